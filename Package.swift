@@ -1,0 +1,128 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every target: Swift 6 mode, strict concurrency, warnings are errors.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func program(
+    _ name: String,
+    path: String? = nil,
+    _ dependencies: [Target.Dependency]
+) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+let arguments: Target.Dependency = .product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
+let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
+let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
+let http: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
+
+let package = Package(
+    name: "tieline",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "tieline", targets: ["tieline"]),
+        .executable(name: "tieline-controller", targets: ["tieline-controller"]),
+        .executable(name: "tieline-proxy", targets: ["tieline-proxy"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    // From the mains down; imports go downwards only (hack/check-imports.sh).
+    targets: [
+        program("tieline", ["CommandLineTool", arguments]),
+        program("tieline-controller", ["Controller", arguments]),
+        program("tieline-proxy", ["ProxyProcess", arguments]),
+
+        module(
+            "CommandLineTool",
+            ["KubernetesClient", "KubernetesAPI", "NetworkAPI", "NetworkModel", arguments, yaml]
+        ),
+        module(
+            "Controller",
+            [
+                "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI",
+                "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", logging,
+            ]
+        ),
+        module(
+            "ProxyProcess",
+            [
+                "Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI",
+                "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
+                yaml,
+            ]
+        ),
+
+        module("KubernetesRuntime", ["KubernetesClient", "KubernetesAPI", logging, collections]),
+        module("KubernetesClient", ["HTTPTransport", "KubernetesAPI", yaml]),
+        module("HTTPTransport", ["CLibcurl"]),
+        module("Certificates", ["NetworkModel", x509]),
+        module(
+            "Proxy",
+            [
+                "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS",
+                "Telemetry", "CLinux", logging,
+            ]
+        ),
+        module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
+        module("Telemetry", ["CLinux", http]),
+
+        module("KubernetesAPI"),
+        module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),
+        module("SiteConfiguration", ["NetworkModel"]),
+        module("Wire", ["Routing", "NetworkModel"]),
+        module("Routing", ["NetworkModel", collections]),
+        module("Balancing", ["NetworkModel"]),
+        module("NetworkModel"),
+
+        .target(name: "CLibcurl", linkerSettings: [.linkedLibrary("curl")]),
+        .target(
+            name: "COpenSSL",
+            linkerSettings: [.linkedLibrary("ssl"), .linkedLibrary("crypto")]
+        ),
+        .target(name: "CLinux"),
+
+        // Development only, in no product.
+        program(
+            "devnode",
+            path: "hack/devnode",
+            [
+                "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "CLinux", arguments,
+                logging,
+            ]
+        ),
+        program("traffic", path: "hack/traffic", ["CLinux", arguments]),
+
+        tests("NetworkModelTests", ["NetworkModel"]),
+        tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
+    ]
+)

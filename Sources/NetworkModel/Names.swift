@@ -1,0 +1,89 @@
+/// The name of a Link object within its Site.
+///
+/// With the dialling SiteID it names an edge of the network.
+package struct LinkName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    /// Fails unless `text` is a DNS subdomain name (RFC 1123) of at most 253 characters.
+    package init?(_ text: String) {
+        guard DNSName.isSubdomain(text) else { return nil }
+        self.text = text
+    }
+
+    package var description: String { text }
+    package static func < (left: Self, right: Self) -> Bool { left.text < right.text }
+}
+
+/// The network-wide name of a service.
+package struct ServiceAddress: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    /// Fails unless `text` is a DNS subdomain name (RFC 1123) of at most 253 characters.
+    package init?(_ text: String) {
+        guard DNSName.isSubdomain(text) else { return nil }
+        self.text = text
+    }
+
+    package var description: String { text }
+    package static func < (left: Self, right: Self) -> Bool { left.text < right.text }
+}
+
+/// The name of a port of a service; ports are matched across sites by address and port name.
+package struct PortName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let text: String
+
+    /// Fails unless `text` is a DNS label (RFC 1123) of at most 63 characters.
+    package init?(_ text: String) {
+        guard DNSName.isLabel(text) else { return nil }
+        self.text = text
+    }
+
+    package var description: String { text }
+    package static func < (left: Self, right: Self) -> Bool { left.text < right.text }
+}
+
+/// One port of one service: the unit that is advertised, listened on and balanced.
+package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let address: ServiceAddress
+    package let port: PortName
+
+    package init(address: ServiceAddress, port: PortName) {
+        self.address = address
+        self.port = port
+    }
+
+    /// Parses what `description` prints: `ADDRESS/PORTNAME`.
+    package init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let address = ServiceAddress(String(parts[0])),
+            let port = PortName(String(parts[1]))
+        else { return nil }
+        self.init(address: address, port: port)
+    }
+
+    package var description: String { "\(address)/\(port)" }
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.address, left.port) < (right.address, right.port)
+    }
+}
+
+/// Checks of DNS names, RFC 1123 section 2.1, in the lower-case form that Kubernetes demands.
+package enum DNSName {
+    package static func isLabel(_ text: String) -> Bool {
+        let bytes = text.utf8
+        guard (1...63).contains(bytes.count), bytes.first != UInt8(ascii: "-"),
+            bytes.last != UInt8(ascii: "-")
+        else { return false }
+        return bytes.allSatisfy { byte in
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || byte == UInt8(ascii: "-")
+        }
+    }
+
+    package static func isSubdomain(_ text: String) -> Bool {
+        text.utf8.count <= 253
+            && text.split(separator: ".", omittingEmptySubsequences: false)
+                .allSatisfy { isLabel(String($0)) }
+    }
+}

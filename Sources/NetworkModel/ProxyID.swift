@@ -1,0 +1,31 @@
+/// The identity of one proxy process: its site and a random instance number made at every start.
+///
+/// The site part is always derived from a verified certificate; a restart is a new proxy to everyone.
+package struct ProxyID: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package let site: SiteID
+    /// Random, never zero.
+    package let instance: UInt64
+
+    package init(site: SiteID, instance: UInt64) {
+        self.site = site
+        self.instance = instance
+    }
+
+    /// Parses what `description` prints: `SITEID/16 hexadecimal digits`.
+    package init?(_ text: String) {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let site = SiteID(String(parts[0])), parts[1].utf8.count == 16,
+            let instance = UInt64(parts[1], radix: 16)
+        else { return nil }
+        self.init(site: site, instance: instance)
+    }
+
+    package var description: String {
+        let digits = String(instance, radix: 16)
+        return "\(site)/" + String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.site, left.instance) < (right.site, right.instance)
+    }
+}

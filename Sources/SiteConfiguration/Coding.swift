@@ -1,0 +1,162 @@
+package import NetworkModel
+
+// The JSON form of the configuration: plain names, durations in milliseconds, identities as their text.
+
+extension ServiceConfiguration.Provider: Codable {
+    private enum Key: String, CodingKey { case endpointSlices, hosts }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        if let service = try container.decodeIfPresent(String.self, forKey: .endpointSlices) {
+            self = .endpointSlices(service: service)
+        } else {
+            self = .hosts(try container.decode([String].self, forKey: .hosts))
+        }
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        switch self {
+        case .endpointSlices(let service): try container.encode(service, forKey: .endpointSlices)
+        case .hosts(let hosts): try container.encode(hosts, forKey: .hosts)
+        }
+    }
+}
+
+extension HealthParameters: Codable {
+    private enum Key: String, CodingKey { case heartbeatMilliseconds, misses }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        self.init(
+            heartbeat: try container.decodeMilliseconds(.heartbeatMilliseconds),
+            misses: try container.decode(Int.self, forKey: .misses)
+        )
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(heartbeat.milliseconds, forKey: .heartbeatMilliseconds)
+        try container.encode(misses, forKey: .misses)
+    }
+}
+
+extension DrainParameters: Codable {
+    private enum Key: String, CodingKey { case delayMilliseconds, graceMilliseconds }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        self.init(
+            delay: try container.decodeMilliseconds(.delayMilliseconds),
+            grace: try container.decodeMilliseconds(.graceMilliseconds)
+        )
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(delay.milliseconds, forKey: .delayMilliseconds)
+        try container.encode(grace.milliseconds, forKey: .graceMilliseconds)
+    }
+}
+
+extension ServiceTimeouts: Codable {
+    private enum Key: String, CodingKey {
+        case connectMilliseconds, idleMilliseconds, halfClosedMilliseconds
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        self.init(
+            connect: try container.decodeMilliseconds(.connectMilliseconds),
+            idle: try container.decodeMilliseconds(.idleMilliseconds),
+            halfClosed: try container.decodeMilliseconds(.halfClosedMilliseconds)
+        )
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(connect.milliseconds, forKey: .connectMilliseconds)
+        try container.encode(idle.milliseconds, forKey: .idleMilliseconds)
+        try container.encode(halfClosed.milliseconds, forKey: .halfClosedMilliseconds)
+    }
+}
+
+extension KeyedDecodingContainer {
+    fileprivate func decodeMilliseconds(_ key: Key) throws -> Duration {
+        let value = try decode(Int64.self, forKey: key)
+        guard value >= 0 else {
+            throw DecodingError.dataCorruptedError(
+                forKey: key,
+                in: self,
+                debugDescription: "a duration is not negative"
+            )
+        }
+        return .milliseconds(value)
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: Int64 { wholeNanoseconds / 1_000_000 }
+}
+
+/// A value of the vocabulary whose JSON form is its text.
+package protocol TextCodable: Codable, CustomStringConvertible {
+    init?(_ text: String)
+}
+
+extension TextCodable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let text = try container.decode(String.self)
+        guard let value = Self(text) else {
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription: "\"\(text)\" is not a valid \(Self.self)"
+            )
+        }
+        self = value
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
+extension SiteID: TextCodable {}
+extension ProxyID: TextCodable {}
+extension LinkName: TextCodable {}
+extension ServiceAddress: TextCodable {}
+extension PortName: TextCodable {}
+extension ServicePort: TextCodable {}
+
+extension LinkCost: Codable {
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let value = try container.decode(Int32.self)
+        guard let cost = LinkCost(value) else {
+            throw DecodingError.dataCorruptedError(
+                in: container,
+                debugDescription:
+                    "a link's cost is \(LinkCost.range.lowerBound)...\(LinkCost.range.upperBound), not \(value)"
+            )
+        }
+        self = cost
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(value)
+    }
+}
+
+extension PathCost: Codable {
+    package init(from decoder: any Decoder) throws {
+        self.init(try decoder.singleValueContainer().decode(UInt32.self))
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(value)
+    }
+}

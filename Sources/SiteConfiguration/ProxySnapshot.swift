@@ -1,0 +1,250 @@
+package import NetworkModel
+
+/// What one gateway observes, as `GET /v1/snapshot` answers it.
+///
+/// Counters are cumulative for the life of the proxy instance (`proxy`); the reader keeps a cursor per instance
+/// and adds differences. A gateway reports its attached edges one by one, keyed by their ProxyID: an edge that is
+/// attached to two gateways appears in both snapshots with the same counters, and counts once.
+package struct ProxySnapshot: Codable, Equatable, Sendable {
+    /// Increases whenever anything below changed; the argument `after` of a long poll.
+    package var version: UInt64
+    package var proxy: ProxyID
+    /// The generation of the configuration that this gateway routes with.
+    package var appliedGeneration: UInt64
+    /// How many configurations this instance has applied since its start.
+    package var appliedCount: UInt64
+    /// Why the newest configuration was not applied; nil when it was.
+    package var configurationError: String?
+    package var links: [LinkSnapshot]
+    /// Sites that tried to link to this one and were refused, newest last, at most 16.
+    package var refused: [RefusedLink]
+    package var services: [ServiceSnapshot]
+    /// What this gateway itself has opened as ingress.
+    package var counters: [ServiceCounters]
+    package var failovers: [FailoverSnapshot]
+    package var edges: [EdgeSnapshot]
+
+    package init(proxy: ProxyID) {
+        version = 0
+        self.proxy = proxy
+        appliedGeneration = 0
+        appliedCount = 0
+        links = []
+        refused = []
+        services = []
+        counters = []
+        failovers = []
+        edges = []
+    }
+}
+
+/// One configured Link as this gateway sees it.
+package struct LinkSnapshot: Codable, Equatable, Sendable {
+    package enum Reason: String, Codable, Sendable, CaseIterable {
+        case connecting = "Connecting"
+        case connected = "Connected"
+        case siteIDMismatch = "SiteIDMismatch"
+        case notAllowed = "NotAllowed"
+        case unreachable = "Unreachable"
+        case certificateInvalid = "CertificateInvalid"
+        case clockSkew = "ClockSkew"
+        case toSelf = "ToSelf"
+        case duplicateIdentity = "DuplicateIdentity"
+    }
+
+    package var name: LinkName
+    package var reason: Reason
+    /// With the remedy; for `unreachable` the last error of each endpoint.
+    package var message: String
+    /// Who is at the other end, once known, with the name that it gives itself.
+    package var remote: SiteName?
+    /// The cost that this gateway routes with.
+    package var cost: LinkCost
+    /// Streams crossing the link now, and ever.
+    package var active: UInt64
+    package var opened: UInt64
+    /// Smoothed, in microseconds.
+    package var roundTripMicroseconds: UInt64?
+    /// How often an established link was lost.
+    package var losses: UInt64
+    package var lastLoss: LinkLoss?
+
+    package init(name: LinkName, reason: Reason, message: String, cost: LinkCost) {
+        self.name = name
+        self.reason = reason
+        self.message = message
+        self.cost = cost
+        active = 0
+        opened = 0
+        losses = 0
+    }
+}
+
+/// The last time an established link was lost.
+package struct LinkLoss: Codable, Equatable, Sendable {
+    /// Seconds since 1970.
+    package var time: Double
+    package var reason: String
+    /// Streams that ran over it then.
+    package var connections: UInt64
+
+    package init(time: Double, reason: String, connections: UInt64) {
+        self.time = time
+        self.reason = reason
+        self.connections = connections
+    }
+}
+
+/// A site that dialled this one and was refused.
+package struct RefusedLink: Codable, Equatable, Sendable {
+    package var site: SiteName
+    package var reason: LinkSnapshot.Reason
+    /// Seconds since 1970 of the last attempt.
+    package var time: Double
+    package var attempts: UInt64
+
+    package init(site: SiteName, reason: LinkSnapshot.Reason, time: Double, attempts: UInt64) {
+        self.site = site
+        self.reason = reason
+        self.time = time
+        self.attempts = attempts
+    }
+}
+
+/// One service port and its targets, as this gateway balances over them.
+package struct ServiceSnapshot: Codable, Equatable, Sendable {
+    package enum State: String, Codable, Sendable, CaseIterable {
+        case usable = "Usable"
+        case ejected = "Ejected"
+        case draining = "Draining"
+        case unreachable = "Unreachable"
+    }
+
+    /// One site that serves this port.
+    package struct Target: Codable, Equatable, Sendable {
+        package var site: SiteName
+        package var pathCost: PathCost
+        package var endpoints: UInt32
+        /// Connections that this whole site has open to it, as this gateway knows.
+        package var connections: UInt64
+        package var state: State
+        /// Why it is not usable, as a reason.
+        package var reason: String?
+        /// `local`, `link/NAME` (a Link of this site) or `from/SITEID` (a site that dialled this one).
+        package var via: String
+
+        package init(
+            site: SiteName,
+            pathCost: PathCost,
+            endpoints: UInt32,
+            connections: UInt64,
+            state: State,
+            reason: String? = nil,
+            via: String
+        ) {
+            self.site = site
+            self.pathCost = pathCost
+            self.endpoints = endpoints
+            self.connections = connections
+            self.state = state
+            self.reason = reason
+            self.via = via
+        }
+    }
+
+    package var service: ServicePort
+    /// False while the port is closed because no target is usable, or could not be bound.
+    package var listening: Bool
+    /// Why the port could not be bound.
+    package var listenError: String?
+    /// Cheapest first.
+    package var targets: [Target]
+
+    package init(service: ServicePort, listening: Bool, targets: [Target]) {
+        self.service = service
+        self.listening = listening
+        self.targets = targets
+    }
+}
+
+/// The counters of one service port at the proxy that has the clients.
+package struct ServiceCounters: Codable, Equatable, Sendable {
+    package var service: ServicePort
+    package var active: UInt64
+    package var opened: UInt64
+    /// Connections that no target took.
+    package var failed: UInt64
+    /// Connections that were reset after bytes had been exchanged.
+    package var interrupted: UInt64
+
+    package init(
+        service: ServicePort,
+        active: UInt64 = 0,
+        opened: UInt64 = 0,
+        failed: UInt64 = 0,
+        interrupted: UInt64 = 0
+    ) {
+        self.service = service
+        self.active = active
+        self.opened = opened
+        self.failed = failed
+        self.interrupted = interrupted
+    }
+}
+
+/// A sidecar attached to the gateway that reports it.
+package struct EdgeSnapshot: Codable, Equatable, Sendable {
+    package var proxy: ProxyID
+    /// The generation of the table that the edge has acknowledged.
+    package var appliedGeneration: UInt64
+    package var counters: [ServiceCounters]
+    package var failovers: [FailoverSnapshot]
+
+    package init(
+        proxy: ProxyID,
+        appliedGeneration: UInt64,
+        counters: [ServiceCounters],
+        failovers: [FailoverSnapshot]
+    ) {
+        self.proxy = proxy
+        self.appliedGeneration = appliedGeneration
+        self.counters = counters
+        self.failovers = failovers
+    }
+}
+
+/// A failover record on the wall clock.
+package struct FailoverSnapshot: Codable, Equatable, Sendable {
+    package var sequence: UInt64
+    package var service: ServicePort
+    package var from: SiteName
+    package var to: SiteName
+    package var reason: String
+    /// Seconds since 1970.
+    package var time: Double
+    package var lost: UInt32
+    package var resumed: UInt32
+    package var durationMilliseconds: UInt64
+
+    package init(
+        sequence: UInt64,
+        service: ServicePort,
+        from: SiteName,
+        to: SiteName,
+        reason: String,
+        time: Double,
+        lost: UInt32,
+        resumed: UInt32,
+        durationMilliseconds: UInt64
+    ) {
+        self.sequence = sequence
+        self.service = service
+        self.from = from
+        self.to = to
+        self.reason = reason
+        self.time = time
+        self.lost = lost
+        self.resumed = resumed
+        self.durationMilliseconds = durationMilliseconds
+    }
+}

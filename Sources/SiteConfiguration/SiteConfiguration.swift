@@ -1,0 +1,198 @@
+package import NetworkModel
+
+/// What the proxies of one site do: the one value that the compile step makes and the proxies apply.
+///
+/// It knows no API object. Equal configurations have equal encodings (sorted, canonical), so "did anything change"
+/// is a comparison of values. Lists are sorted by name; the compile step guarantees unique names.
+package struct SiteConfiguration: Equatable, Sendable, Codable {
+    /// This site: its identity and the name it gives itself, for display.
+    package var site: SiteName
+    /// The sites that may dial this one.
+    package var allow: [SiteName]
+    /// True when the Site has `linkAccess`: the gateways listen for Links on port 5671.
+    package var acceptsLinks: Bool
+    package var links: [LinkConfiguration]
+    package var services: [ServiceConfiguration]
+    package var health: HealthParameters
+    package var drain: DrainParameters
+    /// Event loops per gateway: 0 = one per core of the cgroup's quota, at most 8.
+    package var loops: Int
+
+    package init(
+        site: SiteName,
+        allow: [SiteName] = [],
+        acceptsLinks: Bool = false,
+        links: [LinkConfiguration] = [],
+        services: [ServiceConfiguration] = [],
+        health: HealthParameters = .standard,
+        drain: DrainParameters = .standard,
+        loops: Int = 0
+    ) {
+        self.site = site
+        self.allow = allow
+        self.acceptsLinks = acceptsLinks
+        self.links = links
+        self.services = services
+        self.health = health
+        self.drain = drain
+        self.loops = loops
+    }
+}
+
+/// A site's identity with the name by which this site's own manifests call it.
+package struct SiteName: Hashable, Sendable, Codable {
+    package var id: SiteID
+    /// Empty when the manifest gives none.
+    package var name: String
+
+    package init(id: SiteID, name: String = "") {
+        self.id = id
+        self.name = name
+    }
+}
+
+/// One Link that this site dials.
+package struct LinkConfiguration: Equatable, Sendable, Codable {
+    package var name: LinkName
+    /// Tried in order, then round again; never empty.
+    package var endpoints: [HostAndPort]
+    /// The accepting site's identity, pinned.
+    package var remoteSite: SiteID
+    package var cost: LinkCost
+    package var health: HealthParameters
+
+    package init(
+        name: LinkName,
+        endpoints: [HostAndPort],
+        remoteSite: SiteID,
+        cost: LinkCost,
+        health: HealthParameters
+    ) {
+        self.name = name
+        self.endpoints = endpoints
+        self.remoteSite = remoteSite
+        self.cost = cost
+        self.health = health
+    }
+}
+
+/// A host name or IP address, unresolved, with a port.
+package struct HostAndPort: Hashable, Sendable, Codable, CustomStringConvertible {
+    package var host: String
+    package var port: UInt16
+
+    package init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// How a silent neighbour is noticed: down after max(misses x heartbeat, 3 x the lane's RTO).
+package struct HealthParameters: Hashable, Sendable {
+    package static let standard = HealthParameters(heartbeat: .milliseconds(250), misses: 3)
+
+    package var heartbeat: Duration
+    package var misses: Int
+
+    package init(heartbeat: Duration, misses: Int) {
+        self.heartbeat = heartbeat
+        self.misses = misses
+    }
+}
+
+/// What SIGTERM does: accepting goes on for `delay`; open streams get `grace` to end, then a RST.
+package struct DrainParameters: Hashable, Sendable {
+    package static let standard = DrainParameters(delay: .seconds(5), grace: .seconds(30))
+
+    package var delay: Duration
+    package var grace: Duration
+
+    package init(delay: Duration, grace: Duration) {
+        self.delay = delay
+        self.grace = grace
+    }
+}
+
+/// One Service object: a workload that is offered, clients that are served, or both.
+package struct ServiceConfiguration: Equatable, Sendable, Codable {
+    /// The name of the Service object; unique within the site.
+    package var name: String
+    package var address: ServiceAddress
+    package var ports: [ServicePortConfiguration]
+    /// Where this site's own servers are; nil when it only consumes.
+    package var provider: Provider?
+    package var timeouts: ServiceTimeouts
+
+    package init(
+        name: String,
+        address: ServiceAddress,
+        ports: [ServicePortConfiguration],
+        provider: Provider? = nil,
+        timeouts: ServiceTimeouts = .standard
+    ) {
+        self.name = name
+        self.address = address
+        self.ports = ports
+        self.provider = provider
+        self.timeouts = timeouts
+    }
+
+    /// The source of the local endpoints.
+    package enum Provider: Equatable, Sendable {
+        /// The EndpointSlices of the core Service of this name in the site's namespace, matched by port name.
+        case endpointSlices(service: String)
+        /// Fixed hosts (addresses or names) outside of a cluster, on `targetPort`; always taken as ready.
+        case hosts([String])
+    }
+}
+
+/// One port of a service.
+package struct ServicePortConfiguration: Equatable, Sendable, Codable {
+    package var name: PortName
+    /// The port that clients connect to.
+    package var port: UInt16
+    /// The servers' port, for `hosts`; EndpointSlices carry their own.
+    package var targetPort: UInt16
+    /// Where gateways listen for clients of this site; nil when nothing listens.
+    package var listen: Listen?
+
+    package init(name: PortName, port: UInt16, targetPort: UInt16, listen: Listen? = nil) {
+        self.name = name
+        self.port = port
+        self.targetPort = targetPort
+        self.listen = listen
+    }
+
+    /// A gateway's listening socket.
+    package struct Listen: Hashable, Sendable, Codable {
+        /// An IP address; nil: every address of the pod.
+        package var host: String?
+        package var port: UInt16
+
+        package init(host: String? = nil, port: UInt16) {
+            self.host = host
+            self.port = port
+        }
+    }
+}
+
+/// Time limits of the connections of a service.
+package struct ServiceTimeouts: Hashable, Sendable {
+    package static let standard = ServiceTimeouts(
+        connect: .seconds(3),
+        idle: .seconds(3600),
+        halfClosed: .seconds(300)
+    )
+
+    package var connect: Duration
+    package var idle: Duration
+    package var halfClosed: Duration
+
+    package init(connect: Duration, idle: Duration, halfClosed: Duration) {
+        self.connect = connect
+        self.idle = idle
+        self.halfClosed = halfClosed
+    }
+}

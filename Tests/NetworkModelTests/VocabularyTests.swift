@@ -1,0 +1,76 @@
+import NetworkModel
+import Testing
+
+@Suite("Vocabulary")
+struct VocabularyTests {
+    @Test(
+        "base32 follows the vectors of RFC 4648",
+        arguments: [
+            ("", ""), ("f", "MY"), ("fo", "MZXQ"), ("foo", "MZXW6"), ("foob", "MZXW6YQ"),
+            ("fooba", "MZXW6YTB"), ("foobar", "MZXW6YTBOI"),
+        ]
+    )
+    func base32(_ pair: (String, String)) {
+        #expect(Base32.encode(pair.0.utf8) == pair.1)
+    }
+
+    @Test("a SiteID is 26 base32 characters and nothing else")
+    func siteID() {
+        let id = SiteID(publicKeyDigest: Array(repeating: 0xA5, count: 32))
+        #expect(SiteID(id.text) == id)
+        #expect(SiteID(id.text.lowercased()) == nil)
+        #expect(SiteID(id.text + "A") == nil)
+        #expect(SiteID(String(repeating: "1", count: 26)) == nil)
+    }
+
+    @Test("a ProxyID is what it prints")
+    func proxyID() {
+        let id = ProxyID(
+            site: SiteID(publicKeyDigest: Array(repeating: 1, count: 32)),
+            instance: 0xBEEF
+        )
+        #expect(ProxyID(id.description) == id)
+        #expect(ProxyID(id.site.text) == nil)
+    }
+
+    @Test("path costs saturate and never wrap")
+    func pathCost() throws {
+        let link = try #require(LinkCost(1_000_000))
+        #expect(PathCost(1) + link == PathCost(1_000_001))
+        #expect(PathCost.unreachable + link == .unreachable)
+        #expect(LinkCost(0) == nil)
+        #expect(LinkCost(1_000_001) == nil)
+    }
+
+    @Test(
+        "addresses print in their canonical form",
+        arguments: [
+            ("10.244.0.1", "10.244.0.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::", "::"),
+            ("::1", "::1"), ("1:0:0:2::3", "1:0:0:2::3"), ("::ffff:10.0.0.1", "::ffff:a00:1"),
+            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"), ("1::", "1::"),
+        ]
+    )
+    func addresses(_ pair: (String, String)) {
+        #expect(IPAddress(pair.0)?.description == pair.1)
+    }
+
+    @Test(
+        "what is no address is refused",
+        arguments: [
+            "", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "+1.2.3.4", ":", ":::",
+            "1:2:3:4:5:6:7",
+            "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::",
+        ]
+    )
+    func noAddress(_ text: String) {
+        #expect(IPAddress(text) == nil)
+    }
+
+    @Test("instants saturate and differences keep their sign")
+    func instants() {
+        let start = Instant(nanoseconds: 10)
+        #expect(start + .seconds(-1) == Instant(nanoseconds: 0))
+        #expect((start + .milliseconds(5)) - start == .milliseconds(5))
+        #expect(start - (start + .milliseconds(5)) == .milliseconds(-5))
+    }
+}
