@@ -1,0 +1,89 @@
+package import NetworkModel
+package import SiteConfiguration
+
+/// What a proxy is told once, at its start.
+package struct ProxyOptions: Sendable {
+    package enum Role: Sendable {
+        /// Links, the mesh, edges, listeners; `mesh` is the headless name of all gateways of the site (nil: alone).
+        case gateway(mesh: HostAndPort?)
+        /// A sidecar: attaches to every address of `gateways`, listens as told.
+        case edge(gateways: HostAndPort, listeners: [EdgeListener])
+    }
+
+    package var role: Role
+    /// The address that listeners bind unless the configuration names one; nil: every address.
+    package var bind: IPAddress?
+    package var linkPort: UInt16
+    package var internalPort: UInt16
+    /// Overrides the configuration's loops; nil: as configured.
+    package var loops: Int?
+
+    package init(
+        role: Role,
+        bind: IPAddress? = nil,
+        linkPort: UInt16 = 5671,
+        internalPort: UInt16 = 5672,
+        loops: Int? = nil
+    ) {
+        self.role = role
+        self.bind = bind
+        self.linkPort = linkPort
+        self.internalPort = internalPort
+        self.loops = loops
+    }
+}
+
+/// `--listen ADDRESS/PORTNAME=127.0.0.1:PORT` of an edge.
+package struct EdgeListener: Hashable, Sendable {
+    package var service: ServicePort
+    package var endpoint: Endpoint
+
+    package init(service: ServicePort, endpoint: Endpoint) {
+        self.service = service
+        self.endpoint = endpoint
+    }
+}
+
+/// A leaf with its key, as the Secrets carry them.
+package struct ProxyCredentials: Hashable, Sendable {
+    /// PEM: the leaf, then the site's CA.
+    package var certificateChain: String
+    /// PEM, unencrypted.
+    package var privateKey: String
+
+    package init(certificateChain: String, privateKey: String) {
+        self.certificateChain = certificateChain
+        self.privateKey = privateKey
+    }
+}
+
+/// One server of this site, from EndpointSlices.
+package struct LocalEndpoint: Hashable, Sendable {
+    package var endpoint: Endpoint
+    /// The name of the slice's port; nil for an unnamed one, which matches every port.
+    package var portName: PortName?
+    package var ready: Bool
+    package var serving: Bool
+    package var terminating: Bool
+
+    package init(
+        endpoint: Endpoint,
+        portName: PortName?,
+        ready: Bool,
+        serving: Bool,
+        terminating: Bool
+    ) {
+        self.endpoint = endpoint
+        self.portName = portName
+        self.ready = ready
+        self.serving = serving
+        self.terminating = terminating
+    }
+}
+
+/// Why a proxy could not start, or keeps what it had.
+package enum ProxyError: Error, Equatable {
+    case credentials(String)
+    case listen(port: UInt16, String)
+    case system(String)
+}

@@ -1,0 +1,172 @@
+package import NetworkModel
+
+/// What one gateway says about itself: its edges and its services.
+///
+/// A large advertisement is cut into fragments; each is a whole LSA with its own signature and sequence number, and
+/// repeats the origin's header. The fragment numbered 0 always exists; its `fragmentCount` says which others count.
+/// Only gateways originate LSAs. Routing takes them verified and never looks at `certificateChain` or a signature.
+package struct LSA: Hashable, Sendable {
+    package var origin: ProxyID
+    /// Increases with every origination of this fragment, from 1; the highest one wins.
+    package var sequence: UInt64
+    /// 0..<fragmentCount.
+    package var fragment: UInt16
+    package var fragmentCount: UInt16
+    /// The origin drains: it is neither a transit hop nor a target any more.
+    package var overload: Bool
+    /// The name that the origin's site gives itself, for display; at most 253 bytes of UTF-8.
+    package var displayName: String
+    /// The origin's X25519 public key, 32 bytes.
+    package var agreementKey: [UInt8]
+    /// DER, leaf first, then the site's CA; what the signature is checked with.
+    package var certificateChain: [[UInt8]]
+    /// Sorted, without duplicates.
+    package var edges: [LSAEdge]
+    /// Sorted by service, without duplicates.
+    package var services: [LSAService]
+
+    package init(
+        origin: ProxyID,
+        sequence: UInt64,
+        fragment: UInt16 = 0,
+        fragmentCount: UInt16 = 1,
+        overload: Bool = false,
+        displayName: String = "",
+        agreementKey: [UInt8] = [],
+        certificateChain: [[UInt8]] = [],
+        edges: [LSAEdge] = [],
+        services: [LSAService] = []
+    ) {
+        self.origin = origin
+        self.sequence = sequence
+        self.fragment = fragment
+        self.fragmentCount = fragmentCount
+        self.overload = overload
+        self.displayName = displayName
+        self.agreementKey = agreementKey
+        self.certificateChain = certificateChain
+        self.edges = edges
+        self.services = services
+    }
+
+    package var key: LSAKey { LSAKey(origin: origin, fragment: fragment) }
+    package var header: LSAHeader { LSAHeader(key: key, sequence: sequence) }
+}
+
+/// One edge from the origin to a neighbor; usable once the neighbor's LSA names it too.
+package struct LSAEdge: Hashable, Comparable, Sendable {
+    package var neighbor: ProxyID
+    package var name: EdgeName
+    /// Given by the side that declares the Link, for both directions; nil from the acceptor and on the mesh.
+    package var cost: LinkCost?
+
+    package init(neighbor: ProxyID, name: EdgeName, cost: LinkCost?) {
+        self.neighbor = neighbor
+        self.name = name
+        self.cost = cost
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        left.neighbor == right.neighbor ? left.name < right.name : left.neighbor < right.neighbor
+    }
+}
+
+/// What joins two gateways: a Link, named by the site that dials it, or the mesh of one site's gateways.
+package enum EdgeName: Hashable, Comparable, Sendable, CustomStringConvertible {
+    /// Cost 0, within one site only.
+    case mesh
+    case link(dialler: SiteID, name: LinkName)
+
+    package var description: String {
+        switch self {
+        case .mesh: "mesh"
+        case .link(let dialler, let name): "\(dialler)/\(name)"
+        }
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.mesh, .mesh): false
+        case (.mesh, .link): true
+        case (.link, .mesh): false
+        case (.link(let site, let name), .link(let otherSite, let otherName)):
+            (site, name) < (otherSite, otherName)
+        }
+    }
+}
+
+/// One service port that the origin can serve, with its ready endpoints (rounded down to a step).
+package struct LSAService: Hashable, Sendable {
+    package var service: ServicePort
+    package var endpoints: UInt32
+
+    package init(service: ServicePort, endpoints: UInt32) {
+        self.service = service
+        self.endpoints = endpoints
+    }
+}
+
+/// Which LSA, whatever its age.
+package struct LSAKey: Hashable, Comparable, Sendable {
+    package var origin: ProxyID
+    package var fragment: UInt16
+
+    package init(origin: ProxyID, fragment: UInt16) {
+        self.origin = origin
+        self.fragment = fragment
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.origin, left.fragment) < (right.origin, right.fragment)
+    }
+}
+
+/// Which LSA, and how new: what acknowledgements and summaries consist of.
+package struct LSAHeader: Hashable, Sendable {
+    package var key: LSAKey
+    package var sequence: UInt64
+
+    package init(key: LSAKey, sequence: UInt64) {
+        self.key = key
+        self.sequence = sequence
+    }
+}
+
+/// An LSA with the bytes that were signed, signature included; flooded on exactly as it came.
+package struct SignedLSA: Hashable, Sendable {
+    package var lsa: LSA
+    package var bytes: [UInt8]
+
+    package init(lsa: LSA, bytes: [UInt8]) {
+        self.lsa = lsa
+        self.bytes = bytes
+    }
+}
+
+/// What a proxy holds between two keys, for the database exchange when an adjacency comes up.
+///
+/// It stands by itself: whoever gets it sends what the sender lacks in that range, and answers with
+/// `summaryAcknowledgement` what it wants.
+package struct LSASummary: Hashable, Sendable {
+    /// Chosen by the sender; comes back in the acknowledgement.
+    package var number: UInt32
+    /// Everything above this key, or from the first key when nil ...
+    package var after: LSAKey?
+    /// ... up to and including this one, or to the last key when nil.
+    package var through: LSAKey?
+    /// Sorted by key; at most `RoutingLimits.headersPerMessage`.
+    package var headers: [LSAHeader]
+
+    package init(number: UInt32, after: LSAKey?, through: LSAKey?, headers: [LSAHeader]) {
+        self.number = number
+        self.after = after
+        self.through = through
+        self.headers = headers
+    }
+
+    package func covers(_ key: LSAKey) -> Bool {
+        if let after, key <= after { return false }
+        if let through, key > through { return false }
+        return true
+    }
+}

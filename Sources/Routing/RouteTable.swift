@@ -1,0 +1,79 @@
+package import NetworkModel
+
+/// What routing knows at one moment: the way to every gateway, and who serves what.
+///
+/// Immutable once published; every loop and every attached edge reads the same value.
+package struct RouteTable: Equatable, Sendable {
+    /// Increases with every published table of one instance.
+    package var version: UInt64
+    package var origin: ProxyID
+    /// Every reachable gateway but this one, those of the own site included.
+    package var gateways: [ProxyID: GatewayRoute]
+    /// The other sites that serve a port, usable or not; sorted by SiteID.
+    package var services: [ServicePort: [RouteTarget]]
+    /// The names that sites give themselves.
+    package var siteNames: [SiteID: String]
+
+    package init(
+        version: UInt64 = 0,
+        origin: ProxyID,
+        gateways: [ProxyID: GatewayRoute] = [:],
+        services: [ServicePort: [RouteTarget]] = [:],
+        siteNames: [SiteID: String] = [:]
+    ) {
+        self.version = version
+        self.origin = origin
+        self.gateways = gateways
+        self.services = services
+        self.siteNames = siteNames
+    }
+}
+
+/// The explicit route to one gateway.
+package struct GatewayRoute: Hashable, Sendable {
+    package var cost: PathCost
+    /// From the next hop to the gateway itself, both included; never empty.
+    package var hops: [ProxyID]
+    /// The edge to the next hop.
+    package var via: EdgeName
+    /// The gateway's X25519 public key.
+    package var agreementKey: [UInt8]
+
+    package init(cost: PathCost, hops: [ProxyID], via: EdgeName, agreementKey: [UInt8]) {
+        self.cost = cost
+        self.hops = hops
+        self.via = via
+        self.agreementKey = agreementKey
+    }
+}
+
+/// One other site that serves a port.
+package struct RouteTarget: Hashable, Sendable {
+    package var site: SiteID
+    /// The least over the site's gateways that can serve; `unreachable` when none can.
+    package var cost: PathCost
+    /// The most ready endpoints that one of the site's gateways advertises, at least 1 when usable.
+    package var weight: UInt32
+    /// The routes of that cost, one per gateway, sorted by gateway: picks may be spread over them. Empty when unusable.
+    package var routes: [[ProxyID]]
+    /// The edge by which the first route leaves this proxy; nil when unusable.
+    package var via: EdgeName?
+    /// Why it is not usable; nil when it is.
+    package var absence: FailoverReason?
+
+    package init(
+        site: SiteID,
+        cost: PathCost,
+        weight: UInt32,
+        routes: [[ProxyID]],
+        via: EdgeName?,
+        absence: FailoverReason? = nil
+    ) {
+        self.site = site
+        self.cost = cost
+        self.weight = weight
+        self.routes = routes
+        self.via = via
+        self.absence = absence
+    }
+}

@@ -1,0 +1,81 @@
+package import NetworkModel
+
+/// What two routing instances say to each other over an adjacency; each case is one frame of `Wire`.
+package enum RoutingMessage: Hashable, Sendable {
+    /// A signed LSA as its origin encoded it.
+    case lsa([UInt8])
+    /// "I hold each of these, or a newer one": at most `RoutingLimits.headersPerMessage`.
+    case acknowledgement([LSAHeader])
+    case summary(LSASummary)
+    /// Answers a summary by its number, with what the sender of the acknowledgement wants to be sent.
+    case summaryAcknowledgement(number: UInt32, wanted: [LSAKey])
+}
+
+/// Everything that can happen to a routing instance.
+package enum RoutingInput: Sendable {
+    /// The site's name and the costs of its Links changed, or the proxy drains.
+    case configure(RoutingConfiguration)
+    /// The credentials changed: later LSAs carry this.
+    case credentials(certificateChain: [[UInt8]], agreementKey: [UInt8])
+    /// The edges to a neighbor, all of them; empty: the adjacency is gone.
+    case adjacency(neighbor: ProxyID, edges: [EdgeName])
+    /// The ready endpoints of this site per service port, all of them.
+    case services([ServicePort: UInt32])
+    /// The shell's answer to `RoutingOutput.sign`.
+    case signed(SignedLSA)
+    /// An LSA from a neighbor. Its signature was verified and its certificate is a gateway's of the origin's site.
+    case received(SignedLSA, from: ProxyID)
+    /// The header of an LSA for which `isNews` said no: acknowledged without having been verified.
+    case receivedKnown(LSAHeader, from: ProxyID)
+    case acknowledged([LSAHeader], from: ProxyID)
+    case summary(LSASummary, from: ProxyID)
+    case summaryAcknowledged(number: UInt32, wanted: [LSAKey], from: ProxyID)
+    /// `nextDeadline` has passed.
+    case deadline
+}
+
+/// What the shell has to do, in order, before the next input.
+package enum RoutingOutput: Equatable, Sendable {
+    /// Sign this with the leaf's key and hand it back with `RoutingInput.signed`.
+    case sign(LSA)
+    case send(RoutingMessage, to: ProxyID)
+    case routesChanged(RouteTable)
+}
+
+/// What a routing instance is told by the site's configuration.
+package struct RoutingConfiguration: Equatable, Sendable {
+    package var displayName: String
+    package var linkCosts: [LinkName: LinkCost]
+    /// True while draining.
+    package var overload: Bool
+
+    package init(
+        displayName: String = "",
+        linkCosts: [LinkName: LinkCost] = [:],
+        overload: Bool = false
+    ) {
+        self.displayName = displayName
+        self.linkCosts = linkCosts
+        self.overload = overload
+    }
+}
+
+/// The bounds and paces of routing.
+package enum RoutingLimits {
+    package static let origins = 8_192
+    package static let fragmentsPerOrigin = 64
+    package static let edgesPerFragment = 512
+    package static let servicesPerFragment = 512
+    package static let headersPerMessage = 512
+    /// Hops of a route, the egress included.
+    package static let hops = 16
+    /// LSAs sent to one neighbor and not yet acknowledged.
+    package static let unacknowledged = 64
+    package static let retransmission: Duration = .seconds(1)
+    /// How long an unreachable origin is remembered.
+    package static let memory: Duration = .seconds(60)
+    /// Changed endpoint counts wait this long for others; to and from zero they do not wait.
+    package static let countBatch: Duration = .milliseconds(100)
+    package static let originationsPerSecond = 10
+    package static let originationBurst = 20
+}
