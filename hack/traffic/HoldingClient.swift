@@ -1,0 +1,183 @@
+import Glibc
+
+/// Opens connections on command, keeps them open and knows who holds each.
+final class HoldingClient {
+    private let poller: Poller
+    private let target: SocketAddress
+    private let timeout: Double
+    private var questions: [Int32: Question] = [:]
+    /// Held connections in the order in which they were answered.
+    private var held: [Int32] = []
+    private var endings: [String: Int] = [:]
+    private var input: [UInt8] = []
+
+    init(poller: Poller, target: SocketAddress, timeout: Double) {
+        self.poller = poller
+        self.target = target
+        self.timeout = timeout
+    }
+
+    func run() throws {
+        poller.add(0, .read)
+        while true {
+            turn(seconds: nil)
+            while let line = nextLine() {
+                if line == "quit" { return }
+                try obey(line.split(separator: " ").map(String.init))
+                report()
+            }
+            if inputEnded { return }
+        }
+    }
+
+    private var inputEnded = false
+
+    private func nextLine() -> String? {
+        guard let end = input.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
+        defer { input.removeSubrange(...end) }
+        return String(decoding: input[..<end], as: UTF8.self)
+    }
+
+    private func obey(_ words: [String]) throws {
+        switch words.first {
+        case "open":
+            let count = words.count > 1 ? Int(words[1]) ?? 0 : 0
+            let amount = words.count > 3 ? Double(words[3]) ?? 1 : 1
+            if words.count > 3, words[2] == "at" {
+                try open(count, perSecond: amount)
+            } else {
+                try open(count, parallel: words.count > 3 ? Int(amount) : 1)
+            }
+        case "close":
+            if words.count > 2, let count = Int(words[1]), let seed = UInt64(words[2]) {
+                closeRandom(count, seed: seed)
+            } else {
+                for descriptor in held { drop(descriptor) }
+                held.removeAll()
+            }
+        default: break
+        }
+    }
+
+    private func open(_ count: Int, parallel: Int) throws {
+        var started = 0
+        while started < count || outstanding > 0 {
+            while started < count, outstanding < parallel {
+                try start()
+                started += 1
+            }
+            turn(seconds: 0.1)
+        }
+    }
+
+    private func open(_ count: Int, perSecond rate: Double) throws {
+        let begin = now()
+        var started = 0
+        while started < count || outstanding > 0 {
+            while started < count, now() - begin >= Double(started) / rate {
+                try start()
+                started += 1
+            }
+            turn(seconds: started < count ? max(0, begin + Double(started) / rate - now()) : 0.1)
+        }
+    }
+
+    private var outstanding = 0
+
+    private func start() throws {
+        let question = try Question(target: target)
+        questions[question.socket.descriptor] = question
+        poller.add(question.socket.descriptor, question.interest)
+        outstanding += 1
+    }
+
+    private func turn(seconds: Double?) {
+        for descriptor in poller.wait(seconds: seconds) {
+            if descriptor == 0 {
+                readInput()
+            } else if let question = questions[descriptor] {
+                advance(question)
+            }
+        }
+        guard outstanding > 0 else { return }
+        for question in questions.values where now() - question.start > timeout {
+            switch question.state {
+            case .connecting, .waiting:
+                question.expire()
+                ended(question, wasOutstanding: true)
+            case .answered, .ended: break
+            }
+        }
+    }
+
+    private func advance(_ question: Question) {
+        let before = question.state
+        question.turn()
+        guard question.state != before else { return }
+        switch question.state {
+        case .connecting: break
+        case .waiting: poller.change(question.socket.descriptor, .read)
+        case .answered:
+            outstanding -= 1
+            held.append(question.socket.descriptor)
+        case .ended:
+            if case .answered = before {
+                ended(question, wasOutstanding: false)
+            } else {
+                ended(question, wasOutstanding: true)
+            }
+        }
+    }
+
+    private func ended(_ question: Question, wasOutstanding: Bool) {
+        guard case .ended(let ending) = question.state else { return }
+        if wasOutstanding { outstanding -= 1 }
+        endings[ending.rawValue, default: 0] += 1
+        held.removeAll { $0 == question.socket.descriptor }
+        drop(question.socket.descriptor)
+    }
+
+    private func drop(_ descriptor: Int32) {
+        guard let question = questions.removeValue(forKey: descriptor) else { return }
+        poller.remove(descriptor)
+        question.socket.close()
+    }
+
+    private func closeRandom(_ count: Int, seed: UInt64) {
+        var random = SplitMix(state: seed)
+        for _ in 0..<min(count, held.count) {
+            drop(held.remove(at: Int.random(in: 0..<held.count, using: &random)))
+        }
+    }
+
+    private func readInput() {
+        var buffer: [UInt8] = Array(repeating: 0, count: 4096)
+        let count = unsafe buffer.withUnsafeMutableBytes {
+            unsafe read(0, $0.baseAddress, $0.count)
+        }
+        if count > 0 { input += buffer[..<count] } else { inputEnded = true }
+    }
+
+    private func report() {
+        var open: [String: Int] = [:]
+        for descriptor in held {
+            if case .answered(let name)? = questions[descriptor]?.state {
+                open[name, default: 0] += 1
+            }
+        }
+        emit("{\"open\":\(json(open)),\"ended\":\(json(endings))}")
+    }
+}
+
+/// SplitMix64: a seeded generator, so that a run can be repeated.
+struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
