@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Checks the import table: which target may import what, and what the pure ones must not use.
+
+Imports go downwards only. The table names direct imports; a module that is not named in a row is refused there.
+"""
+import pathlib
+import re
+import sys
+
+SYSTEM = {"Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Synchronization"}
+
+# target: (targets of this package, libraries)
+TABLE = {
+    "NetworkModel": (set(), set()),
+    "SiteConfiguration": ({"NetworkModel"}, {"FoundationEssentials"}),
+    "Routing": ({"NetworkModel"}, {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+    "Balancing": ({"NetworkModel"}, set()),
+    "Wire": ({"Routing", "NetworkModel"}, set()),
+    "KubernetesAPI": (set(), {"FoundationEssentials"}),
+    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams"}),
+    "HTTPTransport": ({"CLibcurl"}, SYSTEM),
+    "KubernetesClient": ({"HTTPTransport", "KubernetesAPI"}, SYSTEM | {"Yams"}),
+    "KubernetesRuntime": (
+        {"KubernetesClient", "KubernetesAPI"},
+        SYSTEM | {"Logging", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+    "Certificates": ({"NetworkModel"}, SYSTEM | {"X509", "Crypto", "SwiftASN1"}),
+    "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
+    "Telemetry": ({"CLinux"}, SYSTEM | {"FlyingFox", "FlyingSocks", "Logging"}),
+    "Proxy": (
+        {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
+        SYSTEM | {"Logging"}),
+    "ProxyProcess": (
+        {"Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI", "SiteConfiguration",
+         "NetworkModel", "Certificates", "Telemetry", "CLinux"},
+        SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
+    "Controller": (
+        {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI",
+         "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry"},
+        SYSTEM | {"Logging", "ArgumentParser"}),
+    "CommandLineTool": (
+        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "NetworkModel"},
+        SYSTEM | {"ArgumentParser", "Yams"}),
+    "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
+    "tieline-controller": ({"Controller"}, SYSTEM | {"ArgumentParser", "Logging"}),
+    "tieline-proxy": ({"ProxyProcess"}, SYSTEM | {"ArgumentParser", "Logging"}),
+}
+# What the pure cores have none of: no async, actor, thread, clock or I/O.
+IMPURE = re.compile(
+    r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
+    r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
+PURE_CORES = {"NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire"}
+IMPORT = re.compile(
+    r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
+    r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")
+
+
+def code_of(line: str) -> str:
+    return re.sub(r'"(?:\\.|[^"\\])*"', '""', line).split("//")[0]
+
+
+def main() -> int:
+    root = pathlib.Path(__file__).resolve().parent.parent / "Sources"
+    errors = []
+    swift_targets = {p.parent.name for p in root.glob("*/*.swift")} | {p.name for p in root.iterdir() if any(p.rglob("*.swift"))}
+    for unknown in sorted(swift_targets - TABLE.keys()):
+        errors.append(f"Sources/{unknown}: not in the table of hack/check-imports.py")
+    for target, (modules, libraries) in TABLE.items():
+        for path in sorted((root / target).rglob("*.swift")):
+            for number, line in enumerate(path.read_text().splitlines(), 1):
+                place = f"{path.relative_to(root.parent)}:{number}"
+                found = IMPORT.match(line)
+                if found and found[1] not in modules | libraries:
+                    errors.append(f"{place}: {target} must not import {found[1]}")
+                if target in PURE_CORES and IMPURE.search(code_of(line)):
+                    errors.append(f"{place}: {target} is pure (no async, clock, thread or I/O): {line.strip()}")
+    print("\n".join(errors) if errors else "imports follow the table")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

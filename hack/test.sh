@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The one test command.
+#
+#   hack/test.sh             everything that CI runs
+#   hack/test.sh fast        format, import table, unit tests (no root, no API server)
+#   hack/test.sh e2e [NAME]  only the end-to-end tests (all, or those whose name contains NAME)
+#
+# Slow suites have their own commands; CONTRIBUTING.md lists them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+what=${1:-all}
+began=$SECONDS
+cleanup=()
+finish() {
+  local code=$?
+  for command in "${cleanup[@]:-}"; do eval "$command" || true; done
+  echo "hack/test.sh $what: $([ $code = 0 ] && echo passed || echo FAILED) after $((SECONDS - began)) s"
+}
+trap finish EXIT
+
+step() { # step NAME COMMAND...: runs it, says how long it took
+  local name=$1 at=$SECONDS
+  shift
+  echo "== $name"
+  "$@"
+  echo "== $name: $((SECONDS - at)) s"
+}
+
+format() { swift format lint --strict --recursive --parallel Package.swift Sources Tests hack; }
+
+needs_deps() {
+  hack/install-deps.sh --check 2>/dev/null || { [ "$(id -u)" = 0 ] && hack/install-deps.sh; }
+}
+
+test_api_server() { # starts one API server for the tests that take TIELINE_TEST_KUBECONFIG
+  local state
+  state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-test-XXXXXX")
+  cleanup+=("kill \$(cat $state/pid) 2>/dev/null; rm -rf $state")
+  TIELINE_TEST_KUBECONFIG=$(hack/apiserver/run.sh "$state" | tail -1)
+  export TIELINE_TEST_KUBECONFIG
+}
+
+fast() {
+  step "format" format
+  step "import table" python3 hack/check-imports.py
+  step "build" swift build --build-tests
+  step "unit tests" swift test --skip-build
+}
+
+case $what in
+  fast) fast ;;
+  e2e)
+    shift
+    step "release build" swift build -c release
+    step "end-to-end tests" python3 Tests/EndToEnd/run.py "$@"
+    ;;
+  all)
+    step "dependencies" needs_deps
+    step "test API server" hack/apiserver/build.sh
+    test_api_server
+    fast
+    step "API server checks" hack/apiserver/check.sh
+    step "manifests" hack/check-manifests.sh
+    step "chart equals manifests" hack/check-chart.sh
+    step "release build" swift build -c release
+    step "end-to-end tests" python3 Tests/EndToEnd/run.py
+    ;;
+  *)
+    echo "usage: hack/test.sh [all|fast|e2e [NAME]]" >&2
+    exit 2
+    ;;
+esac
