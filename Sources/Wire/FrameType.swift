@@ -1,0 +1,81 @@
+/// The type byte of a frame.
+///
+/// A receiver that meets an unknown type below 128 ends the lane; one of 128 or more it ignores, so that later
+/// minor versions can add frames that old proxies may miss.
+package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
+    // Of the lane; label 0.
+    case heartbeat = 0
+    case hello = 1
+    case goAway = 2
+    case close = 3
+
+    // Of the adjacency; label 0.
+    case lsa = 8
+    case lsaAcknowledgement = 9
+    case counts = 10
+    case table = 11
+    case tableAcknowledgement = 12
+    case report = 13
+
+    // Of one stream; the label says which. 24...31 are kept for re-attaching streams.
+    case open = 16
+    case opened = 17
+    case refused = 18
+    case cancel = 19
+    case data = 20
+    case acknowledgement = 21
+    case fin = 22
+    case reset = 23
+
+    /// The first type that an old proxy ignores.
+    package static let firstIgnorable: UInt8 = 128
+
+    /// Whether the frame belongs to one stream.
+    package var isOfStream: Bool { rawValue >= 16 && rawValue < 32 }
+
+    /// Reads a type byte: nil for a type to ignore.
+    package static func known(_ byte: UInt8) throws(WireError) -> FrameType? {
+        if let type = FrameType(rawValue: byte) { return type }
+        guard byte >= firstIgnorable else { throw .unknownFrame(type: byte) }
+        return nil
+    }
+}
+
+/// The eight bytes before every payload on a lane.
+///
+/// | offset | bytes | field |
+/// |---|---|---|
+/// | 0 | 3 | length of the payload |
+/// | 3 | 1 | type (`FrameType`) |
+/// | 4 | 4 | label of the stream; 0 when the frame is of no stream |
+///
+/// All integers of the protocol are big endian.
+package struct FrameHeader: Hashable, Sendable {
+    package static let size = 8
+    /// The most bytes of a stream that one DATA frame carries.
+    package static let maximumData = 65_536
+    /// The longest payload of any frame; a longer one ends the lane.
+    package static let maximumPayload = maximumData + 1_024
+
+    package var length: Int
+    package var type: UInt8
+    package var label: UInt32
+
+    package init(length: Int, type: UInt8, label: UInt32) {
+        self.length = length
+        self.type = type
+        self.label = label
+    }
+
+    /// Reads the header at `offset`, where at least `size` bytes must be left.
+    package init(_ bytes: RawSpan, at offset: Int) throws(WireError) {
+        var reader = FrameReader(offset: offset)
+        let word = try reader.uint32(bytes)
+        length = Int(word >> 8)
+        type = UInt8(truncatingIfNeeded: word)
+        label = try reader.uint32(bytes)
+    }
+
+    /// The first four bytes as a number: length and type.
+    package var firstWord: UInt32 { UInt32(truncatingIfNeeded: length) << 8 | UInt32(type) }
+}

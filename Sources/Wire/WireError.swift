@@ -1,0 +1,21 @@
+/// Why bytes from a neighbour are not the frame that they claim to be.
+///
+/// Every case ends the lane: a neighbour that breaks the format once cannot be trusted to be in step again.
+package enum WireError: Error, Hashable, Sendable {
+    /// The payload ended before the field that starts at `offset`.
+    case truncated(offset: Int)
+    /// `count` bytes followed the last field.
+    case trailing(count: Int)
+    /// A list or a string of `count` elements where at most `limit` are allowed.
+    case tooLong(field: Field, count: Int, limit: Int)
+    /// A value outside of what the field allows.
+    case invalid(Field)
+    /// A frame type below 128 that this version does not know.
+    case unknownFrame(type: UInt8)
+
+    /// The fields that have rules of their own.
+    package enum Field: String, Hashable, Sendable {
+        case siteID, proxyID, linkName, serviceAddress, portName, text, ipAddress, route, reason
+        case role, flags, duration, cost, list, publicKey, certificate, signature, fragment
+    }
+}
