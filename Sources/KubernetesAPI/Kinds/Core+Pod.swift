@@ -1,0 +1,82 @@
+/// The core group.
+package enum Core {}
+
+extension Core {
+    package struct Pod: KubernetesObject, Schema {
+        package static let resource = Resource(
+            group: "",
+            version: "v1",
+            kind: "Pod",
+            plural: "pods"
+        )
+        package var metadata = ObjectMeta()
+        @OmitEmpty package var spec = PodSpec()
+        @OmitEmpty package var status = PodStatus()
+        package init() {}
+    }
+
+    package struct PodTemplateSpec: Schema {
+        @OmitEmpty package var metadata = ObjectMeta()
+        package var spec = PodSpec()
+        package init() {}
+    }
+
+    package struct PodSpec: Schema {
+        package var containers: [Container] = []
+        /// A container with `restartPolicy` Always is a native sidecar.
+        @OmitEmpty package var initContainers: [Container] = []
+        @OmitEmpty package var volumes: [Volume] = []
+        package var restartPolicy: String?
+        package var terminationGracePeriodSeconds: Int64?
+        package var serviceAccountName: String?
+        package var automountServiceAccountToken: Bool?
+        package var nodeName: String?
+        @OmitEmpty package var nodeSelector: [String: String] = [:]
+        package var hostNetwork: Bool?
+        package var hostname: String?
+        package var subdomain: String?
+        package var securityContext: PodSecurityContext?
+        package var priorityClassName: String?
+        package var enableServiceLinks: Bool?
+        @OmitEmpty package var topologySpreadConstraints: [TopologySpreadConstraint] = []
+        package init() {}
+    }
+
+    package struct TopologySpreadConstraint: Schema {
+        package var maxSkew: Int32 = 1
+        package var topologyKey = ""
+        package var whenUnsatisfiable = "ScheduleAnyway"
+        package var labelSelector: LabelSelector?
+        package init() {}
+    }
+
+    package struct PodSecurityContext: Schema {
+        package var runAsNonRoot: Bool?
+        package var runAsUser: Int64?
+        package var runAsGroup: Int64?
+        package var fsGroup: Int64?
+        package var seccompProfile: SeccompProfile?
+        package init() {}
+    }
+
+    package struct SeccompProfile: Schema {
+        package var type = "RuntimeDefault"
+        package init() {}
+    }
+
+    package struct SecurityContext: Schema {
+        package var allowPrivilegeEscalation: Bool?
+        package var readOnlyRootFilesystem: Bool?
+        package var runAsNonRoot: Bool?
+        package var runAsUser: Int64?
+        package var capabilities: Capabilities?
+        package var seccompProfile: SeccompProfile?
+        package init() {}
+    }
+
+    package struct Capabilities: Schema {
+        @OmitEmpty package var add: [String] = []
+        @OmitEmpty package var drop: [String] = []
+        package init() {}
+    }
+}

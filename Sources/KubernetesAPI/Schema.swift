@@ -1,0 +1,90 @@
+/// A plain JSON object of the API: every field has a default, so a value is built by setting what matters.
+///
+/// `Core.Container { $0.name = "proxy"; $0.image = "tieline-proxy:dev" }`. A field that is added
+/// later breaks no call.
+package protocol Schema: Emptiable, Sendable {
+    init()
+}
+
+extension Schema {
+    /// Makes an empty value and lets `build` fill it in.
+    package init<Failure: Error>(_ build: (inout Self) throws(Failure) -> Void) throws(Failure) {
+        self.init()
+        try build(&self)
+    }
+
+    package var isEmpty: Bool { self == Self() }
+}
+
+/// A value that need not be written when it is empty.
+package protocol Emptiable: Codable, Equatable {
+    init()
+    var isEmpty: Bool { get }
+}
+
+extension String: Emptiable {}
+extension Array: Emptiable where Element: Codable & Equatable {}
+extension Dictionary: Emptiable where Key: Codable, Value: Codable & Equatable {}
+
+/// A field that is left out of the JSON when empty, and empty when it is absent (or null) there.
+///
+/// Server-side apply owns what is sent, so an empty list is not sent: it would claim the field.
+@propertyWrapper
+package struct OmitEmpty<Value: Emptiable>: Codable, Equatable {
+    package var wrappedValue: Value
+
+    package init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
+
+    package init(from decoder: any Decoder) throws {
+        wrappedValue = try Value(from: decoder)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try wrappedValue.encode(to: encoder)
+    }
+}
+
+// The synthesised coding of a struct calls these overloads for its wrapped fields.
+extension KeyedDecodingContainer {
+    package func decode<Value>(
+        _ type: OmitEmpty<Value>.Type,
+        forKey key: Key
+    ) throws -> OmitEmpty<Value> {
+        OmitEmpty(wrappedValue: try decodeIfPresent(Value.self, forKey: key) ?? Value())
+    }
+}
+
+extension KeyedEncodingContainer {
+    package mutating func encode<Value>(_ field: OmitEmpty<Value>, forKey key: Key) throws {
+        guard !field.wrappedValue.isEmpty else { return }
+        try encode(field.wrappedValue, forKey: key)
+    }
+}
+
+/// A list that the API may leave out or give as null, and that is always written.
+@propertyWrapper
+package struct ReadEmpty<Value: Emptiable>: Codable, Equatable {
+    package var wrappedValue: Value
+
+    package init(wrappedValue: Value) { self.wrappedValue = wrappedValue }
+
+    package init(from decoder: any Decoder) throws {
+        wrappedValue = try Value(from: decoder)
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        try wrappedValue.encode(to: encoder)
+    }
+}
+
+extension KeyedDecodingContainer {
+    package func decode<Value>(
+        _ type: ReadEmpty<Value>.Type,
+        forKey key: Key
+    ) throws -> ReadEmpty<Value> {
+        ReadEmpty(wrappedValue: try decodeIfPresent(Value.self, forKey: key) ?? Value())
+    }
+}
+
+extension OmitEmpty: Sendable where Value: Sendable {}
+extension ReadEmpty: Sendable where Value: Sendable {}
