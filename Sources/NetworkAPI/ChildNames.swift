@@ -1,0 +1,31 @@
+import NetworkModel
+
+/// The names of the objects that the controller makes for a site.
+package enum ChildName {
+    package static let authoritySecret = "tieline-site-ca"
+    package static let configurationSecret = "tieline-proxy"
+    package static let credentialsSecret = "tieline-proxy-credentials"
+    package static let edgeSecret = "tieline-edge"
+    /// The Deployment, its ServiceAccount, and the headless core Service of the gateways.
+    package static let proxy = "tieline-proxy"
+    /// The core Service through which other sites link to this one.
+    package static let linkService = "tieline-link"
+
+    /// The headless core Service whose EndpointSlices say which pods of a Service's selector are ready:
+    /// `NAME-tl-HASH8`, at most 63 characters.
+    ///
+    /// The hash is over the whole name; so two long names that are cut to the same one stay different.
+    package static func endpointsService(of service: String) -> String {
+        var hash: UInt32 = 0x811C_9DC5  // FNV-1a
+        for byte in service.utf8 {
+            hash ^= UInt32(byte)
+            hash = hash &* 0x0100_0193
+        }
+        let digits = String(hash, radix: 16)
+        let suffix = "-tl-" + String(repeating: "0", count: 8 - digits.count) + digits
+        var stem = service.replacing(".", with: "-")
+        // The name of a core Service begins with a letter.
+        if stem.first.map({ !$0.isLetter }) ?? true { stem = "s" + stem }
+        return stem.prefix(63 - suffix.utf8.count) + suffix
+    }
+}

@@ -1,0 +1,116 @@
+package import KubernetesAPI
+package import NetworkModel
+
+/// A link that this site dials to another site.
+package struct Link: NetworkObject {
+    package static let resource = Resource(
+        group: NetworkGroup.name,
+        version: NetworkGroup.version,
+        kind: "Link",
+        plural: "links"
+    )
+
+    package var metadata: ObjectMeta
+    package var spec: LinkSpec
+    @OmitEmpty package var status: LinkStatus
+
+    package init(metadata: ObjectMeta, spec: LinkSpec, status: LinkStatus = LinkStatus()) {
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+    }
+}
+
+/// What is wanted of a link.
+package struct LinkSpec: Hashable, Sendable, Codable {
+    /// Tried in order, then round again.
+    package var endpoints: [LinkEndpoint]
+    /// The accepting site's identity, pinned.
+    package var remoteSiteID: SiteID
+    /// In connections per endpoint; absent: 1.
+    package var cost: LinkCost?
+    /// Overrides the Site's.
+    package var health: HealthSettings?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case endpoints, remoteSiteID, cost, health
+    }
+
+    package init(
+        endpoints: [LinkEndpoint],
+        remoteSiteID: SiteID,
+        cost: LinkCost? = nil,
+        health: HealthSettings? = nil
+    ) {
+        self.endpoints = endpoints
+        self.remoteSiteID = remoteSiteID
+        self.cost = cost
+        self.health = health
+    }
+}
+
+/// Where a site accepts links.
+package struct LinkEndpoint: Hashable, Sendable, Codable {
+    /// An address or a name.
+    package var host: String
+    package var port: UInt16
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case host, port }
+
+    package init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+}
+
+/// What the controller (or a plain site's proxy) observes of a Link.
+package struct LinkStatus: NetworkStatus {
+    package var observedGeneration: Int64?
+    @OmitEmpty package var conditions: [Condition] = []
+    package var remoteSite: RemoteSite?
+    /// The cost that every gateway and every attached sidecar routes with now.
+    package var appliedCost: LinkCost?
+    /// Streams that cross this link.
+    package var connections: ConnectionCounts?
+    /// Bucketed, so that it does not change all the time.
+    package var roundTripTime: APIDuration?
+    package var failovers: Int64?
+    package var lastFailover: LastFailover?
+    @OmitEmpty package var cursors: [ProxyCursor] = []
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case observedGeneration, conditions, remoteSite, appliedCost, connections, roundTripTime
+        case failovers, lastFailover, cursors
+    }
+
+    package init() {}
+
+    /// The site at the other end, with the name that it gives itself, for display.
+    package struct RemoteSite: Hashable, Sendable, Codable {
+        package var id: SiteID
+        package var name: String?
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case id, name }
+
+        package init(id: SiteID, name: String? = nil) {
+            self.id = id
+            self.name = name
+        }
+    }
+
+    /// The last time that the established link was lost.
+    package struct LastFailover: Hashable, Sendable, Codable {
+        package var time: Timestamp
+        package var reason: String
+        /// Streams that ran over it then.
+        package var connections: Int64
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case time, reason, connections }
+
+        package init(time: Timestamp, reason: String, connections: Int64) {
+            self.time = time
+            self.reason = reason
+            self.connections = connections
+        }
+    }
+}

@@ -1,0 +1,79 @@
+/// The types of the conditions in a status.
+package enum ConditionType: String, Hashable, Sendable, CaseIterable {
+    /// The summary; always there once the object was observed.
+    case ready = "Ready"
+    /// The spec can be used.
+    case accepted = "Accepted"
+    /// Site, Service: what it asks for has been made.
+    case programmed = "Programmed"
+    /// Site: others can link to the advertised endpoints.
+    case reachable = "Reachable"
+    /// Link: established with the pinned site.
+    case connected = "Connected"
+    /// Service: at least one usable target.
+    case hasTargets = "HasTargets"
+    /// Present only while work is under way.
+    case reconciling = "Reconciling"
+    /// Present only while the user has to change something.
+    case stalled = "Stalled"
+}
+
+/// Why a condition is as it is.
+package enum Reason: String, Hashable, Sendable, CaseIterable {
+    case pending = "Pending"
+    case ready = "Ready"
+    case accepted = "Accepted"
+    case programmed = "Programmed"
+    case progressing = "Progressing"
+
+    // Accepted=False
+    /// Another, older object claims the same thing; the message names it.
+    case conflict = "Conflict"
+    /// A rule that the schema cannot express is broken; the message says what to change.
+    case invalid = "Invalid"
+    /// The namespace has no Site (any more).
+    case noSite = "NoSite"
+    /// A name in the spec that this Site does not bind.
+    case unknownSite = "UnknownSite"
+
+    // Programmed=False
+    case portsExhausted = "PortsExhausted"
+    case listenFailed = "ListenFailed"
+    case proxiesNotReady = "ProxiesNotReady"
+    /// The API server refused what was to be made; the message quotes it.
+    case applyFailed = "ApplyFailed"
+
+    // Reachable
+    case reachable = "Reachable"
+    /// The Site has no `linkAccess`: it only dials out.
+    case dialsOnly = "DialsOnly"
+    /// The address is not assigned yet.
+    case addressPending = "AddressPending"
+
+    // Connected
+    case connecting = "Connecting"
+    case connected = "Connected"
+    case siteIDMismatch = "SiteIDMismatch"
+    case notAllowed = "NotAllowed"
+    case unreachable = "Unreachable"
+    case certificateInvalid = "CertificateInvalid"
+    case clockSkew = "ClockSkew"
+    case toSelf = "ToSelf"
+    case duplicateIdentity = "DuplicateIdentity"
+
+    // HasTargets
+    case targetsUsable = "TargetsUsable"
+    case noTargets = "NoTargets"
+    case noUsableTargets = "NoUsableTargets"
+}
+
+/// The reasons of the Events that are written, one per transition.
+package enum EventReason: String, Hashable, Sendable, CaseIterable {
+    case linkConnected = "LinkConnected"
+    case linkLost = "LinkLost"
+    case failedOver = "FailedOver"
+    case failedBack = "FailedBack"
+    case notAllowed = "NotAllowed"
+    case certificateRotated = "CertificateRotated"
+    case conflict = "Conflict"
+}

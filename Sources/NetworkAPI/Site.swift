@@ -1,0 +1,200 @@
+package import KubernetesAPI
+package import NetworkModel
+
+/// A site: a namespace of a cluster, or a plain Linux host, whose proxies act as one.
+package struct Site: NetworkObject {
+    package static let resource = Resource(
+        group: NetworkGroup.name,
+        version: NetworkGroup.version,
+        kind: "Site",
+        plural: "sites"
+    )
+    /// The `controllerName` of a Site that names none.
+    package static let controllerName = "tieline.dev/controller"
+
+    package var metadata: ObjectMeta
+    @OmitEmpty package var spec: SiteSpec
+    @OmitEmpty package var status: SiteStatus
+
+    package init(
+        metadata: ObjectMeta,
+        spec: SiteSpec = SiteSpec(),
+        status: SiteStatus = SiteStatus()
+    ) {
+        self.metadata = metadata
+        self.spec = spec
+        self.status = status
+    }
+}
+
+/// What is wanted of a site; all of it may be left out.
+package struct SiteSpec: Schema, Hashable {
+    /// Which controller acts on this Site; absent: `Site.controllerName`.
+    package var controllerName: String?
+    /// How other sites reach this one; nil: this site only dials out.
+    package var linkAccess: LinkAccess?
+    /// The sites that may dial this one.
+    package var allow: [AllowedSite]?
+    package var proxy: ProxySettings?
+    package var drain: DrainSettings?
+    package var health: HealthSettings?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case controllerName, linkAccess, allow, proxy, drain, health
+    }
+
+    package init() {}
+}
+
+/// How other sites reach this one.
+package struct LinkAccess: Hashable, Sendable, Codable {
+    package static let standardPort: UInt16 = 5671
+
+    package enum Kind: String, Hashable, Sendable, Codable, CaseIterable {
+        case clusterIP = "ClusterIP"
+        case nodePort = "NodePort"
+        case loadBalancer = "LoadBalancer"
+        case external = "External"
+    }
+
+    package var type: Kind
+    /// The port that others dial; absent: 5671.
+    package var port: UInt16?
+    /// Names and addresses to advertise; `External` needs them.
+    package var hosts: [String]?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case type, port, hosts }
+
+    package init(type: Kind, port: UInt16? = nil, hosts: [String]? = nil) {
+        self.type = type
+        self.port = port
+        self.hosts = hosts
+    }
+}
+
+/// A site that may dial this one, with the name by which this Site's manifests call it.
+package struct AllowedSite: Hashable, Sendable, Codable {
+    package var siteID: SiteID
+    package var name: String?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case siteID, name }
+
+    package init(siteID: SiteID, name: String? = nil) {
+        self.siteID = siteID
+        self.name = name
+    }
+}
+
+/// The gateways of a site.
+package struct ProxySettings: Hashable, Sendable, Codable {
+    package static let standardReplicas: Int32 = 2
+
+    package var replicas: Int32?
+    package var resources: ComputeResources?
+    /// Event loops per gateway; 0 or absent: one per core of the quota, at most 8.
+    package var loops: Int32?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case replicas, resources, loops }
+
+    package init(
+        replicas: Int32? = nil,
+        resources: ComputeResources? = nil,
+        loops: Int32? = nil
+    ) {
+        self.replicas = replicas
+        self.resources = resources
+        self.loops = loops
+    }
+}
+
+/// What a gateway's container asks for and is limited to, as in a core container.
+package struct ComputeResources: Hashable, Sendable, Codable {
+    package var requests: [String: Quantity]?
+    package var limits: [String: Quantity]?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case requests, limits }
+
+    package init(requests: [String: Quantity]? = nil, limits: [String: Quantity]? = nil) {
+        self.requests = requests
+        self.limits = limits
+    }
+}
+
+/// What the gateways do when they are told to stop.
+package struct DrainSettings: Hashable, Sendable, Codable {
+    /// Accepting goes on for this long; absent: 5 s.
+    package var delay: APIDuration?
+    /// Open connections get this long to end; absent: 30 s.
+    package var grace: APIDuration?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case delay, grace }
+
+    package init(delay: APIDuration? = nil, grace: APIDuration? = nil) {
+        self.delay = delay
+        self.grace = grace
+    }
+}
+
+/// How a silent neighbour is noticed.
+package struct HealthSettings: Hashable, Sendable, Codable {
+    /// Between two heartbeats; absent: 250 ms.
+    package var heartbeat: APIDuration?
+    /// Heartbeats missed before the neighbour counts as down; absent: 3.
+    package var misses: Int32?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case heartbeat, misses }
+
+    package init(heartbeat: APIDuration? = nil, misses: Int32? = nil) {
+        self.heartbeat = heartbeat
+        self.misses = misses
+    }
+}
+
+/// What the controller (or a plain site's proxy) observes of a Site.
+package struct SiteStatus: NetworkStatus {
+    package var observedGeneration: Int64?
+    @OmitEmpty package var conditions: [Condition] = []
+    package var siteID: SiteID?
+    /// Where others link to; only addresses that exist.
+    @OmitEmpty package var endpoints: [LinkEndpoint] = []
+    package var proxies: Proxies?
+    package var links: Tally?
+    package var services: Tally?
+    package var connections: ConnectionCounts?
+    @OmitEmpty package var cursors: [ProxyCursor] = []
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case observedGeneration, conditions, siteID, endpoints, proxies, links, services
+        case connections, cursors
+    }
+
+    package init() {}
+
+    /// How many proxies the site has.
+    package struct Proxies: Hashable, Sendable, Codable {
+        package var desired: Int32
+        package var ready: Int32
+        package var sidecars: Int32
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case desired, ready, sidecars }
+
+        package init(desired: Int32, ready: Int32, sidecars: Int32) {
+            self.desired = desired
+            self.ready = ready
+            self.sidecars = sidecars
+        }
+    }
+
+    /// How many objects there are, and how many of them are Ready.
+    package struct Tally: Hashable, Sendable, Codable {
+        package var total: Int32
+        package var ready: Int32
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case total, ready }
+
+        package init(total: Int32, ready: Int32) {
+            self.total = total
+            self.ready = ready
+        }
+    }
+}
