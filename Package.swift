@@ -129,5 +129,6 @@ let package = Package(
 
         tests("NetworkModelTests", ["NetworkModel"]),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
+        tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
     ]
 )

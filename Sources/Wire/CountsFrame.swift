@@ -11,14 +11,14 @@ package import NetworkModel
 /// | 8 | version, increasing with every frame of this origin |
 /// | 1 | 1: whatever is not listed is zero; 0: whatever is not listed is unchanged |
 /// | 2 | number of entries, at most 4,096 |
-/// | ... | entries: service address (1 + n), port name (1 + n), target SiteID (26), open (4) |
+/// | ... | entries: service address (1 + n), port name (1 + n), target SiteID (26), open (8) |
 package struct Counts: Hashable, Sendable {
     package struct Entry: Hashable, Sendable {
         package var service: ServicePort
         package var target: SiteID
-        package var open: UInt32
+        package var open: UInt64
 
-        package init(service: ServicePort, target: SiteID, open: UInt32) {
+        package init(service: ServicePort, target: SiteID, open: UInt64) {
             self.service = service
             self.target = target
             self.open = open
@@ -44,7 +44,7 @@ package struct Counts: Hashable, Sendable {
         var end = start
         var size = 0
         while end < entries.count, size < WireLimit.listPayload, end - start < WireLimit.list {
-            size += entries[end].service.encodedSize + SiteID.length + 4
+            size += entries[end].service.encodedSize + SiteID.length + 8
             end += 1
         }
         writer.proxyID(origin)
@@ -54,7 +54,7 @@ package struct Counts: Hashable, Sendable {
         for entry in entries[start..<end] {
             writer.servicePort(entry.service)
             writer.siteID(entry.target)
-            writer.uint32(entry.open)
+            writer.uint64(entry.open)
         }
         return end
     }
@@ -74,7 +74,7 @@ package struct Counts: Hashable, Sendable {
                 Entry(
                     service: try reader.servicePort(payload),
                     target: try reader.siteID(payload),
-                    open: try reader.uint32(payload)
+                    open: try reader.uint64(payload)
                 )
             )
         }

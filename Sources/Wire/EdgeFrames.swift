@@ -4,16 +4,64 @@ package import NetworkModel
 package struct EdgeTarget: Hashable, Sendable {
     package var site: SiteID
     package var cost: PathCost
-    /// Ready endpoints of the target.
+    /// Ready endpoints of the target; 0 when it is not usable.
     package var weight: UInt32
-    /// From the gateway (exclusive) to the egress (inclusive); empty: the gateway itself connects.
-    package var route: [ProxyID]
+    /// Only used while nothing else is: its endpoints still serve while they terminate.
+    package var isLastResort: Bool
+    /// Why it is not usable; nil when it is.
+    package var absence: FailoverReason?
+    /// Equal in cost, each from the gateway (exclusive) to the egress (inclusive); an empty one: the gateway itself
+    /// connects.
+    package var routes: [[ProxyID]]
 
-    package init(site: SiteID, cost: PathCost, weight: UInt32, route: [ProxyID]) {
+    package init(
+        site: SiteID,
+        cost: PathCost,
+        weight: UInt32,
+        isLastResort: Bool = false,
+        absence: FailoverReason? = nil,
+        routes: [[ProxyID]]
+    ) {
         self.site = site
         self.cost = cost
         self.weight = weight
-        self.route = route
+        self.isLastResort = isLastResort
+        self.absence = absence
+        self.routes = routes
+    }
+
+    fileprivate var encodedSize: Int {
+        60 + routes.reduce(0) { $0 + 1 + 34 * $1.count }
+    }
+
+    fileprivate func encode(into writer: inout FrameWriter) {
+        writer.siteID(site)
+        writer.uint32(cost.value)
+        writer.uint32(weight)
+        writer.flag(isLastResort)
+        writer.text8(absence?.rawValue ?? "")
+        writer.uint8(UInt8(clamping: routes.count))
+        for route in routes.prefix(255) { writer.route(route) }
+    }
+
+    fileprivate static func decode(
+        _ reader: inout FrameReader,
+        _ payload: RawSpan
+    ) throws(WireError) -> EdgeTarget {
+        var target = EdgeTarget(
+            site: try reader.siteID(payload),
+            cost: PathCost(try reader.uint32(payload)),
+            weight: try reader.uint32(payload),
+            isLastResort: try reader.flag(payload),
+            routes: []
+        )
+        let absence = try reader.text8(.reason, payload)
+        target.absence = FailoverReason(rawValue: absence)
+        guard absence.isEmpty || target.absence != nil else { throw .invalid(.reason) }
+        for _ in 0..<(try reader.uint8(payload)) {
+            target.routes.append(try reader.route(payload))
+        }
+        return target
     }
 }
 
@@ -40,7 +88,7 @@ package struct EdgeService: Hashable, Sendable {
     }
 
     var encodedSize: Int {
-        service.encodedSize + 26 + targets.reduce(0) { $0 + 35 + 34 * $1.route.count }
+        service.encodedSize + 26 + targets.reduce(0) { $0 + $1.encodedSize }
     }
 }
 
@@ -65,7 +113,7 @@ package struct EdgeSiteName: Hashable, Sendable {
 /// | 1 | 1: the first frame of a table that replaces everything; 0: changes, or a continuation |
 /// | 1 | 1: the last frame of this generation |
 /// | 2 | number of services, at most 4,096 |
-/// | ... | services: address (1 + n), port name (1 + n), connect, idle, half-closed (8 each), number of targets (2), targets: SiteID (26), path cost (4), weight (4), route (1 + 34 n) |
+/// | ... | services: address (1 + n), port name (1 + n), connect, idle, half-closed (8 each), number of targets (2), targets: SiteID (26), path cost (4), weight (4), last resort (1), absence (1 + n), number of routes (1), routes (1 + 34 n each) |
 /// | 2 | number of removed services |
 /// | ... | removed services: address (1 + n), port name (1 + n) |
 /// | 2 | number of names |
@@ -136,12 +184,7 @@ package struct EdgeTable: Hashable, Sendable {
             writer.duration(service.idle)
             writer.duration(service.halfClosed)
             writer.count16(service.targets.count)
-            for target in service.targets {
-                writer.siteID(target.site)
-                writer.uint32(target.cost.value)
-                writer.uint32(target.weight)
-                writer.route(target.route)
-            }
+            for target in service.targets { target.encode(into: &writer) }
         }
         writer.count16(removed.count)
         for service in removed { writer.servicePort(service) }
@@ -189,14 +232,7 @@ package struct EdgeTable: Hashable, Sendable {
             targets: []
         )
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
-            service.targets.append(
-                EdgeTarget(
-                    site: try reader.siteID(payload),
-                    cost: PathCost(try reader.uint32(payload)),
-                    weight: try reader.uint32(payload),
-                    route: try reader.route(payload)
-                )
-            )
+            service.targets.append(try EdgeTarget.decode(&reader, payload))
         }
         return service
     }

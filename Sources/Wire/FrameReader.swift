@@ -177,3 +177,12 @@ package struct FrameReader: Sendable {
         return .microseconds(Int64(microseconds))
     }
 }
+
+extension [UInt8] {
+    /// Lends the bytes to a decoder.
+    package func withRawSpan<Result, Failure>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe span.bytes)
+    }
+}

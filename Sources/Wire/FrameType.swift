@@ -16,6 +16,8 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case table = 11
     case tableAcknowledgement = 12
     case report = 13
+    case lsaSummary = 14
+    case lsaSummaryAcknowledgement = 15
 
     // Of one stream; the label says which. 24...31 are kept for re-attaching streams.
     case open = 16

@@ -1,0 +1,185 @@
+import NetworkModel
+package import Routing
+
+/// A link-state advertisement as bytes: a body, and a signature over exactly the body's bytes.
+///
+/// An LSA is flooded on as it came; nobody encodes another proxy's LSA anew.
+///
+/// | bytes | field of the body |
+/// |---|---|
+/// | 12 | `tieline-lsa` and the version of this layout, 0 |
+/// | 34 | origin ProxyID |
+/// | 2 | fragment |
+/// | 8 | sequence |
+/// | 2 | fragment count, 1...64 |
+/// | 1 | 1: overload |
+/// | 1 + n | display name |
+/// | 2 + n | X25519 public key: 0 or 32 bytes |
+/// | 1 | number of certificates, at most 2 |
+/// | ... | certificates: DER (2 + n), leaf first |
+/// | 2 | number of edges, at most 512, ascending |
+/// | ... | edges: neighbor ProxyID (34), 0 mesh or 1 link, of a link: dialling SiteID (26), Link name (1 + n); cost (4), 0 for none |
+/// | 2 | number of services, at most 512, ascending |
+/// | ... | services: address (1 + n), port name (1 + n), endpoints (4) |
+///
+/// After the body: signature (2 + n, at most 1,024 bytes).
+package enum LSACodec {
+    /// The longest body; an origin cuts its fragments so that they stay below it.
+    package static let maximumBody = 60_000
+    private static let magic = Array("tieline-lsa".utf8) + [0]
+    private static let maximumCertificate = 8_192
+    private static let maximumSignature = 1_024
+
+    /// What a decoded advertisement consists of.
+    package struct Decoded: Sendable {
+        package var lsa: LSA
+        /// The bytes from 0 that the signature covers.
+        package var bodyLength: Int
+        package var signature: [UInt8]
+    }
+
+    /// The bytes to sign.
+    package static func encodeBody(_ lsa: LSA) -> [UInt8] {
+        var writer = FrameWriter(reserving: 2_048)
+        writer.array(magic)
+        writer.proxyID(lsa.origin)
+        writer.uint16(lsa.fragment)
+        writer.uint64(lsa.sequence)
+        writer.uint16(lsa.fragmentCount)
+        writer.flag(lsa.overload)
+        writer.text8(lsa.displayName)
+        writer.bytes16(lsa.agreementKey)
+        writer.uint8(UInt8(clamping: lsa.certificateChain.count))
+        for certificate in lsa.certificateChain { writer.bytes16(certificate) }
+        writer.count16(lsa.edges.count)
+        for edge in lsa.edges {
+            writer.proxyID(edge.neighbor)
+            switch edge.name {
+            case .mesh:
+                writer.uint8(0)
+            case .link(let dialler, let name):
+                writer.uint8(1)
+                writer.siteID(dialler)
+                writer.linkName(name)
+            }
+            writer.uint32(edge.cost.map { UInt32($0.value) } ?? 0)
+        }
+        writer.count16(lsa.services.count)
+        for service in lsa.services {
+            writer.servicePort(service.service)
+            writer.uint32(service.endpoints)
+        }
+        return writer.bytes
+    }
+
+    /// The body with its signature: the payload of an LSA frame.
+    package static func seal(body: [UInt8], signature: [UInt8]) -> [UInt8] {
+        var writer = FrameWriter(reserving: body.count + signature.count + 2)
+        writer.array(body)
+        writer.bytes16(signature)
+        return writer.bytes
+    }
+
+    /// Which LSA it claims to be, and how new: enough to know whether it is worth verifying.
+    package static func header(_ payload: RawSpan) throws(WireError) -> LSAHeader {
+        var reader = FrameReader()
+        return try header(&reader, payload)
+    }
+
+    private static func header(
+        _ reader: inout FrameReader,
+        _ payload: RawSpan
+    ) throws(WireError) -> LSAHeader {
+        guard try reader.array(magic.count, payload) == magic else { throw .invalid(.signature) }
+        let key = LSAKey(
+            origin: try reader.proxyID(payload),
+            fragment: try reader.uint16(payload)
+        )
+        return LSAHeader(key: key, sequence: try reader.uint64(payload))
+    }
+
+    package static func decode(_ payload: RawSpan) throws(WireError) -> Decoded {
+        var reader = FrameReader()
+        let header = try header(&reader, payload)
+        var lsa = LSA(
+            origin: header.key.origin,
+            sequence: header.sequence,
+            fragment: header.key.fragment,
+            fragmentCount: try reader.uint16(payload),
+            overload: try reader.flag(payload),
+            displayName: try reader.text8(.text, payload)
+        )
+        guard (1...RoutingLimits.fragmentsPerOrigin).contains(Int(lsa.fragmentCount)),
+            lsa.fragment < lsa.fragmentCount
+        else { throw .invalid(.fragment) }
+        lsa.agreementKey = try reader.bytes16(.publicKey, limit: 32, payload)
+        guard lsa.agreementKey.isEmpty || lsa.agreementKey.count == 32 else {
+            throw .invalid(.publicKey)
+        }
+        let certificates = Int(try reader.uint8(payload))
+        guard certificates <= 2 else {
+            throw .tooLong(field: .certificate, count: certificates, limit: 2)
+        }
+        for _ in 0..<certificates {
+            lsa.certificateChain.append(
+                try reader.bytes16(.certificate, limit: maximumCertificate, payload)
+            )
+        }
+        lsa.edges = try edges(&reader, payload)
+        lsa.services = try services(&reader, payload)
+        let bodyLength = reader.offset
+        let signature = try reader.bytes16(.signature, limit: maximumSignature, payload)
+        try reader.finish(payload)
+        return Decoded(lsa: lsa, bodyLength: bodyLength, signature: signature)
+    }
+
+    private static func edges(
+        _ reader: inout FrameReader,
+        _ payload: RawSpan
+    ) throws(WireError) -> [LSAEdge] {
+        let count = try reader.count16(limit: RoutingLimits.edgesPerFragment, payload)
+        var edges: [LSAEdge] = []
+        edges.reserveCapacity(count)
+        for _ in 0..<count {
+            let neighbor = try reader.proxyID(payload)
+            let name: EdgeName
+            if try reader.flag(payload) {
+                name = .link(
+                    dialler: try reader.siteID(payload),
+                    name: try reader.linkName(payload)
+                )
+            } else {
+                name = .mesh
+            }
+            let value = try reader.uint32(payload)
+            let cost = LinkCost(Int32(clamping: value))
+            guard value == 0 || cost != nil, value <= UInt32(Int32.max) else {
+                throw .invalid(.cost)
+            }
+            let edge = LSAEdge(neighbor: neighbor, name: name, cost: cost)
+            if let last = edges.last, !(last < edge) { throw .invalid(.list) }
+            edges.append(edge)
+        }
+        return edges
+    }
+
+    private static func services(
+        _ reader: inout FrameReader,
+        _ payload: RawSpan
+    ) throws(WireError) -> [LSAService] {
+        let count = try reader.count16(limit: RoutingLimits.servicesPerFragment, payload)
+        var services: [LSAService] = []
+        services.reserveCapacity(count)
+        for _ in 0..<count {
+            let service = LSAService(
+                service: try reader.servicePort(payload),
+                endpoints: try reader.uint32(payload)
+            )
+            if let last = services.last, !(last.service < service.service) {
+                throw .invalid(.list)
+            }
+            services.append(service)
+        }
+        return services
+    }
+}

@@ -1,0 +1,268 @@
+import NetworkModel
+import Routing
+import Wire
+
+/// One value of every frame, with its decoder, for the tests that hold for all of them.
+struct Sample: Sendable, CustomStringConvertible {
+    let description: String
+    let bytes: [UInt8]
+    /// Decodes and encodes again.
+    let again: @Sendable ([UInt8]) throws -> [UInt8]
+    /// Whether later versions may append fields.
+    var growsAtTheEnd = false
+}
+
+enum Samples {
+    static let east = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
+    static let west = SiteID(publicKeyDigest: Array(repeating: 2, count: 32))
+    static let gateway = ProxyID(site: east, instance: 0x0102_0304_0506_0708)
+    static let other = ProxyID(site: west, instance: .max)
+    static let now = Instant(nanoseconds: 50_000_000_000)
+
+    static func service(_ text: String) throws -> ServicePort {
+        guard let service = ServicePort(text) else { throw WireError.invalid(.serviceAddress) }
+        return service
+    }
+
+    static func written(_ body: (inout FrameWriter) -> Void) -> [UInt8] {
+        var writer = FrameWriter()
+        body(&writer)
+        return writer.bytes
+    }
+
+    static func all() throws -> [Sample] { try lane() + adjacency() + stream() + routing() }
+
+    static func open() throws -> Open {
+        Open(
+            name: StreamName(ingress: gateway, number: 42),
+            service: try service("backend.example/http"),
+            route: [other, gateway],
+            target: west,
+            client: Endpoint(address: .v6(1, 2), port: 50_000),
+            signature: Open.Signature(signer: gateway, mac: Array(1...16)),
+            window: 65_536
+        )
+    }
+
+    static func lane() -> [Sample] {
+        let hello = Hello(
+            proxy: gateway,
+            role: .edge,
+            loops: 2,
+            name: "öst",
+            link: LinkName("west"),
+            heartbeat: .milliseconds(250),
+            misses: 3
+        )
+        let close = Close(reason: .notAllowed, text: "add it to spec.allow")
+        return [
+            Sample(
+                description: "HELLO",
+                bytes: written(hello.encode),
+                again: { bytes in
+                    let value = try bytes.withRawSpan { try Hello.decode($0) }
+                    return written(value.encode)
+                },
+                growsAtTheEnd: true
+            ),
+            Sample(
+                description: "HEARTBEAT",
+                bytes: written(Heartbeat(sent: 1, echo: 2, held: 3).encode)
+            ) {
+                bytes in
+                written(try bytes.withRawSpan { try Heartbeat.decode($0) }.encode)
+            },
+            Sample(description: "CLOSE", bytes: written(close.encode)) { bytes in
+                written(try bytes.withRawSpan { try Close.decode($0) }.encode)
+            },
+        ]
+    }
+
+    static func adjacency() throws -> [Sample] {
+        let service = try service("backend/http")
+        let counts = Counts(
+            origin: gateway,
+            version: 9,
+            isFull: true,
+            entries: [
+                Counts.Entry(service: service, target: east, open: 7),
+                Counts.Entry(service: service, target: west, open: .max),
+            ]
+        )
+        let table = EdgeTable(
+            generation: 3,
+            replacesAll: true,
+            services: [
+                EdgeService(
+                    service: service,
+                    connect: .seconds(3),
+                    idle: .seconds(3600),
+                    halfClosed: .seconds(300),
+                    targets: [
+                        EdgeTarget(site: east, cost: .zero, weight: 2, routes: [[]]),
+                        EdgeTarget(
+                            site: west,
+                            cost: .unreachable,
+                            weight: 0,
+                            isLastResort: true,
+                            absence: .linkLost,
+                            routes: [[other], [gateway, other]]
+                        ),
+                    ]
+                )
+            ],
+            removed: [try self.service("gone/http")],
+            names: [EdgeSiteName(site: west, name: "west")]
+        )
+        let report = EdgeReport(
+            counters: [
+                EdgeReport.Counter(
+                    service: service,
+                    active: 1,
+                    opened: 2,
+                    failed: 3,
+                    interrupted: 4
+                )
+            ],
+            failovers: [
+                FailoverRecord(
+                    sequence: 1,
+                    service: service,
+                    from: west,
+                    to: east,
+                    reason: .linkLost,
+                    at: Instant(nanoseconds: 49_000_000_000),
+                    lost: 1,
+                    resumed: 2,
+                    duration: .milliseconds(3)
+                )
+            ]
+        )
+        return [
+            Sample(description: "COUNTS", bytes: written { _ = counts.encode(into: &$0) }) {
+                bytes in
+                let value = try bytes.withRawSpan { try Counts.decode($0) }
+                return written { _ = value.encode(into: &$0) }
+            },
+            Sample(description: "TABLE", bytes: written(table.encode)) { bytes in
+                written(try bytes.withRawSpan { try EdgeTable.decode($0) }.encode)
+            },
+            Sample(
+                description: "TABLE-ACK",
+                bytes: written(EdgeTableAcknowledgement(generation: 3).encode)
+            ) { bytes in
+                written(try bytes.withRawSpan { try EdgeTableAcknowledgement.decode($0) }.encode)
+            },
+            Sample(description: "REPORT", bytes: written { report.encode(into: &$0, at: now) }) {
+                bytes in
+                let value = try bytes.withRawSpan { try EdgeReport.decode($0, at: now) }
+                return written { value.encode(into: &$0, at: now) }
+            },
+        ]
+    }
+
+    static func stream() throws -> [Sample] {
+        var unsigned = try open()
+        unsigned.signature = nil
+        unsigned.client = Endpoint(address: .v4(0x7F00_0001), port: 1)
+        let opened = Opened(egress: other, window: 262_144, mac: Array(0..<16))
+        return [
+            Sample(description: "OPEN", bytes: written(try open().encode)) { bytes in
+                written(try bytes.withRawSpan { try Open.decode($0) }.encode)
+            },
+            Sample(description: "OPEN of an edge", bytes: written(unsigned.encode)) { bytes in
+                written(try bytes.withRawSpan { try Open.decode($0) }.encode)
+            },
+            Sample(description: "OPENED", bytes: written(opened.encode)) { bytes in
+                written(try bytes.withRawSpan { try Opened.decode($0) }.encode)
+            },
+            Sample(
+                description: "REFUSED",
+                bytes: written(Refused(by: other, reason: .draining).encode)
+            ) { bytes in
+                written(try bytes.withRawSpan { try Refused.decode($0) }.encode)
+            },
+            Sample(
+                description: "ACK",
+                bytes: written(Acknowledgement(offset: 1 << 40, window: 1 << 20).encode)
+            ) { bytes in
+                written(try bytes.withRawSpan { try Acknowledgement.decode($0) }.encode)
+            },
+            Sample(description: "FIN", bytes: written(Fin(offset: 12).encode)) { bytes in
+                written(try bytes.withRawSpan { try Fin.decode($0) }.encode)
+            },
+            Sample(description: "RESET", bytes: written(Reset(reason: .idle).encode)) { bytes in
+                written(try bytes.withRawSpan { try Reset.decode($0) }.encode)
+            },
+        ]
+    }
+
+    static func lsa() throws -> LSA {
+        guard let link = LinkName("west") else { throw WireError.invalid(.linkName) }
+        return LSA(
+            origin: gateway,
+            sequence: 17,
+            fragment: 1,
+            fragmentCount: 2,
+            overload: true,
+            displayName: "east",
+            agreementKey: Array(repeating: 5, count: 32),
+            certificateChain: [[1, 2, 3], [4]],
+            edges: [
+                LSAEdge(neighbor: other, name: .mesh, cost: nil),
+                LSAEdge(
+                    neighbor: other,
+                    name: .link(dialler: east, name: link),
+                    cost: .standard
+                ),
+            ],
+            services: [LSAService(service: try service("backend/http"), endpoints: 3)]
+        )
+    }
+
+    static func routing() throws -> [Sample] {
+        let key = LSAKey(origin: gateway, fragment: 1)
+        let header = LSAHeader(key: key, sequence: 5)
+        let summary = LSASummary(number: 1, after: nil, through: key, headers: [header])
+        let body = LSACodec.encodeBody(try lsa())
+        return [
+            Sample(description: "LSA", bytes: LSACodec.seal(body: body, signature: [9, 9])) {
+                bytes in
+                let value = try bytes.withRawSpan { try LSACodec.decode($0) }
+                return LSACodec.seal(
+                    body: LSACodec.encodeBody(value.lsa),
+                    signature: value.signature
+                )
+            },
+            Sample(
+                description: "LSA-ACK",
+                bytes: written(RoutingMessage.acknowledgement([header]).encode)
+            ) { bytes in
+                let value = try bytes.withRawSpan { try LSAAcknowledgementCodec.decode($0) }
+                return written(RoutingMessage.acknowledgement(value).encode)
+            },
+            Sample(
+                description: "LSA-SUMMARY",
+                bytes: written(RoutingMessage.summary(summary).encode)
+            ) {
+                bytes in
+                let value = try bytes.withRawSpan { try LSASummaryCodec.decode($0) }
+                return written(RoutingMessage.summary(value).encode)
+            },
+            Sample(
+                description: "LSA-SUMMARY-ACK",
+                bytes: written(
+                    RoutingMessage.summaryAcknowledgement(number: 1, wanted: [key]).encode
+                )
+            ) { bytes in
+                let value = try bytes.withRawSpan { try LSASummaryAcknowledgementCodec.decode($0) }
+                return written(
+                    RoutingMessage.summaryAcknowledgement(
+                        number: value.number,
+                        wanted: value.wanted
+                    ).encode
+                )
+            },
+        ]
+    }
+}
