@@ -4,6 +4,7 @@ import Glibc
 final class HoldingClient {
     private let poller: Poller
     private let target: SocketAddress
+    private let language: Language
     private let timeout: Double
     private var questions: [Int32: Question] = [:]
     /// Held connections in the order in which they were answered.
@@ -11,9 +12,10 @@ final class HoldingClient {
     private var endings: [String: Int] = [:]
     private var input: [UInt8] = []
 
-    init(poller: Poller, target: SocketAddress, timeout: Double) {
+    init(poller: Poller, target: SocketAddress, language: Language, timeout: Double) {
         self.poller = poller
         self.target = target
+        self.language = language
         self.timeout = timeout
     }
 
@@ -85,7 +87,7 @@ final class HoldingClient {
     private var outstanding = 0
 
     private func start() throws {
-        let question = try Question(target: target)
+        let question = try Question(target: target, language: language)
         questions[question.socket.descriptor] = question
         poller.add(question.socket.descriptor, question.interest)
         outstanding += 1

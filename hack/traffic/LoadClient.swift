@@ -2,6 +2,7 @@
 final class LoadClient {
     private let poller: Poller
     private let target: SocketAddress
+    private let language: Language
     private let timeout: Double
     private let rate: Double
     private let seconds: Double
@@ -22,6 +23,7 @@ final class LoadClient {
     ) {
         self.poller = poller
         self.target = target
+        self.language = language
         self.timeout = timeout
         self.rate = rate
         self.seconds = seconds
@@ -34,7 +36,7 @@ final class LoadClient {
         var started = 0
         while started < total || !questions.isEmpty {
             while started < total, now() - begin >= Double(started) / rate {
-                let question = try Question(target: target)
+                let question = try Question(target: target, language: language)
                 questions[question.socket.descriptor] = question
                 poller.add(question.socket.descriptor, question.interest)
                 started += 1

@@ -12,7 +12,32 @@ enum Ending: String {
     case timeout
 }
 
-/// A connection that asks for the server's name: connect, send `name`, read one line.
+/// The language in which a server is asked for its name.
+enum Language {
+    /// The line `name`, answered by a line: `traffic serve`.
+    case lines
+    /// `GET / HTTP/1.1`, answered by a body whose first line is the name; the connection stays open.
+    case http
+
+    var request: [UInt8] {
+        switch self {
+        case .lines: Array("name\n".utf8)
+        case .http: Array("GET / HTTP/1.1\r\nHost: traffic\r\n\r\n".utf8)
+        }
+    }
+
+    /// The name in a complete answer, nil while it is not complete.
+    func name(in answer: [UInt8]) -> String? {
+        var text = String(decoding: answer, as: UTF8.self)[...]
+        if self == .http {
+            guard let head = text.firstRange(of: "\r\n\r\n") else { return nil }
+            text = text[head.upperBound...]
+        }
+        return text.firstIndex(of: "\n").map { String(text[..<$0]) }
+    }
+}
+
+/// A connection that asks for the server's name and stays open.
 final class Question {
     enum State: Equatable {
         case connecting, waiting
@@ -24,9 +49,11 @@ final class Question {
     let start: Double
     private(set) var state = State.connecting
     private(set) var answeredAt = 0.0
-    private var line: [UInt8] = []
+    private let language: Language
+    private var answer: [UInt8] = []
 
-    init(target: SocketAddress) throws {
+    init(target: SocketAddress, language: Language) throws {
+        self.language = language
         start = now()
         socket = try Socket.connect(to: target)
     }
@@ -56,7 +83,7 @@ final class Question {
             state = .ended(.refused)
             return
         }
-        if case .broken = socket.write(Array("name\n".utf8)[...]) {
+        if case .broken = socket.write(language.request[...]) {
             state = .ended(.reset)
         } else {
             state = .waiting
@@ -67,10 +94,12 @@ final class Question {
         var buffer: [UInt8] = Array(repeating: 0, count: 256)
         switch socket.read(into: &buffer) {
         case .bytes(let count):
-            line += buffer[..<count]
-            if line.last == UInt8(ascii: "\n") {
+            answer += buffer[..<count]
+            if let name = language.name(in: answer) {
                 answeredAt = now()
-                state = .answered(String(decoding: line.dropLast(), as: UTF8.self))
+                state = .answered(name)
+            } else if answer.count > 64 * 1024 {
+                state = .ended(.end)
             }
         case .end: state = .ended(.end)
         case .broken: state = .ended(.reset)

@@ -45,7 +45,12 @@ struct Hold: ParsableCommand {
 
     func run() throws {
         let poller = try Poller()
-        try HoldingClient(poller: poller, target: try SocketAddress(to), timeout: timeout).run()
+        try HoldingClient(
+            poller: poller,
+            target: try SocketAddress(to),
+            language: http ? .http : .lines,
+            timeout: timeout
+        ).run()
     }
 }
 

@@ -1,0 +1,136 @@
+"""One test cluster: hack/cluster.sh, kubectl, and waiting for a condition with a deadline."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BIN = pathlib.Path(os.environ.get("TIELINE_BIN", ROOT / ".build" / "release"))
+
+
+class Failed(Exception):
+    """A check that did not hold, with what was seen."""
+
+
+def check(holds, message):
+    if not holds:
+        raise Failed(message)
+
+
+def wait(what, probe, seconds=30.0, every=0.05):
+    """Calls `probe` until it returns something true, and returns that; the last answer is in the error."""
+    deadline = time.monotonic() + seconds
+    seen = None
+    while True:
+        try:
+            seen = probe()
+            if seen:
+                return seen
+        except (subprocess.CalledProcessError, KeyError, IndexError) as error:
+            seen = getattr(error, "stderr", None) or repr(error)
+        if time.monotonic() > deadline:
+            raise Failed(f"not within {seconds:g} s: {what}; last seen: {seen}")
+        time.sleep(every)
+
+
+class Cluster:
+    """A running cluster; use as a context manager, so that it goes whatever happens."""
+
+    def __init__(self, name="e2e"):
+        self.name = name
+        self.env = dict(os.environ, TIELINE_CLUSTER=name)
+
+    def __enter__(self):
+        self.script("up", timeout=180)
+        for line in self.script("env").splitlines():
+            key, _, value = line.removeprefix("export ").partition("=")
+            if key:
+                self.env[key] = value.strip("'\"")
+        return self
+
+    def __exit__(self, *_):
+        if not os.environ.get("TIELINE_KEEP"):
+            self.script("down", timeout=60)
+
+    def script(self, *arguments, timeout=60):
+        return self.run([str(ROOT / "hack" / "cluster.sh"), *arguments], timeout=timeout)
+
+    def run(self, command, timeout=60, stdin=None):
+        done = subprocess.run(
+            command, env=self.env, timeout=timeout, input=stdin, text=True, capture_output=True)
+        if done.returncode:
+            raise subprocess.CalledProcessError(
+                done.returncode, " ".join(command), done.stdout, done.stderr.strip())
+        return done.stdout
+
+    # kubectl
+
+    def kubectl(self, *arguments, stdin=None, timeout=60):
+        return self.run(["kubectl", *arguments], stdin=stdin, timeout=timeout)
+
+    def kubectl_fails(self, *arguments, stdin=None):
+        """Runs kubectl, which must fail, and returns what it said."""
+        done = subprocess.run(
+            ["kubectl", *arguments], env=self.env, input=stdin, text=True, capture_output=True)
+        check(done.returncode != 0, f"kubectl {' '.join(arguments)} should have failed: {done.stdout}")
+        return done.stderr
+
+    def apply(self, *objects):
+        items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        return self.kubectl("apply", "-f", "-", stdin=items)
+
+    def get(self, kind, namespace, name=None, selector=None):
+        command = ["get", kind, "-n", namespace, "-o", "json"]
+        if name:
+            command.append(name)
+        if selector:
+            command += ["-l", selector]
+        return json.loads(self.kubectl(*command))
+
+    def exists(self, kind, namespace, name):
+        found = self.kubectl("get", kind, "-n", namespace, name, "--ignore-not-found", "-o", "name")
+        return bool(found.strip())
+
+    def patch(self, kind, namespace, name, body):
+        self.kubectl("patch", kind, "-n", namespace, name, "--type", "merge", "-p", json.dumps(body))
+
+    def pods(self, namespace, selector):
+        items = self.get("pods", namespace, selector=selector)["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def ready_pods(self, namespace, selector):
+        return [pod for pod in self.pods(namespace, selector) if condition(pod, "Ready") == "True"]
+
+    def wait_ready(self, namespace, selector, count, seconds=40):
+        return wait(
+            f"{count} ready pods {selector} in {namespace}",
+            lambda: len(found := self.ready_pods(namespace, selector)) == count and found, seconds)
+
+    # processes
+
+    def pid(self, pod, container=None):
+        meta = pod["metadata"]
+        arguments = ["pid", f"{meta['namespace']}/{meta['name']}"] + ([container] if container else [])
+        return int(self.script(*arguments))
+
+    def signal(self, pod, number, container=None):
+        os.kill(self.pid(pod, container), number)
+
+    def kill(self, pod, container=None):
+        self.signal(pod, signal.SIGKILL, container)
+
+    def exec(self, command, pod=None):
+        """Starts a command in the network of a pod, or of the node."""
+        where = ["--pod", pod] if pod else []
+        return subprocess.Popen(
+            [str(ROOT / "hack" / "cluster.sh"), "exec", *where, *command], env=self.env, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1)
+
+
+def condition(item, kind, field="status"):
+    for entry in item.get("status", {}).get("conditions", []):
+        if entry["type"] == kind:
+            return entry.get(field)
+    return None

@@ -1,0 +1,188 @@
+"""Exactness: the right column of the table of what the peers do, and the same over several proxies of a site."""
+import time
+
+from cluster import check
+from network import client_with_sidecar, expect_close, server, service
+from traffic import Hold, Run, grouped
+
+
+def prepare(net):
+    """Links a-b, b-c, a-d and one server at each site (two more at a), once."""
+    if getattr(net, "prepared", False):
+        return
+    for where in "abcd":
+        net.cluster.apply(server(where, "s"))
+    net.cluster.apply(server("a", "pair", replicas=2))
+    for where in "abcd":
+        net.cluster.wait_ready(where, "app=s", 1)
+    net.cluster.wait_ready("a", "app=pair", 2)
+    net.link("a", "b")
+    net.link("b", "c")
+    net.link("a", "d")
+    net.prepared = True
+
+
+def offer(net, name, servers, costs=None):
+    """A service served at `servers` ({site: app}), entered at site a, with the links' costs; waits for its targets."""
+    prepare(net)
+    for (source, target), cost in (costs or {}).items():
+        net.set_cost(source, target, cost)
+    endpoints = {}
+    for where, app in servers.items():
+        net.cluster.apply(service(where, name, selector=app, listen=where == "a"))
+        endpoints[where] = 2 if app == "pair" else 1
+    if "a" not in servers:
+        net.cluster.apply(service("a", name))
+    net.wait_targets("a", name, endpoints)
+    return net.address("a", name)
+
+
+def held(net, address, count, by=1):
+    with Hold(net.cluster, address) as clients:
+        return grouped(clients.open(count, by), "abcd")
+
+
+def test_backup_at_9999_gets_nothing_while_the_local_server_lives(net):
+    address = offer(net, "row1", {"a": "s", "b": "s"}, {("a", "b"): 9999})
+    counts = held(net, address, 320)
+    print(f"   local + backup at 9999, 320 held: {counts}")
+    check(counts["a"] == 320, f"all 320 belong at a: {counts}")
+
+
+def test_backup_at_9999_gets_nothing_while_the_remote_server_lives(net):
+    address = offer(net, "row2", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 9999})
+    counts = held(net, address, 560)
+    print(f"   remote at 1 + backup at 9999, 560 held: {counts}")
+    check(counts["b"] == 560, f"all 560 belong at b: {counts}")
+
+
+def test_two_local_pods_and_a_remote_one(net):
+    address = offer(net, "row3", {"a": "pair", "b": "s"}, {("a", "b"): 1})
+    with Hold(net.cluster, address) as clients:
+        by_pod = clients.open(40)
+    counts = sorted(by_pod.values(), reverse=True)
+    remote = grouped(by_pod, "ab")["b"]
+    print(f"   2 local pods + remote at 1, 40 held: {by_pod}")
+    check(counts == [14, 13, 13] and remote == 13, f"expected 14 / 13 and 13 remote: {by_pod}")
+
+
+def test_chain_and_branch(net):
+    address = offer(net, "row4", {"b": "s", "c": "s", "d": "s"},
+                    {("a", "b"): 1, ("b", "c"): 1, ("a", "d"): 1})
+    counts = held(net, address, 60)
+    print(f"   chain a-b-c plus a-d, 60 held: {counts}")
+    first, second = sorted("bd", key=lambda name: net.ids[name])
+    check(counts["c"] == 19 and counts[first] == 21 and counts[second] == 20,
+          f"expected c 19, {first} 21, {second} 20: {counts}")
+
+
+def exact(net, label):
+    address = offer(net, "row7", {"a": "s", "b": "s"}, {("a", "b"): 50})
+    for count in (20, 50, 101, 460, 480, 500):
+        counts = held(net, address, count)
+        print(f"   {label}, d = 50, N = {count}: {counts}")
+        expect_close(f"{label} N={count}", counts, "a", "b", 50)
+
+
+def test_cost_difference_of_50_with_one_loop(net):
+    prepare(net)
+    set_loops(net, 1)
+    exact(net, "1 loop")
+
+
+def test_cost_difference_of_50_with_two_loops(net):
+    prepare(net)
+    set_loops(net, 2)
+    exact(net, "2 loops")
+
+
+def set_loops(net, loops):
+    net.cluster.patch("tsite", "a", "a", {"spec": {"proxy": {"loops": loops}}})
+    net.cluster.kubectl("rollout", "status", "-n", "a", "deployment/tieline-proxy", "--timeout=60s")
+    net.wait_ready("tlink", "a", "b")
+    net.wait_ready("tlink", "a", "d")
+
+
+def test_cost_difference_of_50_with_parallel_clients_and_churn(net):
+    address = offer(net, "row7", {"a": "s", "b": "s"}, {("a", "b"): 50})
+    with Hold(net.cluster, address) as clients:
+        counts = grouped(clients.open(500, by=50), "ab")
+        print(f"   50 parallel clients, N = 500: {counts}")
+        expect_close("parallel", counts, "a", "b", 50)
+        clients.ask("close 250 20261122")
+        time.sleep(0.2)  # the FINs of 250 clients have to arrive; what is checked is what comes after
+        counts = grouped(clients.open(250, by=50), "ab")
+        print(f"   a random half closed (seed 20261122) and re-opened: {counts}")
+        expect_close("churn", counts, "a", "b", 50)
+
+
+def test_trickle_over_two_equal_sites(net):
+    address = offer(net, "trickle", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 1})
+    with Run(net.cluster, "load", address, rate=5, seconds=4) as load:
+        counts = grouped(load.result()["servers"], "bd")
+    print(f"   20 short connections 200 ms apart: {counts}")
+    check(counts == {"b": 10, "d": 10}, f"expected 10 / 10: {counts}")
+
+
+def evenly(net, label, clients, k):
+    """N = 500 opened evenly over all at 100 a second, then 50 one by one."""
+    worst = 0
+    for _ in range(10):
+        share = [50 // k + (1 if index < 50 % k else 0) for index in range(k)]
+        for client, count in zip(clients, share):
+            client.tell(f"open {count} at {100 / k}")
+        counts = total([client.answer()["open"] for client in clients])
+        off = distance(counts)
+        worst = max(worst, off)
+        check(off <= k + 10, f"{label} while opening: {counts}, off by {off}")
+    time.sleep(1)  # the pause that the promise allows for an exchange of counts
+    for index in range(50):
+        clients[index % k].open(1)
+        time.sleep(0.2)  # "one by one, 200 ms apart" is the load itself
+        reports = [client.report()["open"] for client in clients]
+        off = distance(total(reports))
+        check(off <= k, f"{label} one by one: {total(reports)}, off by {off}")
+    print(f"   {label}: N = 500 {counts}, worst {worst} while opening; then 50 one by one: {total(reports)}")
+
+
+def total(reports):
+    counts = {"a": 0, "b": 0}
+    for report in reports:
+        for key, value in grouped(report, "ab").items():
+            counts[key] += value
+    return counts
+
+
+def distance(counts):
+    both = counts["a"] + counts["b"]
+    return counts["b"] if both <= 50 else abs(counts["a"] - counts["b"] - 50)
+
+
+def test_two_gateway_replicas(net):
+    offer(net, "row7", {"a": "s", "b": "s"}, {("a", "b"): 50})
+    net.cluster.patch("tsite", "a", "a", {"spec": {"proxy": {"replicas": 2}}})
+    try:
+        pods = net.gateways("a", 2)
+        net.wait_ready("tlink", "a", "b")
+        net.wait_targets("a", "row7", {"a": 1, "b": 1})
+        port = net.cluster.get("service", "a", "row7")["spec"]["ports"][0]["targetPort"]
+        addresses = [f"{pod['status']['podIP']}:{port}" for pod in pods]
+        with Hold(net.cluster, addresses[0]) as one, Hold(net.cluster, addresses[1]) as two:
+            evenly(net, "2 gateways", [one, two], 2)
+    finally:
+        net.cluster.patch("tsite", "a", "a", {"spec": {"proxy": {"replicas": 1}}})
+        net.gateways("a", 1)
+
+
+def test_three_sidecars(net):
+    offer(net, "row7", {"a": "s", "b": "s"}, {("a", "b"): 50})
+    net.cluster.apply(client_with_sidecar("a", "client", {"row7/tcp": 9000}, replicas=3))
+    pods = net.cluster.wait_ready("a", "app=client", 3)
+    names = [f"a/{pod['metadata']['name']}" for pod in pods]
+    clients = [Hold(net.cluster, "127.0.0.1:9000", pod=name) for name in names]
+    try:
+        evenly(net, "3 sidecars", clients, 3)
+    finally:
+        for client in clients:
+            client.__exit__()
+        net.cluster.kubectl("delete", "deployment", "-n", "a", "client")

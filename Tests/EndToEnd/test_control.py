@@ -1,0 +1,85 @@
+"""The data plane needs nobody: the controller and the API server go away under load."""
+import os
+import signal
+import time
+
+from cluster import check, wait
+from network import service
+from test_balance import offer
+from test_steering import metric
+from traffic import Hold, Run
+
+CONTROLLER = "app.kubernetes.io/name=tieline-controller"
+
+
+def test_a_controller_restart_changes_nothing(net):
+    address = offer(net, "ctl", {"b": "s"}, {("a", "b"): 1})
+
+    def state():
+        version = net.cluster.get("secret", "a", "tieline-proxy")["metadata"]["resourceVersion"]
+        return version, {site: metric(net, site, "tieline_configurations_applied_total") for site in "abcd"}
+
+    def renewed():
+        return net.cluster.get("lease", "tieline-system", "tieline-controller")["spec"]["renewTime"]
+
+    def active():
+        return net.cluster.get("tsvc", "a", "ctl")["status"]["connections"]["active"]
+
+    with Run(net.cluster, "flow", address, count=100, seconds=120) as flow:
+        check(flow.line()["flowing"] == 100, "100 connections flow")
+        wait("they are in status", lambda: active() == 100)
+        before = state()
+        for pod in net.cluster.pods("tieline-system", CONTROLLER):
+            net.cluster.kill(pod)
+        last = renewed()
+        wait("a controller leads again", lambda: renewed() != last, 40)
+        with Hold(net.cluster, address) as clients:
+            clients.open(7)
+            wait("it reports counts again", lambda: active() == 107, 30)
+        result = flow.result()
+    after = state()
+    print(f"   controllers killed under 100 flows: {result}; Secret and applied counters {before} -> {after}")
+    check(result["alive"] == 100 and not result["broken"], f"{result}")
+    check(after == before, f"{before} -> {after}")
+
+
+def test_the_api_server_is_away_for_a_minute(net):
+    address = offer(net, "api", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 20})
+    net.cluster.apply(service("c", "own", selector="s"))
+    net.wait_targets("c", "own", {"c": 1})
+    idle = net.gateways("c", 1)[0]
+    port = net.cluster.get("service", "c", "own")["spec"]["ports"][0]["targetPort"]
+    own = f"{idle['status']['podIP']}:{port}"
+    with Run(net.cluster, "load", address, rate=50, seconds=90) as load:
+        net.cluster.script("apiserver", "stop")
+        began = time.monotonic()
+        try:
+            restart_gateway(net, idle, own)
+            time.sleep(60 - (time.monotonic() - began))  # the minute without an API server is the test
+        finally:
+            net.cluster.script("apiserver", "start")
+        wait("kubectl works again", lambda: net.cluster.kubectl("get", "nodes"), 30)
+        for where in "bd":
+            replace(net, where)
+        result = load.result(timeout=180)
+    print(f"   API server away for 60 s, then two workload pods replaced: {result}")
+    check(set(result["endings"]) == {"done"}, f"{result}")
+
+
+def replace(net, where):
+    old = net.cluster.wait_ready(where, "app=s", 1)[0]["metadata"]["name"]
+    net.cluster.kubectl("delete", "pod", "-n", where, old, "--wait=false")
+    wait(f"another pod at {where}",
+         lambda: [pod for pod in net.cluster.ready_pods(where, "app=s") if pod["metadata"]["name"] != old])
+
+
+def restart_gateway(net, pod, address):
+    """A gateway container that restarts while the API server is away serves again, from what it kept."""
+    os.kill(net.cluster.pid(pod), signal.SIGKILL)
+
+    def serves():
+        with Hold(net.cluster, address, timeout=1) as clients:
+            return sum(clients.open(1).values()) == 1
+
+    wait("the restarted gateway serves", serves)
+    print("   a gateway killed while the API server was away serves again")

@@ -1,0 +1,35 @@
+"""One service in a further namespace that consents by label."""
+from cluster import check, wait
+from network import namespace
+from test_balance import offer
+from traffic import Hold
+
+
+def test_a_namespace_that_consents_gets_the_service(net):
+    offer(net, "shared", {"b": "s"}, {("a", "b"): 1})
+    cluster = net.cluster
+    cluster.apply(namespace("guest", {"team": "guest"}), namespace("stranger", {"team": "guest"}))
+    cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shared", "namespace": "stranger"},
+                   "spec": {"ports": [{"name": "tcp", "port": 1234}]}})
+    listen = lambda spec: cluster.patch("tsvc", "a", "shared", {"spec": {"listen": spec}})
+    listen({"namespaces": {"matchLabels": {"team": "guest"}}})
+    consent = lambda where, value: cluster.patch(
+        "namespace", "", where, {"metadata": {"labels": {"tieline.dev/allow-from": value}}})
+    consent("stranger", "a")
+    consent("guest", "a")
+    exposed = lambda: cluster.exists("service", "guest", "shared")
+    wait("the Service appears", exposed, 10)
+    with Hold(cluster, net.address("guest", "shared")) as clients:
+        wait("it carries connections", lambda: sum(clients.open(1).values()) == 1, 10)
+    foreign = cluster.get("service", "stranger", "shared")
+    check(foreign["spec"]["ports"][0]["port"] == 1234, "a foreign Service is left alone")
+    consent("guest", None)
+    wait("it goes with the label", lambda: not exposed(), 10)
+    consent("guest", "a")
+    wait("it comes back", exposed, 10)
+    cluster.kubectl("delete", "tsvc", "-n", "a", "shared", "--timeout=20s")
+    wait("it goes with the Service", lambda: not exposed(), 10)
+    check(cluster.exists("service", "stranger", "shared"), "the foreign Service is still there")
+    slices = cluster.get("endpointslices", "guest")["items"]
+    check(not [item for item in slices if item["metadata"]["name"].startswith("shared")], f"{slices}")
+    cluster.kubectl("delete", "namespace", "guest", "stranger", "--wait=false")

@@ -1,0 +1,31 @@
+"""Costs along paths of several links."""
+from cluster import check, wait
+from test_balance import held, offer
+from traffic import Hold, grouped
+
+
+def test_the_cost_of_several_hops_is_their_sum(net):
+    address = offer(net, "sum", {"a": "s", "c": "s"}, {("a", "b"): 20, ("b", "c"): 30})
+    target = net.targets("a", "sum")["c"]
+    check(target["pathCost"] == 50, f"20 + 30 = 50, not {target}")
+    counts = held(net, address, 60)
+    print(f"   local and 20 + 30 away, 60 held: {counts}")
+    check(counts == {"a": 55, "b": 0, "c": 5, "d": 0}, f"expected 55 and 5: {counts}")
+
+
+def test_a_cheaper_path_of_two_hops_is_preferred_to_a_dear_link(net):
+    address = offer(net, "paths", {"c": "s"}, {("a", "b"): 10, ("b", "c"): 10})
+    net.link("a", "c", cost=100)
+    wait("the two-hop path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 20)
+    check(net.targets("a", "paths")["c"]["via"] == "link/b", f"{net.targets('a', 'paths')}")
+    crossing = lambda name: net.cluster.get("tlink", "a", name)["status"]["connections"]["active"]
+    with Hold(net.cluster, address) as clients:
+        clients.open(20)
+        wait("20 connections cross link/b", lambda: crossing("b") == 20)
+        check(crossing("c") == 0, "the direct link must carry nothing")
+        net.set_cost("a", "c", 5)
+        wait("the direct path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 5)
+        counts = grouped(clients.open(20), "abcd")
+        check(counts["c"] == 40, f"no connection is lost: {counts}")
+        wait("20 more cross link/c", lambda: (crossing("b"), crossing("c")) == (20, 20))
+    net.cluster.kubectl("delete", "tlink", "-n", "a", "c")

@@ -1,0 +1,67 @@
+"""A changed cost: how soon it steers, and that it disturbs nothing."""
+import time
+
+from cluster import check, wait
+from network import client_with_sidecar
+from test_balance import offer
+from traffic import Hold, Run, grouped
+
+
+def seconds_until_steered(net, clients, expected, change):
+    """From the start of `change` to the first connection that it steered."""
+    begin = time.monotonic()
+    change()
+    changed = time.monotonic()
+    while True:
+        counts = grouped(clients.open(1), "bd")
+        clients.ask("close all")
+        if counts[expected] == 1:
+            return time.monotonic() - begin, time.monotonic() - changed
+        check(time.monotonic() - begin < 5, f"still at the old target after 5 s: {counts}")
+
+
+def test_patch_to_first_steered_connection_in_under_a_second(net):
+    address = offer(net, "steer", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 20})
+    net.cluster.apply(client_with_sidecar("a", "steered", {"steer/tcp": 9000}))
+    pod = net.cluster.wait_ready("a", "app=steered", 1)[0]["metadata"]["name"]
+    with Hold(net.cluster, address) as gateway, Hold(
+            net.cluster, "127.0.0.1:9000", pod=f"a/{pod}") as sidecar:
+        for label, clients in (("gateway", gateway), ("sidecar", sidecar)):
+            for cost, expected in ((1000, "d"), (1, "b"), (1000, "d"), (1, "b")):
+                took, after = seconds_until_steered(
+                    net, clients, expected,
+                    lambda: net.set_cost("a", "b", cost, wait_applied=False))
+                print(f"   {label}: cost {cost} steered {took * 1000:.0f} ms after kubectl began, "
+                      f"{after * 1000:.0f} ms after it ended")
+                check(took < 1, f"{label}: {took:.3f} s")
+    wait("appliedCost", lambda: net.cluster.get("tlink", "a", "b")["status"]["appliedCost"] == 1)
+    net.cluster.kubectl("delete", "deployment", "-n", "a", "steered")
+
+
+def test_twenty_cost_changes_drop_nothing_and_redial_nothing(net):
+    address = offer(net, "flows", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 1})
+    losses = lambda: [net.cluster.get("tlink", "a", name)["status"].get("failovers", 0) for name in "bd"]
+    before, dials = losses(), lanes_dialled(net)
+    with Run(net.cluster, "flow", address, count=100, seconds=120) as flow:
+        check(flow.line()["flowing"] == 100, "100 connections flow")
+        for turn in range(20):
+            net.set_cost("a", "b", 2 + turn)
+        result = flow.result()
+    print(f"   cost patched 20 times under 100 flows: {result}; lanes dialled since: {lanes_dialled(net) - dials}")
+    check(result["alive"] == 100 and not result["broken"] and result["corrupted"] == 0, f"{result}")
+    check(losses() == before and lanes_dialled(net) == dials, "no lane may be redialled")
+
+
+def lanes_dialled(net):
+    return metric(net, "a", "tieline_lanes_dialled_total")
+
+
+def metric(net, where, name):
+    """The sum of a metric over the site's gateways."""
+    amount = 0.0
+    for pod in net.gateways(where, 1):
+        text = net.cluster.exec(["curl", "-sf", f"http://{pod['status']['podIP']}:5673/metrics"]).communicate()[0]
+        values = [float(line.split()[-1]) for line in text.splitlines() if line.split("{")[0].split(" ")[0] == name]
+        check(values, f"{name} is not in the metrics of {where}")
+        amount += sum(values)
+    return amount
