@@ -16,6 +16,7 @@ final class LoadClient {
     init(
         poller: Poller,
         target: SocketAddress,
+        language: Language,
         timeout: Double,
         rate: Double,
         seconds: Double,

@@ -40,8 +40,8 @@ struct Hold: ParsableCommand {
     )
 
     @Option(help: "HOST:PORT to connect to.") var to: String
-    @Option(help: "Seconds until a connection that got no answer counts as failed.") var timeout =
-        5.0
+    @Option(help: "Seconds until a connection without an answer has failed.") var timeout = 5.0
+    @Flag(help: "Ask an HTTP server: the first line of the body is its name.") var http = false
 
     func run() throws {
         let poller = try Poller()
@@ -62,8 +62,8 @@ struct Load: ParsableCommand {
     @Option(help: "HOST:PORT to connect to.") var to: String
     @Option(help: "New connections per second.") var rate = 200.0
     @Option(help: "How long to open new ones, in seconds.") var seconds = 15.0
-    @Option(help: "Seconds until a connection that got no answer counts as failed.") var timeout =
-        5.0
+    @Option(help: "Seconds until a connection without an answer has failed.") var timeout = 5.0
+    @Flag(help: "Ask an HTTP server: the first line of the body is its name.") var http = false
     @Option(help: "Milliseconds to keep a connection open after its answer.") var hold = 0
 
     func run() throws {
@@ -71,6 +71,7 @@ struct Load: ParsableCommand {
         try LoadClient(
             poller: poller,
             target: try SocketAddress(to),
+            language: http ? .http : .lines,
             timeout: timeout,
             rate: rate,
             seconds: seconds,
