@@ -3,10 +3,20 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
+
+/// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
+int clinux_accept(int listener, struct sockaddr *address, socklen_t *length);
+
+/// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
+int clinux_name_thread(const char *name);
 
 #endif

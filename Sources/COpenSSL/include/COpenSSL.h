@@ -1,9 +1,71 @@
+// OpenSSL as Swift can import it: what is a macro there is a function here.
 #ifndef COPENSSL_H
 #define COPENSSL_H
 
+#include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/kdf.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+
+static inline int copenssl_set_tls13_only(SSL_CTX *context) {
+    return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1;
+}
+
+static inline int copenssl_set_groups(SSL_CTX *context, const char *groups) {
+    return SSL_CTX_set1_groups_list(context, groups) == 1;
+}
+
+static inline int copenssl_set_signature_algorithms(SSL_CTX *context, const char *algorithms) {
+    return SSL_CTX_set1_sigalgs_list(context, algorithms) == 1;
+}
+
+static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certificate) {
+    return SSL_CTX_add1_chain_cert(context, certificate) == 1;
+}
+
+static inline void copenssl_set_modes(SSL_CTX *context) {
+    SSL_CTX_set_mode(
+        context,
+        SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(context, 0);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+}
+
+static inline X509 *copenssl_stack_certificate(const STACK_OF(X509) *stack, int index) {
+    return sk_X509_value(stack, index);
+}
+
+static inline int copenssl_stack_count(const STACK_OF(X509) *stack) {
+    return stack == NULL ? 0 : sk_X509_num(stack);
+}
+
+static inline int copenssl_names_count(const GENERAL_NAMES *names) {
+    return names == NULL ? 0 : sk_GENERAL_NAME_num(names);
+}
+
+/// The URI at `index` (not NUL-terminated), or NULL when that name is of another kind.
+static inline const unsigned char *copenssl_names_uri(
+    const GENERAL_NAMES *names, int index, int *count) {
+    int kind = 0;
+    const ASN1_STRING *text =
+        (const ASN1_STRING *)GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, index), &kind);
+    if (kind != GEN_URI || text == NULL) return NULL;
+    *count = ASN1_STRING_length(text);
+    return ASN1_STRING_get0_data(text);
+}
+
+static inline int copenssl_reason(unsigned long code) { return ERR_GET_REASON(code); }
+static inline int copenssl_library(unsigned long code) { return ERR_GET_LIB(code); }
+
+static inline void copenssl_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
+static inline void copenssl_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
 
 #endif

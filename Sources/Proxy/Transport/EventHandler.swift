@@ -1,0 +1,49 @@
+/// Something that an `EventLoop` calls when a descriptor is ready, or when it asked to be called.
+package protocol EventHandler: AnyObject {
+    /// Called on the loop's thread; several reasons may come in one call.
+    ///
+    /// It may register and deregister anything, itself included. A handler that was deregistered is not called again.
+    func handle(_ events: ReadyEvents, on loop: EventLoop)
+}
+
+/// Why a handler is called.
+package struct ReadyEvents: OptionSet, Sendable {
+    package let rawValue: UInt8
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+    /// Readable since the last call (edge) or still (level).
+    package static let readable = ReadyEvents(rawValue: 1)
+    package static let writable = ReadyEvents(rawValue: 2)
+    /// The descriptor failed or both directions are shut: read it to learn which.
+    package static let failed = ReadyEvents(rawValue: 4)
+    /// `EventLoop.resume(_:)` was called in an earlier turn.
+    package static let resumed = ReadyEvents(rawValue: 8)
+    /// `EventLoop.callAtTurnEnd(_:)` was called in this turn.
+    package static let turnEnd = ReadyEvents(rawValue: 16)
+}
+
+/// Names one registration of a handler at one loop.
+///
+/// A stale one (deregistered, its place reused) is recognised by its generation and has no effect.
+package struct RegistrationID: Hashable, Sendable {
+    let index: UInt32
+    let generation: UInt32
+
+    var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
+
+    init(index: UInt32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
+
+    init(token: UInt64) {
+        index = UInt32(truncatingIfNeeded: token)
+        generation = UInt32(truncatingIfNeeded: token >> 32)
+    }
+}
+
+/// Names one timer of one loop; a stale one has no effect.
+package struct TimerID: Hashable, Sendable {
+    let index: UInt32
+    let generation: UInt32
+}

@@ -1,0 +1,260 @@
+import Glibc
+package import NetworkModel
+
+/// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
+///
+/// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
+/// letters of the mailbox; fire due timers (so a deadline is judged only after every socket was read); call
+/// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Everything of a
+/// loop is confined to its thread: the type is not Sendable, other threads reach it through `mailbox` only.
+package final class EventLoop {
+    /// 0 is the loop that hosts the control plane.
+    package let index: Int
+    package let mailbox: Mailbox
+    /// The monotonic time at which this turn's events were collected.
+    package private(set) var now: Instant
+    /// By how much this turn began later than its earliest timer wanted.
+    package private(set) var lateness: Duration = .zero
+
+    let buffers = LoopBuffers()
+    private let epoll: Epoll
+    private var slots: [Slot] = []
+    private var free: [UInt32] = []
+    private var resumed: [RegistrationID] = []
+    private var turnEnd: [RegistrationID] = []
+    private var timers = TimerQueue()
+    private var locals: [ObjectIdentifier: AnyObject] = [:]
+    private var isStopped = false
+
+    private struct Slot {
+        var generation: UInt32 = 0
+        var handler: (any EventHandler)?
+        /// -1 for a handler without a descriptor.
+        var descriptor: Int32 = -1
+        var isResumed = false
+        var isAtTurnEnd = false
+    }
+
+    private static let mailboxToken = UInt64.max
+    private static let waitsPerTurn = 4
+
+    init(index: Int, mailbox: Mailbox) throws(SystemError) {
+        self.index = index
+        self.mailbox = mailbox
+        now = Self.clock()
+        epoll = try Epoll()
+        try epoll.add(mailbox.event.number, .readable, token: Self.mailboxToken)
+    }
+
+    /// The monotonic clock, for those few places where `now` is too old.
+    package static func clock() -> Instant {
+        var time = timespec()
+        _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+}
+
+// MARK: - Handlers
+
+extension EventLoop {
+    package enum Trigger: Sendable {
+        /// Told once per change, for both directions; the handler reads or writes until `wouldBlock`, or resumes itself.
+        case edge
+        /// Told again every turn while readable; never told of writability.
+        case level
+    }
+
+    /// Watches `descriptor` and calls `handler`, which the loop retains until it is deregistered.
+    ///
+    /// - Throws: `epoll_ctl`'s error, such as ENOSPC when the user's limit of watches is reached.
+    package func register(
+        _ handler: any EventHandler,
+        for descriptor: borrowing FileDescriptor,
+        trigger: Trigger = .edge
+    ) throws(SystemError) -> RegistrationID {
+        let id = place(handler, descriptor.number)
+        do {
+            let interest: Epoll.Interest =
+                switch trigger {
+                case .edge: [.readable, .writable, .neighborEnded, .edge]
+                case .level: .readable
+                }
+            try epoll.add(descriptor.number, interest, token: id.token)
+        } catch {
+            vacate(id)
+            throw error
+        }
+        return id
+    }
+
+    /// A registration without a descriptor, for `resume` and `callAtTurnEnd` only.
+    package func register(_ handler: any EventHandler) -> RegistrationID { place(handler, -1) }
+
+    /// Stops calling the handler; call it before the descriptor is closed or handed on.
+    package func deregister(_ id: RegistrationID) {
+        guard isLive(id) else { return }
+        let descriptor = slots[Int(id.index)].descriptor
+        if descriptor >= 0 { epoll.remove(descriptor) }
+        vacate(id)
+    }
+
+    /// Pauses (false) or goes on (true) to report a level-triggered registration.
+    package func setReporting(_ reports: Bool, _ id: RegistrationID) {
+        guard isLive(id), slots[Int(id.index)].descriptor >= 0 else { return }
+        let descriptor = slots[Int(id.index)].descriptor
+        // Cannot fail for a descriptor that is registered.
+        try? epoll.modify(descriptor, reports ? .readable : [], token: id.token)
+    }
+
+    /// Calls the handler again in the next turn, which then does not wait: for one that used up its budget.
+    package func resume(_ id: RegistrationID) {
+        guard isLive(id), !slots[Int(id.index)].isResumed else { return }
+        slots[Int(id.index)].isResumed = true
+        resumed.append(id)
+    }
+
+    /// Calls the handler once at the end of this turn: for one that collects what a turn produces.
+    package func callAtTurnEnd(_ id: RegistrationID) {
+        guard isLive(id), !slots[Int(id.index)].isAtTurnEnd else { return }
+        slots[Int(id.index)].isAtTurnEnd = true
+        turnEnd.append(id)
+    }
+
+    private func isLive(_ id: RegistrationID) -> Bool {
+        let index = Int(id.index)
+        return index < slots.count && slots[index].generation == id.generation
+            && slots[index].handler != nil
+    }
+
+    private func place(_ handler: any EventHandler, _ descriptor: Int32) -> RegistrationID {
+        let index = free.popLast() ?? UInt32(slots.count)
+        if index == slots.count { slots.append(Slot()) }
+        slots[Int(index)].handler = handler
+        slots[Int(index)].descriptor = descriptor
+        return RegistrationID(index: index, generation: slots[Int(index)].generation)
+    }
+
+    private func vacate(_ id: RegistrationID) {
+        slots[Int(id.index)] = Slot(generation: id.generation &+ 1)
+        free.append(id.index)
+    }
+}
+
+// MARK: - Timers and loop-local objects
+
+extension EventLoop {
+    /// Runs `action` on this loop once `delay` has passed, never within this call.
+    @discardableResult
+    package func schedule(
+        after delay: Duration,
+        _ action: @escaping (EventLoop) -> Void
+    ) -> TimerID {
+        timers.set(at: Self.clock() + delay, action)
+    }
+
+    /// Runs `action` on this loop at `deadline` or, if that has passed, in the next turn.
+    @discardableResult
+    package func schedule(
+        at deadline: Instant,
+        _ action: @escaping (EventLoop) -> Void
+    ) -> TimerID {
+        timers.set(at: deadline, action)
+    }
+
+    /// Forgets a timer; one that has fired or was cancelled is ignored.
+    package func cancel(_ id: TimerID) { timers.cancel(id) }
+
+    /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.
+    package func setLocal<Object: AnyObject>(_ object: Object) {
+        locals[ObjectIdentifier(Object.self)] = object
+    }
+
+    /// The object that `setLocal` stored for this type.
+    package func local<Object: AnyObject>(_ type: Object.Type) -> Object? {
+        locals[ObjectIdentifier(type)] as? Object
+    }
+}
+
+// MARK: - The turn
+
+extension EventLoop {
+    /// Turns until `stop()`, then lets go of every handler, timer and local object.
+    func run() {
+        while !isStopped { turn() }
+        mailbox.close()
+        timers.removeAll()
+        locals.removeAll()
+        slots.removeAll()
+        free.removeAll()
+    }
+
+    /// Ends `run` after this turn; relayed sockets that are still open reset their clients.
+    package func stop() { isStopped = true }
+
+    private func turn() {
+        let planned = timers.nextDeadline
+        var hasMail = false
+        var wait = timeout(until: planned)
+        for _ in 0..<Self.waitsPerTurn {
+            let count = epoll.wait(milliseconds: wait)
+            now = Self.clock()
+            hasMail = dispatch(count) || hasMail
+            wait = 0
+            if count < Epoll.eventCountMax { break }
+        }
+        lateness = planned.map { max(.zero, now - $0) } ?? .zero
+        callResumed()
+        if hasMail { mailbox.take().forEach { $0(self) } }
+        while let action = timers.popDue(at: now) { action(self) }
+        callTurnEnd()
+    }
+
+    /// Milliseconds for `epoll_wait`, rounded up so that a timer is due when the wait ends.
+    private func timeout(until deadline: Instant?) -> Int32 {
+        guard resumed.isEmpty, turnEnd.isEmpty else { return 0 }
+        guard let deadline else { return -1 }
+        let rest = (deadline - Self.clock()).wholeNanoseconds
+        return rest <= 0 ? 0 : Int32(clamping: (rest + 999_999) / 1_000_000)
+    }
+
+    /// Calls the handlers of the first `count` events; true when the mailbox was among them.
+    private func dispatch(_ count: Int) -> Bool {
+        var hasMail = false
+        for index in 0..<count {
+            let (token, ready) = epoll.event(index)
+            if token == Self.mailboxToken {
+                hasMail = true
+            } else {
+                call(RegistrationID(token: token), ready)
+            }
+        }
+        return hasMail
+    }
+
+    private func call(_ id: RegistrationID, _ events: ReadyEvents) {
+        guard isLive(id) else { return }
+        slots[Int(id.index)].handler?.handle(events, on: self)
+    }
+
+    private func callResumed() {
+        guard !resumed.isEmpty else { return }
+        let due = resumed
+        resumed.removeAll(keepingCapacity: true)
+        for id in due where isLive(id) {
+            slots[Int(id.index)].isResumed = false
+            call(id, .resumed)
+        }
+    }
+
+    /// Handlers called here may ask others for the end of the turn: a few rounds now, the rest in the next turn.
+    private func callTurnEnd() {
+        for _ in 0..<4 where !turnEnd.isEmpty {
+            let due = turnEnd
+            turnEnd.removeAll(keepingCapacity: true)
+            for id in due where isLive(id) {
+                slots[Int(id.index)].isAtTurnEnd = false
+                call(id, .turnEnd)
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import NetworkModel
+
+/// The timers of one loop: a binary heap over a slab, so that setting and cancelling cost O(log n) and O(1).
+///
+/// A cancelled timer leaves its heap entry behind until it surfaces, or until such entries are the majority: then
+/// the heap is built anew. So memory stays within twice the live timers.
+struct TimerQueue {
+    typealias Action = (EventLoop) -> Void
+
+    private struct Slot {
+        var generation: UInt32
+        var action: Action?
+    }
+
+    private struct Entry {
+        let deadline: Instant
+        /// Equal deadlines fire in the order in which they were set.
+        let order: UInt64
+        let id: TimerID
+    }
+
+    private var slots: [Slot] = []
+    private var free: [UInt32] = []
+    private var heap: [Entry] = []
+    private var nextOrder: UInt64 = 0
+    private(set) var count = 0
+
+    /// The earliest deadline; it may be that of a cancelled timer, which only costs a turn.
+    var nextDeadline: Instant? { heap.first?.deadline }
+
+    mutating func set(at deadline: Instant, _ action: @escaping Action) -> TimerID {
+        let id: TimerID
+        if let index = free.popLast() {
+            slots[Int(index)].action = action
+            id = TimerID(index: index, generation: slots[Int(index)].generation)
+        } else {
+            id = TimerID(index: UInt32(slots.count), generation: 0)
+            slots.append(Slot(generation: 0, action: action))
+        }
+        heap.append(Entry(deadline: deadline, order: nextOrder, id: id))
+        nextOrder += 1
+        count += 1
+        siftUp(heap.count - 1)
+        return id
+    }
+
+    mutating func cancel(_ id: TimerID) {
+        guard take(id) != nil else { return }
+        if heap.count > 64, heap.count > 2 * count { rebuild() }
+    }
+
+    /// Takes the action of the earliest timer that is due, if any.
+    mutating func popDue(at now: Instant) -> Action? {
+        while let first = heap.first, first.deadline <= now {
+            removeFirst()
+            if let action = take(first.id) { return action }
+        }
+        return nil
+    }
+
+    mutating func removeAll() {
+        self = TimerQueue()
+    }
+
+    private mutating func take(_ id: TimerID) -> Action? {
+        let index = Int(id.index)
+        guard index < slots.count, slots[index].generation == id.generation,
+            let action = slots[index].action
+        else { return nil }
+        slots[index].action = nil
+        slots[index].generation &+= 1
+        free.append(id.index)
+        count -= 1
+        return action
+    }
+
+    private func isLive(_ id: TimerID) -> Bool {
+        let slot = slots[Int(id.index)]
+        return slot.generation == id.generation && slot.action != nil
+    }
+
+    private mutating func rebuild() {
+        // A sorted array is a heap.
+        heap = heap.filter { isLive($0.id) }.sorted(by: Self.isBefore)
+    }
+
+    private static func isBefore(_ left: Entry, _ right: Entry) -> Bool {
+        (left.deadline, left.order) < (right.deadline, right.order)
+    }
+
+    private mutating func siftUp(_ start: Int) {
+        var child = start
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard Self.isBefore(heap[child], heap[parent]) else { return }
+            heap.swapAt(child, parent)
+            child = parent
+        }
+    }
+
+    private mutating func removeFirst() {
+        heap.swapAt(0, heap.count - 1)
+        heap.removeLast()
+        var parent = 0
+        while true {
+            var least = parent
+            for child in [2 * parent + 1, 2 * parent + 2]
+            where child < heap.count && Self.isBefore(heap[child], heap[least]) {
+                least = child
+            }
+            guard least != parent else { return }
+            heap.swapAt(parent, least)
+            parent = least
+        }
+    }
+}
