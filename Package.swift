@@ -14,8 +14,12 @@ let house: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: house)
+func module(
+    _ name: String,
+    path: String? = nil,
+    _ dependencies: [Target.Dependency] = []
+) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, swiftSettings: house)
 }
 
 func program(
@@ -121,12 +125,14 @@ let package = Package(
             "devnode",
             path: "hack/devnode",
             [
-                "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "CLinux", arguments,
-                logging,
+                "DevnodeCore", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "CLinux",
+                arguments, logging,
             ]
         ),
+        module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI"]),
         program("traffic", path: "hack/traffic", ["CLinux", arguments]),
 
+        tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),
         tests("NetworkModelTests", ["NetworkModel"]),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),

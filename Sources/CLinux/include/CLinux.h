@@ -13,6 +13,8 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+#include "namespace.h"
+
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int clinux_accept(int listener, struct sockaddr *address, socklen_t *length);
 

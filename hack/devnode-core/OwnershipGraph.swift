@@ -1,0 +1,62 @@
+package import KubernetesAPI
+
+/// Who owns whom, over all kinds: what the garbage collector decides from.
+package struct OwnershipGraph: Sendable {
+    package struct Item: Sendable, Equatable {
+        package var resource: Resource
+        package var key: ObjectKey
+        package var uid: String
+        package var owners: [OwnerReference]
+        package var isTerminating: Bool
+    }
+
+    private var items: [String: Item] = [:]
+    private var dependents: [String: Set<String>] = [:]
+
+    package init() {}
+
+    package mutating func set(_ resource: Resource, _ metadata: ObjectMeta) {
+        guard let uid = metadata.uid else { return }
+        if let before = items[uid] { unlink(before) }
+        let item = Item(
+            resource: resource,
+            key: metadata.key,
+            uid: uid,
+            owners: metadata.ownerReferences,
+            isTerminating: metadata.isTerminating
+        )
+        items[uid] = item
+        for owner in item.owners { dependents[owner.uid, default: []].insert(uid) }
+    }
+
+    /// Forgets an object; returns those that named it as an owner.
+    package mutating func remove(uid: String) -> [Item] {
+        if let item = items.removeValue(forKey: uid) { unlink(item) }
+        return (dependents[uid] ?? []).sorted().compactMap { items[$0] }
+    }
+
+    package subscript(uid: String) -> Item? { items[uid] }
+
+    /// UIDs of a kind, to find out what a new list no longer has.
+    package func uids(of resource: Resource) -> Set<String> {
+        Set(items.values.lazy.filter { $0.resource == resource }.map(\.uid))
+    }
+
+    /// The owners of an object that this graph does not know: each must be looked up before it counts as gone.
+    package func unknownOwners(of uid: String) -> [OwnerReference] {
+        (items[uid]?.owners ?? []).filter { items[$0.uid] == nil }
+    }
+
+    /// All objects with at least one owner that is not known, in a fixed order.
+    package var suspects: [Item] {
+        items.values.filter { !$0.isTerminating && !unknownOwners(of: $0.uid).isEmpty }
+            .sorted { ($0.resource.plural, $0.key) < ($1.resource.plural, $1.key) }
+    }
+
+    private mutating func unlink(_ item: Item) {
+        for owner in item.owners {
+            dependents[owner.uid]?.remove(item.uid)
+            if dependents[owner.uid]?.isEmpty == true { dependents[owner.uid] = nil }
+        }
+    }
+}
