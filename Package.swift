@@ -134,6 +134,13 @@ let package = Package(
 
         tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),
         tests("NetworkModelTests", ["NetworkModel"]),
+        tests(
+            "ControllerTests",
+            [
+                "Controller", "KubernetesAPI", "NetworkAPI", "SiteConfiguration", "NetworkModel",
+                "Certificates",
+            ]
+        ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
     ]

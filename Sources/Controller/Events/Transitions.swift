@@ -1,0 +1,115 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Which Events a change of status is worth: one for each transition.
+enum Transitions {
+    /// The Events of a Link whose conditions were `before` and are written as `after`.
+    static func link(_ link: Link, before: [Condition], after: [Condition]) -> [EventPlan] {
+        var events = conflict(link, before: before, after: after)
+        let type = ConditionType.connected.rawValue
+        guard let connected = after[type: type], before[type: type]?.status != connected.status
+        else {
+            return events
+        }
+        let seed = "\(connected.lastTransitionTime)"
+        if connected.status == .yes {
+            events.append(
+                EventPlan(
+                    regarding: ObjectReference(to: link),
+                    reason: .linkConnected,
+                    isWarning: false,
+                    note: "linked to \(remoteName(link))",
+                    seed: seed
+                )
+            )
+        } else if before[type: type]?.status == .yes {
+            events.append(
+                EventPlan(
+                    regarding: ObjectReference(to: link),
+                    reason: .linkLost,
+                    isWarning: true,
+                    note:
+                        "lost the link to \(remoteName(link)): \(connected.reason): \(connected.message)",
+                    seed: seed
+                )
+            )
+        }
+        return events
+    }
+
+    private static func remoteName(_ link: Link) -> String {
+        let id = link.spec.remoteSiteID
+        return link.status.remoteSite?.name.map { "\($0) (\(id))" } ?? id.text
+    }
+
+    /// An object that begins to be in conflict with another one.
+    static func conflict(
+        _ object: some NetworkObject,
+        before: [Condition],
+        after: [Condition]
+    ) -> [EventPlan] {
+        after.compactMap { condition in
+            guard condition.reason == Reason.conflict.rawValue,
+                condition.type == ConditionType.accepted.rawValue
+                    || condition.type == ConditionType.programmed.rawValue,
+                before[type: condition.type]?.reason != condition.reason,
+                !condition.message.isEmpty
+            else { return nil }
+            return EventPlan(
+                regarding: ObjectReference(to: object),
+                reason: .conflict,
+                isWarning: true,
+                note: condition.message,
+                seed: "\(condition.type) \(condition.lastTransitionTime)"
+            )
+        }
+    }
+
+    static func failover(_ service: Service, _ failover: Failover) -> EventPlan {
+        let (from, to) = (failover.from, failover.to)
+        var note: String
+        if failover.isFailback {
+            note = "\(from) to \(to): the preferred target takes new connections again"
+        } else {
+            note = "\(from) to \(to), \(failover.reason): \(failover.lost) connections lost"
+            if failover.resumed > 0 { note += ", \(failover.resumed) went on" }
+            note += "; new connections went on after \(failover.durationMilliseconds) ms"
+        }
+        return EventPlan(
+            regarding: ObjectReference(to: service),
+            reason: failover.isFailback ? .failedBack : .failedOver,
+            isWarning: !failover.isFailback,
+            note: note,
+            seed: "\(from) \(to) \(failover.reason) \(Int64(failover.time))"
+        )
+    }
+
+    /// A site that dials this one and is not allowed to; once for each, while it keeps trying.
+    static func refused(_ site: Site, _ refused: RefusedLink) -> EventPlan? {
+        guard refused.reason == .notAllowed else { return nil }
+        let id = refused.site.id
+        let name = DNSName.isLabel(refused.site.name) ? refused.site.name : ""
+        let entry = name.isEmpty ? "{siteID: \(id)}" : "{siteID: \(id), name: \(name)}"
+        return EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .notAllowed,
+            isWarning: true,
+            note:
+                "the site \(id) tried to link to this one and is not in spec.allow; to let it in, add: - \(entry)",
+            seed: id.text
+        )
+    }
+
+    static func rotated(_ site: Site, secret: String, until notAfter: String) -> EventPlan {
+        EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .certificateRotated,
+            isWarning: false,
+            note:
+                "the certificate in the Secret \(secret) was renewed; it is valid until \(notAfter)",
+            seed: "\(secret) \(notAfter)"
+        )
+    }
+}

@@ -1,0 +1,138 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Everything that a Link's status is made of.
+struct LinkFacts {
+    /// The Site of the namespace, when there is one that is used.
+    var site: SiteName?
+    /// Why the Link is not used; nil when it is.
+    var finding: Finding?
+    var view = LinkView()
+    /// Whether every gateway and sidecar routes with the configuration that carries this Link as it is now.
+    var isApplied = false
+}
+
+/// Builds the status of a Link.
+enum LinkSummary {
+    /// What does not heal by itself, nor by what another site does.
+    private static let stalls: Set<Reason> = [
+        .noSite, .invalid, .conflict, .siteIDMismatch, .toSelf, .duplicateIdentity, .unknownSite,
+    ]
+
+    static func make(link: Link, facts: LinkFacts, at now: Timestamp) -> LinkStatus {
+        var status = link.status
+        var writer = ConditionWriter(of: link, at: now)
+        status.observedGeneration = link.metadata.generation
+        if facts.site == nil {
+            writer.set(.accepted, .no, .noSite, NoSite.message)
+            writer.set(.connected, .no, .noSite)
+        } else if let finding = facts.finding {
+            writer.set(.accepted, .no, finding.reason, finding.message)
+            writer.set(.connected, .no, finding.reason)
+        } else {
+            writer.set(.accepted, .yes, .accepted)
+            setConnected(&writer, link: link, facts: facts)
+        }
+        writer.summarise([.accepted, .connected], stalls: stalls)
+        status.conditions = writer.conditions
+        fill(&status, link: link, facts: facts)
+        return status
+    }
+
+    private static func setConnected(
+        _ writer: inout ConditionWriter,
+        link: Link,
+        facts: LinkFacts
+    ) {
+        let view = facts.view
+        let reason = Reason(rawValue: view.reason.rawValue) ?? .connecting
+        guard view.connected == 0 else {
+            writer.set(
+                .connected,
+                .yes,
+                .connected,
+                view.connected < view.gateways
+                    ? "\(view.connected) of \(view.gateways) gateways are connected" : ""
+            )
+            return
+        }
+        guard view.gateways > 0 else {
+            writer.set(.connected, .unknown, .proxiesNotReady, "no gateway of this site is ready")
+            return
+        }
+        writer.set(.connected, .no, reason, message(link: link, facts: facts))
+    }
+
+    private static func message(link: Link, facts: LinkFacts) -> String {
+        guard facts.view.reason == .notAllowed, let site = facts.site else {
+            return facts.view.message
+        }
+        let entry =
+            site.name.isEmpty ? "{siteID: \(site.id)}" : "{siteID: \(site.id), name: \(site.name)}"
+        return "the other site does not allow this one; add to spec.allow of the Site "
+            + "\(facts.view.remote?.displayName ?? link.spec.remoteSiteID.text): - \(entry)"
+    }
+
+    private static func fill(_ status: inout LinkStatus, link: Link, facts: LinkFacts) {
+        let view = facts.view
+        if let remote = view.remote {
+            status.remoteSite = LinkStatus.RemoteSite(
+                id: remote.id,
+                name: remote.name.isEmpty ? nil : remote.name
+            )
+        }
+        let cost = link.spec.cost ?? .standard
+        if facts.isApplied, view.cost == cost { status.appliedCost = cost }
+        var ledger = CounterLedger(cursors: link.status.cursors)
+        ledger.count(view.readings)
+        status.connections = ConnectionCounts(
+            active: Int64(clamping: view.active),
+            opened: (link.status.connections?.opened ?? 0) + ledger.opened
+        )
+        countLosses(&status, ledger: &ledger, view: view)
+        if let measured = view.roundTripMicroseconds {
+            let shown = status.roundTripTime.map {
+                UInt64(clamping: $0.duration.wholeNanoseconds / 1000)
+            }
+            status.roundTripTime = APIDuration(
+                .microseconds(Int64(clamping: RoundTripBucket.microseconds(measured, shown: shown)))
+            )
+        }
+        status.cursors = ledger.cursors
+    }
+
+    /// Every gateway has the link, so what several of them lose within some seconds is one loss.
+    private static func countLosses(
+        _ status: inout LinkStatus,
+        ledger: inout CounterLedger,
+        view: LinkView
+    ) {
+        var growth: UInt64 = 0
+        for losses in view.losses {
+            let counted = ledger.failovers(of: losses.proxy)
+            growth = max(growth, losses.count >= counted ? losses.count - counted : losses.count)
+            if losses.count != counted { ledger.setFailovers(losses.count, of: losses.proxy) }
+        }
+        var isSame = false
+        if growth > 0, let loss = view.lastLoss {
+            let last = status.lastFailover?.time.seconds
+            isSame = last.map { abs(loss.time - Double($0)) < FailoverLedger.window } ?? false
+            if !isSame {
+                status.lastFailover = LinkStatus.LastFailover(
+                    time: Timestamp(seconds: Int64(loss.time)),
+                    reason: loss.reason,
+                    connections: Int64(clamping: loss.connections)
+                )
+            }
+        }
+        status.failovers = (status.failovers ?? 0) + Int64(clamping: isSame ? growth - 1 : growth)
+    }
+}
+
+/// What Links and Services say in a namespace that has no Site.
+enum NoSite {
+    static let message =
+        "this namespace has no Site; create one: a Site makes the namespace a member of the network"
+}

@@ -1,0 +1,77 @@
+import NetworkAPI
+import NetworkModel
+
+/// What one proxy has counted since it started, for one object.
+struct ProxyReading: Equatable, Sendable {
+    var proxy: ProxyID
+    var opened: UInt64
+    var failed: UInt64
+
+    init(proxy: ProxyID, opened: UInt64, failed: UInt64 = 0) {
+        self.proxy = proxy
+        self.opened = opened
+        self.failed = failed
+    }
+}
+
+/// Adds the growing counters of proxies that come and go into totals that never fall.
+///
+/// The cursors are kept in the object's status beside the totals and written with them, so that nothing is counted
+/// twice whatever is restarted.
+struct CounterLedger: Equatable, Sendable {
+    /// How many cursors an object keeps at most: the proxies that are there, then those that went last.
+    static let maximumCursors = 256
+
+    private(set) var cursors: [ProxyCursor]
+    /// What was counted by `count` since this ledger was made.
+    private(set) var opened: Int64 = 0
+    private(set) var failed: Int64 = 0
+
+    init(cursors: [ProxyCursor]) { self.cursors = cursors }
+
+    /// Takes the readings of every proxy that is there now.
+    ///
+    /// A proxy that is absent keeps its cursor for as long as there is room: it may only be out of sight.
+    mutating func count(_ readings: [ProxyReading]) {
+        var known: [ProxyID: ProxyCursor] = [:]
+        for cursor in cursors { known[cursor.proxy] = cursor }
+        var present: [ProxyCursor] = []
+        for reading in readings {
+            var cursor =
+                known.removeValue(forKey: reading.proxy) ?? ProxyCursor(proxy: reading.proxy)
+            let last = cursor.opened ?? 0
+            let now = Int64(clamping: reading.opened)
+            cursor.opened = now
+            opened += Self.growth(from: last, to: now)
+            let lastFailed = cursor.failed ?? 0
+            let nowFailed = Int64(clamping: reading.failed)
+            failed += Self.growth(from: lastFailed, to: nowFailed)
+            cursor.failed = nowFailed == 0 ? nil : nowFailed
+            present.append(cursor)
+        }
+        let absent = cursors.filter { known[$0.proxy] != nil }
+        let room = max(0, Self.maximumCursors - present.count)
+        cursors = present.sorted { $0.proxy < $1.proxy } + absent.prefix(room)
+    }
+
+    /// Moves the failover cursor of one proxy; makes it when the proxy has none.
+    mutating func setFailovers(_ value: UInt64, of proxy: ProxyID) {
+        let number = Int64(clamping: value)
+        if let index = cursors.firstIndex(where: { $0.proxy == proxy }) {
+            cursors[index].failovers = number
+        } else {
+            var cursor = ProxyCursor(proxy: proxy)
+            cursor.failovers = number
+            cursors.append(cursor)
+        }
+    }
+
+    func failovers(of proxy: ProxyID) -> UInt64 {
+        UInt64(clamping: cursors.first { $0.proxy == proxy }?.failovers ?? 0)
+    }
+
+    /// A counter that fell was started anew, so all of it is new.
+    private static func growth(from last: Int64, to now: Int64) -> Int64 {
+        now >= last ? now - last : now
+    }
+}

@@ -1,0 +1,119 @@
+import NetworkModel
+import SiteConfiguration
+
+/// One failover of a service as the site tells of it: the records of its proxies, merged.
+struct Failover: Equatable, Sendable {
+    var from: String
+    var to: String
+    var reason: String
+    /// Seconds since 1970 of the first record.
+    var time: Double
+    var lost: Int64
+    var resumed: Int64
+    var durationMilliseconds: Int64
+
+    init(
+        from: String,
+        to: String,
+        reason: String,
+        time: Double,
+        lost: Int64 = 0,
+        resumed: Int64 = 0,
+        durationMilliseconds: Int64 = 0
+    ) {
+        self.from = from
+        self.to = to
+        self.reason = reason
+        self.time = time
+        self.lost = lost
+        self.resumed = resumed
+        self.durationMilliseconds = durationMilliseconds
+    }
+
+    /// A failback is told as an Event of its own and is no failover to count.
+    var isFailback: Bool { reason == "Failback" }
+}
+
+/// A failover record with the proxy that wrote it.
+struct ProxyFailover: Equatable, Sendable {
+    var proxy: ProxyID
+    var record: FailoverSnapshot
+
+    init(proxy: ProxyID, record: FailoverSnapshot) {
+        self.proxy = proxy
+        self.record = record
+    }
+}
+
+/// Merges the failover records of a site's proxies: what happened once is told once.
+///
+/// Records with equal (from, to, reason) within `window` of the first of them are one failover. The caller writes
+/// one step's result to status before it asks for the next, so a crash repeats at most one step, with the same outcome.
+struct FailoverLedger: Equatable, Sendable {
+    static let window: Double = 5
+    private static let remembered = 8
+
+    /// The failovers that later records may still belong to, oldest first.
+    private(set) var recent: [Failover]
+
+    init(recent: [Failover] = []) { self.recent = recent }
+
+    enum Outcome: Equatable, Sendable {
+        /// Not told before: one Event.
+        case new(Failover)
+        /// More of one that was told; it is the value that now holds.
+        case merged(Failover)
+    }
+
+    /// Takes one record; records come in the order of their time.
+    mutating func take(_ record: FailoverSnapshot) -> Outcome {
+        let from = record.from.displayName
+        let to = record.to.displayName
+        let index = recent.firstIndex { known in
+            known.from == from && known.to == to && known.reason == record.reason
+                && abs(record.time - known.time) < Self.window
+        }
+        guard let index else {
+            let failover = Failover(
+                from: from,
+                to: to,
+                reason: record.reason,
+                time: record.time,
+                lost: Int64(record.lost),
+                resumed: Int64(record.resumed),
+                durationMilliseconds: Int64(clamping: record.durationMilliseconds)
+            )
+            recent.append(failover)
+            recent.removeFirst(max(0, recent.count - Self.remembered))
+            return .new(failover)
+        }
+        recent[index].lost += Int64(record.lost)
+        recent[index].resumed += Int64(record.resumed)
+        recent[index].durationMilliseconds = max(
+            recent[index].durationMilliseconds,
+            Int64(clamping: record.durationMilliseconds)
+        )
+        return .merged(recent[index])
+    }
+
+    /// The records that `ledger` has no cursor past yet, in the order in which they are to be taken.
+    ///
+    /// By time, but never against the sequence of one proxy, whose clock may have been set back.
+    static func pending(
+        _ records: [ProxyFailover],
+        after ledger: CounterLedger
+    ) -> [ProxyFailover] {
+        var newest: [ProxyID: Double] = [:]
+        let timed = records.filter { $0.record.sequence > ledger.failovers(of: $0.proxy) }
+            .sorted { $0.record.sequence < $1.record.sequence }
+            .map { entry in
+                let time = max(entry.record.time, newest[entry.proxy] ?? entry.record.time)
+                newest[entry.proxy] = time
+                return (time: time, entry: entry)
+            }
+        return timed.sorted { left, right in
+            (left.time, left.entry.proxy, left.entry.record.sequence)
+                < (right.time, right.entry.proxy, right.entry.record.sequence)
+        }.map(\.entry)
+    }
+}

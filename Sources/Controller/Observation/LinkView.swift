@@ -1,0 +1,81 @@
+import NetworkModel
+import SiteConfiguration
+
+/// What the gateways of a site say of one Link, merged.
+struct LinkView: Equatable, Sendable {
+    var gateways = 0
+    /// Gateways over which the link is established.
+    var connected = 0
+    /// `connected` when any gateway is; or else the gravest reason.
+    var reason: LinkSnapshot.Reason = .connecting
+    var message = ""
+    var remote: SiteName?
+    /// The cost that every gateway routes with; nil while they differ or one has not told.
+    var cost: LinkCost?
+    var active: UInt64 = 0
+    var readings: [ProxyReading] = []
+    /// Losses of the established link, by proxy.
+    var losses: [ProxyLosses] = []
+    var lastLoss: LinkLoss?
+    var roundTripMicroseconds: UInt64?
+
+    init() {}
+
+    init(site: SiteView, name: LinkName) {
+        let snapshots = site.snapshots
+        gateways = max(site.gateways.filter(\.isServing).count, snapshots.count)
+        var costs: [LinkCost?] = []
+        for snapshot in snapshots {
+            let link = snapshot.links.first { $0.name == name }
+            costs.append(link?.cost)
+            if let link { take(link, of: snapshot.proxy) }
+        }
+        if let first = costs.first, costs.count == gateways, costs.allSatisfy({ $0 == first }) {
+            cost = first
+        }
+    }
+
+    private mutating func take(_ link: LinkSnapshot, of proxy: ProxyID) {
+        if link.reason == .connected { connected += 1 }
+        if message.isEmpty || link.reason.rank < reason.rank {
+            reason = link.reason
+            message = link.message
+        }
+        remote = remote ?? link.remote
+        active += link.active
+        readings.append(ProxyReading(proxy: proxy, opened: link.opened))
+        losses.append(ProxyLosses(proxy: proxy, count: link.losses))
+        if let loss = link.lastLoss, loss.time > lastLoss?.time ?? 0 { lastLoss = loss }
+        if let time = link.roundTripMicroseconds {
+            roundTripMicroseconds = min(roundTripMicroseconds ?? time, time)
+        }
+    }
+}
+
+/// How often one gateway lost a link since it started.
+struct ProxyLosses: Equatable, Sendable {
+    var proxy: ProxyID
+    var count: UInt64
+
+    init(proxy: ProxyID, count: UInt64) {
+        self.proxy = proxy
+        self.count = count
+    }
+}
+
+extension LinkSnapshot.Reason {
+    /// What explains most comes first.
+    fileprivate var rank: Int {
+        switch self {
+        case .connected: 0
+        case .siteIDMismatch: 1
+        case .notAllowed: 2
+        case .toSelf: 3
+        case .duplicateIdentity: 4
+        case .certificateInvalid: 5
+        case .clockSkew: 6
+        case .unreachable: 7
+        case .connecting: 8
+        }
+    }
+}

@@ -1,0 +1,115 @@
+import NetworkModel
+import SiteConfiguration
+
+extension SiteName {
+    /// The name by which this site's manifests call it, or else its identity.
+    var displayName: String { name.isEmpty ? id.text : name }
+}
+
+/// What the gateways and sidecars of a site say of one Service, merged.
+struct ServiceView: Equatable, Sendable {
+    /// Cheapest first, one for each site and port.
+    var targets: [Target] = []
+    /// Why a gateway could not listen; nil when all that should listen do.
+    var listenError: String?
+    /// Connections that clients of this site have open.
+    var active: UInt64 = 0
+    /// One for each proxy.
+    var readings: [ProxyReading] = []
+    var failovers: [ProxyFailover] = []
+
+    init() {}
+
+    /// Merges what `site` says of the ports of one service address.
+    init(site: SiteView, address: ServiceAddress) {
+        for snapshot in site.snapshots {
+            for port in snapshot.services where port.service.address == address {
+                if let error = port.listenError, listenError == nil {
+                    listenError = "port \(port.service.port): \(error)"
+                }
+            }
+        }
+        targets = Self.merge(site.snapshots, of: address)
+        for proxy in site.proxies {
+            let counters = proxy.counters.values.filter { $0.service.address == address }
+            if !counters.isEmpty {
+                active += counters.reduce(0) { $0 + $1.active }
+                readings.append(
+                    ProxyReading(
+                        proxy: proxy.proxy,
+                        opened: counters.reduce(0) { $0 + $1.opened },
+                        failed: counters.reduce(0) { $0 + $1.failed }
+                    )
+                )
+            }
+            failovers += proxy.failovers.filter { $0.service.address == address }
+                .map { ProxyFailover(proxy: proxy.proxy, record: $0) }
+        }
+    }
+
+    /// One site that serves one port.
+    struct Target: Equatable, Sendable {
+        var port: PortName
+        var view: ServiceSnapshot.Target
+
+        init(port: PortName, view: ServiceSnapshot.Target) {
+            self.port = port
+            self.view = view
+        }
+    }
+
+    /// The sites that new connections go to: those that hold connections now, and the cheapest usable one.
+    var activeSites: [String] {
+        let usable = targets.filter { $0.view.state == .usable }
+        var names: [String] = []
+        for (index, target) in usable.enumerated() where index == 0 || target.view.connections > 0 {
+            let name = target.view.site.displayName
+            if !names.contains(name) { names.append(name) }
+        }
+        return names
+    }
+
+    var hasUsableTarget: Bool { targets.contains { $0.view.state == .usable } }
+
+    private static func merge(_ snapshots: [ProxySnapshot], of address: ServiceAddress) -> [Target]
+    {
+        var ports: [PortName: [SiteID: ServiceSnapshot.Target]] = [:]
+        for snapshot in snapshots {
+            for service in snapshot.services where service.service.address == address {
+                for new in service.targets {
+                    let known = ports[service.service.port]?[new.site.id]
+                    ports[service.service.port, default: [:]][new.site.id] =
+                        known?.merged(with: new) ?? new
+                }
+            }
+        }
+        return ports.flatMap { port, sites in sites.values.map { Target(port: port, view: $0) } }
+            .sorted { left, right in
+                (left.view.pathCost, left.view.site.id, left.port)
+                    < (right.view.pathCost, right.view.site.id, right.port)
+            }
+    }
+}
+
+extension ServiceSnapshot.Target {
+    /// The better view of the same site; every gateway knows the connections of the whole site, some a little later.
+    fileprivate func merged(with other: Self) -> Self {
+        var better = (state.rank, pathCost) <= (other.state.rank, other.pathCost) ? self : other
+        better.endpoints = max(endpoints, other.endpoints)
+        better.connections = max(connections, other.connections)
+        if better.site.name.isEmpty { better.site = site.name.isEmpty ? other.site : site }
+        return better
+    }
+}
+
+extension ServiceSnapshot.State {
+    /// The best first.
+    fileprivate var rank: Int {
+        switch self {
+        case .usable: 0
+        case .draining: 1
+        case .ejected: 2
+        case .unreachable: 3
+        }
+    }
+}

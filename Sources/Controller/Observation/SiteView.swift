@@ -1,0 +1,116 @@
+import NetworkModel
+import SiteConfiguration
+
+/// One gateway pod of a site with what it last told of itself.
+struct GatewayView: Equatable, Sendable {
+    var pod: String
+    /// The address of the pod; nil until it has one.
+    var address: String?
+    var isReady: Bool
+    var isTerminating: Bool
+    /// Nil until the gateway has answered once.
+    var snapshot: ProxySnapshot?
+
+    init(
+        pod: String,
+        address: String? = nil,
+        isReady: Bool,
+        isTerminating: Bool = false,
+        snapshot: ProxySnapshot? = nil
+    ) {
+        self.pod = pod
+        self.address = address
+        self.isReady = isReady
+        self.isTerminating = isTerminating
+        self.snapshot = snapshot
+    }
+
+    /// Whether the site's state depends on this gateway: it serves and is not about to leave.
+    var isServing: Bool { isReady && !isTerminating }
+}
+
+/// What all proxies of one site observe, put together.
+///
+/// Gateways see the network, so what they say of links and targets is merged. Counters belong to the proxy that has
+/// the clients: each proxy is counted once, also an edge that two gateways report.
+struct SiteView: Equatable, Sendable {
+    var gateways: [GatewayView]
+
+    init(gateways: [GatewayView] = []) { self.gateways = gateways }
+
+    /// The snapshots of the serving gateways; of every gateway while none of them serves.
+    var snapshots: [ProxySnapshot] {
+        let serving = gateways.filter(\.isServing).compactMap(\.snapshot)
+        return serving.isEmpty ? gateways.compactMap(\.snapshot) : serving
+    }
+
+    /// Every proxy that has clients, each once, in the order of their identities.
+    var proxies: [ProxyView] {
+        var found: [ProxyID: ProxyView] = [:]
+        for snapshot in gateways.compactMap(\.snapshot) {
+            found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isEdge: false)].merge(
+                appliedGeneration: snapshot.appliedGeneration,
+                counters: snapshot.counters,
+                failovers: snapshot.failovers
+            )
+            for edge in snapshot.edges {
+                found[edge.proxy, default: ProxyView(proxy: edge.proxy, isEdge: true)].merge(
+                    appliedGeneration: edge.appliedGeneration,
+                    counters: edge.counters,
+                    failovers: edge.failovers
+                )
+            }
+        }
+        return found.values.sorted { $0.proxy < $1.proxy }
+    }
+
+    /// Whether every serving gateway works with configuration `generation` or a later one.
+    ///
+    /// False while no gateway serves, and while one that serves has not answered.
+    func gatewaysApplied(_ generation: UInt64) -> Bool {
+        let serving = gateways.filter(\.isServing)
+        return !serving.isEmpty
+            && serving.allSatisfy { ($0.snapshot?.appliedGeneration ?? 0) >= generation }
+    }
+
+    /// As `gatewaysApplied`, and every attached edge routes with it too.
+    func allApplied(_ generation: UInt64) -> Bool {
+        gatewaysApplied(generation)
+            && proxies.allSatisfy { !$0.isEdge || $0.appliedGeneration >= generation }
+    }
+}
+
+/// One proxy that has clients: a gateway, or a sidecar as its gateways report it.
+struct ProxyView: Equatable, Sendable {
+    let proxy: ProxyID
+    let isEdge: Bool
+    private(set) var appliedGeneration: UInt64 = 0
+    private(set) var counters: [ServicePort: ServiceCounters] = [:]
+    private(set) var failovers: [FailoverSnapshot] = []
+
+    init(proxy: ProxyID, isEdge: Bool) {
+        self.proxy = proxy
+        self.isEdge = isEdge
+    }
+
+    /// Takes one report; of several reports of the same proxy the one that is ahead holds.
+    fileprivate mutating func merge(
+        appliedGeneration generation: UInt64,
+        counters reported: [ServiceCounters],
+        failovers records: [FailoverSnapshot]
+    ) {
+        appliedGeneration = max(appliedGeneration, generation)
+        for counter in reported {
+            if let known = counters[counter.service], known.progress > counter.progress { continue }
+            counters[counter.service] = counter
+        }
+        let known = Set(failovers.map(\.sequence))
+        failovers += records.filter { !known.contains($0.sequence) }
+        failovers.sort { $0.sequence < $1.sequence }
+    }
+}
+
+extension ServiceCounters {
+    /// Never falls during the life of a proxy, so the greater one is the newer.
+    fileprivate var progress: UInt64 { opened &+ failed &+ interrupted }
+}

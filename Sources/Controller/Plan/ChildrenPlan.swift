@@ -1,0 +1,39 @@
+import KubernetesAPI
+
+/// What has to be written so that the wanted children are there, and no others.
+struct ChildrenPlan: Equatable, Sendable {
+    var changes: [Change] = []
+    /// Names that somebody else's objects have.
+    var conflicts: [String] = []
+
+    init() {}
+
+    /// - Parameters:
+    ///   - wanted: In the order in which they are to be written.
+    ///   - observed: What is there under the names of `wanted`, and all that is ours.
+    init(wanted: [Child], observed: [Child]) {
+        for child in wanted {
+            switch child.decide(observed: observed.first { $0.isSame(as: child) }) {
+            case .keep: break
+            case .write(let more): changes += more
+            case .conflict(let message): conflicts.append(message)
+            }
+        }
+    }
+
+    /// Adds the deletion of those of `owned` that are not wanted any more.
+    mutating func prune(_ owned: [Child], wanted: [Child]) {
+        for child in owned where !wanted.contains(where: { $0.isSame(as: child) }) {
+            let metadata = child.object.metadata
+            guard let uid = metadata.uid, !metadata.isTerminating else { continue }
+            changes.append(.delete(type(of: child.object).resource, child.key, uid: uid))
+        }
+    }
+}
+
+extension Child {
+    /// The same kind, namespace and name.
+    func isSame(as other: Child) -> Bool {
+        type(of: object).resource == type(of: other.object).resource && key == other.key
+    }
+}

@@ -1,0 +1,127 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// A Service made reachable from other namespaces, where they consent.
+///
+/// A core Service cannot select pods of another namespace, so it has no selector there, and its EndpointSlices are
+/// mirrored from the gateways.
+enum Exposure {
+    /// The namespaces in which `service` is to be exposed, sorted.
+    ///
+    /// Both must agree: the Service selects the namespace, and the namespace names the Service's own namespace in
+    /// `tieline.dev/allow-from`.
+    static func namespaces(
+        of service: Service,
+        among namespaces: [Core.Namespace]
+    ) -> [String] {
+        guard let selector = service.spec.listen?.namespaces, !service.metadata.isTerminating else {
+            return []
+        }
+        return namespaces.filter { namespace in
+            namespace.metadata.name != service.metadata.namespace
+                && !namespace.metadata.isTerminating
+                && selector.matches(namespace.metadata.labels)
+                && namespace.metadata.labels[Names.consentLabel] == service.metadata.namespace
+        }.map(\.metadata.name).sorted()
+    }
+
+    /// What `service` needs in one other namespace.
+    static func children(
+        of service: Service,
+        in namespace: String,
+        configuration: ServiceConfiguration,
+        gateways: [GatewayView]
+    ) -> [Child] {
+        guard let ports = ServiceChildren.listeningPorts(configuration) else { return [] }
+        let name = service.listeningName
+        var children: [Child] = [
+            .service(
+                Core.Service {
+                    $0.metadata = metadata(name, service: service, namespace: namespace)
+                    $0.spec.type = "ClusterIP"
+                    $0.spec.ports = ports
+                }
+            )
+        ]
+        for family in ["IPv4", "IPv6"] {
+            let endpoints = endpoints(gateways, family: family)
+            guard family == "IPv4" || !endpoints.isEmpty else { continue }
+            children.append(
+                .endpointSlice(
+                    Discovery.EndpointSlice {
+                        $0.metadata = metadata(
+                            sliceName(name, family: family),
+                            service: service,
+                            namespace: namespace
+                        )
+                        $0.metadata.labels[Discovery.EndpointSlice.serviceNameLabel] = name
+                        $0.metadata.labels[Discovery.EndpointSlice.managedByLabel] =
+                            NetworkGroup.name
+                        $0.addressType = family
+                        $0.endpoints = endpoints
+                        $0.ports = configuration.ports.compactMap { slicePort($0) }
+                    }
+                )
+            )
+        }
+        return children
+    }
+
+    /// The name of the mirrored slice of a core Service.
+    static func sliceName(_ service: String, family: String) -> String {
+        "\(ChildName.endpointsService(of: service))-\(family.lowercased())"
+    }
+
+    private static func metadata(
+        _ name: String,
+        service: Service,
+        namespace: String
+    ) -> ObjectMeta {
+        var labels = Names.childLabels
+        labels[Names.ownerLabel] = service.metadata.uid
+        return ObjectMeta(
+            name: name,
+            namespace: namespace,
+            labels: labels,
+            annotations: [Names.ownerAnnotation: "\(service.key)"]
+        )
+    }
+
+    private static func slicePort(_ port: ServicePortConfiguration) -> Discovery.EndpointPort? {
+        port.listen.map { listen in
+            Discovery.EndpointPort {
+                $0.name = port.name.text
+                $0.port = Int32(listen.port)
+                $0.protocol = "TCP"
+            }
+        }
+    }
+
+    private static func endpoints(
+        _ gateways: [GatewayView],
+        family: String
+    ) -> [Discovery.Endpoint] {
+        gateways.compactMap { gateway -> Discovery.Endpoint? in
+            guard let text = gateway.address, let address = IPAddress(text),
+                address.family == family
+            else { return nil }
+            return Discovery.Endpoint {
+                $0.addresses = [text]
+                $0.conditions.ready = gateway.isServing
+                $0.conditions.serving = gateway.isReady
+                $0.conditions.terminating = gateway.isTerminating
+            }
+        }.sorted { $0.addresses.lexicographicallyPrecedes($1.addresses) }
+    }
+}
+
+extension IPAddress {
+    fileprivate var family: String {
+        switch self {
+        case .v4: "IPv4"
+        case .v6: "IPv6"
+        }
+    }
+}

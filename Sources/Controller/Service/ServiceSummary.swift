@@ -1,0 +1,123 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Everything that a Service's status is made of.
+struct ServiceFacts {
+    var hasSite = false
+    /// Why the Service is not used, or not wholly.
+    var findings: [Finding] = []
+    var view = ServiceView()
+    /// Foreign objects in the way of our children.
+    var conflicts: [String] = []
+    /// What the API server said to a write.
+    var applyFailure: String?
+    var servingGateways = 0
+    /// Whether every gateway works with the configuration that carries this Service as it is now.
+    var isApplied = false
+}
+
+/// Builds the status of a Service, failovers apart: those are counted one by one (`FailoverStep`).
+enum ServiceSummary {
+    private static let stalls: Set<Reason> = [
+        .noSite, .invalid, .conflict, .unknownSite, .portsExhausted,
+    ]
+
+    static func make(service: Service, facts: ServiceFacts, at now: Timestamp) -> ServiceStatus {
+        var status = service.status
+        var writer = ConditionWriter(of: service, at: now)
+        status.observedGeneration = service.metadata.generation
+        let refusal = facts.findings.first { $0.condition == .accepted }
+        if !facts.hasSite {
+            refuse(&writer, .noSite, NoSite.message)
+        } else if let refusal {
+            refuse(&writer, refusal.reason, refusal.message)
+        } else {
+            writer.set(.accepted, .yes, .accepted)
+            setProgrammed(&writer, facts: facts)
+            setHasTargets(&writer, service: service, view: facts.view)
+        }
+        writer.summarise([.accepted, .programmed, .hasTargets], stalls: stalls)
+        status.conditions = writer.conditions
+        fill(&status, service: service, view: facts.view)
+        return status
+    }
+
+    private static func refuse(
+        _ writer: inout ConditionWriter,
+        _ reason: Reason,
+        _ message: String
+    ) {
+        writer.set(.accepted, .no, reason, message)
+        writer.set(.programmed, .no, reason)
+        writer.set(.hasTargets, .no, reason)
+    }
+
+    private static func setProgrammed(_ writer: inout ConditionWriter, facts: ServiceFacts) {
+        if let finding = facts.findings.first(where: { $0.condition == .programmed }) {
+            writer.set(.programmed, .no, finding.reason, finding.message)
+        } else if !facts.conflicts.isEmpty {
+            writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
+        } else if let failure = facts.applyFailure {
+            writer.set(.programmed, .no, .applyFailed, failure)
+        } else if let error = facts.view.listenError {
+            writer.set(.programmed, .no, .listenFailed, error)
+        } else if facts.servingGateways == 0 {
+            writer.set(.programmed, .no, .proxiesNotReady, "no gateway of this site is ready")
+        } else if facts.isApplied {
+            writer.set(.programmed, .yes, .programmed)
+        } else {
+            writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
+        }
+    }
+
+    private static func setHasTargets(
+        _ writer: inout ConditionWriter,
+        service: Service,
+        view: ServiceView
+    ) {
+        if view.hasUsableTarget {
+            writer.set(.hasTargets, .yes, .targetsUsable)
+        } else if view.targets.isEmpty {
+            let address = service.spec.address?.text ?? service.metadata.name
+            writer.set(
+                .hasTargets,
+                .no,
+                .noTargets,
+                "no site that can be reached offers the address \(address) with these port names"
+            )
+        } else {
+            let states = view.targets.map { target in
+                "\(target.view.site.displayName): \(target.view.reason ?? target.view.state.rawValue)"
+            }
+            writer.set(.hasTargets, .no, .noUsableTargets, states.joined(separator: ", "))
+        }
+    }
+
+    private static func fill(_ status: inout ServiceStatus, service: Service, view: ServiceView) {
+        status.targets = view.targets.prefix(ServiceStatus.maximumTargets).map { target in
+            ServiceStatus.Target(
+                site: target.view.site.displayName,
+                port: service.spec.ports.count > 1 ? target.port.text : nil,
+                pathCost: Int64(target.view.pathCost.value),
+                endpoints: Int64(target.view.endpoints),
+                connections: Int64(clamping: target.view.connections),
+                state: target.view.state.rawValue,
+                reason: target.view.reason,
+                via: target.view.via
+            )
+        }
+        status.activeSites = Array(view.activeSites.prefix(ServiceStatus.maximumTargets))
+        var ledger = CounterLedger(cursors: service.status.cursors)
+        ledger.count(view.readings)
+        let known = service.status.connections
+        status.connections = ServiceStatus.Connections(
+            active: Int64(clamping: view.active),
+            opened: (known?.opened ?? 0) + ledger.opened,
+            failed: (known?.failed ?? 0) + ledger.failed
+        )
+        status.failovers = status.failovers ?? 0
+        status.cursors = ledger.cursors
+    }
+}

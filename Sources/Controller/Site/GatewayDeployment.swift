@@ -1,0 +1,171 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+
+/// What the controller is told at its start.
+struct ControllerSettings: Equatable, Sendable {
+    var proxyImage: String
+    /// `IfNotPresent` and so on; nil: the cluster's default.
+    var proxyPullPolicy: String?
+    /// The namespace of the controller, its Lease and its ServiceAccount.
+    var namespace: String
+    var serviceAccount: String
+
+    init(
+        proxyImage: String,
+        proxyPullPolicy: String? = nil,
+        namespace: String = "tieline-system",
+        serviceAccount: String = Names.controller
+    ) {
+        self.proxyImage = proxyImage
+        self.proxyPullPolicy = proxyPullPolicy
+        self.namespace = namespace
+        self.serviceAccount = serviceAccount
+    }
+}
+
+/// The Deployment of a Site's gateways.
+enum GatewayDeployment {
+    private static let configurationPath = "/etc/tieline/configuration"
+    private static let credentialsPath = "/etc/tieline/credentials"
+    private static let statePath = "/var/lib/tieline"
+
+    static func make(site: Site, settings: ControllerSettings) -> Apps.Deployment {
+        let selector = Names.gatewaySelector(site)
+        return Apps.Deployment {
+            $0.metadata = ObjectMeta(child: ChildName.proxy, of: site, labels: selector)
+            $0.spec.replicas = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
+            $0.spec.selector = LabelSelector(matchLabels: selector)
+            $0.spec.strategy = Apps.DeploymentStrategy {
+                $0.type = "RollingUpdate"
+                $0.rollingUpdate = Apps.RollingUpdate {
+                    $0.maxUnavailable = .int(0)
+                    $0.maxSurge = .int(1)
+                }
+            }
+            $0.spec.template.metadata.labels = Names.childLabels.merging(selector) { _, new in new }
+            $0.spec.template.spec = pod(site: site, settings: settings, selector: selector)
+        }
+    }
+
+    private static func pod(
+        site: Site,
+        settings: ControllerSettings,
+        selector: [String: String]
+    ) -> Core.PodSpec {
+        Core.PodSpec {
+            $0.serviceAccountName = ChildName.proxy
+            $0.automountServiceAccountToken = true
+            $0.enableServiceLinks = false
+            $0.terminationGracePeriodSeconds = gracePeriod(site.spec.drain)
+            $0.securityContext = Core.PodSecurityContext {
+                $0.runAsNonRoot = true
+                $0.seccompProfile = Core.SeccompProfile()
+            }
+            $0.topologySpreadConstraints = [
+                Core.TopologySpreadConstraint {
+                    $0.topologyKey = "kubernetes.io/hostname"
+                    $0.labelSelector = LabelSelector(matchLabels: selector)
+                }
+            ]
+            $0.containers = [container(site: site, settings: settings)]
+            $0.volumes = [
+                secretVolume("configuration", ChildName.configurationSecret),
+                secretVolume("credentials", ChildName.credentialsSecret),
+                Core.Volume {
+                    $0.name = "state"
+                    $0.emptyDir = Core.EmptyDirVolumeSource(
+                        medium: "Memory",
+                        sizeLimit: Quantity("64Mi")
+                    )
+                },
+            ]
+        }
+    }
+
+    private static func container(site: Site, settings: ControllerSettings) -> Core.Container {
+        Core.Container {
+            $0.name = "proxy"
+            $0.image = settings.proxyImage
+            $0.imagePullPolicy = settings.proxyPullPolicy
+            $0.args = arguments(site)
+            $0.env = [
+                Core.EnvVar(name: "POD_NAME", fieldPath: "metadata.name"),
+                Core.EnvVar(name: "POD_NAMESPACE", fieldPath: "metadata.namespace"),
+                Core.EnvVar(name: "POD_IP", fieldPath: "status.podIP"),
+            ]
+            $0.ports = [
+                Core.ContainerPort(name: "link", containerPort: Names.linkPort),
+                Core.ContainerPort(name: "internal", containerPort: Names.internalPort),
+                Core.ContainerPort(name: "admin", containerPort: Names.adminPort),
+            ]
+            $0.volumeMounts = [
+                Core.VolumeMount(
+                    name: "configuration",
+                    mountPath: configurationPath,
+                    readOnly: true
+                ),
+                Core.VolumeMount(name: "credentials", mountPath: credentialsPath, readOnly: true),
+                Core.VolumeMount(name: "state", mountPath: statePath),
+            ]
+            $0.resources.requests = site.spec.proxy?.resources?.requests ?? [:]
+            $0.resources.limits = site.spec.proxy?.resources?.limits ?? [:]
+            $0.startupProbe = probe("/healthz", period: 1, failures: 60)
+            $0.readinessProbe = probe("/readyz", period: 1, failures: 2)
+            $0.livenessProbe = probe("/healthz", period: 10, failures: 3)
+            $0.securityContext = Core.SecurityContext {
+                $0.allowPrivilegeEscalation = false
+                $0.readOnlyRootFilesystem = true
+                $0.runAsNonRoot = true
+                $0.capabilities = Core.Capabilities { $0.drop = ["ALL"] }
+                $0.seccompProfile = Core.SeccompProfile()
+            }
+        }
+    }
+
+    private static func arguments(_ site: Site) -> [String] {
+        var arguments = [
+            "run", "--configuration", configurationPath, "--credentials", credentialsPath,
+            "--state", statePath,
+        ]
+        // A process cannot change its number of loops, so a change rolls the gateways.
+        if let loops = site.spec.proxy?.loops, loops > 0 { arguments += ["--loops", "\(loops)"] }
+        return arguments
+    }
+
+    private static func probe(_ path: String, period: Int32, failures: Int32) -> Core.Probe {
+        Core.Probe {
+            $0.httpGet = Core.HTTPGetAction {
+                $0.path = path
+                $0.port = .string("admin")
+            }
+            $0.periodSeconds = period
+            $0.timeoutSeconds = 2
+            $0.failureThreshold = failures
+        }
+    }
+
+    /// Optional, so that a pod starts, and says what it lacks, while the Secret is not there yet.
+    private static func secretVolume(_ name: String, _ secret: String) -> Core.Volume {
+        Core.Volume {
+            $0.name = name
+            $0.secret = Core.SecretVolumeSource {
+                $0.secretName = secret
+                $0.optional = true
+            }
+        }
+    }
+
+    /// The drain, and five seconds for what is left of the process.
+    private static func gracePeriod(_ drain: DrainSettings?) -> Int64 {
+        let delay = drain?.delay?.duration ?? .seconds(5)
+        let grace = drain?.grace?.duration ?? .seconds(30)
+        return delay.secondsRoundedUp + grace.secondsRoundedUp + 5
+    }
+}
+
+extension Duration {
+    fileprivate var secondsRoundedUp: Int64 {
+        components.seconds + (components.attoseconds > 0 ? 1 : 0)
+    }
+}

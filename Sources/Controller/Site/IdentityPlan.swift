@@ -1,0 +1,97 @@
+import Certificates
+import FoundationEssentials
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+
+/// The Secrets of a site as they are in the cluster; nil: not there.
+struct SiteSecrets: Equatable, Sendable {
+    var authority: Core.Secret?
+    var configuration: Core.Secret?
+    var credentials: Core.Secret?
+    var edge: Core.Secret?
+
+    init() {}
+}
+
+/// A Secret to be written.
+struct SecretWrite: Equatable, Sendable {
+    enum Mode: Equatable, Sendable {
+        /// Fails when there is one already.
+        case create
+        /// Replaces our keys in it.
+        case apply
+    }
+
+    var mode: Mode
+    var secret: Core.Secret
+}
+
+/// Keeps a site's identity and the credentials of its proxies.
+enum IdentityPlan {
+    private static let certificateKey = "tls.crt"
+    private static let privateKey = "tls.key"
+
+    /// Makes the Secret of a new identity.
+    ///
+    /// It has no owner: the identity outlives the Site object, so that other sites need not be told of a re-creation.
+    static func newAuthority(site: Site, now: Date) throws -> Core.Secret {
+        let authority = try SiteAuthority.make(now: now)
+        return Core.Secret {
+            $0.metadata = ObjectMeta(child: ChildName.authoritySecret, of: site)
+            $0.metadata.ownerReferences = []
+            $0.type = "kubernetes.io/tls"
+            $0.data = [
+                certificateKey: Data(authority.certificatePEM.utf8),
+                privateKey: Data(authority.keyPEM.utf8),
+            ]
+        }
+    }
+
+    /// Reads the identity; throws `CertificateProblem` with what is wrong with the Secret.
+    static func authority(_ secret: Core.Secret) throws -> SiteAuthority {
+        try SiteAuthority(
+            certificatePEM: text(secret, certificateKey),
+            keyPEM: text(secret, privateKey)
+        )
+    }
+
+    /// The leaf of one role, when it has to be written: it is absent, another CA's, or near its end.
+    static func leaf(
+        role: CertificateRole,
+        existing: Core.Secret?,
+        authority: SiteAuthority,
+        site: Site,
+        now: Date
+    ) throws -> SecretWrite? {
+        if let existing {
+            let chain = text(existing, certificateKey)
+            let isOurs = authority.hasIssued(
+                chainPEM: chain,
+                keyPEM: text(existing, privateKey),
+                role: role
+            )
+            if isOurs, !LeafCertificate.needsRenewal(chainPEM: chain, now: now) { return nil }
+        }
+        let leaf = try authority.issueLeaf(role: role, now: now)
+        let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
+        let secret = Core.Secret {
+            $0.metadata = ObjectMeta(child: name, of: site)
+            $0.metadata.uid = existing?.metadata.uid
+            $0.type = existing?.type ?? "kubernetes.io/tls"
+            $0.data = [
+                certificateKey: Data(leaf.chainPEM.utf8), privateKey: Data(leaf.keyPEM.utf8),
+            ]
+        }
+        return SecretWrite(mode: existing == nil ? .create : .apply, secret: secret)
+    }
+
+    /// When a leaf that is kept has to be renewed.
+    static func renewalTime(_ secret: Core.Secret?) -> Date? {
+        secret.flatMap { LeafCertificate.renewalTime(chainPEM: text($0, certificateKey)) }
+    }
+
+    private static func text(_ secret: Core.Secret, _ key: String) -> String {
+        String(decoding: secret.data[key] ?? Data(), as: UTF8.self)
+    }
+}

@@ -1,0 +1,98 @@
+import KubernetesAPI
+import NetworkAPI
+
+/// What the controller keeps in the namespace of a Site, Secrets apart.
+enum SiteChildren {
+    static func make(site: Site, settings: ControllerSettings) -> [Child] {
+        var children: [Child] = [
+            .serviceAccount(
+                Core.ServiceAccount {
+                    $0.metadata = ObjectMeta(child: ChildName.proxy, of: site)
+                    $0.automountServiceAccountToken = false
+                }
+            ),
+            .roleBinding(
+                binding(
+                    ChildName.proxy,
+                    site: site,
+                    subject: ObjectKey(
+                        namespace: site.metadata.namespace,
+                        name: ChildName.proxy
+                    )
+                )
+            ),
+            .service(internalService(site)),
+            .deployment(GatewayDeployment.make(site: site, settings: settings)),
+        ]
+        if let access = site.spec.linkAccess {
+            children.append(.service(linkService(site, access)))
+        }
+        return children
+    }
+
+    /// The controller's own rights in the namespace; made first, since the rest needs them.
+    static func controllerBinding(site: Site, settings: ControllerSettings) -> Child {
+        var binding = binding(
+            Names.controller,
+            site: site,
+            subject: ObjectKey(namespace: settings.namespace, name: settings.serviceAccount)
+        )
+        binding.roleRef.name = Names.siteRole
+        return .roleBinding(binding)
+    }
+
+    private static func binding(
+        _ name: String,
+        site: Site,
+        subject: ObjectKey
+    ) -> RBAC.RoleBinding {
+        RBAC.RoleBinding {
+            $0.metadata = ObjectMeta(child: name, of: site)
+            $0.roleRef = RBAC.RoleRef {
+                $0.kind = "ClusterRole"
+                $0.name = name
+            }
+            $0.subjects = [
+                RBAC.Subject {
+                    $0.kind = "ServiceAccount"
+                    $0.name = subject.name
+                    $0.namespace = subject.namespace
+                }
+            ]
+        }
+    }
+
+    /// Names every gateway for the mesh and the sidecars, also those that are not ready: a gateway must be met
+    /// by its siblings before it can become ready.
+    private static func internalService(_ site: Site) -> Core.Service {
+        Core.Service {
+            $0.metadata = ObjectMeta(child: ChildName.proxy, of: site)
+            $0.spec.type = "ClusterIP"
+            $0.spec.clusterIP = "None"
+            $0.spec.publishNotReadyAddresses = true
+            $0.spec.selector = Names.gatewaySelector(site)
+            $0.spec.ports = [
+                Core.ServicePort(
+                    name: "internal",
+                    port: Names.internalPort,
+                    targetPort: .int(Names.internalPort)
+                )
+            ]
+        }
+    }
+
+    private static func linkService(_ site: Site, _ access: LinkAccess) -> Core.Service {
+        Core.Service {
+            $0.metadata = ObjectMeta(child: ChildName.linkService, of: site)
+            $0.spec.type = access.type == .external ? "ClusterIP" : access.type.rawValue
+            $0.spec.selector = Names.gatewaySelector(site)
+            $0.spec.ports = [
+                Core.ServicePort(
+                    name: "link",
+                    port: Int32(access.port ?? LinkAccess.standardPort),
+                    targetPort: .int(Names.linkPort)
+                )
+            ]
+        }
+    }
+}

@@ -1,0 +1,133 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Everything that a Site's status is made of.
+struct SiteFacts {
+    /// Why the Site is not used; nil when it is.
+    var finding: Finding?
+    var siteID: SiteID?
+    var endpoints: [LinkEndpoint] = []
+    /// Why there are no endpoints yet.
+    var endpointsMissing: String?
+    var view = SiteView()
+    /// The configuration that the gateways were told; nil while there is none.
+    var generation: UInt64?
+    /// Foreign objects in the way of our children.
+    var conflicts: [String] = []
+    /// What the API server said to a write.
+    var applyFailure: String?
+    var links = SiteStatus.Tally(total: 0, ready: 0)
+    var services = SiteStatus.Tally(total: 0, ready: 0)
+}
+
+/// Builds the status of a Site.
+enum SiteSummary {
+    private static let stalls: Set<Reason> = [.conflict, .invalid]
+
+    static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
+        var status = SiteStatus()
+        var writer = ConditionWriter(of: site, at: now)
+        status.observedGeneration = site.metadata.generation
+        if let finding = facts.finding {
+            writer.set(.accepted, .no, finding.reason, finding.message)
+            writer.remove(.programmed)
+            writer.remove(.reachable)
+            writer.summarise([.accepted], stalls: stalls)
+            status.conditions = writer.conditions
+            return status
+        }
+        writer.set(.accepted, .yes, .accepted)
+        setProgrammed(&writer, site: site, facts: facts)
+        let isReachable = setReachable(&writer, site: site, facts: facts)
+        writer.summarise(
+            isReachable == false
+                ? [.accepted, .programmed, .reachable] : [.accepted, .programmed],
+            stalls: stalls
+        )
+        status.conditions = writer.conditions
+        fill(&status, site: site, facts: facts)
+        return status
+    }
+
+    private static func setProgrammed(
+        _ writer: inout ConditionWriter,
+        site: Site,
+        facts: SiteFacts
+    ) {
+        let serving = facts.view.gateways.filter(\.isServing)
+        if let conflict = facts.conflicts.first {
+            writer.set(.programmed, .no, .conflict, conflict)
+        } else if let failure = facts.applyFailure {
+            writer.set(.programmed, .no, .applyFailed, failure)
+        } else if serving.isEmpty {
+            let message =
+                site.spec.proxy?.replicas == 0
+                ? "spec.proxy.replicas is 0: no gateway runs"
+                : "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
+            writer.set(.programmed, .no, .proxiesNotReady, message)
+        } else if let problem = serving.lazy.compactMap({ gateway in
+            gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
+        }).first {
+            writer.set(.programmed, .no, .invalid, problem)
+        } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
+            writer.set(.programmed, .yes, .programmed)
+        } else {
+            writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
+        }
+    }
+
+    /// Returns nil for a Site that only dials out: it is Ready without.
+    private static func setReachable(
+        _ writer: inout ConditionWriter,
+        site: Site,
+        facts: SiteFacts
+    ) -> Bool? {
+        guard site.spec.linkAccess != nil else {
+            writer.set(
+                .reachable,
+                .no,
+                .dialsOnly,
+                "spec.linkAccess is not set: this site dials others and is not dialled"
+            )
+            return nil
+        }
+        guard !facts.endpoints.isEmpty else {
+            writer.set(.reachable, .no, .addressPending, facts.endpointsMissing ?? "")
+            return false
+        }
+        writer.set(.reachable, .yes, .reachable)
+        return true
+    }
+
+    private static func fill(_ status: inout SiteStatus, site: Site, facts: SiteFacts) {
+        status.siteID = facts.siteID
+        status.endpoints = facts.endpoints
+        status.links = facts.links
+        status.services = facts.services
+        let proxies = facts.view.proxies
+        status.proxies = SiteStatus.Proxies(
+            desired: site.spec.proxy?.replicas ?? ProxySettings.standardReplicas,
+            ready: Int32(clamping: facts.view.gateways.count(where: \.isServing)),
+            sidecars: Int32(clamping: proxies.count(where: \.isEdge))
+        )
+        var ledger = CounterLedger(cursors: site.status.cursors)
+        ledger.count(
+            proxies.map { proxy in
+                ProxyReading(
+                    proxy: proxy.proxy,
+                    opened: proxy.counters.values.reduce(0) { $0 + $1.opened }
+                )
+            }
+        )
+        let active = proxies.reduce(UInt64(0)) { sum, proxy in
+            proxy.counters.values.reduce(sum) { $0 + $1.active }
+        }
+        status.connections = ConnectionCounts(
+            active: Int64(clamping: active),
+            opened: (site.status.connections?.opened ?? 0) + ledger.opened
+        )
+        status.cursors = ledger.cursors
+    }
+}

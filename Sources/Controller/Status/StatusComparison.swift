@@ -1,0 +1,86 @@
+import NetworkAPI
+
+/// A status that can tell what in it is a mere count.
+protocol CountingStatus: NetworkStatus {
+    /// The same status without counts and without the bookkeeping for them.
+    var withoutCounts: Self { get }
+    var activeConnections: Int64 { get }
+    /// The counts that are worth a write of their own.
+    var counts: [Int64] { get }
+}
+
+extension StatusDifference {
+    static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
+        guard stored.withoutCounts == wanted.withoutCounts else { return .meaning }
+        // A new cursor alone tells nobody anything.
+        guard stored.counts != wanted.counts else { return .none }
+        let (before, after) = (stored.activeConnections, wanted.activeConnections)
+        let isLarge =
+            (before == 0) != (after == 0) || (after - before).magnitude * 10 > before.magnitude
+        return isLarge ? .manyCounts : .fewCounts
+    }
+}
+
+extension SiteStatus: CountingStatus {
+    var withoutCounts: SiteStatus {
+        var status = self
+        status.connections = nil
+        status.cursors = []
+        return status
+    }
+
+    var activeConnections: Int64 { connections?.active ?? 0 }
+    var counts: [Int64] { [connections?.active ?? 0, connections?.opened ?? 0] }
+}
+
+extension LinkStatus: CountingStatus {
+    var withoutCounts: LinkStatus {
+        var status = self
+        status.connections = nil
+        status.cursors = []
+        // The first measurement tells something; its later changes do not.
+        if status.roundTripTime != nil { status.roundTripTime = Self.someTime }
+        return status
+    }
+
+    private static let someTime = APIDuration(.milliseconds(1))
+
+    var activeConnections: Int64 { connections?.active ?? 0 }
+    var counts: [Int64] {
+        [
+            connections?.active ?? 0, connections?.opened ?? 0,
+            roundTripTime?.duration.components.attoseconds ?? 0,
+            roundTripTime?.duration.components.seconds ?? 0,
+        ]
+    }
+}
+
+extension ServiceStatus: CountingStatus {
+    var withoutCounts: ServiceStatus {
+        var status = self
+        status.connections = nil
+        status.cursors = []
+        status.activeSites = []
+        for index in status.targets.indices { status.targets[index].connections = 0 }
+        return status
+    }
+
+    var activeConnections: Int64 { connections?.active ?? 0 }
+    var counts: [Int64] {
+        [connections?.active ?? 0, connections?.opened ?? 0, connections?.failed ?? 0]
+            + targets.map(\.connections)
+            + activeSites.map { Int64(truncatingIfNeeded: $0.stableHash) }
+    }
+}
+
+extension String {
+    /// FNV-1a; the same in every process.
+    var stableHash: UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in utf8 {
+            hash ^= UInt64(byte)
+            hash = hash &* 0x0000_0100_0000_01B3
+        }
+        return hash
+    }
+}

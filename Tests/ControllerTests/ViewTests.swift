@@ -1,0 +1,127 @@
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Controller
+
+@Suite("What a site's proxies say")
+struct ViewTests {
+    private func edge(_ number: UInt64, opened: UInt64, generation: UInt64 = 5) throws
+        -> EdgeSnapshot
+    {
+        EdgeSnapshot(
+            proxy: try Samples.proxy(number),
+            appliedGeneration: generation,
+            counters: [ServiceCounters(service: try Samples.port(), active: 1, opened: opened)],
+            failovers: [try Samples.failover(1, time: 100)]
+        )
+    }
+
+    @Test("an edge that two gateways report counts once, by the newer report")
+    func edges() throws {
+        let view = SiteView(gateways: [
+            Samples.gateway(
+                "a",
+                snapshot: try Samples.snapshot(1) { $0.edges = [try edge(9, opened: 3)] }
+            ),
+            Samples.gateway(
+                "b",
+                snapshot: try Samples.snapshot(2) { $0.edges = [try edge(9, opened: 4)] }
+            ),
+        ])
+        let service = ServiceView(site: view, address: try Samples.port().address)
+        #expect(service.readings == [ProxyReading(proxy: try Samples.proxy(9), opened: 4)])
+        #expect(service.active == 1)
+        #expect(service.failovers.count == 1)
+        #expect(view.proxies.count(where: \.isEdge) == 1)
+    }
+
+    @Test("a configuration is applied once every serving gateway and every edge has it")
+    func applied() throws {
+        var view = SiteView(gateways: [
+            Samples.gateway("a", snapshot: try Samples.snapshot(1, generation: 5)),
+            Samples.gateway("b", ready: false),
+        ])
+        #expect(view.allApplied(5))
+        #expect(!view.allApplied(6))
+        view.gateways[1].isReady = true
+        #expect(!view.gatewaysApplied(5))
+        view.gateways[1].snapshot = try Samples.snapshot(2, generation: 6)
+        #expect(view.allApplied(5))
+        view.gateways[1].snapshot?.edges = [try edge(9, opened: 0, generation: 4)]
+        #expect(view.gatewaysApplied(5))
+        #expect(!view.allApplied(5))
+        #expect(!SiteView().gatewaysApplied(0))
+    }
+
+    @Test("targets of two gateways are one list, cheapest first, in the better state")
+    func targets() throws {
+        let port = try Samples.port()
+        let view = SiteView(gateways: [
+            Samples.gateway(
+                "a",
+                snapshot: try Samples.snapshot(1) {
+                    $0.services = [
+                        ServiceSnapshot(
+                            service: port,
+                            listening: true,
+                            targets: [
+                                try Samples.target("W", name: "west", cost: 20, state: .ejected),
+                                try Samples.target("A", name: "east", cost: 0, connections: 14),
+                            ]
+                        )
+                    ]
+                }
+            ),
+            Samples.gateway(
+                "b",
+                snapshot: try Samples.snapshot(2) {
+                    $0.services = [
+                        ServiceSnapshot(
+                            service: port,
+                            listening: true,
+                            targets: [
+                                try Samples.target("W", name: "", cost: 20, connections: 2),
+                                try Samples.target("A", name: "east", cost: 0, connections: 13),
+                            ]
+                        )
+                    ]
+                }
+            ),
+        ])
+        let service = ServiceView(site: view, address: port.address)
+        #expect(service.targets.map(\.view.site.displayName) == ["east", "west"])
+        #expect(service.targets.map(\.view.connections) == [14, 2])
+        #expect(service.targets.map(\.view.state) == [.usable, .usable])
+        #expect(service.activeSites == ["east", "west"])
+    }
+
+    @Test("a link is connected when a gateway has it, and its cost applied when all agree")
+    func link() throws {
+        let name = try #require(LinkName("west"))
+        let cost = try #require(LinkCost(20))
+        func snapshot(_ number: UInt64, _ reason: LinkSnapshot.Reason, _ cost: LinkCost) throws
+            -> ProxySnapshot
+        {
+            try Samples.snapshot(number) {
+                $0.links = [
+                    LinkSnapshot(name: name, reason: reason, message: "m\(number)", cost: cost)
+                ]
+            }
+        }
+        var view = SiteView(gateways: [
+            Samples.gateway("a", snapshot: try snapshot(1, .unreachable, cost)),
+            Samples.gateway("b", snapshot: try snapshot(2, .connected, cost)),
+        ])
+        var link = LinkView(site: view, name: name)
+        #expect(link.reason == .connected)
+        #expect(link.connected == 1)
+        #expect(link.cost == cost)
+        view.gateways[1].snapshot = try snapshot(2, .notAllowed, .standard)
+        link = LinkView(site: view, name: name)
+        #expect(link.reason == .notAllowed)
+        #expect(link.message == "m2")
+        #expect(link.cost == nil)
+    }
+}
