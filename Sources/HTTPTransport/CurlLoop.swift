@@ -14,10 +14,16 @@ final class CurlLoop: Sendable {
     private struct Inbox {
         var commands: [Command] = []
         var nextID: UInt64 = 0
+        /// Transfers on the thread after its last round.
         var active = 0
         var isStopping = false
         /// The multi handle is gone: nobody may wake it.
         var isClosed = false
+
+        /// Exchanges that the thread does not know yet.
+        var waitingStarts: Int {
+            commands.count { if case .start = $0 { true } else { false } }
+        }
     }
 
     /// The multi handle as a number: pointers are not Sendable, and only the thread uses it as one,
@@ -114,18 +120,7 @@ extension CurlLoop {
 
     private func run() {
         unsafe clibcurl_name_thread(name)
-        let multi = unsafe UnsafeMutableRawPointer(bitPattern: multi)
-        var transfers: [UInt64: Transfer] = [:]
-        var identifiers: [UnsafeMutableRawPointer: UInt64] = unsafe [:]
-
-        func end(_ id: UInt64, _ finish: (Transfer) -> Void) {
-            guard let transfer = transfers.removeValue(forKey: id) else { return }
-            unsafe curl_multi_remove_handle(multi, transfer.easy)
-            unsafe identifiers.removeValue(forKey: transfer.easy)
-            inbox.withLock { $0.active -= 1 }
-            finish(transfer)
-        }
-
+        let table = TransferTable(multi: multi)
         while true {
             let (commands, isStopping) = inbox.withLock { inbox in
                 let commands = inbox.commands
@@ -135,32 +130,22 @@ extension CurlLoop {
             for command in commands {
                 switch command {
                 case .start(let id, let request, let exchange):
-                    guard let transfer = Transfer(request, exchange: exchange) else {
-                        inbox.withLock { $0.active -= 1 }
-                        continue
-                    }
-                    transfers[id] = transfer
-                    unsafe identifiers[transfer.easy] = id
-                    unsafe curl_multi_add_handle(multi, transfer.easy)
+                    table.start(id, request, exchange)
                 case .cancel(let id):
-                    end(id) { _ in }
+                    table.end(id, .cancelled)
                 }
             }
             if isStopping {
-                let error = TransportError(.unavailable, "the transport was shut down")
-                for id in transfers.keys { end(id) { $0.exchange.finish(.failure(error)) } }
+                table.endAll(TransportError(.unavailable, "the transport was shut down"))
                 inbox.withLock { $0.isClosed = true }
-                unsafe curl_multi_cleanup(multi)
+                table.close()
                 return
             }
-            var running: Int32 = 0
-            unsafe curl_multi_perform(multi, &running)
-            var code = CURLE_OK
-            while let easy = unsafe clibcurl_multi_next_finished(multi, &code) {
-                if let id = unsafe identifiers[easy] { end(id) { $0.finish(code) } }
-            }
+            table.perform()
+            let active = table.count
+            inbox.withLock { $0.active = active + $0.waitingStarts }
             // A wake-up between taking the inbox and here makes this return at once.
-            unsafe curl_multi_poll(multi, nil, 0, 10_000, nil)
+            table.wait()
         }
     }
 }

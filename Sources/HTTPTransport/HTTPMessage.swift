@@ -9,6 +9,8 @@ package struct HTTPRequest: Sendable {
     package var body: Data?
     /// The longest time for the whole exchange; nil: no bound (streams have their own watchdogs).
     package var timeout: Duration?
+    /// The longest silence of the peer, checked every few seconds; nil: no bound.
+    package var idleTimeout: Duration?
     package var connectTimeout: Duration = .seconds(10)
     package var tls = TLSMaterial()
     /// Ask for a compressed answer; worth it for long lists.

@@ -5,6 +5,8 @@ import FoundationEssentials
 @safe final class Transfer {
     let easy: OpaqueHandle
     let exchange: Exchange
+    private let idleTimeout: Duration?
+    private var lastSign = ContinuousClock.now
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectList: UnsafeMutablePointer<curl_slist>?
     private let errorBuffer: UnsafeMutablePointer<CChar>
@@ -21,6 +23,7 @@ import FoundationEssentials
         }
         unsafe self.easy = easy
         self.exchange = exchange
+        idleTimeout = request.idleTimeout
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
         if let failure = configure(request) {
@@ -35,6 +38,9 @@ import FoundationEssentials
         unsafe curl_slist_free_all(connectList)
         unsafe errorBuffer.deallocate()
     }
+
+    /// When this transfer is to be ended unless its peer shows a sign of life.
+    var idleDeadline: ContinuousClock.Instant? { idleTimeout.map { lastSign + $0 } }
 
     func finish(_ code: CURLcode) {
         guard code != CURLE_OK else { return exchange.finish(.success(())) }
@@ -152,6 +158,7 @@ extension Transfer {
                 guard let bytes = unsafe bytes, let context = unsafe context else { return 0 }
                 let transfer = unsafe Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
                 let data = unsafe Data(bytes: bytes, count: size * count)
+                transfer.noteSign()
                 return transfer.exchange.receive(data) ? size * count : 0
             }
         )
@@ -171,10 +178,13 @@ extension Transfer {
     }
 }
 
-// Headers.
+// What comes in.
 extension Transfer {
+    private func noteSign() { if idleTimeout != nil { lastSign = .now } }
+
     /// One line of a block of headers; blocks of interim answers (1xx) are passed over.
     private func receiveHeader(_ line: String) {
+        noteSign()
         let line = line.trimmingLineEnd()
         if line.hasPrefix("HTTP/"), !hasBegun {
             let status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) }

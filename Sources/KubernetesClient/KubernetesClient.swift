@@ -1,0 +1,163 @@
+package import FoundationEssentials
+package import HTTPTransport
+package import KubernetesAPI
+
+/// Sends requests to one API server.
+///
+/// Cheap to copy: copies share the transport, thus its connections.
+package struct KubernetesClient: Sendable {
+    package let configuration: ClientConfiguration
+    /// Also fit for other HTTP requests of the process.
+    package let transport: HTTPTransport
+    private let userAgent: String
+    private let onWarning: @Sendable (String) -> Void
+    private let mayWrite: @Sendable () -> Bool
+
+    /// Makes a client; `onWarning` is told of each warning that the server attaches to an answer.
+    package init(
+        configuration: ClientConfiguration,
+        transport: HTTPTransport = HTTPTransport(),
+        userAgent: String = "tieline",
+        onWarning: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        self.init(configuration, transport, userAgent, onWarning, mayWrite: { true })
+    }
+
+    private init(
+        _ configuration: ClientConfiguration,
+        _ transport: HTTPTransport,
+        _ userAgent: String,
+        _ onWarning: @escaping @Sendable (String) -> Void,
+        mayWrite: @escaping @Sendable () -> Bool
+    ) {
+        self.configuration = configuration
+        self.transport = transport
+        self.userAgent = userAgent
+        self.onWarning = onWarning
+        self.mayWrite = mayWrite
+    }
+
+    /// The same client, whose writes fail with `.fenced` unless `mayWrite` is true just before.
+    package func fenced(by mayWrite: @escaping @Sendable () -> Bool) -> KubernetesClient {
+        KubernetesClient(configuration, transport, userAgent, onWarning, mayWrite: mayWrite)
+    }
+
+    /// Sends a request and gives the body of a successful answer.
+    ///
+    /// A status outside 200...299 is thrown as `.status`.
+    package func send(
+        _ request: Request,
+        timeout: Duration = .seconds(30)
+    ) async throws(APIError) -> Data {
+        if request.method != .get, !mayWrite() { throw .fenced }
+        var message = try httpRequest(request)
+        message.timeout = timeout
+        let response: HTTPResponse
+        do {
+            response = try await transport.send(message)
+        } catch {
+            throw .transport(error)
+        }
+        for value in response.head.values(of: "Warning") { onWarning(warningText(value)) }
+        guard response.isSuccess else { throw .status(failure(response.head, response.body)) }
+        return response.body
+    }
+
+    /// Opens a watch; it ends when `body` returns.
+    ///
+    /// Between two pieces of its answer at most `idle` may pass, in all at most `timeout`.
+    package func withStream<Value>(
+        _ request: Request,
+        timeout: Duration?,
+        idle: Duration?,
+        _ body: (HTTPBody) async throws -> Value
+    ) async throws -> Value {
+        var message = try httpRequest(request)
+        message.timeout = timeout
+        message.idleTimeout = idle
+        return try await transport.withStream(message) { head, bytes in
+            guard head.isSuccess else {
+                throw APIError.status(failure(head, try await bytes.collect()))
+            }
+            return try await body(bytes)
+        }
+    }
+}
+
+extension KubernetesClient {
+    private func httpRequest(_ request: Request) throws(APIError) -> HTTPRequest {
+        var server = configuration.server
+        var message = HTTPRequest(method: request.method.rawValue, url: server)
+        if let name = configuration.tlsServerName, let target = HostAndPort(url: server) {
+            server = "https://\(name):\(target.port)"
+            message.connectTo = (target.host, target.port)
+        }
+        message.url = server + request.target
+        message.headers = [("Accept", "application/json"), ("User-Agent", userAgent)]
+        if let type = request.contentType { message.headers.append(("Content-Type", type)) }
+        if let token = try token() { message.headers.append(("Authorization", "Bearer \(token)")) }
+        message.body = request.body
+        message.tls = configuration.tls
+        message.proxy = configuration.proxy
+        // A single object is not worth compressing; long lists shrink to a tenth.
+        message.acceptsCompression = request.query.contains { $0.name == "limit" }
+        return message
+    }
+
+    private func token() throws(APIError) -> String? {
+        switch configuration.credential {
+        case .none: return nil
+        case .token(let token): return token
+        case .tokenFile(let path):
+            do {
+                let text = String(decoding: try readFile(path), as: UTF8.self)
+                return String(text.prefix { !$0.isNewline })
+            } catch {
+                throw .request(error.description)
+            }
+        }
+    }
+}
+
+/// The status document of a failed answer, or one made from what there is.
+private func failure(_ head: HTTPResponseHead, _ body: Data) -> APIStatus {
+    var status = (try? JSONDecoder().decode(APIStatus.self, from: body)) ?? APIStatus()
+    if status.status == nil {
+        status = APIStatus(code: head.status)
+        status.message = String(decoding: body.prefix(512), as: UTF8.self)
+    }
+    status.code = status.code ?? head.status
+    if status.details?.retryAfterSeconds == nil,
+        let seconds = head.values(of: "Retry-After").first.flatMap({ Int($0) })
+    {
+        status.details = status.details ?? APIStatus.Details()
+        status.details?.retryAfterSeconds = seconds
+    }
+    return status
+}
+
+/// The text of a `Warning` header: `299 - "text"`.
+private func warningText(_ value: String) -> String {
+    guard let start = value.firstIndex(of: "\""), let end = value.lastIndex(of: "\""), start < end
+    else { return value }
+    return String(value[value.index(after: start)..<end].replacing("\\\"", with: "\""))
+}
+
+/// The host and port of an `https` URL.
+private struct HostAndPort {
+    let host: String
+    let port: Int
+
+    init?(url: String) {
+        guard url.hasPrefix("https://") else { return nil }
+        let authority = url.dropFirst(8).prefix { $0 != "/" }
+        if let colon = authority.lastIndex(of: ":"), authority.last != "]" {
+            guard let number = Int(authority[authority.index(after: colon)...]) else { return nil }
+            host = String(authority[..<colon])
+            port = number
+        } else {
+            host = String(authority)
+            port = 443
+        }
+    }
+}
