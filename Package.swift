@@ -143,5 +143,7 @@ let package = Package(
         ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
+        tests("BalancingTests", ["Balancing", "NetworkModel"]),
+        tests("RoutingTests", ["Routing", "NetworkModel"]),
     ]
 )

@@ -2,70 +2,219 @@ package import NetworkModel
 
 /// Picks targets for the connections of one service port, by exact perceived cost.
 ///
-/// perceived(t) = cost(t) + open(t) / weight(t). A pick and its count are one step; the caller holds one lock per service
-/// around this value, so that the rule is exact with any number of loops.
+/// perceived(t) = cost(t) + open(t) / weight(t), where open(t) counts this proxy's connections and those of the site's
+/// other proxies. The lowest wins; ties go to the lower path cost, then to the target picked longest ago, then to the
+/// smaller SiteID. A pick and its count are one step: the caller holds one lock per service around this value, and the
+/// rule is exact with any number of loops.
+///
+/// Every pick ends with exactly one of `failed`, `lost` and `release`.
 package struct ServiceBalancer: Sendable {
     package let service: ServicePort
     /// Sorted by site.
-    private var slots: [Slot] = []
+    private var slots: [TargetSlot] = []
     private var picks: UInt64 = 0
-
-    struct Slot: Sendable {
-        var target: Target
-        var own: UInt64 = 0
-        var others: UInt64 = 0
-        var lastPicked: UInt64 = 0
-    }
+    private var others: [SiteID: UInt64] = [:]
+    private var log: FailoverLog
 
     package init(service: ServicePort) {
         self.service = service
+        log = FailoverLog(service: service)
     }
 
+    // MARK: Knowledge
+
     /// Takes the targets that routing knows now; all others are absent.
+    ///
+    /// Open connections to a target that went away stay counted until they are released.
     package mutating func update(_ targets: [Target], at now: Instant) {
-        fatalError()
+        let winner = best(excluding: [], at: now)
+            .flatMap { slots[$0].ejection == nil ? slots[$0].target.site : nil }
+        var rest: [SiteID: TargetSlot] = [:]
+        for slot in slots { rest[slot.target.site] = slot }
+        var updated: [TargetSlot] = []
+        for target in targets.sorted(by: { $0.site < $1.site }) {
+            guard updated.last?.target.site != target.site else { continue }
+            let old = rest.removeValue(forKey: target.site)
+            updated.append(change(old, to: target, winner: winner, at: now))
+        }
+        for old in rest.values {
+            var gone = old.target
+            gone.weight = 0
+            gone.absence = old.target.absence ?? .linkLost
+            var slot = change(old, to: gone, winner: winner, at: now)
+            slot.goneSince = old.goneSince ?? now
+            let isRecent = now - (slot.goneSince ?? now) < TargetSlot.memory
+            if slot.own > 0 || (isRecent && log.isFollowing(gone.site)) {
+                updated.append(slot)
+            } else {
+                log.forget(gone.site)
+            }
+        }
+        slots = updated.sorted { $0.target.site < $1.target.site }
+    }
+
+    private mutating func change(
+        _ old: TargetSlot?,
+        to target: Target,
+        winner: SiteID?,
+        at now: Instant
+    ) -> TargetSlot {
+        guard var slot = old else {
+            var fresh = TargetSlot(target)
+            fresh.others = others[target.site] ?? 0
+            return fresh
+        }
+        let was = slot
+        // More servers than before: whatever failed then may work now.
+        if !was.target.isPresent || target.weight > was.target.weight { slot.ejection = nil }
+        slot.target = target
+        slot.goneSince = nil
+        if was.isUsable, !slot.isUsable {
+            let held = was.own > 0 || was.recentlyLost(at: now) > 0
+            if held || winner == target.site {
+                let reason = target.absence ?? .noEndpoints
+                log.judge(target.site, reason: reason, lastPick: picks, at: now)
+            }
+        } else if !was.isUsable, slot.isUsable {
+            log.returned(target.site)
+        }
+        return slot
     }
 
     /// What the site's other proxies have open, per target; all of them.
     package mutating func setOthers(_ counts: [SiteID: UInt64]) {
-        fatalError()
+        others = counts
+        for index in slots.indices { slots[index].others = counts[slots[index].target.site] ?? 0 }
     }
+
+    // MARK: Picking
 
     /// The target with the lowest perceived cost outside of `excluded`; counts the connection as open to it.
     ///
-    /// Nil when no target is left.
+    /// Nil when no target is left. While every target is ejected, the best of them is tried all the same.
     package mutating func pick(excluding excluded: [SiteID] = [], at now: Instant) -> Pick? {
-        fatalError()
+        guard let index = best(excluding: excluded, at: now) else { return nil }
+        picks += 1
+        slots[index].own += 1
+        slots[index].lastPicked = picks
+        slots[index].ejection?.startProbe(picks, at: now)
+        let target = slots[index].target
+        log.picked(target.site)
+        return Pick(site: target.site, cost: target.cost, number: picks)
     }
+
+    private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {
+        var best: (index: Int, rank: Int, perceived: PerceivedCost)?
+        for index in slots.indices where slots[index].target.isPresent {
+            if !excluded.isEmpty, excluded.contains(slots[index].target.site) { continue }
+            let rank = slots[index].rank(at: now)
+            let perceived = slots[index].perceived
+            guard let current = best else {
+                best = (index, rank, perceived)
+                continue
+            }
+            if rank != current.rank {
+                if rank < current.rank { best = (index, rank, perceived) }
+            } else if perceived != current.perceived {
+                if perceived < current.perceived { best = (index, rank, perceived) }
+            } else if wins(index, over: current.index) {
+                best = (index, rank, perceived)
+            }
+        }
+        return best?.index
+    }
+
+    /// Breaks a tie; slots are sorted by site, so that the earlier one wins when all else is equal.
+    private func wins(_ index: Int, over other: Int) -> Bool {
+        if slots[index].target.cost != slots[other].target.cost {
+            return slots[index].target.cost < slots[other].target.cost
+        }
+        return slots[index].lastPicked < slots[other].lastPicked
+    }
+
+    // MARK: Outcomes
 
     /// The target answered: OPENED, or the local connect succeeded.
-    package mutating func opened(_ site: SiteID, at now: Instant) {
-        fatalError()
+    package mutating func opened(_ pick: Pick, at now: Instant) {
+        if let index = index(of: pick.site), slots[index].ejection != nil {
+            slots[index].ejection = nil
+            log.returned(pick.site)
+        }
+        let slots = slots
+        log.opened(pick, at: now) { site in
+            slots.first { $0.target.site == site }?.recentlyLost(at: now) ?? 0
+        }
     }
 
-    /// The target did not take the connection; it is ejected for a while. Releases the pick.
-    package mutating func failed(_ site: SiteID, reason: FailoverReason, at now: Instant) {
-        fatalError()
+    /// The target did not take the connection: it is ejected for a while, and the pick released.
+    package mutating func failed(_ pick: Pick, reason: FailoverReason, at now: Instant) {
+        guard let index = index(of: pick.site) else { return }
+        if slots[index].ejection != nil {
+            slots[index].ejection?.fail(pick.number, at: now)
+        } else if slots[index].target.isPresent {
+            slots[index].ejection = Ejection(reason: reason, at: now)
+            log.judge(pick.site, reason: reason, lastPick: picks, at: now)
+        }
+        release(index)
     }
 
     /// The connection has ended, or its pick was given up for a reason that does not speak against the target.
-    package mutating func release(_ site: SiteID) {
-        fatalError()
+    package mutating func release(_ pick: Pick) {
+        guard let index = index(of: pick.site) else { return }
+        slots[index].ejection?.abandonProbe(pick.number)
+        release(index)
     }
 
-    /// An open connection was reset because its target or the path to it was lost. Releases it as well.
-    package mutating func lost(_ site: SiteID, at now: Instant) {
-        fatalError()
+    /// The connection was reset because its target or the path to it was lost; releases the pick.
+    package mutating func lost(_ pick: Pick, at now: Instant) {
+        guard let index = index(of: pick.site) else { return }
+        slots[index].lose(at: now)
+        release(index)
     }
+
+    private mutating func release(_ index: Int) {
+        precondition(slots[index].own > 0, "\(service): more releases than picks")
+        slots[index].own -= 1
+    }
+
+    private func index(of site: SiteID) -> Int? { slots.firstIndex { $0.target.site == site } }
+
+    // MARK: Reading
 
     /// True when a pick without exclusions would find a target: the service's sockets listen.
-    package var hasTarget: Bool { fatalError() }
+    package var hasTarget: Bool { slots.contains { $0.target.isPresent } }
 
     /// This proxy's open connections per target, without zeros.
-    package var ownCounts: [SiteID: UInt64] { fatalError() }
+    package var ownCounts: [SiteID: UInt64] {
+        var counts: [SiteID: UInt64] = [:]
+        for slot in slots where slot.own > 0 { counts[slot.target.site] = slot.own }
+        return counts
+    }
 
-    package var states: [TargetState] { fatalError() }
+    /// Every target with its condition, sorted by site.
+    package var states: [TargetState] {
+        slots.map { slot in
+            let condition: TargetState.Condition
+            if let absence = slot.target.absence {
+                condition = .absent(absence)
+            } else if !slot.target.isPresent {
+                condition = .absent(.noEndpoints)
+            } else if let ejection = slot.ejection {
+                condition = .ejected(ejection.reason, until: ejection.until)
+            } else {
+                condition = .usable
+            }
+            return TargetState(
+                target: slot.target,
+                condition: condition,
+                own: slot.own,
+                others: slot.others
+            )
+        }
+    }
 
-    /// The failovers and failbacks that were completed since the last call; sequence numbers are 0.
-    package mutating func takeRecords() -> [FailoverRecord] { fatalError() }
+    /// The failovers and failbacks completed since the last call; their sequence numbers are 0.
+    package mutating func takeRecords() -> [FailoverRecord] { log.take() }
+
+    package var hasRecords: Bool { !log.isEmpty }
 }

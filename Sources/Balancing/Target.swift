@@ -4,7 +4,7 @@ package import NetworkModel
 package struct Target: Hashable, Sendable {
     package var site: SiteID
     package var cost: PathCost
-    /// Ready endpoints; what open connections are divided by. 0: not usable.
+    /// Ready endpoints, what open connections are divided by; 0: not usable.
     package var weight: UInt32
     /// Only used while nothing else is: endpoints that still serve while they terminate.
     package var isLastResort: Bool

@@ -17,7 +17,9 @@ package final class Proxy: Sendable {
     /// Starts the loops; a gateway listens for its mesh and edges, an edge for its clients.
     package func start() throws(ProxyError) {}
 
-    /// Applies a configuration; one that is older than the applied generation is ignored. Only what differs is touched.
+    /// Applies a configuration; one that is older than the applied generation is ignored.
+    ///
+    /// Only what differs is touched.
     package func apply(_ document: ConfigurationDocument) {}
 
     /// Why the newest configuration could not be used (from whoever reads it); shown in the snapshot until the next `apply`.
@@ -37,7 +39,7 @@ package final class Proxy: Sendable {
         snapshot
     }
 
-    /// A gateway: a configuration is applied. An edge: attached, and told of every address that it listens for.
+    /// True for a gateway that has applied a configuration, and for an edge that was told of every address it listens for.
     package var isReady: Bool { false }
 
     /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, lets streams end within `drain.grace`, resets the

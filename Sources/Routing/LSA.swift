@@ -150,9 +150,9 @@ package struct SignedLSA: Hashable, Sendable {
 package struct LSASummary: Hashable, Sendable {
     /// Chosen by the sender; comes back in the acknowledgement.
     package var number: UInt32
-    /// Everything above this key, or from the first key when nil ...
+    /// The range begins above this key; nil: with the first one.
     package var after: LSAKey?
-    /// ... up to and including this one, or to the last key when nil.
+    /// The range ends with this key; nil: with the last one.
     package var through: LSAKey?
     /// Sorted by key; at most `RoutingLimits.headersPerMessage`.
     package var headers: [LSAHeader]

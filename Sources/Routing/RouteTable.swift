@@ -54,7 +54,9 @@ package struct RouteTarget: Hashable, Sendable {
     package var cost: PathCost
     /// The most ready endpoints that one of the site's gateways advertises, at least 1 when usable.
     package var weight: UInt32
-    /// The routes of that cost, one per gateway, sorted by gateway: picks may be spread over them. Empty when unusable.
+    /// The routes of that cost, one per gateway, sorted by gateway: picks may be spread over them.
+    ///
+    /// Empty when unusable.
     package var routes: [[ProxyID]]
     /// The edge by which the first route leaves this proxy; nil when unusable.
     package var via: EdgeName?

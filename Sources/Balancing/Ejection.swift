@@ -1,0 +1,46 @@
+import NetworkModel
+
+/// A target or server that did not take a connection: left alone for a while, then probed by one connection at a time.
+struct Ejection: Sendable {
+    let reason: FailoverReason
+    /// Failed in a row.
+    private(set) var failures: Int
+    private(set) var until: Instant
+    /// The number of the pick that probes now.
+    private(set) var probe: UInt64?
+
+    static let shortest: Duration = .milliseconds(500)
+    static let longest: Duration = .seconds(10)
+    /// A probe that was neither answered nor given up does not block the next one for longer.
+    static let probeLimit: Duration = .seconds(30)
+    private var probeStarted = Instant(nanoseconds: 0)
+
+    init(reason: FailoverReason, at now: Instant) {
+        self.reason = reason
+        failures = 1
+        until = now + Self.shortest
+    }
+
+    /// True when the next connection may try again.
+    func isDue(at now: Instant) -> Bool {
+        now >= until && (probe == nil || now >= probeStarted + Self.probeLimit)
+    }
+
+    mutating func startProbe(_ number: UInt64, at now: Instant) {
+        probe = number
+        probeStarted = now
+    }
+
+    /// The pick of this number was given up without a verdict.
+    mutating func abandonProbe(_ number: UInt64) {
+        if probe == number { probe = nil }
+    }
+
+    /// Another failure; only a probe's makes the wait longer, since picks made before the ejection say nothing new.
+    mutating func fail(_ number: UInt64, at now: Instant) {
+        guard probe == number || now >= until else { return }
+        probe = nil
+        failures += 1
+        until = now + min(Self.shortest * (1 << min(failures - 1, 10)), Self.longest)
+    }
+}
