@@ -39,9 +39,16 @@ extension APIError {
     package var isForbidden: Bool { status?.isForbidden == true }
     package var isInvalid: Bool { status?.isInvalid == true }
 
-    package var isCancelled: Bool {
-        guard case .transport(let error) = self else { return false }
-        return error.kind == .cancelled
+    package var isCancelled: Bool { transportKind == .cancelled }
+
+    /// Nobody took the connection: the server is away.
+    package var isNotConnected: Bool { transportKind == .notConnected }
+
+    package var isTimedOut: Bool { transportKind == .timedOut }
+
+    private var transportKind: TransportError.Kind? {
+        guard case .transport(let error) = self else { return nil }
+        return error.kind
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

@@ -65,7 +65,8 @@ package struct KubernetesClient: Sendable {
 
     /// Opens a watch; it ends when `body` returns.
     ///
-    /// Between two pieces of its answer at most `idle` may pass, in all at most `timeout`.
+    /// Between two pieces of its answer at most `idle` may pass, in all at most `timeout`. Fails with
+    /// `APIError`, or as `body` does.
     package func withStream<Value>(
         _ request: Request,
         timeout: Duration?,
@@ -75,11 +76,15 @@ package struct KubernetesClient: Sendable {
         var message = try httpRequest(request)
         message.timeout = timeout
         message.idleTimeout = idle
-        return try await transport.withStream(message) { head, bytes in
-            guard head.isSuccess else {
-                throw APIError.status(failure(head, try await bytes.collect()))
+        do {
+            return try await transport.withStream(message) { head, bytes in
+                guard head.isSuccess else {
+                    throw APIError.status(failure(head, try await bytes.collect()))
+                }
+                return try await body(bytes)
             }
-            return try await body(bytes)
+        } catch let error as TransportError {
+            throw APIError.transport(error)
         }
     }
 }

@@ -1,0 +1,68 @@
+/// How long to wait after each failure in a row.
+package struct Backoff: Sendable, Equatable {
+    package let base: Duration
+    package let factor: Double
+    package let maximum: Duration
+    /// The part of a wait that is left to chance, 0...1: many clients must not come back at once.
+    package let jitter: Double
+    package private(set) var failures = 0
+
+    package init(
+        base: Duration,
+        factor: Double = 2,
+        maximum: Duration,
+        jitter: Double = 0
+    ) {
+        precondition(base > .zero && maximum >= base && factor >= 1 && (0...1).contains(jitter))
+        self.base = base
+        self.factor = factor
+        self.maximum = maximum
+        self.jitter = jitter
+    }
+
+    /// For connections to the API server: 0.8 s doubling to 30 s, half of it by chance.
+    package static let server = Backoff(
+        base: .milliseconds(800),
+        maximum: .seconds(30),
+        jitter: 0.5
+    )
+
+    /// For one item of a work queue: 5 ms doubling to 1000 s.
+    package static let item = Backoff(base: .milliseconds(5), maximum: .seconds(1000))
+
+    /// The wait after one more failure.
+    ///
+    /// `chance` is 0..<1; a wait is never longer than `maximum`.
+    package mutating func next(chance: Double = .random(in: 0..<1)) -> Duration {
+        let wait = Self.wait(base, factor, maximum, failures)
+        failures += 1
+        return wait * (1 - jitter * chance)
+    }
+
+    package mutating func reset() { failures = 0 }
+
+    private static func wait(
+        _ base: Duration,
+        _ factor: Double,
+        _ maximum: Duration,
+        _ failures: Int
+    ) -> Duration {
+        var wait = base
+        for _ in 0..<failures {
+            wait *= factor
+            if wait >= maximum { return maximum }
+        }
+        return min(wait, maximum)
+    }
+}
+
+extension Duration {
+    fileprivate static func * (duration: Duration, factor: Double) -> Duration {
+        let (seconds, attoseconds) = duration.components
+        return .seconds((Double(seconds) + Double(attoseconds) / 1e18) * factor)
+    }
+
+    fileprivate static func *= (duration: inout Duration, factor: Double) {
+        duration = duration * factor
+    }
+}

@@ -1,0 +1,144 @@
+import KubernetesAPI
+import KubernetesClient
+import Logging
+
+/// The present state, as a watch sends it before the events.
+private struct InitialState<Object: KubernetesObject> {
+    var objects: [ObjectKey: Object] = [:]
+    var undecodable: [ObjectKey: Undecodable] = [:]
+
+    mutating func take(_ event: WatchEvent<Object>) {
+        switch event {
+        case .added(let object), .modified(let object):
+            objects[object.key] = object
+            undecodable[object.key] = nil
+        case .deleted(let object):
+            objects[object.key] = nil
+            undecodable[object.key] = nil
+        case .undecodable(let failure, let isDeletion):
+            objects[failure.key] = nil
+            undecodable[failure.key] = isDeletion ? nil : failure
+        case .bookmark, .failed: break
+        }
+    }
+}
+
+extension ReflectorSession {
+    mutating func watch() async -> Outcome {
+        await follow(WatchOptions(resourceVersion: position, timeoutSeconds: watchSeconds()))
+    }
+
+    /// A watch that tells the present state first, then goes on as any other.
+    mutating func watchFromStart() async -> Outcome {
+        let options = WatchOptions(
+            resourceVersion: floor,
+            timeoutSeconds: watchSeconds(),
+            sendsInitialEvents: true
+        )
+        return await follow(options)
+    }
+
+    private func watchSeconds() -> Int { .random(in: settings.watchSeconds) }
+
+    private mutating func follow(_ options: WatchOptions) async -> Outcome {
+        let began = ContinuousClock.now
+        var initial: InitialState<Object>? = options.sendsInitialEvents ? InitialState() : nil
+        var hasHeard = false
+        let outcome: Outcome
+        do {
+            outcome = try await client.withWatch(Object.self, in: scope, options: options) {
+                events in
+                for try await event in events {
+                    hasHeard = true
+                    if let ending = take(event, &initial) { return ending }
+                }
+                return .fine
+            }
+        } catch let error as APIError {
+            outcome = ending(error, isInitial: initial != nil, hasHeard: hasHeard)
+        } catch {
+            outcome = .failed("\(error)", retryAfter: nil)
+        }
+        let elapsed = ContinuousClock.now - began
+        if elapsed >= settings.calm { backoff.reset() }
+        guard case .fine = outcome else { return outcome }
+        if initial != nil {
+            return .failed("a watch ended within its initial state", retryAfter: nil)
+        }
+        if !hasHeard, elapsed < settings.shortestWatch {
+            return .failed("a watch ended at once, having told nothing", retryAfter: nil)
+        }
+        return .fine
+    }
+
+    /// Takes one event in; not nil when the watch is over with it.
+    private mutating func take(
+        _ event: WatchEvent<Object>,
+        _ initial: inout InitialState<Object>?
+    ) -> Outcome? {
+        switch event {
+        case .failed(let status): return outcome(of: .status(status))
+        case .bookmark(let version, let endsInitialEvents):
+            guard let state = initial else {
+                position = version
+                sink(.progressed(resourceVersion: version))
+                return nil
+            }
+            guard endsInitialEvents else { return nil }
+            initial = nil
+            let objects = state.objects.values.sorted { $0.key < $1.key }
+            _ = begin(objects, Array(state.undecodable.values), at: version)
+            return nil
+        default: break
+        }
+        guard initial == nil else {
+            initial?.take(event)
+            return nil
+        }
+        tell(event)
+        return nil
+    }
+
+    private mutating func tell(_ event: WatchEvent<Object>) {
+        switch event {
+        case .added(let object), .modified(let object):
+            position = object.metadata.resourceVersion ?? position
+            sink(.put(object))
+        case .deleted(let object):
+            position = object.metadata.resourceVersion ?? position
+            sink(.removed(object))
+        case .undecodable(let failure, let isDeletion):
+            logger.error("\(failure)")
+            position = failure.resourceVersion ?? position
+            sink(isDeletion ? .removedUndecodable(failure.key) : .undecodable(failure))
+        case .bookmark, .failed: break
+        }
+    }
+
+    /// What an error of a watch means.
+    private mutating func ending(
+        _ error: APIError,
+        isInitial: Bool,
+        hasHeard: Bool
+    ) -> Outcome {
+        if isInitial {
+            switch error {
+            case .status(let status) where !status.isExpired && !status.isTransient:
+                // This server sends no initial events, or we may list but not watch.
+                usesWatchList = false
+                return status.isTooLargeResourceVersion ? .expired : .fine
+            case .transport where error.isTimedOut && hasHeard:
+                // A server that does not know the option never ends the initial state.
+                usesWatchList = false
+                return .failed("no end of the initial state", retryAfter: nil)
+            default: return outcome(of: error)
+            }
+        }
+        // An established watch that broke: go on where it was, at once; the next failure waits.
+        if case .transport = error, !error.isNotConnected, hasHeard {
+            logger.debug("a watch broke: \(error)")
+            return .fine
+        }
+        return outcome(of: error)
+    }
+}

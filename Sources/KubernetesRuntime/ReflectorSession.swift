@@ -1,0 +1,148 @@
+import KubernetesAPI
+import KubernetesClient
+import Logging
+
+/// The state of a reflector between two requests.
+struct ReflectorSession<Object: KubernetesObject> {
+    /// How a request ended, and so what comes next.
+    enum Outcome {
+        /// A list was told, or a watch did its time: go on at once.
+        case fine
+        /// The version is too old (or unknown to the server): begin anew.
+        case expired
+        /// Try the same again, later.
+        case failed(String, retryAfter: Duration?)
+        /// What came made no sense: begin anew, later.
+        case corrupt(String)
+    }
+
+    let client: KubernetesClient
+    let scope: Scope
+    let settings: ReflectorSettings
+    let logger: Logger
+    let sink: @Sendable (ReflectorEvent<Object>) -> Void
+
+    /// The version up to which everything was told; nil: the whole state is to be told (again).
+    var position: String?
+    /// A new start must not show a state older than this; nil: ask for the newest.
+    var floor: String?
+    var usesWatchList: Bool
+    var backoff: Backoff
+    private var lastFailure: String?
+    private var expiries = 0
+
+    init(
+        client: KubernetesClient,
+        scope: Scope,
+        settings: ReflectorSettings,
+        logger: Logger,
+        sink: @escaping @Sendable (ReflectorEvent<Object>) -> Void
+    ) {
+        self.client = client
+        self.scope = scope
+        self.settings = settings
+        self.logger = logger
+        self.sink = sink
+        usesWatchList = settings.usesWatchList
+        backoff = settings.backoff
+    }
+
+    mutating func run() async {
+        while !Task.isCancelled {
+            let outcome =
+                if position != nil { await watch() } else if usesWatchList {
+                    await watchFromStart()
+                } else { await list() }
+            guard !Task.isCancelled else { return }
+            await handle(outcome)
+        }
+    }
+
+    private mutating func handle(_ outcome: Outcome) async {
+        switch outcome {
+        case .fine:
+            expiries = 0
+            if lastFailure != nil { logger.notice("the API server is heard again") }
+            lastFailure = nil
+        case .expired:
+            logger.debug("too old a version, listing again", metadata: ["at": "\(position ?? "-")"])
+            expiries += 1
+            // First any state not older than ours, which the server's cache can give; then the newest.
+            floor = expiries == 1 ? position : nil
+            position = nil
+            if expiries > 2 { await pause("the API server finds every version too old", nil) }
+        case .failed(let reason, let retryAfter):
+            await pause(reason, retryAfter)
+        case .corrupt(let reason):
+            position = nil
+            floor = nil
+            await pause(reason, nil)
+        }
+    }
+
+    private mutating func pause(_ reason: String, _ retryAfter: Duration?) async {
+        // One line for a trouble, not one for each attempt.
+        let level: Logger.Level = lastFailure == reason ? .debug : .warning
+        let wait = max(backoff.next(), retryAfter ?? .zero)
+        logger.log(level: level, "\(reason)", metadata: ["retryIn": "\(wait)"])
+        lastFailure = reason
+        try? await Task.sleep(for: wait)
+    }
+}
+
+// Lists.
+extension ReflectorSession {
+    private mutating func list() async -> Outcome {
+        var options = ListOptions(limit: settings.pageSize, resourceVersion: floor)
+        // Pages of a state "not older than" are cut from etcd, not from the cache: ask for it whole.
+        if floor != nil { options.limit = nil }
+        var objects: [Object] = []
+        var undecodable: [Undecodable] = []
+        while true {
+            do {
+                let page = try await client.list(Object.self, in: scope, options: options)
+                objects += page.items
+                undecodable += page.undecodable
+                if let token = page.continueToken {
+                    options.continueToken = token
+                    continue
+                }
+                return begin(objects, undecodable, at: page.resourceVersion)
+            } catch .status(let status) where status.isExpired && options.continueToken != nil {
+                // The list took longer than its version lived: all in one piece, then.
+                objects = []
+                undecodable = []
+                options = ListOptions(resourceVersion: floor)
+            } catch {
+                return outcome(of: error)
+            }
+        }
+    }
+
+    mutating func begin(
+        _ objects: [Object],
+        _ undecodable: [Undecodable],
+        at version: String?
+    ) -> Outcome {
+        for failure in undecodable { logger.error("\(failure)") }
+        sink(.replaced(objects, undecodable: undecodable, resourceVersion: version))
+        floor = nil
+        guard let version else { return .corrupt("a list without resourceVersion") }
+        position = version
+        return .fine
+    }
+
+    func outcome(of error: APIError) -> Outcome {
+        switch error {
+        case .status(let status) where status.isExpired || status.isTooLargeResourceVersion:
+            .expired
+        case .status(let status):
+            .failed(
+                "\(Object.resource.plural): \(status)",
+                retryAfter: status.details?.retryAfterSeconds.map { .seconds($0) }
+            )
+        case .decoding(let problem): .corrupt("\(Object.resource.plural): \(problem)")
+        case .transport, .request, .fenced: .failed("\(error)", retryAfter: nil)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+package import KubernetesAPI
+import Synchronization
+
+/// What happened to one object, as a handler is told.
+package enum Change<Object: KubernetesObject>: Sendable {
+    case added(Object)
+    /// The store's state before and after; events between may have been skipped.
+    case updated(old: Object, new: Object)
+    /// With the last state known, which may be older than the one that was deleted.
+    case deleted(Object)
+
+    /// The newest state that the change knows.
+    package var object: Object {
+        switch self {
+        case .added(let object), .updated(_, let object), .deleted(let object): object
+        }
+    }
+
+    package var key: ObjectKey { object.key }
+}
+
+/// The objects of a kind as last seen; reading is synchronous and never waits for the server.
+///
+/// What it shows is a state that the server had, never newer than the present one. Absence means "not
+/// there" only once `hasSynced`.
+package final class Store<Object: KubernetesObject>: Sendable {
+    private struct State {
+        var objects: [ObjectKey: Object] = [:]
+        var namespaces: [String: Set<ObjectKey>] = [:]
+        var hasSynced = false
+        var resourceVersion: String?
+
+        mutating func insert(_ object: Object) -> Object? {
+            let key = object.key
+            if let namespace = key.namespace { namespaces[namespace, default: []].insert(key) }
+            return objects.updateValue(object, forKey: key)
+        }
+
+        mutating func remove(_ key: ObjectKey) -> Object? {
+            guard let object = objects.removeValue(forKey: key) else { return nil }
+            if let namespace = key.namespace {
+                namespaces[namespace]?.remove(key)
+                if namespaces[namespace]?.isEmpty == true { namespaces[namespace] = nil }
+            }
+            return object
+        }
+    }
+
+    private let state = Mutex(State())
+
+    package init() {}
+
+    /// Whether a whole list has been taken in.
+    package var hasSynced: Bool { state.withLock { $0.hasSynced } }
+
+    /// The state of the collection that the store shows at least; opaque, for logs and comparison by
+    /// `ResourceVersion`.
+    package var resourceVersion: String? { state.withLock { $0.resourceVersion } }
+
+    package var count: Int { state.withLock { $0.objects.count } }
+
+    package func get(_ key: ObjectKey) -> Object? { state.withLock { $0.objects[key] } }
+
+    package func contains(_ key: ObjectKey) -> Bool { state.withLock { $0.objects[key] != nil } }
+
+    /// All objects, in the order of their keys.
+    package func list() -> [Object] {
+        state.withLock { Array($0.objects.values) }.sorted { $0.key < $1.key }
+    }
+
+    /// The objects of one namespace, in the order of their keys.
+    package func list(in namespace: String) -> [Object] {
+        state.withLock { state in
+            (state.namespaces[namespace] ?? []).compactMap { state.objects[$0] }
+        }
+        .sorted { $0.key < $1.key }
+    }
+
+    package func keys() -> [ObjectKey] { state.withLock { Array($0.objects.keys) }.sorted() }
+}
+
+// Writing is the informer's.
+extension Store {
+    func note(resourceVersion: String) {
+        state.withLock { $0.resourceVersion = resourceVersion }
+    }
+
+    func put(_ object: Object) -> Change<Object>? {
+        state.withLock { state in
+            if let version = object.metadata.resourceVersion { state.resourceVersion = version }
+            guard let old = state.insert(object) else { return .added(object) }
+            // The same state twice, as after a resumed watch, is no news.
+            return old == object ? nil : .updated(old: old, new: object)
+        }
+    }
+
+    func remove(_ object: Object) -> Change<Object>? {
+        state.withLock { state in
+            if let version = object.metadata.resourceVersion { state.resourceVersion = version }
+            return state.remove(object.key).map { _ in .deleted(object) }
+        }
+    }
+
+    func remove(_ key: ObjectKey) -> Change<Object>? {
+        state.withLock { state in state.remove(key).map(Change.deleted) }
+    }
+
+    /// Swaps in a whole list at once; what it lacks was deleted.
+    ///
+    /// Objects named in `keeping` stay as they are: they exist but do not decode any more.
+    func replace(
+        with objects: [Object],
+        keeping undecodable: Set<ObjectKey>,
+        resourceVersion: String?
+    ) -> [Change<Object>] {
+        state.withLock { state in
+            var old = state.objects
+            let kept = undecodable.compactMap { old.removeValue(forKey: $0) }
+            state.objects.removeAll(keepingCapacity: true)
+            state.namespaces.removeAll(keepingCapacity: true)
+            state.hasSynced = true
+            state.resourceVersion = resourceVersion
+            for object in kept { _ = state.insert(object) }
+            var changes: [Change<Object>] = []
+            for object in objects {
+                _ = state.insert(object)
+                guard let previous = old.removeValue(forKey: object.key) else {
+                    changes.append(.added(object))
+                    continue
+                }
+                if previous != object { changes.append(.updated(old: previous, new: object)) }
+            }
+            let gone = old.values.sorted { $0.key < $1.key }
+            return gone.map(Change.deleted) + changes
+        }
+    }
+}
+
+/// Comparing resource versions, as Kubernetes 1.35 allows it.
+package enum ResourceVersion {
+    /// Whether `left` is an older state than `right`; nil when they cannot be compared.
+    package static func isOlder(_ left: String, than right: String) -> Bool? {
+        guard isWellFormed(left), isWellFormed(right) else { return nil }
+        return (left.utf8.count, left) < (right.utf8.count, right)
+    }
+
+    private static func isWellFormed(_ version: String) -> Bool {
+        !version.isEmpty && version.utf8.count <= 39 && version.utf8.first != UInt8(ascii: "0")
+            && version.utf8.allSatisfy { (48...57).contains($0) }
+    }
+}
