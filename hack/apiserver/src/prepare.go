@@ -1,0 +1,48 @@
+package main
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+func prepareNamespace(obj, old runtime.Object) {
+	n := obj.(*corev1.Namespace)
+	if old != nil {
+		n.Spec.Finalizers = old.(*corev1.Namespace).Spec.Finalizers
+		return
+	}
+	n.Status.Phase = corev1.NamespaceActive
+	n.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
+}
+
+func preparePod(obj, old runtime.Object) {
+	if p := obj.(*corev1.Pod); old == nil {
+		p.Status = corev1.PodStatus{Phase: corev1.PodPending}
+	}
+}
+
+func prepareSecret(obj, _ runtime.Object) {
+	s := obj.(*corev1.Secret)
+	for k, v := range s.StringData {
+		if s.Data == nil {
+			s.Data = map[string][]byte{}
+		}
+		s.Data[k] = []byte(v)
+	}
+	s.StringData = nil
+}
+
+// prepareService completes what follows from the cluster IP, which the allocator has set by now.
+func prepareService(obj, _ runtime.Object) {
+	s := &obj.(*corev1.Service).Spec
+	if s.Type == corev1.ServiceTypeExternalName {
+		return
+	}
+	if len(s.ClusterIPs) == 0 && s.ClusterIP != "" {
+		s.ClusterIPs = []string{s.ClusterIP}
+	}
+	if len(s.IPFamilies) == 0 {
+		s.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
+	}
+	pointDefault(&s.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack)
+}
