@@ -145,5 +145,10 @@ let package = Package(
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
         tests("BalancingTests", ["Balancing", "NetworkModel"]),
         tests("RoutingTests", ["Routing", "NetworkModel"]),
+        tests(
+            "NetworkAPITests",
+            ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
+        ),
+        tests("CertificatesTests", ["Certificates", "NetworkModel"]),
     ]
 )

@@ -1,0 +1,55 @@
+import KubernetesAPI
+import NetworkModel
+import SiteConfiguration
+
+extension Link {
+    /// The link's part of the configuration; nil, with a finding, when it cannot be used.
+    func configuration(
+        siteID: SiteID,
+        siteHealth: HealthParameters,
+        _ findings: inout Findings
+    ) -> LinkConfiguration? {
+        guard let name = LinkName(metadata.name) else {
+            findings.add("metadata.name", "\"\(metadata.name)\" must be a DNS name")
+            return nil
+        }
+        checkEndpoints(&findings)
+        let health = spec.health.parameters(over: siteHealth, &findings)
+        if spec.remoteSiteID == siteID {
+            findings.add(
+                "spec.remoteSiteID",
+                reason: .toSelf,
+                condition: .connected,
+                "remoteSiteID \(siteID) is this site itself; give the other site's status.siteID"
+            )
+        }
+        guard findings.list.isEmpty else { return nil }
+        return LinkConfiguration(
+            name: name,
+            endpoints: spec.endpoints.map { HostAndPort(host: $0.host, port: $0.port) },
+            remoteSite: spec.remoteSiteID,
+            cost: spec.cost ?? .standard,
+            health: health
+        )
+    }
+
+    private func checkEndpoints(_ findings: inout Findings) {
+        if spec.endpoints.isEmpty || spec.endpoints.count > Bounds.links {
+            findings.add(
+                "spec.endpoints",
+                "a Link needs 1 to \(Bounds.links) endpoints: the other site's status.endpoints"
+            )
+        }
+        var seen: Set<LinkEndpoint> = []
+        for (index, endpoint) in spec.endpoints.enumerated() {
+            findings.checkHost(endpoint.host, "spec.endpoints[\(index)].host")
+            findings.checkPort(endpoint.port, "spec.endpoints[\(index)].port")
+            if !seen.insert(endpoint).inserted {
+                findings.add(
+                    "spec.endpoints[\(index)]",
+                    "this endpoint is listed twice; remove one"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import KubernetesAPI
+import NetworkModel
+import SiteConfiguration
+
+extension Site {
+    /// The site-wide part of the configuration; what is out of bounds is replaced by its default, with a finding.
+    func configuration(siteID: SiteID, _ findings: inout Findings) -> SiteConfiguration {
+        if !DNSName.isLabel(metadata.name) {
+            findings.add(
+                "metadata.name",
+                "the name of a Site must be a DNS label: at most 63 of a-z, 0-9 and \"-\""
+            )
+        }
+        checkLinkAccess(&findings)
+        _ = findings.check(
+            spec.proxy?.replicas,
+            in: Bounds.replicas,
+            else: ProxySettings.standardReplicas,
+            "spec.proxy.replicas"
+        )
+        let loops = findings.check(
+            spec.proxy?.loops,
+            in: Bounds.loops,
+            else: 0,
+            "spec.proxy.loops"
+        )
+        return SiteConfiguration(
+            site: SiteName(id: siteID, name: metadata.name),
+            allow: allowedSites(&findings),
+            acceptsLinks: spec.linkAccess != nil,
+            health: spec.health.parameters(over: .standard, &findings),
+            drain: drainParameters(&findings),
+            loops: Int(loops)
+        )
+    }
+
+    private func checkLinkAccess(_ findings: inout Findings) {
+        guard let access = spec.linkAccess else { return }
+        if let port = access.port { findings.checkPort(port, "spec.linkAccess.port") }
+        let hosts = access.hosts ?? []
+        for (index, host) in hosts.enumerated() {
+            findings.checkHost(host, "spec.linkAccess.hosts[\(index)]")
+        }
+        if access.type == .external, hosts.isEmpty {
+            findings.add(
+                "spec.linkAccess.hosts",
+                "linkAccess of type External needs hosts: the names or addresses at which this site is reached"
+            )
+        }
+    }
+
+    private func allowedSites(_ findings: inout Findings) -> [SiteName] {
+        let allow = spec.allow ?? []
+        if allow.count > Bounds.allow {
+            findings.add("spec.allow", "at most \(Bounds.allow) sites can be allowed")
+        }
+        var sites: [SiteID: SiteName] = [:]
+        for (index, entry) in allow.enumerated() {
+            if let name = entry.name, !DNSName.isLabel(name) {
+                findings.add("spec.allow[\(index)].name", "\"\(name)\" must be a DNS label")
+            }
+            if sites.updateValue(
+                SiteName(id: entry.siteID, name: entry.name ?? ""),
+                forKey: entry.siteID
+            ) != nil {
+                findings.add(
+                    "spec.allow[\(index)].siteID",
+                    "site \(entry.siteID) is listed twice; remove one entry"
+                )
+            }
+        }
+        return sites.values.sorted { $0.id < $1.id }
+    }
+
+    private func drainParameters(_ findings: inout Findings) -> DrainParameters {
+        DrainParameters(
+            delay: findings.check(
+                spec.drain?.delay,
+                in: Bounds.delay,
+                else: DrainParameters.standard.delay,
+                "spec.drain.delay"
+            ),
+            grace: findings.check(
+                spec.drain?.grace,
+                in: Bounds.grace,
+                else: DrainParameters.standard.grace,
+                "spec.drain.grace"
+            )
+        )
+    }
+}
+
+extension HealthSettings? {
+    /// What is absent is taken from `base`.
+    func parameters(over base: HealthParameters, _ findings: inout Findings) -> HealthParameters {
+        HealthParameters(
+            heartbeat: findings.check(
+                self?.heartbeat,
+                in: Bounds.heartbeat,
+                else: base.heartbeat,
+                "spec.health.heartbeat"
+            ),
+            misses: Int(
+                findings.check(
+                    self?.misses,
+                    in: Bounds.misses,
+                    else: Int32(base.misses),
+                    "spec.health.misses"
+                )
+            )
+        )
+    }
+}
