@@ -141,6 +141,10 @@ let package = Package(
                 "Certificates",
             ]
         ),
+        tests(
+            "CommandLineToolTests",
+            ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "NetworkModel"]
+        ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
         tests("BalancingTests", ["Balancing", "NetworkModel"]),

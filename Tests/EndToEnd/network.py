@@ -11,7 +11,7 @@ def namespace(name, labels=None):
 
 def site(name, **spec):
     return {"apiVersion": API, "kind": "Site", "metadata": {"name": name, "namespace": name},
-            "spec": {"linkAccess": {"type": "ClusterIP"}, **spec}}
+            "spec": {"linkAccess": {"type": "ClusterIP"}, "proxy": {"replicas": 1}, **spec}}
 
 
 def service(where, name, selector=None, listen=True, port=8080, **spec):

@@ -1,0 +1,43 @@
+import ArgumentParser
+import KubernetesAPI
+import KubernetesClient
+import NetworkAPI
+
+struct StatusCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show sites, links and services, and where connections go.",
+        discussion: """
+            For every service: its targets, cheapest first, with path cost, ready endpoints, open connections and why one is not used.
+            Exits 0 when everything shown is Ready, 3 when something is not.
+
+            Examples:
+              tieline status -n shop
+              tieline status -A -o json | jq '.items[].status.conditions'
+            """
+    )
+
+    @OptionGroup var cluster: ClusterOptions
+
+    @Flag(name: [.customShort("A"), .long], help: "All namespaces.")
+    var allNamespaces = false
+
+    @Option(name: [.short, .long], help: "table, json or yaml.")
+    var output = OutputFormat.table
+
+    func run() async throws {
+        let (client, namespace) = try cluster.client()
+        let scope = Scope(namespace: allNamespaces ? nil : namespace)
+        let report = StatusReport(
+            sites: try await client.listAll(in: scope).sorted { $0.key < $1.key },
+            links: try await client.listAll(in: scope).sorted { $0.key < $1.key },
+            services: try await client.listAll(in: scope).sorted { $0.key < $1.key }
+        )
+        switch output {
+        case .table: print(report.tables, terminator: "")
+        case .json: print(try Document.json(report.list), terminator: "")
+        case .yaml: print(try Document.yaml(report.list), terminator: "")
+        }
+        if !report.isReady { throw ExitCode(3) }
+    }
+}

@@ -1,0 +1,104 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+
+/// What `tieline status` shows: the three kinds of some namespaces.
+struct StatusReport {
+    var sites: [Site]
+    var links: [Link]
+    var services: [Service]
+
+    /// True when every object that the report shows is Ready.
+    var isReady: Bool {
+        sites.allSatisfy(Self.isReady) && links.allSatisfy(Self.isReady)
+            && services.allSatisfy(Self.isReady)
+    }
+
+    private static func isReady(_ object: some NetworkObject) -> Bool {
+        object.status.conditions.isTrue(ConditionType.ready.rawValue)
+            && object.status.observedGeneration == object.metadata.generation
+    }
+
+    var tables: String {
+        guard !sites.isEmpty || !links.isEmpty || !services.isEmpty else {
+            return
+                "No Sites, Links or Services here. `kubectl apply` a Site to begin: kubectl explain tsite.spec\n"
+        }
+        return [siteTable, linkTable, serviceTable].filter { !$0.isEmpty }.map(\.text)
+            .joined(separator: "\n")
+    }
+
+    private var siteTable: Table {
+        var table = Table([
+            "SITE", "READY", "STATUS", "PROXIES", "SIDECARS", "LINKS", "SERVICES", "CONNS", "ID",
+        ])
+        for site in sites {
+            let status = site.status
+            table.add([
+                site.metadata.key.description, Self.ready(site), Self.reason(site),
+                status.proxies.map { "\($0.ready)/\($0.desired)" },
+                status.proxies.map { "\($0.sidecars)" },
+                status.links.map { "\($0.ready)/\($0.total)" },
+                status.services.map { "\($0.ready)/\($0.total)" },
+                status.connections.map { "\($0.active)" }, status.siteID?.text,
+            ])
+        }
+        return table
+    }
+
+    private var linkTable: Table {
+        var table = Table(["LINK", "READY", "REMOTE", "COST", "CONNS", "RTT", "STATUS"])
+        for link in links {
+            let status = link.status
+            table.add([
+                link.metadata.key.description, Self.ready(link),
+                status.remoteSite.map { $0.name ?? $0.id.text },
+                Self.cost(link), status.connections.map { "\($0.active)" },
+                status.roundTripTime?.text, Self.reason(link),
+            ])
+        }
+        return table
+    }
+
+    /// The configured cost, and the one in use while they differ.
+    private static func cost(_ link: Link) -> String {
+        let wanted = link.spec.cost ?? .standard
+        guard let applied = link.status.appliedCost, applied != wanted else { return "\(wanted)" }
+        return "\(applied) -> \(wanted)"
+    }
+
+    private var serviceTable: Table {
+        var table = Table([
+            "SERVICE", "READY", "TARGET", "COST", "ENDPOINTS", "CONNS", "STATE", "VIA",
+        ])
+        for service in services {
+            let head = [service.metadata.key.description, Self.readyOrReason(service)]
+            if service.status.targets.isEmpty {
+                table.add(head + [nil, nil, nil, nil, nil, nil])
+            }
+            for (index, target) in service.status.targets.enumerated() {
+                let site = target.port.map { "\(target.site)/\($0)" } ?? target.site
+                let state = target.reason.map { "\(target.state) (\($0))" } ?? target.state
+                table.add(
+                    (index == 0 ? head : ["\"", "\""]) + [
+                        site, "\(target.pathCost)", "\(target.endpoints)", "\(target.connections)",
+                        state, target.via,
+                    ]
+                )
+            }
+        }
+        return table
+    }
+
+    private static func ready(_ object: some NetworkObject) -> String {
+        object.status.conditions[type: ConditionType.ready.rawValue]?.status.rawValue ?? "Unknown"
+    }
+
+    private static func reason(_ object: some NetworkObject) -> String {
+        object.status.conditions[type: ConditionType.ready.rawValue]?.reason ?? "Pending"
+    }
+
+    private static func readyOrReason(_ object: some NetworkObject) -> String {
+        ready(object) == "True" ? "True" : "\(ready(object)) (\(reason(object)))"
+    }
+}

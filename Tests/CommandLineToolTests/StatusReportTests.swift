@@ -1,0 +1,53 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import Testing
+
+@testable import CommandLineTool
+
+@Suite("Status tables")
+struct StatusReportTests {
+    @Test("columns are aligned and nothing trails")
+    func alignment() {
+        var table = Table(["A", "LONGER"])
+        table.add(["wide cell", "x"])
+        table.add([nil, ""])
+        #expect(table.text == "A           LONGER\nwide cell   x\n<none>      <none>\n")
+    }
+
+    @Test("a name from another site cannot send escape codes to the terminal")
+    func escapes() {
+        var table = Table(["SITE"])
+        table.add(["west\u{1B}[2J"])
+        #expect(table.text == "SITE\nwest?[2J\n")
+    }
+
+    @Test("nothing there: the next command is named")
+    func empty() {
+        let report = StatusReport(sites: [], links: [], services: [])
+        #expect(report.tables.contains("kubectl explain tsite.spec"))
+    }
+
+    @Test("a cost that is not applied yet shows both values")
+    func pendingCost() throws {
+        var link = Link(
+            metadata: ObjectMeta(name: "west", namespace: "north"),
+            spec: LinkSpec(
+                endpoints: [],
+                remoteSiteID: try siteID(),
+                cost: LinkCost(20)
+            )
+        )
+        #expect(row(of: link).contains(" 20 "))
+        link.status.appliedCost = LinkCost(5)
+        #expect(row(of: link).contains(" 5 -> 20 "))
+    }
+
+    private func row(of link: Link) -> String {
+        StatusReport(sites: [], links: [link], services: []).tables
+    }
+}
+
+func siteID() throws -> SiteID {
+    try #require(SiteID("4XJ2P6RTQWLM5C7NVB3KD2ZFGA"))
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# The main job on this machine: a real Kubernetes API server, three sites, real servers, and kubectl.
+#
+#   hack/demo.sh          shows and checks it, cleans up; exits 0 only if everything held
+#   hack/demo.sh --keep   leaves the cluster running and prints what to try
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export TIELINE_CLUSTER=demo PATH="$PWD/.build/release:$PATH"
+keep=
+case ${1:-} in
+  --keep) keep=yes ;;
+  "") ;;
+  *) sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+[ "$(id -u)" = 0 ] || { echo "hack/demo.sh makes network namespaces: run it as root" >&2; exit 1; }
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+run() { printf '  $ %s\n' "$*"; "$@" | sed 's/^/    /'; }
+die() { echo "NOT AS PROMISED: $*" >&2; exit 1; }
+expect() { # expect WHAT COMMAND...: waits at most 60 s for the command to succeed
+  local what=$1 end=$((SECONDS + 60))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || die "not within 60 s: $what"
+    sleep 0.1
+  done
+}
+
+clients= load=
+finish() {
+  local code=$?
+  exec 3>&- 4<&- 2>/dev/null || true
+  [ -z "$clients" ] || wait "$clients" 2>/dev/null || true
+  if [ $code = 0 ] && [ -n "$keep" ]; then return; fi
+  hack/cluster.sh down >/dev/null 2>&1 || true
+  [ $code = 0 ] || echo "the demo ended early; hack/demo.sh --keep leaves a good run standing for a look" >&2
+}
+trap finish EXIT
+
+# Connections of a client at site north, held open: `ask "open 30"` prints who holds how many.
+ask() {
+  echo "$1" >&3
+  local line
+  read -r line <&4
+  echo "$line"
+}
+held() { jq -r ".open[\"$2\"] // 0" <<<"$1"; }
+
+say "1. Install, build, and start a cluster (real API server; pods are local processes)"
+hack/install-deps.sh
+swift build -c release 2>&1 | tail -1
+hack/cluster.sh down >/dev/null 2>&1 || true
+hack/cluster.sh up
+eval "$(hack/cluster.sh env)"
+run kubectl apply --server-side -k manifests
+run kubectl rollout status -n tieline-system deployment/tieline-controller --timeout=60s
+
+say "2. Three sites: east and west serve 'web' with nginx, north has the client (with a sidecar)"
+run kubectl apply -k manifests/samples/three-sites
+for site in east west north; do
+  expect "site $site has an identity" sh -c "kubectl get tsite -n $site $site -o jsonpath={.status.siteID} | grep -q ."
+done
+run kubectl wait --for=condition=Reachable -n east tsite/east --timeout=60s
+run kubectl wait --for=condition=Reachable -n west tsite/west --timeout=60s
+
+say "3. Link north to east (cost 1) and to west (cost 20). Nothing in a Link is secret"
+north=$(kubectl get tsite -n north north -o jsonpath='{.status.siteID}')
+for site in east west; do
+  run kubectl patch tsite -n $site $site --type merge -p "{\"spec\":{\"allow\":[{\"siteID\":\"$north\",\"name\":\"north\"}]}}"
+done
+tieline link generate -n east --cost 1 | tee /dev/stderr 2> >(sed 's/^/    /' >&2) | kubectl apply -n north -f - | sed 's/^/    /'
+tieline link generate -n west --cost 20 | kubectl apply -n north -f - | sed 's/^/    /'
+run kubectl wait --for=condition=Ready -n north tlink/east tlink/west --timeout=60s
+run kubectl wait --for=condition=Ready -n north tsvc/web --timeout=60s
+run kubectl rollout status -n north deployment/client --timeout=60s
+for site in east west; do
+  expect "north sees web at $site" sh -c "kubectl get tsvc -n north web -o json |
+    jq -e '.status.targets[] | select(.site == \"$site\" and .state == \"Usable\")'"
+done
+
+say "4. 60 connections from the client's sidecar: east is 19 connections nearer, so it holds 19 or 20 more"
+pod=$(kubectl get pod -n north -l app=client -o jsonpath='{.items[0].metadata.name}')
+mkdir -p "${TMPDIR:-/tmp}/tieline-demo"
+in=${TMPDIR:-/tmp}/tieline-demo/in out=${TMPDIR:-/tmp}/tieline-demo/out
+rm -f "$in" "$out"; mkfifo "$in" "$out"
+hack/cluster.sh exec --pod "north/$pod" "$PWD/.build/release/traffic" hold --http --to 127.0.0.1:8080 <"$in" >"$out" &
+clients=$!
+exec 3>"$in" 4<"$out"
+seen=$(ask "open 60")
+echo "    $seen"
+east=$(held "$seen" east) west=$(held "$seen" west)
+[ $((east + west)) = 60 ] && [ $((east - west - 19)) -ge -1 ] && [ $((east - west - 19)) -le 1 ] ||
+  die "|$east - $west - 19| > 1"
+
+say "5. Make east dear. Open connections stay where they are, new ones go west, within a second"
+run kubectl patch tlink -n north east --type merge -p '{"spec":{"cost":1000}}'
+expect "appliedCost is 1000" sh -c "kubectl get tlink -n north east -o jsonpath={.status.appliedCost} | grep -qx 1000"
+seen=$(ask "open 20")
+echo "    $seen"
+[ "$(held "$seen" east)" = "$east" ] && [ "$(held "$seen" west)" = $((west + 20)) ] || die "expected 20 more at west, all others kept"
+[ "$(jq -c .ended <<<"$seen")" = "{}" ] || die "a connection was dropped"
+run kubectl patch tlink -n north east --type merge -p '{"spec":{"cost":1}}'
+expect "appliedCost is 1" sh -c "kubectl get tlink -n north east -o jsonpath={.status.appliedCost} | grep -qx 1"
+ask "close all" >/dev/null
+
+say "6. 100 new connections a second through the core Service; the server at east is killed after 3 s and comes back"
+ip=$(kubectl get service -n north web -o jsonpath='{.spec.clusterIP}')
+hack/cluster.sh exec "$PWD/.build/release/traffic" load --http --to "$ip:8080" --rate 100 --seconds 10 >"$out.load" &
+load=$!
+sleep 3
+kubectl scale -n east deployment/web --replicas=0 | sed 's/^/    /'
+kill -9 "$(hack/cluster.sh pid "east/$(kubectl get pod -n east -l app=web -o jsonpath='{.items[0].metadata.name}')")" 2>/dev/null || true
+wait "$load"
+sed 's/^/    /' "$out.load"
+[ "$(jq -c .endings "$out.load")" = '{"done":1000}' ] || die "a connection failed"
+expect "the failover is in status" sh -c "kubectl get tsvc -n north web -o jsonpath={.status.lastFailover.to} | grep -qx west"
+run kubectl get tsvc -n north web -o jsonpath='{.status.lastFailover}{"\n"}'
+kubectl scale -n east deployment/web --replicas=1 | sed 's/^/    /'
+expect "east is used again" sh -c "kubectl get tsvc -n north web -o jsonpath={.status.activeSites} | grep -q east"
+seen=$(ask "open 10")
+echo "    $seen"
+[ "$(held "$seen" east)" = 10 ] || die "expected 10 at east"
+
+say "7. What the cluster says of it"
+run kubectl get tieline -A
+run tieline status -A
+run kubectl get events.events.k8s.io -n north -o custom-columns=REASON:.reason,OBJECT:.regarding.name,NOTE:.note
+kubectl get events.events.k8s.io -n north -o json | jq -e '[.items[].reason] | index("FailedOver")' >/dev/null || die "no Event FailedOver"
+
+say "Everything held."
+if [ -n "$keep" ]; then
+  cat <<TXT
+The cluster is running. Try:
+  eval "\$(TIELINE_CLUSTER=demo hack/cluster.sh env)"
+  kubectl get tieline -A -w
+  kubectl patch tlink -n north west --type merge -p '{"spec":{"cost":5}}'
+  kubectl scale -n east deployment/web --replicas=0
+  hack/cluster.sh exec curl -s http://$ip:8080/
+  TIELINE_CLUSTER=demo hack/cluster.sh down     # the end of it
+TXT
+fi
