@@ -1,10 +1,10 @@
 import FoundationEssentials
 package import KubernetesAPI
 
-// Typed calls. The type is inferred from the result where that is enough.
+// Typed calls.
 extension KubernetesClient {
     package func get<Object: KubernetesObject>(
-        _ type: Object.Type = Object.self,
+        _ type: Object.Type,
         _ key: ObjectKey
     ) async throws(APIError) -> Object {
         try decode(await send(.get(Object.resource, key)))
@@ -12,7 +12,7 @@ extension KubernetesClient {
 
     /// Nil when there is no such object.
     package func find<Object: KubernetesObject>(
-        _ type: Object.Type = Object.self,
+        _ type: Object.Type,
         _ key: ObjectKey
     ) async throws(APIError) -> Object? {
         do {
@@ -30,7 +30,7 @@ extension KubernetesClient {
         options: ListOptions = ListOptions()
     ) async throws(APIError) -> ObjectList<Object> {
         let request = Request.list(Object.resource, in: scope, options: options)
-        return try decode(await send(request, timeout: .seconds(60)))
+        return try decode(await send(request, timeout: max(timeout, .seconds(60))))
     }
 
     /// All objects, fetched in pages; those that do not decode are left out.
@@ -116,7 +116,7 @@ extension KubernetesClient {
     }
 
     package func patch<Object: KubernetesObject>(
-        _ type: Object.Type = Object.self,
+        _ type: Object.Type,
         _ key: ObjectKey,
         _ patch: Patch,
         subresource: String? = nil,

@@ -9,6 +9,8 @@ package struct KubernetesClient: Sendable {
     package let configuration: ClientConfiguration
     /// Also fit for other HTTP requests of the process.
     package let transport: HTTPTransport
+    /// The longest time for a request that says no other; watches have their own.
+    package var timeout = Duration.seconds(30)
     private let userAgent: String
     private let onWarning: @Sendable (String) -> Void
     private let mayWrite: @Sendable () -> Bool
@@ -39,7 +41,15 @@ package struct KubernetesClient: Sendable {
 
     /// The same client, whose writes fail with `.fenced` unless `mayWrite` is true just before.
     package func fenced(by mayWrite: @escaping @Sendable () -> Bool) -> KubernetesClient {
-        KubernetesClient(configuration, transport, userAgent, onWarning, mayWrite: mayWrite)
+        var client = KubernetesClient(
+            configuration,
+            transport,
+            userAgent,
+            onWarning,
+            mayWrite: mayWrite
+        )
+        client.timeout = timeout
+        return client
     }
 
     /// Sends a request and gives the body of a successful answer.
@@ -47,11 +57,11 @@ package struct KubernetesClient: Sendable {
     /// A status outside 200...299 is thrown as `.status`.
     package func send(
         _ request: Request,
-        timeout: Duration = .seconds(30)
+        timeout: Duration? = nil
     ) async throws(APIError) -> Data {
         if request.method != .get, !mayWrite() { throw .fenced }
         var message = try httpRequest(request)
-        message.timeout = timeout
+        message.timeout = timeout ?? self.timeout
         let response: HTTPResponse
         do {
             response = try await transport.send(message)

@@ -1,0 +1,207 @@
+package import KubernetesAPI
+package import KubernetesClient
+package import Logging
+import Synchronization
+
+/// Something worth telling people about an object.
+package struct EventNote: Sendable, Equatable {
+    package enum Kind: String, Sendable {
+        case normal = "Normal"
+        case warning = "Warning"
+    }
+
+    package var regarding: ObjectReference
+    package var related: ObjectReference?
+    package var kind: Kind
+    /// PascalCase, such as `FailedOver`.
+    package var reason: String
+    /// PascalCase: what was done, such as `Failover`.
+    package var action: String
+    /// For people; cut at 1024 bytes.
+    package var text: String
+    package var time: Timestamp
+    /// The name of the Event; nil for one made from the content and the time.
+    ///
+    /// An Event of a name exists once: with a name derived from what happened, telling it again, also
+    /// after a restart, has no effect.
+    package var name: String?
+
+    package init(
+        regarding: ObjectReference,
+        related: ObjectReference? = nil,
+        kind: Kind = .normal,
+        reason: String,
+        action: String,
+        text: String,
+        time: Timestamp,
+        name: String? = nil
+    ) {
+        self.regarding = regarding
+        self.related = related
+        self.kind = kind
+        self.reason = reason
+        self.action = action
+        self.text = text
+        self.time = time
+        self.name = name
+    }
+}
+
+/// Writes Events (events.k8s.io/v1).
+///
+/// `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. At
+/// most `limit` wait; then the oldest is dropped and counted. The same note about the same object is
+/// not written twice within ten minutes, whatever its time; named ones are never written twice.
+package final class EventRecorder: Sendable {
+    private struct State {
+        var waiting: [EventNote] = []
+        /// When a note was last recorded, by what it says.
+        var recent: [Digest: Timestamp] = [:]
+        var dropped = 0
+    }
+
+    private struct Digest: Hashable {
+        let regarding: ObjectReference
+        let reason: String
+        let text: String
+        let name: String?
+    }
+
+    private let client: KubernetesClient
+    private let controller: String
+    private let instance: String
+    private let limit: Int
+    private let logger: Logger
+    private let state = Mutex(State())
+    private let wake = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+
+    /// - Parameters:
+    ///   - controller: Who reports, such as `tieline.dev/controller`.
+    ///   - instance: Which of them, such as the pod's name.
+    package init(
+        client: KubernetesClient,
+        controller: String,
+        instance: String,
+        limit: Int = 1000,
+        logger: Logger
+    ) {
+        self.client = client
+        self.controller = controller
+        self.instance = instance
+        self.limit = limit
+        self.logger = logger
+    }
+
+    /// Notes that were dropped because too many waited.
+    package var dropped: Int { state.withLock { $0.dropped } }
+
+    package func record(_ note: EventNote) {
+        let digest = Digest(
+            regarding: note.regarding.withoutVersion,
+            reason: note.reason,
+            text: note.text,
+            name: note.name
+        )
+        let isNews = state.withLock { state in
+            if let last = state.recent[digest], note.time - last < .seconds(600) { return false }
+            if state.recent.count >= 4096 {
+                state.recent = state.recent.filter { note.time - $0.value < .seconds(600) }
+            }
+            if state.recent.count < 4096 { state.recent[digest] = note.time }
+            if state.waiting.count >= limit {
+                state.waiting.removeFirst()
+                state.dropped += 1
+            }
+            state.waiting.append(note)
+            return true
+        }
+        if isNews { wake.continuation.yield() }
+    }
+
+    /// Sends what was recorded, until the task is cancelled.
+    package func run() async {
+        for await _ in wake.stream {
+            var backoff = Backoff.server
+            while let note = state.withLock({ $0.waiting.first }), !Task.isCancelled {
+                guard await attempt(note) else {
+                    try? await Task.sleep(for: backoff.next())
+                    continue
+                }
+                backoff.reset()
+                state.withLock { state in
+                    // It may have been dropped meanwhile.
+                    if state.waiting.first == note { state.waiting.removeFirst() }
+                }
+            }
+        }
+    }
+
+    /// Writes one Event now; an Event of that name being there already is success.
+    package func write(_ note: EventNote) async throws(APIError) {
+        do {
+            _ = try await client.create(event(note))
+        } catch {
+            guard error.isAlreadyExists else { throw error }
+        }
+    }
+
+    /// False when it should be tried again.
+    private func attempt(_ note: EventNote) async -> Bool {
+        do {
+            try await write(note)
+            return true
+        } catch {
+            if error.isTransient { return false }
+            // Such as a namespace that is going away; nothing would make this one pass.
+            logger.warning("an event was not written: \(error)")
+            return true
+        }
+    }
+
+    private func event(_ note: EventNote) -> Events.Event {
+        Events.Event {
+            let name = note.name ?? generatedName(note)
+            // Events about objects of the whole cluster live in the default namespace.
+            $0.metadata = ObjectMeta(name: name, namespace: note.regarding.namespace ?? "default")
+            $0.eventTime = MicroTimestamp(note.time)
+            $0.reportingController = controller
+            $0.reportingInstance = instance
+            $0.action = note.action
+            $0.reason = note.reason
+            $0.regarding = note.regarding
+            $0.related = note.related
+            $0.note = note.text.prefix(bytes: 1024)
+            $0.type = note.kind.rawValue
+        }
+    }
+
+    private func generatedName(_ note: EventNote) -> String {
+        // As client-go does it: the object's name, then the time in base 16.
+        let suffix = String(UInt64(bitPattern: note.time.microseconds), radix: 16)
+        let hash = String(fnv1a(note.reason + "\u{0}" + note.text), radix: 16)
+        return "\((note.regarding.name ?? "event").prefix(200)).\(suffix).\(hash)"
+    }
+}
+
+/// A hash that is the same in every process.
+private func fnv1a(_ text: String) -> UInt32 {
+    text.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
+}
+
+extension ObjectReference {
+    fileprivate var withoutVersion: ObjectReference {
+        var reference = self
+        reference.resourceVersion = nil
+        return reference
+    }
+}
+
+extension String {
+    /// The longest beginning of at most that many bytes that ends between characters.
+    fileprivate func prefix(bytes limit: Int) -> String {
+        guard utf8.count > limit else { return self }
+        var end = utf8.index(startIndex, offsetBy: limit)
+        while end.samePosition(in: self) == nil { end = utf8.index(before: end) }
+        return String(self[..<end])
+    }
+}
