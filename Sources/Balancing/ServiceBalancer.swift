@@ -40,7 +40,7 @@ package struct ServiceBalancer: Sendable {
         for old in rest.values {
             var gone = old.target
             gone.weight = 0
-            gone.absence = old.target.absence ?? .linkLost
+            gone.absence = old.target.absence ?? .noEndpoints
             var slot = change(old, to: gone, winner: winner, at: now)
             slot.goneSince = old.goneSince ?? now
             let isRecent = now - (slot.goneSince ?? now) < TargetSlot.memory

@@ -72,6 +72,8 @@ package enum RoutingLimits {
     /// LSAs sent to one neighbor and not yet acknowledged.
     package static let unacknowledged = 64
     package static let retransmission: Duration = .seconds(1)
+    /// Neighbors compare their databases this often, besides when their adjacency comes up.
+    package static let comparison: Duration = .seconds(60)
     /// How long an unreachable origin is remembered.
     package static let memory: Duration = .seconds(60)
     /// Changed endpoint counts wait this long for others; to and from zero they do not wait.

@@ -1,0 +1,89 @@
+import NetworkModel
+
+/// The network as an indexed graph: only edges that both ends name, with their costs.
+struct Graph {
+    struct Arc {
+        let to: Int
+        let cost: PathCost
+        let name: EdgeName
+    }
+
+    /// The root is 0, the others follow in the order of their identities.
+    private(set) var nodes: [ProxyID]
+    private(set) var arcs: [[Arc]]
+    private(set) var isOverloaded: [Bool]
+
+    /// Reads the database; the edges of `root` are the live ones, which its own LSA may lag behind.
+    init(root: ProxyID, rootEdges: [LSAEdge], database: LSDB) {
+        nodes = [root] + database.fragments.keys.filter { $0 != root }.sorted()
+        var index: [ProxyID: Int] = [:]
+        for (position, node) in nodes.enumerated() { index[node] = position }
+        var edges: [[LSAEdge]] = [rootEdges]
+        isOverloaded = [false]
+        for node in nodes.dropFirst() {
+            let advertisements = database.advertisements(of: node)
+            edges.append(advertisements.flatMap(\.edges))
+            isOverloaded.append(advertisements.first?.overload ?? false)
+        }
+        arcs = Self.arcs(nodes, edges, index)
+    }
+
+    private struct EdgeKey: Hashable {
+        let from: Int
+        let to: Int
+        let name: EdgeName
+    }
+
+    /// Keeps an edge when the neighbor names it too and the side that declares it gives a cost.
+    private static func arcs(
+        _ nodes: [ProxyID],
+        _ edges: [[LSAEdge]],
+        _ index: [ProxyID: Int]
+    ) -> [[Arc]] {
+        var named: [EdgeKey: LinkCost?] = [:]
+        for (from, list) in edges.enumerated() {
+            for edge in list {
+                guard let to = index[edge.neighbor] else { continue }
+                named[EdgeKey(from: from, to: to, name: edge.name)] = .some(edge.cost)
+            }
+        }
+        var arcs = [[Arc]](repeating: [], count: nodes.count)
+        for (key, ownCost) in named {
+            let reverse = EdgeKey(from: key.to, to: key.from, name: key.name)
+            guard let otherCost = named[reverse] else { continue }
+            let cost: PathCost
+            switch key.name {
+            case .mesh:
+                guard nodes[key.from].site == nodes[key.to].site else { continue }
+                cost = .zero
+            case .link(let dialler, _):
+                // Only the dialling site's word counts, and a Link never joins a site to itself.
+                let (from, to) = (nodes[key.from].site, nodes[key.to].site)
+                guard from != to, dialler == from || dialler == to,
+                    let declared = dialler == from ? ownCost : otherCost
+                else { continue }
+                cost = PathCost(declared)
+            }
+            arcs[key.from].append(Arc(to: key.to, cost: cost, name: key.name))
+        }
+        // The dictionary's order is random per process: what follows must not depend on it.
+        for node in arcs.indices {
+            arcs[node].sort { ($0.to, $0.cost, $0.name) < ($1.to, $1.cost, $1.name) }
+        }
+        return arcs
+    }
+
+    /// Everyone joined to the root by any chain of edges, overloaded or not.
+    var connected: Set<ProxyID> {
+        var seen = [Bool](repeating: false, count: nodes.count)
+        seen[0] = true
+        var stack = [0]
+        while let node = stack.popLast() {
+            for arc in arcs[node] where !seen[arc.to] {
+                seen[arc.to] = true
+                stack.append(arc.to)
+            }
+        }
+        return Set(nodes.indices.filter { seen[$0] }.map { nodes[$0] })
+    }
+}

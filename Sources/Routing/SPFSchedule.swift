@@ -1,0 +1,32 @@
+import NetworkModel
+
+/// When shortest paths are computed: at once after quiet, then at a distance that grows with the network.
+///
+/// What this gateway itself sees (a neighbor lost, a cost changed) never waits.
+struct SPFSchedule: Sendable {
+    private var isRequested = false
+    private var isUrgent = false
+    private var lastRun: Instant?
+    private var distance: Duration = .zero
+
+    mutating func request(isUrgent: Bool = false) {
+        isRequested = true
+        self.isUrgent = self.isUrgent || isUrgent
+    }
+
+    var dueAt: Instant? {
+        guard isRequested else { return nil }
+        guard !isUrgent, let lastRun else { return Instant(nanoseconds: 0) }
+        return lastRun + distance
+    }
+
+    /// True when it is time to run over a database of `size` origins; the request is then done.
+    mutating func start(at now: Instant, size: Int) -> Bool {
+        guard let dueAt, now >= dueAt else { return false }
+        isRequested = false
+        isUrgent = false
+        lastRun = now
+        distance = .milliseconds(5) + .microseconds(100) * size
+        return true
+    }
+}

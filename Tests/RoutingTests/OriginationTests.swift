@@ -1,0 +1,109 @@
+import NetworkModel
+import Routing
+import Testing
+
+@Suite("Origination")
+struct OriginationTests {
+    @Test(
+        "endpoint counts are rounded down to steps",
+        arguments: zip(
+            [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 23, 24, 1_000, .max] as [UInt32],
+            [0, 1, 2, 3, 4, 4, 6, 6, 8, 8, 12, 12, 16, 16, 24, 768, 3_221_225_472]
+        )
+    )
+    func steps(_ count: UInt32, _ step: UInt32) {
+        #expect(EndpointStep.down(count) == step)
+    }
+
+    private func signed(_ outputs: [RoutingOutput]) -> [LSA] {
+        outputs.compactMap { output in
+            if case .sign(let lsa) = output { lsa } else { nil }
+        }
+    }
+
+    @Test("a count waits 100 ms for others, except to and from zero")
+    func batching() {
+        var instance = RoutingInstance(origin: gateway(0))
+        let first = instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
+        #expect(signed(first).count == 1)
+        #expect(
+            signed(instance.handle(.services([service("s/p"): 2]), at: .milliseconds(1_010)))
+                .isEmpty
+        )
+        #expect(
+            signed(instance.handle(.services([service("s/p"): 3]), at: .milliseconds(1_050)))
+                .isEmpty
+        )
+        #expect(instance.nextDeadline == .milliseconds(1_110))
+        let batch = signed(instance.handle(.deadline, at: .milliseconds(1_110)))
+        #expect(batch.first?.services.map(\.endpoints) == [3])
+        let gone = signed(instance.handle(.services([service("s/p"): 0]), at: .milliseconds(1_120)))
+        #expect(gone.first?.services.map(\.endpoints) == [0])
+        // 9 and 8 are the same step.
+        _ = instance.handle(.services([service("s/p"): 8]), at: .milliseconds(1_130))
+        #expect(
+            signed(instance.handle(.services([service("s/p"): 9]), at: .milliseconds(1_140)))
+                .isEmpty
+        )
+        #expect(instance.nextDeadline == nil)
+    }
+
+    @Test(
+        "after a burst of 20 originations come at 10 a second, and the newest state is never lost"
+    )
+    func pace() {
+        var instance = RoutingInstance(origin: gateway(0))
+        var lsas: [LSA] = []
+        var now = Instant.milliseconds(1_000)
+        for value in 1...200 {
+            let configuration = RoutingConfiguration(displayName: "name-\(value)")
+            lsas += signed(instance.handle(.configure(configuration), at: now))
+            now = now + .milliseconds(1)
+        }
+        #expect((20...23).contains(lsas.count))
+        while let deadline = instance.nextDeadline, deadline < now + .seconds(5) {
+            lsas += signed(instance.handle(.deadline, at: deadline))
+        }
+        #expect(lsas.last?.displayName == "name-200")
+        #expect(lsas.map(\.sequence) == Array(1...UInt64(lsas.count)))
+    }
+
+    @Test("a long list is cut into fragments, and only the changed one is signed again")
+    func fragments() {
+        var instance = RoutingInstance(origin: gateway(0))
+        var services: [ServicePort: UInt32] = [:]
+        for index in 0..<2_000 { services[service("service-\(1_000 + index)/http")] = 1 }
+        let all = signed(instance.handle(.services(services), at: .milliseconds(1_000)))
+        #expect(all.count == 4)
+        #expect(all.map(\.fragment) == [0, 1, 2, 3])
+        #expect(all.allSatisfy { $0.fragmentCount == 4 && $0.services.count <= 512 })
+        #expect(all.flatMap(\.services).count == 2_000)
+        services[service("service-2999/http")] = 0
+        let changed = signed(instance.handle(.services(services), at: .milliseconds(1_100)))
+        #expect(changed.map(\.fragment) == [3])
+        services = services.filter { $0.key < service("service-1100/http") }
+        let fewer = signed(instance.handle(.services(services), at: .milliseconds(1_200)))
+        #expect(fewer.map(\.fragmentCount) == [1])
+        for lsa in all + changed + fewer {
+            _ = instance.handle(.signed(SignedLSA(lsa: lsa, bytes: [])), at: .milliseconds(1_300))
+        }
+        #expect(instance.headers.map(\.key.fragment) == [0])
+    }
+
+    @Test("an LSA of ours that is newer than ours is overtaken")
+    func overtaken() {
+        var instance = RoutingInstance(origin: gateway(0))
+        _ = instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
+        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        _ = instance.handle(
+            .adjacency(neighbor: gateway(1), edges: [edge]),
+            at: .milliseconds(1_200)
+        )
+        let strange = LSA(origin: gateway(0), sequence: 500)
+        let outputs = instance.handle(
+            .received(SignedLSA(lsa: strange, bytes: []), from: gateway(1)),
+            at: .milliseconds(1_400)
+        )
+        #expect(signed(outputs).first?.sequence == 501)
+    }
+}

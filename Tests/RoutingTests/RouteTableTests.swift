@@ -1,0 +1,221 @@
+import NetworkModel
+import Routing
+import Testing
+
+/// One gateway under test among others whose LSAs are written by hand.
+private struct Bench {
+    var instance = RoutingInstance(origin: gateway(0))
+    var outputs: [RoutingOutput] = []
+    var now = Instant.milliseconds(1_000)
+
+    mutating func feed(_ input: RoutingInput, after milliseconds: Int = 200) {
+        now = now + .milliseconds(milliseconds)
+        outputs = instance.handle(input, at: now)
+        // Whatever waits for its pace.
+        while let deadline = instance.nextDeadline, deadline <= now {
+            outputs += instance.handle(.deadline, at: now)
+        }
+    }
+
+    /// A Link of this site to gateway `index`.
+    mutating func dial(_ index: Int, cost value: Int) {
+        costs[link("to\(index)")] = cost(value)
+        feed(.configure(RoutingConfiguration(linkCosts: costs)))
+        let name = EdgeName.link(dialler: site(0), name: link("to\(index)"))
+        feed(.adjacency(neighbor: gateway(index), edges: [name]))
+    }
+
+    var costs: [LinkName: LinkCost] = [:]
+
+    mutating func learn(_ lsa: LSA) {
+        let signed = SignedLSA(lsa: lsa, bytes: Array("\(lsa)".utf8))
+        feed(.received(signed, from: gateway(1)))
+    }
+
+    func target(_ index: Int) -> RouteTarget? {
+        instance.table.services[service("web/http")]?.first { $0.site == site(index) }
+    }
+}
+
+/// An LSA of gateway `index` that offers web/http; `edges` name the neighbors by number.
+private func lsa(
+    _ index: Int,
+    instance: UInt64 = 1,
+    sequence: UInt64 = 1,
+    overload: Bool = false,
+    edges: [LSAEdge],
+    endpoints: UInt32? = 1
+) -> LSA {
+    LSA(
+        origin: gateway(index, instance),
+        sequence: sequence,
+        overload: overload,
+        displayName: "site-\(index)",
+        edges: edges.sorted(),
+        services: endpoints.map {
+            [LSAService(service: service("web/http"), endpoints: $0)]
+        } ?? []
+    )
+}
+
+private func accepted(_ neighbor: ProxyID, _ dialler: Int, _ name: String) -> LSAEdge {
+    LSAEdge(
+        neighbor: neighbor,
+        name: .link(dialler: site(dialler), name: link(name)),
+        cost: nil
+    )
+}
+
+private func dialled(_ neighbor: ProxyID, _ dialler: Int, _ name: String, _ value: Int) -> LSAEdge {
+    LSAEdge(
+        neighbor: neighbor,
+        name: .link(dialler: site(dialler), name: link(name)),
+        cost: cost(value)
+    )
+}
+
+@Suite("Route table")
+struct RouteTableTests {
+    @Test("a cheaper path over two hops beats an expensive direct link, with its explicit route")
+    func multiHop() {
+        var bench = Bench()
+        bench.dial(1, cost: 3)
+        bench.dial(2, cost: 100)
+        bench.learn(
+            lsa(1, edges: [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 4)])
+        )
+        bench.learn(
+            lsa(2, edges: [accepted(gateway(0), 0, "to2"), accepted(gateway(1), 1, "x")])
+        )
+        #expect(bench.target(2)?.cost == PathCost(7))
+        #expect(bench.target(2)?.routes == [[gateway(1), gateway(2)]])
+        #expect(bench.target(2)?.via == .link(dialler: site(0), name: link("to1")))
+        #expect(bench.target(1)?.routes == [[gateway(1)]])
+        #expect(bench.instance.table.siteNames == [site(1): "site-1", site(2): "site-2"])
+    }
+
+    @Test("an edge that the neighbor does not name is not used")
+    func twoWay() {
+        var bench = Bench()
+        bench.dial(1, cost: 3)
+        bench.learn(lsa(1, edges: [dialled(gateway(2), 1, "x", 4)]))
+        #expect(bench.target(1)?.absence == .linkLost)
+        bench.learn(lsa(1, sequence: 2, edges: [accepted(gateway(0), 0, "to1")]))
+        #expect(bench.target(1)?.cost == PathCost(3))
+    }
+
+    @Test("only the dialling site's cost counts, also against an acceptor that names one")
+    func declaredCost() {
+        var bench = Bench()
+        bench.dial(1, cost: 30)
+        bench.learn(lsa(1, edges: [dialled(gateway(0), 0, "to1", 1)]))
+        #expect(bench.target(1)?.cost == PathCost(30))
+    }
+
+    @Test("parallel links are edges of their own; the cheapest is used")
+    func parallelLinks() {
+        var bench = Bench()
+        bench.costs[link("second")] = cost(2)
+        bench.dial(1, cost: 9)
+        let both: [EdgeName] = [
+            .link(dialler: site(0), name: link("to1")),
+            .link(dialler: site(0), name: link("second")),
+        ]
+        bench.feed(.adjacency(neighbor: gateway(1), edges: both))
+        bench.learn(
+            lsa(1, edges: [accepted(gateway(0), 0, "to1"), accepted(gateway(0), 0, "second")])
+        )
+        #expect(bench.target(1)?.cost == PathCost(2))
+        #expect(bench.target(1)?.via == both[1])
+        bench.feed(.adjacency(neighbor: gateway(1), edges: [both[0]]))
+        #expect(bench.target(1)?.cost == PathCost(9))
+    }
+
+    @Test("several gateways of a site: the least cost, all routes of it, the largest weight")
+    func severalGateways() {
+        var bench = Bench()
+        bench.dial(1, cost: 5)
+        let other = gateway(1, 2)
+        let name = EdgeName.link(dialler: site(0), name: link("to1"))
+        bench.feed(.adjacency(neighbor: other, edges: [name]))
+        let mesh = { LSAEdge(neighbor: $0, name: .mesh, cost: nil) }
+        bench.learn(
+            lsa(1, edges: [accepted(gateway(0), 0, "to1"), mesh(other)], endpoints: 2)
+        )
+        bench.learn(
+            lsa(
+                1,
+                instance: 2,
+                edges: [accepted(gateway(0), 0, "to1"), mesh(gateway(1))],
+                endpoints: 3
+            )
+        )
+        #expect(bench.target(1)?.routes == [[gateway(1)], [other]])
+        #expect(bench.target(1)?.weight == 3)
+        #expect(bench.target(1)?.cost == PathCost(5))
+    }
+
+    @Test("a draining gateway is neither a target nor passed through, and says so")
+    func overload() {
+        var bench = Bench()
+        bench.dial(1, cost: 1)
+        let far = lsa(2, edges: [accepted(gateway(1), 1, "x")])
+        let near = [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 1)]
+        bench.learn(lsa(1, edges: near))
+        bench.learn(far)
+        #expect(bench.target(2)?.cost == PathCost(2))
+        bench.learn(lsa(1, sequence: 2, overload: true, edges: near))
+        #expect(bench.target(1)?.absence == .draining)
+        #expect(bench.target(2)?.absence != nil)
+        bench.learn(lsa(1, sequence: 3, edges: near))
+        #expect(bench.target(2)?.absence == nil)
+    }
+
+    @Test("no endpoints, a lost site and a lost link are told apart")
+    func absences() {
+        var bench = Bench()
+        bench.dial(1, cost: 1)
+        let edges = [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 1)]
+        bench.learn(lsa(1, edges: edges, endpoints: nil))
+        bench.learn(lsa(2, edges: [accepted(gateway(1), 1, "x")]))
+        bench.learn(lsa(2, sequence: 2, edges: [accepted(gateway(1), 1, "x")], endpoints: 0))
+        #expect(bench.target(2)?.absence == .noEndpoints)
+        // Its neighbor is there, and names it no longer.
+        bench.learn(lsa(1, sequence: 2, edges: [edges[0]], endpoints: nil))
+        #expect(bench.target(2)?.absence == .siteLost)
+        // The only way to it was ours.
+        bench.feed(.adjacency(neighbor: gateway(1), edges: []))
+        #expect(bench.target(2)?.absence == .linkLost)
+    }
+
+    @Test("a path of more than sixteen hops is no path")
+    func hopLimit() {
+        var network = SimulatedNetwork(seed: 1)
+        for index in 0..<20 { network.add(gateway(index)) }
+        for index in 0..<19 {
+            network.connect(gateway(index), gateway(index + 1), link("l"), cost: 1)
+        }
+        network.run(milliseconds: 10_000)
+        #expect(network.instances[gateway(0)]?.table.gateways.count == RoutingLimits.hops)
+    }
+
+    @Test("a configuration that changes only a cost gives a new table and one LSA, nothing else")
+    func costOnly() {
+        var bench = Bench()
+        bench.dial(1, cost: 3)
+        bench.learn(lsa(1, edges: [accepted(gateway(0), 0, "to1")]))
+        bench.costs[link("to1")] = cost(8)
+        bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
+        #expect(bench.outputs.count == 2)
+        guard case .sign(let lsa)? = bench.outputs.first,
+            case .routesChanged(let table)? = bench.outputs.last
+        else {
+            Issue.record("\(bench.outputs)")
+            return
+        }
+        #expect(lsa.edges.map(\.cost) == [cost(8)])
+        #expect(table.services[service("web/http")]?.map(\.cost) == [PathCost(8)])
+        bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
+        #expect(bench.outputs.isEmpty)
+    }
+}

@@ -1,0 +1,166 @@
+import NetworkModel
+import Routing
+import Testing
+
+@Suite("Simulation")
+struct SimulationTests {
+    @Test(
+        "whatever the network does, everyone ends with the oracle's costs and routes that exist",
+        arguments: 1...12
+    )
+    func randomNetworks(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var network = SimulatedNetwork(seed: seed)
+        let count = Int.random(in: 3...9, using: &random)
+        for index in 0..<count { network.add(gateway(index)) }
+        // One site has a second gateway.
+        network.add(gateway(0, 2))
+        network.mesh(gateway(0), gateway(0, 2))
+        for number in 0..<2 * count {
+            let from = Int.random(in: 0..<count, using: &random)
+            let to = Int.random(in: 0..<count, using: &random)
+            guard from != to else { continue }
+            let dialler = from == 0 ? gateway(0, .random(in: 1...2, using: &random)) : gateway(from)
+            network.connect(
+                dialler,
+                gateway(to),
+                link("l\(number)"),
+                cost: .random(in: 1...20, using: &random)
+            )
+        }
+        network.weather = .init(loss: 0.2, duplication: 0.1, delay: 1...50)
+        for _ in 0..<12 {
+            disturb(&network, &random)
+            network.run(milliseconds: .random(in: 1...2_000, using: &random))
+        }
+        network.weather.loss = 0
+        network.run(milliseconds: 20_000)
+        #expect(network.complaints() == [], "seed \(seed)")
+    }
+
+    private func disturb(_ network: inout SimulatedNetwork, _ random: inout SeededGenerator) {
+        let links = network.links.keys
+            .filter { $0.name != .mesh }
+            .sorted { ($0.from, $0.to, $0.name) < ($1.from, $1.to, $1.name) }
+        guard let link = links.randomElement(using: &random), case .link(_, let name) = link.name
+        else { return }
+        switch Int.random(in: 0..<4, using: &random) {
+        case 0: network.cut(link)
+        case 1:
+            // A flap: cut and up again before anyone can have settled.
+            let cost = network.links[link] ?? 1
+            network.cut(link)
+            network.run(milliseconds: .random(in: 0...30, using: &random))
+            network.connect(link.from, link.to, name, cost: cost)
+        case 2: network.changeCost(link, to: .random(in: 1...20, using: &random))
+        default:
+            let ids = network.instances.keys.sorted()
+            guard let id = ids.randomElement(using: &random) else { return }
+            network.feed(
+                .services([service("s/p"): .random(in: 0...9, using: &random)]),
+                to: id
+            )
+        }
+    }
+
+    @Test("two partitions that are joined again know each other, also after both forgot")
+    func partition() {
+        var network = SimulatedNetwork(seed: 3)
+        for index in 0..<6 { network.add(gateway(index), services: [service("s/p"): 1]) }
+        for index in 0..<5 {
+            network.connect(gateway(index), gateway(index + 1), link("l\(index)"), cost: index + 1)
+        }
+        network.run(milliseconds: 2_000)
+        #expect(network.complaints() == [])
+        let middle = SimulatedNetwork.Link(
+            from: gateway(2),
+            to: gateway(3),
+            name: .link(dialler: site(2), name: link("l2"))
+        )
+        for pause in [500, 59_990, 70_000] {
+            network.cut(middle)
+            network.run(milliseconds: pause)
+            #expect(network.instances[gateway(0)]?.table.gateways.count == 2)
+            network.connect(gateway(2), gateway(3), link("l2"), cost: 3)
+            // Twice the interval of comparison heals whatever was forgotten at different times.
+            network.run(milliseconds: 3_000)
+            #expect(network.complaints() == [], "after \(pause) ms")
+        }
+    }
+
+    @Test("a gateway that is gone is forgotten everywhere after a minute, and nothing revives it")
+    func ageing() {
+        var network = SimulatedNetwork(seed: 5)
+        for index in 0..<4 { network.add(gateway(index)) }
+        for index in 0..<3 {
+            network.connect(gateway(index), gateway(index + 1), link("l\(index)"), cost: 1)
+        }
+        network.run(milliseconds: 1_000)
+        network.remove(gateway(3))
+        network.run(milliseconds: 30_000)
+        for index in 0..<3 {
+            let headers = network.instances[gateway(index)]?.headers ?? []
+            #expect(headers.contains { $0.key.origin == gateway(3) })
+        }
+        network.run(milliseconds: 100_000)
+        for index in 0..<3 {
+            let headers = network.instances[gateway(index)]?.headers ?? []
+            #expect(!headers.contains { $0.key.origin == gateway(3) })
+        }
+    }
+
+    @Test("a changed cost is one advertisement per gateway and reaches a chain of ten in its delay")
+    func costTravels() {
+        var network = SimulatedNetwork(seed: 9)
+        for index in 0..<10 { network.add(gateway(index)) }
+        for index in 0..<9 {
+            network.connect(gateway(index), gateway(index + 1), link("l\(index)"), cost: 1)
+        }
+        network.run(milliseconds: 5_000)
+        let before = network.messageCount
+        let last = SimulatedNetwork.Link(
+            from: gateway(0),
+            to: gateway(1),
+            name: .link(dialler: site(0), name: link("l0"))
+        )
+        network.changeCost(last, to: 77)
+        network.run(milliseconds: 200)
+        #expect(network.complaints() == [])
+        #expect(network.instances[gateway(9)]?.table.gateways[gateway(0)]?.cost == PathCost(85))
+        // An LSA and its acknowledgement per adjacency.
+        #expect(network.messageCount - before == 18)
+    }
+
+    @Test("a network that is quiet stays quiet: no route changes, a comparison a minute")
+    func quiet() {
+        var network = SimulatedNetwork(seed: 11)
+        for index in 0..<3 { network.add(gateway(index)) }
+        network.connect(gateway(0), gateway(1), link("a"), cost: 1)
+        network.connect(gateway(1), gateway(2), link("b"), cost: 1)
+        network.run(milliseconds: 5_000)
+        let (messages, changes) = (network.messageCount, network.changes)
+        network.run(milliseconds: 50_000)
+        #expect(network.messageCount == messages)
+        network.run(milliseconds: 600_000)
+        #expect(network.changes == changes)
+        #expect(network.messageCount - messages <= 4 * 2 * 11)
+    }
+
+    @Test(
+        "24 sites in a ring with chords settle within seconds of virtual time",
+        .timeLimit(.minutes(1))
+    )
+    func large() {
+        var network = SimulatedNetwork(seed: 13)
+        let count = 24
+        for index in 0..<count { network.add(gateway(index)) }
+        for index in 0..<count {
+            network.connect(gateway(index), gateway((index + 1) % count), link("r"), cost: 2)
+            if index % 5 == 0 {
+                network.connect(gateway(index), gateway((index + 17) % count), link("c"), cost: 7)
+            }
+        }
+        network.run(milliseconds: 10_000)
+        #expect(network.complaints() == [])
+    }
+}
