@@ -1,8 +1,8 @@
 package import NetworkModel
 
-/// One gateway's link-state routing: adjacencies, database, flooding, shortest paths, route table. Sans I/O.
+/// One gateway's link-state routing: adjacencies, database, flooding, shortest paths, route table.
 ///
-/// The shell drains the outputs of `handle` before the next input, and calls with `.deadline` once `nextDeadline` has
+/// Sans I/O. The shell drains the outputs of `handle` before the next input, and calls with `.deadline` once `nextDeadline` has
 /// passed. Guarantees: an LSA is flooded on exactly as its origin signed it; a lost frame is sent again; equal databases
 /// give equal paths everywhere; the table that `routesChanged` carries differs from the one before.
 package struct RoutingInstance: Sendable {
