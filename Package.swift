@@ -134,6 +134,14 @@ let package = Package(
 
         tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),
         tests("NetworkModelTests", ["NetworkModel"]),
+        // Certificates for tests, right and wrong ones.
+        .target(
+            name: "CertificateFixtures",
+            dependencies: ["TLS", "NetworkModel", "COpenSSL"],
+            path: "Tests/CertificateFixtures",
+            swiftSettings: house
+        ),
+        tests("TLSTests", ["TLS", "NetworkModel", "CertificateFixtures", "COpenSSL"]),
         tests(
             "ControllerTests",
             [

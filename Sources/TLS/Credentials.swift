@@ -1,3 +1,5 @@
+import COpenSSL
+
 /// A proxy's leaf with the site CA that signed it and the leaf's private key; checked when made, then immutable.
 package struct Credentials: Sendable {
     /// Whom they speak for, by the same rules that a neighbour applies.
@@ -6,37 +8,89 @@ package struct Credentials: Sendable {
     package let chain: [[UInt8]]
     /// Seconds since 1970: the earlier end of the two certificates.
     package let notAfter: Int64
+    let material: Material
+
+    /// The OpenSSL objects, shared by every copy and every context.
+    final class Material: Sendable {
+        let leaf: OpenSSLCertificate
+        let authority: OpenSSLCertificate
+        let key: OpenSSLKey
+
+        init(
+            leaf: consuming OpenSSLCertificate,
+            authority: consuming OpenSSLCertificate,
+            key: consuming OpenSSLKey
+        ) {
+            self.leaf = leaf
+            self.authority = authority
+            self.key = key
+        }
+    }
 
     /// Reads PEM: `certificates` holds the leaf first, then the site CA and nothing else.
     ///
     /// - Throws: `.certificate` when the chain breaks a rule (dates are not judged here: they pass while the process
     ///   runs), `.library` when the PEM is broken or the key does not fit the leaf.
     package init(certificates: [UInt8], privateKey: [UInt8]) throws(TLSError) {
-        preconditionFailure("in the next commit")
+        let chain = try PEM.certificates(certificates)
+        guard chain.count == 2 else { throw .certificate(.chainCount(chain.count)) }
+        guard let leaf = OpenSSLCertificate(der: chain[0]),
+            let authority = OpenSSLCertificate(der: chain[1])
+        else { throw .certificate(.undecodable("not DER")) }
+        let key = try PEM.privateKey(privateKey)
+        do {
+            identity = try CertificateRules.verify(leaf: leaf, authority: authority, at: nil)
+        } catch {
+            throw .certificate(error)
+        }
+        guard unsafe X509_check_private_key(leaf.raw, key.raw) == 1 else {
+            OpenSSLFailure.clear()
+            throw .library(
+                operation: "load the private key",
+                reason: "it does not belong to the leaf certificate"
+            )
+        }
+        notAfter = min(leaf.notAfter ?? 0, authority.notAfter ?? 0)
+        self.chain = chain
+        material = Material(leaf: leaf, authority: authority, key: key)
     }
 
     /// Signs with the leaf's key; `identity.publicKey` verifies.
     package func sign(_ message: [UInt8]) throws(TLSError) -> [UInt8] {
-        preconditionFailure("in the next commit")
+        try material.key.sign(message)
     }
 }
 
-/// Checks of chains that do not come with a TLS handshake.
-package enum CertificateChain {
-    /// Verifies leaf + site CA (DER) as on a lane, at `time` (seconds since 1970) with 5 min slack.
-    package static func verify(
-        _ chain: [[UInt8]],
-        at time: Int64
-    ) throws(CertificateError) -> NeighborIdentity {
-        preconditionFailure("in the next commit")
+/// Reads PEM blocks from memory.
+enum PEM {
+    /// The DER of every certificate, in order; other blocks are skipped by OpenSSL.
+    static func certificates(_ text: [UInt8]) throws(TLSError) -> [[UInt8]] {
+        guard let source = unsafe BIO_new_mem_buf(text, Int32(text.count)) else {
+            throw OpenSSLFailure.take("read certificates")
+        }
+        defer {
+            unsafe BIO_free(source)
+            // The end of the text is reported as an error.
+            OpenSSLFailure.clear()
+        }
+        var chain: [[UInt8]] = []
+        while let certificate = unsafe PEM_read_bio_X509(source, nil, nil, nil) {
+            unsafe chain.append(OpenSSLCertificate(owning: certificate).der)
+        }
+        guard !chain.isEmpty else { throw OpenSSLFailure.take("read certificates") }
+        return chain
     }
-}
 
-/// Everything that sessions made with one set of credentials share; new credentials mean a new context for new lanes.
-package final class TLSContext: Sendable {
-    package let credentials: Credentials
-
-    package init(credentials: Credentials) throws(TLSError) {
-        self.credentials = credentials
+    static func privateKey(_ text: [UInt8]) throws(TLSError) -> OpenSSLKey {
+        guard let source = unsafe BIO_new_mem_buf(text, Int32(text.count)) else {
+            throw OpenSSLFailure.take("read the private key")
+        }
+        defer { unsafe BIO_free(source) }
+        // Without a callback OpenSSL would ask for the password of an encrypted key on the terminal.
+        guard let key = unsafe PEM_read_bio_PrivateKey(source, nil, { _, _, _, _ in -1 }, nil)
+        else {
+            throw OpenSSLFailure.take("read the private key")
+        }
+        return unsafe OpenSSLKey(owning: key)
     }
 }

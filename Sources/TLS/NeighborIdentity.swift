@@ -1,11 +1,5 @@
 package import NetworkModel
 
-/// What a leaf may be used for, as its SAN says.
-package enum ProxyRole: String, Hashable, Sendable {
-    case gateway
-    case edge
-}
-
 /// Whom a verified chain (leaf + site CA) speaks for.
 package struct NeighborIdentity: Hashable, Sendable {
     /// Derived from the public key that signed the leaf.

@@ -1,11 +1,5 @@
 package import NetworkModel
 
-/// The role of a proxy, as the SAN of its leaf says it.
-package enum ProxyRole: UInt8, Hashable, Sendable {
-    case gateway = 0
-    case edge = 1
-}
-
 /// The first frame of a lane, in both directions.
 ///
 /// | bytes | field |

@@ -30,13 +30,14 @@ static inline int copenssl_add_chain_certificate(SSL_CTX *context, X509 *certifi
     return SSL_CTX_add1_chain_cert(context, certificate) == 1;
 }
 
+/// One leaf and one CA are sent, nothing is looked up; nothing of a session is ever used again.
 static inline void copenssl_set_modes(SSL_CTX *context) {
-    SSL_CTX_set_mode(
-        context,
-        SSL_MODE_NO_AUTO_CHAIN | SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_mode(context, SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(context, 0);
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_max_cert_list(context, 16 * 1024);
+    SSL_CTX_set_options(
+        context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 }
 
 static inline X509 *copenssl_stack_certificate(const STACK_OF(X509) *stack, int index) {

@@ -1,3 +1,5 @@
+import Wire
+
 /// Frames in their wire form, one after the other in one piece of memory.
 @safe
 package struct FrameBuffer: ~Copyable {
@@ -44,11 +46,11 @@ package struct FrameBuffer: ~Copyable {
 
     /// Makes room and writes the header; gives the offset of the payload.
     private mutating func reserve(type: UInt8, label: UInt32, count: Int) -> Int {
-        precondition(count <= LaneFrame.payloadCountMax, "a frame of \(count) bytes")
-        makeRoom(LaneFrame.headerCount + count)
+        precondition(count <= FrameHeader.maximumPayload, "a frame of \(count) bytes")
+        makeRoom(FrameHeader.size + count)
         let header = UInt64(count) << 40 | UInt64(type) << 32 | UInt64(label)
         unsafe memory.storeBytes(of: header.bigEndian, toByteOffset: end, as: UInt64.self)
-        let target = end + LaneFrame.headerCount
+        let target = end + FrameHeader.size
         end = target + count
         return target
     }

@@ -1,6 +1,7 @@
 package import NetworkModel
 package import SiteConfiguration
 package import TLS
+package import Wire
 
 /// One TLS 1.3 connection to a neighbour that carries frames; confined to its loop.
 ///
@@ -39,7 +40,7 @@ package final class Lane: EventHandler {
     package let side: Side
     /// The address at the other end of the TCP connection.
     package let remote: Endpoint
-    /// For the owner's use: what this lane belongs to. Cleared, as is `delegate`, after `laneClosed`.
+    /// Cleared after `laneClosed`.
     package var delegate: (any LaneDelegate)?
     /// Verified; nil until `laneEstablished`.
     package private(set) var neighbor: NeighborIdentity?
@@ -83,7 +84,7 @@ package final class Lane: EventHandler {
 
     /// Queues one control frame; ignored when the lane is not established or is ending.
     ///
-    /// - Precondition: the payload has at most `LaneFrame.payloadCountMax` bytes; the type is none of the lane's own.
+    /// - Precondition: the payload has at most `FrameHeader.maximumPayload` bytes; the type is none of the lane's own.
     package func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {}
     package func send(_ type: UInt8, label: UInt32 = 0, _ payload: [UInt8] = []) {}
 
@@ -94,7 +95,7 @@ package final class Lane: EventHandler {
     package func requestData() {}
 
     /// Sends what is queued and CLOSE, then ends; `laneClosed(.closedHere)` follows in a later call.
-    package func close(_ closing: LaneClosing) {}
+    package func close(_ closing: Close) {}
 
     /// Moves an established lane to another loop; nothing more is delivered here, not even `laneClosed`.
     ///

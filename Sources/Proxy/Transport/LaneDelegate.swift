@@ -1,4 +1,5 @@
 package import TLS
+package import Wire
 
 /// What a `Lane` tells its owner; every call comes from the lane's loop, never from within a call into the lane.
 package protocol LaneDelegate: AnyObject {
@@ -7,7 +8,7 @@ package protocol LaneDelegate: AnyObject {
 
     /// One whole frame; `payload` is valid during the call only.
     ///
-    /// Frames of type `LaneFrame.heartbeat` and `LaneFrame.close` are the lane's own and do not come here.
+    /// Frames of type `FrameType.heartbeat` and `FrameType.close` are the lane's own and do not come here.
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan)
 
     /// There is room: append data frames of at most `limit` bytes in sum (headers included), or nothing.
@@ -17,35 +18,6 @@ package protocol LaneDelegate: AnyObject {
 
     /// The lane has ended; the last call of this lane, exactly one (none when it was handed to another loop).
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason)
-}
-
-/// Frame types and sizes that the lane itself knows; all other types are `Wire`'s.
-package enum LaneFrame {
-    /// Length (24 bit), type (8 bit), label (32 bit), big endian.
-    package static let headerCount = 8
-    /// A longer payload ends the lane.
-    package static let payloadCountMax = 65_536 + 1_024
-    /// Sent by the lane every interval: time stamp (8 bytes), echoed time stamp (8), held for microseconds (4).
-    package static let heartbeat: UInt8 = 0
-    /// The last frame of a side: code (2 bytes), explanation (UTF-8, at most 512 bytes).
-    package static let close: UInt8 = 1
-}
-
-/// Why a side ended a lane, as a number that means the same to both sides, with words for people.
-///
-/// The codes are defined by whoever closes lanes (`Wire`); the lane only carries them.
-package struct LaneClosing: Hashable, Sendable, CustomStringConvertible {
-    package let code: UInt16
-    package let explanation: String
-
-    package init(code: UInt16, explanation: String = "") {
-        self.code = code
-        self.explanation = explanation
-    }
-
-    package var description: String {
-        explanation.isEmpty ? "code \(code)" : "\(explanation) (code \(code))"
-    }
 }
 
 /// Why a lane ended.
@@ -67,9 +39,9 @@ package enum LaneCloseReason: Hashable, Sendable {
     /// The neighbour ended the connection without saying why.
     case ended
     /// The neighbour ended the lane and said why.
-    case closedByNeighbor(LaneClosing)
+    case closedByNeighbor(Close)
     /// `Lane.close(_:)` was called.
-    case closedHere(LaneClosing)
+    case closedHere(Close)
     /// The neighbour broke the framing or TLS itself failed after the handshake.
     case violation(String)
     /// More control frames were queued than the neighbour takes: it reads too slowly.
