@@ -45,6 +45,7 @@ let x509: Target.Dependency = .product(name: "X509", package: "swift-certificate
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 let http: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
+let sockets: Target.Dependency = .product(name: "FlyingSocks", package: "FlyingFox")
 
 let package = Package(
     name: "tieline",
@@ -103,7 +104,7 @@ let package = Package(
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
-        module("Telemetry", ["CLinux", http]),
+        module("Telemetry", [http, sockets]),
 
         module("KubernetesAPI"),
         module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),
@@ -162,5 +163,6 @@ let package = Package(
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
         ),
         tests("CertificatesTests", ["Certificates", "NetworkModel"]),
+        tests("TelemetryTests", ["Telemetry"]),
     ]
 )
