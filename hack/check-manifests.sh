@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Shows, on a real API server, that manifests/ install cleanly and again without a change, that the schemas refuse what
+# they should with the field and the remedy, and that the controller's rights are enough and not more.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+state=$(mktemp -d)
+trap 'kill "$(cat "$state/pid")" 2>/dev/null || true; rm -rf "$state"' EXIT
+hack/apiserver/run.sh "$state" >/dev/null
+export KUBECONFIG=$state/kubeconfig
+passed=0 failed=0
+
+# expect SENTENCE REGEX COMMAND...: the command's output, both streams and as one line, matches.
+expect() {
+  local output
+  output=$("${@:3}" 2>&1 | tr '\n' ' ') || true
+  if grep -qE -- "$2" <<<"$output"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    printf 'FAILED: %s\n  wanted: %s\n  got: %s\n' "$1" "$2" "$output" >&2
+  fi
+}
+# try KIND SPEC SENTENCE REGEX [NAME]: what the server says to an object of that spec (in flow style), stored by nobody.
+try() {
+  expect "$3" "$4" kubectl create --dry-run=server -f <(printf -- '---\n{apiVersion: tieline.dev/v1alpha1, kind: %s, metadata: {name: %s, namespace: default}, spec: %s}\n' "$1" "${5:-x}" "$2")
+}
+
+# --- Installing, twice
+for folder in manifests manifests/samples manifests/samples/three-sites; do
+  kubectl apply -k $folder >"$state/out" || { cat "$state/out" >&2; exit 1; }
+  kubectl wait --for=condition=Established crd/{sites,links,services}.tieline.dev --timeout=20s >/dev/null
+  expect "$folder applied again changes nothing" "^$" sh -c "kubectl apply -k $folder | grep -v unchanged"
+  expect "$folder has no diff" "^0 $" sh -c "kubectl diff -k $folder; echo \$?"
+done
+kubectl apply -f - >/dev/null <<'YAML'
+apiVersion: tieline.dev/v1alpha1
+kind: Link
+metadata: {name: west, namespace: default}
+spec: {endpoints: [{host: west.example.com, port: 5671}], remoteSiteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}
+YAML
+expect "a new object has Accepted=Unknown, Pending" "^Accepted Unknown Pending" kubectl get tlink west -o 'jsonpath={.status.conditions[0].type} {.status.conditions[0].status} {.status.conditions[0].reason}'
+expect "cost is 1 by default" "^1" kubectl get tlink west -o 'jsonpath={.spec.cost}'
+kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
+  "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}' >/dev/null
+kubectl patch tsvc web -n sample --subresource status --type merge -p '{"status": {"activeSites": ["east"], "connections": {"active": 3, "opened": 4, "failed": 0}}}' >/dev/null
+expect "a status leaves no diff" "^0 $" sh -c "kubectl diff -k manifests/samples; echo \$?"
+expect "status does not count as a change of the spec" "^1" kubectl get tsite sample -n sample -o 'jsonpath={.metadata.generation}'
+
+# --- kubectl's view
+expect "the columns of a Site" "READY +STATUS +LINKS +SERVICES +AGE +CONNS +ID .*sample +True +Ready +2 .*ABCDEFGHIJKLMNOPQRSTUVWXYZ" kubectl get tsite -n sample -o wide
+expect "the columns of a Link" "READY +REMOTE +COST +CONNS +STATUS +AGE +RTT +FAILOVERS" kubectl get tlink -o wide
+expect "the columns of a Service" "READY +PORTS +ACTIVE +CONNS +FAILOVERS +STATUS +AGE .*web +8080 +\[\"east\"\] +3" kubectl get tsvc -n sample
+expect "one category" "site.tieline.dev/sample" kubectl get tieline -n sample -o name
+expect "explain tells unit and default" "connections per endpoint.*default 1" kubectl explain tlink.spec.cost
+for crd in sites links services; do
+  expect "every field of $crd is described" "^$" sh -c "kubectl get crd $crd.tieline.dev -o json | jq -r '
+    .spec.versions[].schema.openAPIV3Schema.properties | {spec, status} | paths(objects) as \$p
+    | select(\$p[-2] == \"properties\") | select(getpath(\$p) | has(\"description\") | not) | \$p | join(\".\")'"
+done
+
+# --- Sites that are refused
+try Site '{}' "a Site needs nothing" created
+try Site '{}' "its name is a DNS label" "metadata.*DNS label" a.b
+try Site '{linkAccess: {}}' "linkAccess has a type" "spec.linkAccess.type: Required"
+try Site '{linkAccess: {type: Other}}' "of a known kind" "spec.linkAccess.type: Unsupported"
+try Site '{linkAccess: {type: External}}' "External needs hosts" "spec.linkAccess.hosts: Required value: linkAccess of type External needs hosts"
+try Site '{linkAccess: {type: External, hosts: ["a.example.com:5671"]}}' "hosts have no port" "spec.linkAccess.hosts\[0\]: Invalid.*without a port"
+try Site '{linkAccess: {type: External, hosts: ["2001:db8::1", a.example.com]}}' "hosts are names or addresses" created
+try Site '{linkAccess: {type: ClusterIP, port: 0}}' "port 0 is refused" "spec.linkAccess.port"
+try Site '{allow: [{siteID: short}]}' "a SiteID has 26 characters" "spec.allow\[0\].siteID"
+try Site '{allow: [{siteID: abcdefghijklmnopqrstuvwxyz}]}' "of base32" "spec.allow\[0\].siteID"
+try Site '{allow: [{siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}, {siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}]}' "each once" "spec.allow\[1\]: Duplicate"
+try Site '{proxy: {replicas: 33}}' "replicas have a limit" "spec.proxy.replicas"
+try Site '{proxy: {loops: 9}}' "loops have a limit" "spec.proxy.loops"
+try Site '{proxy: {resources: {limits: {memory: much}}}}' "quantities are checked" "spec.proxy.resources.limits"
+try Site '{drain: {delay: 6m}}' "drain.delay has a limit" "spec.drain.delay: Invalid.*at most 5m"
+try Site '{drain: {grace: 25h}}' "drain.grace has a limit" "spec.drain.grace: Invalid.*at most 24h"
+try Site '{drain: {grace: soon}}' "durations are durations" "spec.drain.grace"
+try Site '{health: {heartbeat: 10ms}}' "the heartbeat has bounds" "spec.health.heartbeat: Invalid.*from 50ms to 30s"
+try Site '{health: {misses: 1}}' "one miss is too few" "spec.health.misses"
+expect "controllerName is immutable" "spec.controllerName: Forbidden.*immutable" kubectl patch tsite sample -n sample --type merge -p '{"spec": {"controllerName": "other"}}'
+
+# --- Links
+id=ABCDEFGHIJKLMNOPQRSTUVWXYZ
+link() { echo "{endpoints: [{host: a, port: 1}], remoteSiteID: $id, $1}"; }
+for cost in 0 -1 1000001 4294967297; do
+  try Link "$(link "cost: $cost")" "cost $cost is refused" "spec.cost"
+done
+expect "cost 0 is a 422 of spec.cost" "422.*spec.cost|spec.cost.*422" kubectl patch tlink west --type merge -p '{"spec": {"cost": 0}}' -v 8
+try Link "{remoteSiteID: $id}" "a Link has endpoints" "spec.endpoints: Required"
+try Link "{remoteSiteID: $id, endpoints: []}" "at least one" "spec.endpoints"
+try Link "{remoteSiteID: $id, endpoints: [{host: a}]}" "with a port" "spec.endpoints\[0\].port: Required"
+try Link "{remoteSiteID: $id, endpoints: [{host: 'Not A Name', port: 1}]}" "and a host" "spec.endpoints\[0\].host: Invalid"
+try Link "{remoteSiteID: $id, endpoints: [{host: a, port: 1}, {host: a, port: 1}]}" "each once" "spec.endpoints\[1\]: Duplicate"
+try Link "{endpoints: [{host: a, port: 1}]}" "a Link pins its remote site" "spec.remoteSiteID: Required"
+try Link "{endpoints: [{host: a, port: 1}], remoteSiteID: x}" "by an ID" "spec.remoteSiteID"
+try Link "$(link "health: {heartbeat: 1h}")" "the heartbeat has bounds" "spec.health.heartbeat: Invalid.*from 50ms to 30s"
+
+# --- Services
+ports="ports: [{name: http, port: 80}]"
+try Service "{$ports, selector: {app: x}}" "a Service with a selector" created
+try Service "{selector: {app: x}}" "a Service has ports" "spec.ports: Required"
+try Service "{ports: []}" "at least one" "spec.ports"
+try Service "{ports: [{port: 80}]}" "with a name" "spec.ports\[0\].name: Required"
+try Service "{ports: [{name: a, port: 65536}]}" "ports end at 65535" "spec.ports\[0\].port"
+try Service "{ports: [{name: a, port: 1}, {name: a, port: 2}]}" "names differ" "spec.ports\[1\]: Duplicate"
+try Service "{ports: [{name: a, port: 1}, {name: b, port: 1}]}" "numbers differ" "spec.ports: Invalid value.*same number"
+try Service "{ports: [{name: a, port: 1, targetPort: 0}]}" "targetPort 0 is refused" "spec.ports\[0\].targetPort: Invalid.*from 1 to 65535"
+try Service "{ports: [{name: a, port: 1, targetPort: Web}]}" "a targetPort is a port name" "spec.ports\[0\].targetPort: Invalid"
+try Service "{ports: [{name: a, port: 1, targetPort: web}], hosts: [10.0.0.1]}" "hosts have no named ports" "spec.ports: Invalid.*must be a number"
+try Service "{$ports, selector: {app: x}, hosts: [10.0.0.1]}" "one kind of servers" "spec.hosts: Forbidden.*at most one of selector and hosts"
+try Service "{$ports, selector: {}}" "the selector is not empty" "spec.selector"
+try Service "{$ports, hosts: []}" "nor are the hosts" "spec.hosts"
+try Service "{$ports, hosts: ['10.0.0.1:80']}" "hosts have no port" "spec.hosts\[0\]: Invalid"
+try Service "{$ports, address: Not_A_Name}" "an address is a DNS name" "spec.address"
+try Service "{$ports}" "a core Service can have its name" "spec: Invalid.*set listen.serviceName" 1st
+try Service "{$ports, listen: {serviceName: first}}" "or listen.serviceName gives one" created 1st
+try Service "{$ports, selector: {app: x}}" "or there is none" created 1st
+try Service "{$ports}" "it is not one of the Site's" "spec: Invalid.*tieline-link" tieline-link
+try Service "{$ports, listen: {serviceName: tieline-proxy}}" "nor is listen.serviceName" "spec.listen.serviceName: Forbidden"
+try Service "{$ports, listen: {serviceName: a.b}}" "which is a DNS label" "spec.listen.serviceName"
+try Service "{$ports, listen: {namespaces: {matchExpressions: [{key: a, operator: In}]}}}" "In needs values" "matchExpressions\[0\].values: Invalid"
+try Service "{$ports, timeouts: {connect: 2m}}" "timeouts.connect has bounds" "spec.timeouts.connect: Invalid.*from 50ms to 1m"
+try Service "{$ports, timeouts: {idle: 10ms}}" "timeouts.idle has a bound" "spec.timeouts.idle: Invalid.*0s .never. or at least 1s"
+try Service "{$ports, timeouts: {halfClosed: 10ms}}" "timeouts.halfClosed has a bound" "spec.timeouts.halfClosed: Invalid"
+expect "an address cannot be set later" "spec.address: Forbidden.*immutable" kubectl patch tsvc web -n sample --type merge -p '{"spec": {"address": "other"}}'
+
+# --- Rights
+controller=--as=system:serviceaccount:tieline-system:tieline-controller
+can() { expect "$1: $3 ${*:4}" "^$2 " kubectl auth can-i "${@:3}"; }
+bind() { # bind ROLE NAME: as the controller, a RoleBinding to the ClusterRole
+  kubectl create $controller -f <(printf -- '---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s, namespace: sample}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: ServiceAccount, name: tieline-controller, namespace: tieline-system}]}\n' "$2" "$1")
+}
+can "the controller may" yes patch sites.tieline.dev --subresource=status -n sample $controller
+can "the controller may not" no patch sites.tieline.dev -n sample $controller
+can "the controller may not" no patch links.tieline.dev -n sample $controller
+can "without a binding it may not" no get secrets/tieline-site-ca -n sample $controller
+expect "the controller may not bind another role" "forbidden.*not currently held" bind cluster-admin tieline-controller
+expect "nor make a role" "forbidden" kubectl create clusterrole x --verb=get --resource=secrets $controller
+expect "it may bind its own" "created" bind tieline-controller-site tieline-controller
+kubectl wait --for=create rolebinding/tieline-controller -n sample --timeout=5s >/dev/null
+sleep 0.3
+can "then it may" yes get secrets/tieline-site-ca -n sample $controller
+can "then it may" yes create secrets -n sample $controller
+can "then it may" yes patch deployments.apps/tieline-proxy -n sample $controller
+can "only those it names" no get secrets/other -n sample $controller
+can "only those it names" no patch deployments.apps/web -n sample $controller
+can "and only there" no create secrets -n default $controller
+can "its Lease" yes update leases.coordination.k8s.io/tieline-controller -n tieline-system $controller
+can "no other Lease" no update leases.coordination.k8s.io/other -n tieline-system $controller
+kubectl create rolebinding tieline-proxy -n sample --clusterrole=tieline-proxy --serviceaccount=sample:tieline-proxy >/dev/null
+sleep 0.3
+proxy=--as=system:serviceaccount:sample:tieline-proxy
+can "a gateway may" yes watch secrets/tieline-proxy -n sample $proxy
+can "a gateway may" yes list endpointslices.discovery.k8s.io -n sample $proxy
+can "a gateway may not" no get secrets/tieline-site-ca -n sample $proxy
+can "a gateway may not" no list secrets -n sample $proxy
+for role in view edit admin; do kubectl create clusterrolebinding "is-$role" --clusterrole=$role --user=$role >/dev/null; done
+kubectl wait --for='jsonpath={.rules[0].verbs[0]}=create' clusterrole/admin --timeout=10s >/dev/null
+kubectl wait --for='jsonpath={.rules[0].verbs[0]}=create' clusterrole/edit --timeout=10s >/dev/null
+sleep 0.3
+can "a viewer may" yes list links.tieline.dev --as=view
+can "a viewer may not" no patch links.tieline.dev --as=view
+can "an editor may" yes patch links.tieline.dev --as=edit
+can "an editor may not" no patch sites.tieline.dev --as=edit
+can "an administrator may" yes patch sites.tieline.dev --as=admin
+
+# --- Pod Security, profile "restricted"
+expect "every Pod template is restricted" "^$" sh -c "kubectl get deployments -A -o json | jq -r '
+  .items[] | .metadata.name as \$name | .spec.template.spec | .securityContext as \$pod
+  | select((.hostNetwork or .hostPID or .hostIPC) or ((.volumes // [])[] | has(\"hostPath\"))
+    or ([.containers, .initContainers // []] | add | any(.securityContext as \$c
+      | (\$c.allowPrivilegeEscalation != false) or (\$c.capabilities.drop != [\"ALL\"]) or ((\$c.capabilities.add // []) != [])
+      or (\$c.readOnlyRootFilesystem != true) or ((\$c.runAsNonRoot // \$pod.runAsNonRoot) != true)
+      or ((\$c.seccompProfile.type // \$pod.seccompProfile.type) != \"RuntimeDefault\"))))
+  | \$name'"
+
+echo "hack/check-manifests.sh: $passed passed, $failed failed"
+[ $failed = 0 ]

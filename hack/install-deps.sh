@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Installs what building, testing and the demo need, from Debian's packages. Needs root; does nothing when all is there.
+#
+#   hack/install-deps.sh          installs what is missing
+#   hack/install-deps.sh --check  says what is missing (exit code 1), installs nothing
+#
+# Swift 6.3 itself must be on the PATH already.
+set -euo pipefail
+
+packages=(
+  libcurl4-openssl-dev libssl-dev                      # HTTPTransport, TLS
+  nftables iproute2 procps util-linux                  # hack/devnode: namespaces, bridges, rules
+  ca-certificates curl git jq python3 python3-venv     # scripts and tests
+  nginx redis-server                                   # workloads of the samples and of the demo
+)
+# A kubectl from elsewhere is as good.
+command -v kubectl >/dev/null || packages+=(kubernetes-client)
+
+say() { echo "hack/install-deps.sh: $*" >&2; }
+is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+
+missing=()
+for package in "${packages[@]}"; do
+  is_installed "$package" || missing+=("$package")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "${1:-}" = --check ]; then
+    say "missing: ${missing[*]}"
+    exit 1
+  fi
+  if [ "$(id -u)" != 0 ]; then
+    say "run me as root: I have to install ${missing[*]}"
+    exit 1
+  fi
+fi
+
+# Servers are wanted as programs, not as services of this machine: nothing is started by their installation.
+keep_services_off() {
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+    trap "rm -f $policy" EXIT
+  fi
+}
+
+install_missing() {
+  local options=(-o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold --no-install-recommends -y -qq) package
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq update || say "apt-get update failed; going on with the package lists that are here"
+  keep_services_off
+  if ! apt-get "${options[@]}" install "${missing[@]}" >/dev/null; then
+    for package in "${missing[@]}"; do # once more one by one, to say which
+      apt-get "${options[@]}" install "$package" >/dev/null || { say "cannot install the package $package"; exit 1; }
+    done
+  fi
+  for package in nginx redis-server; do
+    if [[ " ${missing[*]} " == *" $package "* ]] && [ -d /run/systemd/system ]; then
+      systemctl disable --quiet "$package" || true
+    fi
+  done
+}
+[ ${#missing[@]} = 0 ] || install_missing
+
+# Debian 12's own kubectl lacks what the tests use (wait --for=jsonpath, patch --subresource).
+minor=$(kubectl version --client -o json 2>/dev/null | jq -r '.clientVersion.minor // "0"' | tr -dc 0-9)
+if [ "${minor:-0}" -lt 28 ]; then
+  say "kubectl 1.28 or newer is needed, this one is 1.${minor:-0}: put a newer one on the PATH"
+  exit 1
+fi
+command -v swift >/dev/null || { say "no swift on the PATH: Swift 6.3 is needed"; exit 1; }
