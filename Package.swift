@@ -126,8 +126,8 @@ let package = Package(
             "devnode",
             path: "hack/devnode",
             [
-                "DevnodeCore", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "CLinux",
-                arguments, logging,
+                "DevnodeCore", "KubernetesRuntime", "KubernetesClient", "HTTPTransport",
+                "KubernetesAPI", "CLinux", arguments, logging,
             ]
         ),
         module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI"]),

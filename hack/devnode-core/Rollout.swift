@@ -68,7 +68,7 @@ package struct Rollout: Equatable, Sendable {
 
 extension Workload {
     /// `maxSurge` and `maxUnavailable` as numbers; never both zero.
-    func limits(desired: Int) -> (surge: Int, unavailable: Int) {
+    package func limits(desired: Int) -> (surge: Int, unavailable: Int) {
         let update = spec.strategy?.rollingUpdate
         let surge = share(update?.maxSurge ?? .string("25%"), of: desired, roundingUp: true)
         let unavailable = share(

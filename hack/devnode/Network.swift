@@ -1,0 +1,110 @@
+import CLinux
+import Glibc
+
+/// A network namespace without a name: it goes with the last process and descriptor that hold it.
+final class NetworkNamespace: Sendable {
+    let descriptor: Int32
+
+    private init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    static func make() async throws -> NetworkNamespace {
+        // The thread changes its namespace, so it is one that ends right after.
+        let descriptor = try await onThread {
+            try SystemError.check(clinux_new_network(), "make a network namespace")
+        }
+        return NetworkNamespace(descriptor: descriptor)
+    }
+
+    /// Moves the calling thread into the namespace.
+    func enter() throws(SystemError) {
+        try SystemError.check(clinux_enter_network(descriptor), "enter a network namespace")
+    }
+
+    /// Runs a blocking closure inside; sockets that it makes stay inside for good.
+    func perform<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
+        try await onThread {
+            try self.enter()
+            return try body()
+        }
+    }
+
+    /// Starts a thread that stays inside.
+    func startThread(_ body: @escaping @Sendable () -> Void) {
+        devnode.startThread {
+            do throws(SystemError) {
+                try self.enter()
+                body()
+            } catch {
+                preconditionFailure("\(error)")
+            }
+        }
+    }
+}
+
+/// Runs `ip` and `nft`.
+actor Tools {
+    private let processes: ProcessTable
+    private let directory: String
+    private var number = 0
+
+    init(processes: ProcessTable, directory: String) throws {
+        self.processes = processes
+        self.directory = directory
+        try Files.makeDirectory(directory)
+    }
+
+    /// Runs `ip -batch` in a namespace.
+    func ip(_ lines: [String], in network: NetworkNamespace) async throws {
+        let text = lines.joined(separator: "\n") + "\n"
+        try await run("ip", ["-batch"], input: text, in: network)
+    }
+
+    /// Runs `nft -f`: all of it or nothing.
+    func nft(_ rules: String, in network: NetworkNamespace) async throws {
+        try await run("nft", ["-f"], input: rules, in: network)
+    }
+
+    private func run(
+        _ program: String,
+        _ arguments: [String],
+        input: String,
+        in network: NetworkNamespace
+    ) async throws {
+        number += 1
+        let file = "\(directory)/\(program)-\(number)"
+        try Files.write(input, to: file)
+        let output = try Files.appending(file + ".out")
+        defer {
+            close(output)
+            unsafe unlink(file)
+            unsafe unlink(file + ".out")
+        }
+        let pid = try processes.spawn(
+            Command(
+                path: program,
+                arguments: arguments + [file],
+                environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
+                network: network.descriptor,
+                output: output
+            )
+        )
+        let code = await processes.exitCode(of: pid)
+        guard code == 0 else {
+            let text = (try? Files.read(file + ".out")).map { String(decoding: $0, as: UTF8.self) }
+            throw ToolError(program: program, code: code, output: text ?? "")
+        }
+    }
+}
+
+/// A tool that failed, with what it said.
+struct ToolError: Error, CustomStringConvertible {
+    let program: String
+    let code: Int32
+    let output: String
+
+    var description: String { "\(program) ended with \(code): \(output)" }
+}

@@ -1,0 +1,82 @@
+import DevnodeCore
+import KubernetesAPI
+import KubernetesRuntime
+import Logging
+
+/// Brings Services and EndpointSlices into the node's rules and into DNS.
+///
+/// DNS follows at once; the rules follow after the delay with which kube-proxy lags on a real node.
+actor ServiceNetwork {
+    private let services: Store<Core.Service>
+    private let slices: Store<Discovery.EndpointSlice>
+    private let namespaces: Store<Core.Namespace>
+    private let network: NodeNetwork
+    private let tools: Tools
+    private let server: DNSServer
+    private let delay: Duration
+    private let logger: Logger
+    private let rules = ServiceRules()
+    private var installed: String?
+    private var isScheduled = false
+    private var zoneIsScheduled = false
+
+    init(
+        services: Store<Core.Service>,
+        slices: Store<Discovery.EndpointSlice>,
+        namespaces: Store<Core.Namespace>,
+        network: NodeNetwork,
+        tools: Tools,
+        server: DNSServer,
+        delay: Duration,
+        logger: Logger
+    ) {
+        self.services = services
+        self.slices = slices
+        self.namespaces = namespaces
+        self.network = network
+        self.tools = tools
+        self.server = server
+        self.delay = delay
+        self.logger = logger
+    }
+
+    /// Something changed: the stores have it already.
+    func changed() {
+        if !zoneIsScheduled {
+            zoneIsScheduled = true
+            Task { self.publishZone() }
+        }
+        if !isScheduled {
+            isScheduled = true
+            Task {
+                try? await Task.sleep(for: self.delay)
+                await self.install()
+            }
+        }
+    }
+
+    private func publishZone() {
+        zoneIsScheduled = false
+        server.publish(
+            DNSZone(
+                namespaces: namespaces.list().map(\.metadata.name),
+                services: services.list(),
+                slices: slices.list()
+            )
+        )
+    }
+
+    /// Installs the rules for the present state.
+    func install() async {
+        isScheduled = false
+        let text = rules.render(services: services.list(), slices: slices.list())
+        guard text != installed else { return }
+        do {
+            try await tools.nft(text, in: network.node)
+            installed = text
+        } catch {
+            logger.error("Service rules not installed: \(error)")
+            changed()
+        }
+    }
+}
