@@ -200,7 +200,9 @@ run_inside() {
   record $$ "$state/exec/$$"
   if [ -n "$container" ]; then
     pid=$(host_pid "$pod" "$container")
-    exec setpriv --pdeathsig KILL nsenter --target "$pid" --mount --net --uts -- "$@"
+    # Entering the PID namespace takes a fork, so the death signal is asked for on both sides.
+    exec setpriv --pdeathsig KILL nsenter --target "$pid" --mount --net --uts --pid -- \
+      setpriv --pdeathsig KILL "$@"
   fi
   if [ -n "$pod" ]; then
     resolver=$(mktemp "$state/resolv.XXXXXX")

@@ -33,39 +33,49 @@ static int make_directories(char *path) {
     return mkdir(path, 0755) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-/// Joins root and target and makes what is to be mounted on: a directory or an empty file.
-static int make_target(char *path, size_t size, const struct clinux_process *p, const struct clinux_mount *m) {
-    size_t root = strlen(p->root), target = strlen(m->target);
-    if (root + target + 1 > size) {
+/// Where the caller's root is seen from inside the new one while mounts are made.
+#define OLD_ROOT "/.devnode-old-root"
+
+/// Makes what is to be mounted on, a directory or an empty file, and copies its path to `path`.
+static int make_target(char *path, size_t size, const struct clinux_mount *m) {
+    size_t length = strlen(m->target);
+    if (length + 1 > size) {
         errno = ENAMETOOLONG;
         return -1;
     }
-    memcpy(path, p->root, root);
-    memcpy(path + root, m->target, target + 1);
+    memcpy(path, m->target, length + 1);
     if (m->kind != CLINUX_MOUNT_FILE) return make_directories(path);
     char *slash = strrchr(path, '/');
-    *slash = 0;
-    int made = make_directories(path);
-    *slash = '/';
-    if (made != 0) return -1;
+    if (slash != path) {
+        *slash = 0;
+        int made = make_directories(path);
+        *slash = '/';
+        if (made != 0) return -1;
+    }
     struct stat status;
-    // A link such as /etc/resolv.conf may point out of the root: replaced, not followed.
+    // A link such as /etc/resolv.conf may lead to a file that other links lead to: replaced, not followed.
     if (lstat(path, &status) == 0 && S_ISLNK(status.st_mode) && unlink(path) != 0) return -1;
     int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
     if (fd < 0) return -1;
     return close(fd);
 }
 
-static const char *mount_one(const struct clinux_process *p, const struct clinux_mount *m) {
-    char path[PATH_MAX];
-    if (make_target(path, sizeof path, p, m) != 0) return "make a mount point";
+static const char *mount_one(const struct clinux_mount *m) {
+    char path[PATH_MAX], source[PATH_MAX];
+    if (make_target(path, sizeof path, m) != 0) return "make a mount point";
     switch (m->kind) {
     case CLINUX_MOUNT_PROC:
         return mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 ? NULL : "mount proc";
     case CLINUX_MOUNT_TMPFS:
         return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, m->source) == 0 ? NULL : "mount tmpfs";
     default:
-        if (mount(m->source, path, NULL, MS_BIND | MS_REC, NULL) != 0) return "bind a volume";
+        if (strlen(OLD_ROOT) + strlen(m->source) + 1 > sizeof source) {
+            errno = ENAMETOOLONG;
+            return "name a volume";
+        }
+        memcpy(source, OLD_ROOT, strlen(OLD_ROOT));
+        memcpy(source + strlen(OLD_ROOT), m->source, strlen(m->source) + 1);
+        if (mount(source, path, NULL, MS_BIND | MS_REC, NULL) != 0) return "bind a volume";
         if (m->read_only && mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) != 0) {
             return "make a volume read-only";
         }
@@ -76,13 +86,17 @@ static const char *mount_one(const struct clinux_process *p, const struct clinux
 static const char *enter_root(const struct clinux_process *p) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return "make mounts private";
     if (mount("overlay", p->root, "overlay", 0, p->overlay) != 0) return "mount the root overlay";
+    if (chdir(p->root) != 0) return "enter the root";
+    if (mkdir(&OLD_ROOT[1], 0700) != 0) return "make a place for the old root";
+    if (syscall(SYS_pivot_root, ".", &OLD_ROOT[1]) != 0) return "pivot the root";
+    if (chdir("/") != 0) return "enter the root";
+    // Only now: links in a target's path (/var/run) lead where they lead inside.
     for (size_t i = 0; i < p->mount_count; i++) {
-        const char *step = mount_one(p, &p->mounts[i]);
+        const char *step = mount_one(&p->mounts[i]);
         if (step) return step;
     }
-    if (chdir(p->root) != 0) return "enter the root";
-    if (syscall(SYS_pivot_root, ".", ".") != 0) return "pivot the root";
-    if (umount2(".", MNT_DETACH) != 0) return "detach the old root";
+    if (umount2(OLD_ROOT, MNT_DETACH) != 0) return "detach the old root";
+    rmdir(OLD_ROOT);
     if (p->hostname && sethostname(p->hostname, strlen(p->hostname)) != 0) return "set the host name";
     return NULL;
 }

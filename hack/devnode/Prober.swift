@@ -65,6 +65,13 @@ struct Prober: Sendable {
         guard Sockets.send(Array(request.utf8), to: socket),
             let head = Sockets.receive(exactly: 12, from: socket)
         else { return false }
+        // Taken in to the end: closing with unread bytes would be a reset at the server.
+        var taken = head.count
+        while taken < 64 * 1024, let more = Sockets.receive(from: socket, limit: 16 * 1024),
+            !more.isEmpty
+        {
+            taken += more.count
+        }
         let text = String(decoding: head, as: UTF8.self)
         guard text.hasPrefix("HTTP/1."), let status = Int(text.suffix(3)) else { return false }
         return (200..<400).contains(status)
