@@ -1,0 +1,6 @@
+{{- /* The reference of an image: tieline.image (list VALUES-OF-THE-IMAGE $). */ -}}
+{{- define "tieline.image" -}}
+{{- $image := index . 0 -}}
+{{- $top := index . 1 -}}
+{{ $image.repository }}:{{ $image.tag | default $top.Chart.AppVersion }}
+{{- end -}}

@@ -1,0 +1,128 @@
+"""Called by check-chart.sh: check-chart.py CHART STATE. Compares, lints, installs, upgrades and uninstalls the chart."""
+
+import difflib
+import subprocess
+import sys
+
+import helm_python as helm
+import yaml
+
+chart_path, state = sys.argv[1:]
+NAMESPACE = "tieline-system"
+KEEP = {"helm.sh/resource-policy": "keep"}
+
+
+def objects(texts):
+    found = {}
+    for text in texts:
+        for o in yaml.safe_load_all(text):
+            if o:
+                key = (o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"])
+                assert key not in found, f"twice: {key}"
+                found[key] = o
+    return found
+
+
+def fail(message):
+    sys.exit(f"hack/check-chart.sh: {message}")
+
+
+def render(chart, values=None):
+    rendered = chart.render(values, name="tieline", namespace=NAMESPACE)
+    return objects(text for path, text in rendered.items() if not path.endswith("NOTES.txt"))
+
+
+def compare(chart):
+    """The chart makes every object of manifests/ as it is, but for the namespace itself and the CRDs' annotation."""
+    wanted = objects([open(f"{state}/manifests.yaml").read()])
+    del wanted[("Namespace", "", NAMESPACE)]
+    for (kind, _, _), o in wanted.items():
+        if kind == "CustomResourceDefinition":
+            o["metadata"]["annotations"] = KEEP
+    got = render(chart)
+    differences = []
+    for key in sorted(wanted.keys() | got.keys()):
+        texts = [yaml.safe_dump(side[key]).splitlines() if key in side else [] for side in (wanted, got)]
+        name = "/".join(filter(None, key))
+        differences += difflib.unified_diff(*texts, f"manifests {name}", f"chart {name}", lineterm="")
+    if differences:
+        fail("the chart differs from manifests/:\n" + "\n".join(differences))
+    return len(wanted)
+
+
+def check_values(chart):
+    """The values do what they say, and the schema refuses others."""
+    kinds = lambda found: {kind for kind, _, _ in found}
+    if "CustomResourceDefinition" in kinds(render(chart, {"crds": {"enabled": False}})):
+        fail("crds.enabled=false renders CRDs")
+    crd = ("CustomResourceDefinition", "", "sites.tieline.dev")
+    if "annotations" in render(chart, {"crds": {"keep": False}})[crd]["metadata"]:
+        fail("crds.keep=false keeps CRDs")
+    view = render(chart, {"rbac": {"aggregate": False}})[("ClusterRole", "", "tieline-view")]
+    if len(view["metadata"]["labels"]) != 1:
+        fail("rbac.aggregate=false aggregates")
+    values = {
+        "imagePullSecrets": [{"name": "pull"}],
+        "controller": {
+            "replicas": 1,
+            "image": {"repository": "r.example.com/c", "tag": "v1", "pullPolicy": "Always"},
+            "resources": {"limits": {"cpu": "1"}},
+            "podAnnotations": {"a": "b"},
+            "priorityClassName": "p",
+            "nodeSelector": {"n": "s"},
+            "tolerations": [{"key": "t"}],
+            "affinity": {"nodeAffinity": {}},
+        },
+        "proxy": {"image": {"repository": "r.example.com/p"}},
+    }
+    deployment = render(chart, values)[("Deployment", NAMESPACE, "tieline-controller")]["spec"]
+    pod = deployment["template"]["spec"]
+    container = pod["containers"][0]
+    wanted = [
+        (deployment["replicas"], 1),
+        (deployment["template"]["metadata"]["annotations"], {"a": "b"}),
+        (pod["imagePullSecrets"], [{"name": "pull"}]),
+        (pod["priorityClassName"], "p"),
+        (pod["nodeSelector"], {"n": "s"}),
+        (pod["tolerations"], [{"key": "t"}]),
+        (pod["affinity"], {"nodeAffinity": {}}),
+        (container["image"], "r.example.com/c:v1"),
+        (container["imagePullPolicy"], "Always"),
+        (container["resources"]["limits"]["cpu"], "1"),
+        ("--proxy-image=r.example.com/p:dev" in container["args"], True),
+    ]
+    for got, value in wanted:
+        if got != value:
+            fail(f"a value is not rendered: wanted {value!r}, got {got!r}")
+    for wrong in ({"controler": {}}, {"controller": {"replicas": "two"}}, {"crds": {"enabled": "yes"}}):
+        try:
+            chart.validate_schema(wrong)
+        except helm.HelmError:
+            continue
+        fail(f"values.schema.json accepts {wrong}")
+
+
+def check_release():
+    """Helm installs the chart on a real API server, upgrades it, and leaves the CRDs at the end."""
+    release = helm.Config(kubeconfig_path=f"{state}/kubeconfig", namespace=NAMESPACE)
+    release.install(chart_path, "tieline", namespace=NAMESPACE, create_namespace=True)
+    release.upgrade(chart_path, "tieline", {"controller": {"replicas": 1}}, namespace=NAMESPACE)
+    kubectl = lambda *words: subprocess.run(["kubectl", *words], check=True, text=True, capture_output=True).stdout.strip()
+    replicas = kubectl("get", "deployment", "-n", NAMESPACE, "tieline-controller", "-o", "jsonpath={.spec.replicas}")
+    if replicas != "1":
+        fail(f"an upgrade to 1 replica left {replicas}")
+    release.uninstall("tieline")
+    if kubectl("get", "deployments,clusterroles", "-A", "-l", "app.kubernetes.io/name=tieline", "-o", "name"):
+        fail("uninstalling left objects behind")
+    if len(kubectl("get", "crd", "-o", "name").splitlines()) != 3:
+        fail("uninstalling did not leave the CRDs")
+
+
+report = helm.lint(chart_path, strict=True)
+if report["errors"]:
+    fail(f"helm lint: {report}")
+with helm.Chart.load(chart_path) as chart:
+    count = compare(chart)
+    check_values(chart)
+check_release()
+print(f"hack/check-chart.sh: {count} objects equal; values, schema, lint, install, upgrade and uninstall hold")
