@@ -18,11 +18,11 @@ exec 9>"$cache/.lock"
 flock 9
 digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
 wanted=$(digest "$here/build.sh" "$here/packages.txt" "$here"/src/*.go)
-if [ "$(cat "$cache/stamp" 2>/dev/null)" = "$wanted" ] && [ -x "$cache/bin/apiserver" ]; then
-  echo "$cache/bin/apiserver"
+programs=$cache/programs/${wanted:0:16} # by the sources: working copies that differ do not rebuild for each other
+if [ -x "$programs/apiserver" ]; then
+  echo "$programs/apiserver"
   exit
 fi
-rm -f "$cache/stamp"
 
 # Prints the URL of the first Debian mirror that apt knows.
 mirror() {
@@ -70,7 +70,7 @@ GOROOT=$(echo "$cache"/root/usr/lib/go-1.*)
 export GOROOT GO111MODULE=off GOFLAGS='' GOTOOLCHAIN=local CGO_ENABLED=0 GOPROXY=off GOTELEMETRY=off GOENV=off
 export GOPATH=$cache/gopath:$cache/root/usr/share/gocode GOCACHE=$cache/gocache PATH=$GOROOT/bin:$PATH
 own=$cache/gopath/src/tieline.dev
-mkdir -p "$cache/bin" "$own/openapi"
+mkdir -p "$cache/bin" "$programs" "$own/openapi"
 ln -sfn "$here/src" "$own/apiserver"
 
 # Runs the Go compiler; a library that Debian has moved is named together with the list to correct.
@@ -103,9 +103,8 @@ flags="-s -w"
 for value in gitVersion=v1.$version gitMajor=1 gitMinor=${version%%.*} gitCommit=debian gitTreeState=clean buildDate=1970-01-01T00:00:00Z; do
   flags+=" -X k8s.io/component-base/version.$value"
 done
-compile -trimpath -ldflags "$flags" -o "$cache/bin/apiserver.new" tieline.dev/apiserver
-mv "$cache/bin/apiserver.new" "$cache/bin/apiserver"
-cp "$cache/root/usr/bin/etcd" "$cache/bin/etcd.new"
-mv "$cache/bin/etcd.new" "$cache/bin/etcd"
-echo "$wanted" >"$cache/stamp"
-echo "$cache/bin/apiserver"
+cp "$cache/root/usr/bin/etcd" "$programs/etcd"
+compile -trimpath -ldflags "$flags" -o "$programs/apiserver.new" tieline.dev/apiserver
+mv "$programs/apiserver.new" "$programs/apiserver"
+ls -dt "$cache"/programs/* | tail -n +5 | xargs -r rm -rf
+echo "$programs/apiserver"

@@ -68,6 +68,8 @@ create "$(deployment d a b "$image")" "a Deployment selects its own Pods" "does 
 create "$(deployment d a a "containers: []")" "a template has containers" "containers: Required"
 create "$(deployment d a a "containers: [{name: c}]")" "a container has an image" "image: Required"
 create "$(deployment d a a "containers: [{name: c, image: 'x:1', volumeMounts: [{name: v, mountPath: /v}]}]")" "a mount has a volume" "Not found: \"v\""
+create "$(deployment d a a "volumes: [{name: v, secret: {}}], $image")" "a Secret volume names its Secret" "secretName: Required"
+create "$(deployment d a a "topologySpreadConstraints: [{maxSkew: 1, topologyKey: k}], $image")" "a spread constraint is complete" "whenUnsatisfiable: Required"
 create "$(deployment d a a "restartPolicy: Never, $image")" "a Deployment restarts" "restartPolicy: Unsupported"
 create "$(deployment d a a "initContainers: [{name: s, image: 'x:1', readinessProbe: {httpGet: {port: 1}}}], $image")" "a probe needs a sidecar" "Forbidden"
 create "$(deployment d a a "initContainers: [{name: s, image: 'x:1', restartPolicy: Always, readinessProbe: {httpGet: {port: 1}}}], $image")" "a native sidecar is accepted" "created"

@@ -10,7 +10,7 @@ program=$("$here/build.sh" | tail -1)
 mkdir -p "$1"
 state=$(cd "$1" && pwd)
 shift
-if [ -f "$state/pid" ] && [ "$(readlink "/proc/$(cat "$state/pid")/exe" 2>/dev/null)" = "$program" ]; then
+if [ -f "$state/pid" ] && [[ "$(readlink "/proc/$(cat "$state/pid")/exe" 2>/dev/null)" == */apiserver* ]]; then
   echo "$state: already runs, as process $(cat "$state/pid")" >&2
   exit 1
 fi

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"path"
+	"reflect"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -47,12 +49,24 @@ func validatePodSpec(at *field.Path, s *corev1.PodSpec) field.ErrorList {
 	}
 	volumes := map[string]bool{}
 	for i, v := range s.Volumes {
-		at := at.Child("volumes").Index(i).Child("name")
-		errs = append(errs, problems(at, v.Name, validation.IsDNS1123Label(v.Name))...)
+		at := at.Child("volumes").Index(i)
+		errs = append(errs, problems(at.Child("name"), v.Name, validation.IsDNS1123Label(v.Name))...)
 		if volumes[v.Name] {
-			errs = append(errs, field.Duplicate(at, v.Name))
+			errs = append(errs, field.Duplicate(at.Child("name"), v.Name))
 		}
 		volumes[v.Name] = true
+		errs = append(errs, validateVolumeSource(at, v.VolumeSource)...)
+	}
+	for i, t := range s.TopologySpreadConstraints {
+		at := at.Child("topologySpreadConstraints").Index(i)
+		if t.MaxSkew <= 0 {
+			errs = append(errs, field.Invalid(at.Child("maxSkew"), t.MaxSkew, "must be greater than zero"))
+		}
+		errs = append(errs, required(at.Child("topologyKey"), t.TopologyKey)...)
+		errs = append(errs, oneOf(at.Child("whenUnsatisfiable"), t.WhenUnsatisfiable, corev1.DoNotSchedule, corev1.ScheduleAnyway)...)
+	}
+	if s.SecurityContext != nil {
+		errs = append(errs, validateSeccomp(at.Child("securityContext", "seccompProfile"), s.SecurityContext.SeccompProfile)...)
 	}
 	if len(s.Containers) == 0 {
 		errs = append(errs, field.Required(at.Child("containers"), ""))
@@ -126,8 +140,53 @@ func validateContainer(at *field.Path, c *corev1.Container, volumes map[string]b
 			errs = append(errs, field.Invalid(at.Child("resources", "requests"), request.String(), "must be greater than or equal to 0"))
 		}
 	}
+	if c.SecurityContext != nil {
+		errs = append(errs, validateSeccomp(at.Child("securityContext", "seccompProfile"), c.SecurityContext.SeccompProfile)...)
+	}
 	if s := c.SecurityContext; s != nil && s.Privileged != nil && *s.Privileged && s.AllowPrivilegeEscalation != nil && !*s.AllowPrivilegeEscalation {
 		errs = append(errs, field.Invalid(at.Child("securityContext"), "", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+	}
+	return errs
+}
+
+func validateSeccomp(at *field.Path, p *corev1.SeccompProfile) field.ErrorList {
+	if p == nil {
+		return nil
+	}
+	return oneOf(at.Child("type"), p.Type, corev1.SeccompProfileTypeRuntimeDefault, corev1.SeccompProfileTypeUnconfined, corev1.SeccompProfileTypeLocalhost)
+}
+
+// validateVolumeSource: exactly one source, which names what it refers to.
+func validateVolumeSource(at *field.Path, v corev1.VolumeSource) (errs field.ErrorList) {
+	sources, value := 0, reflect.ValueOf(v)
+	for i := range value.NumField() {
+		if !value.Field(i).IsNil() {
+			sources++
+		}
+	}
+	if sources == 0 {
+		errs = append(errs, field.Required(at, "must specify a volume type"))
+	} else if sources > 1 {
+		errs = append(errs, field.Forbidden(at, "may not specify more than 1 volume type"))
+	}
+	if v.Secret != nil {
+		errs = append(errs, required(at.Child("secret", "secretName"), v.Secret.SecretName)...)
+	}
+	if v.ConfigMap != nil {
+		errs = append(errs, required(at.Child("configMap", "name"), v.ConfigMap.Name)...)
+	}
+	if v.EmptyDir != nil {
+		errs = append(errs, validateEmptyDir(at.Child("emptyDir"), v.EmptyDir)...)
+	}
+	return errs
+}
+
+func validateEmptyDir(at *field.Path, v *corev1.EmptyDirVolumeSource) (errs field.ErrorList) {
+	if v.Medium != "" && v.Medium != corev1.StorageMediumMemory && !strings.HasPrefix(string(v.Medium), string(corev1.StorageMediumHugePagesPrefix)) {
+		errs = append(errs, field.NotSupported(at.Child("medium"), v.Medium, []corev1.StorageMedium{"", corev1.StorageMediumMemory}))
+	}
+	if v.SizeLimit != nil && v.SizeLimit.Sign() < 0 {
+		errs = append(errs, field.Forbidden(at.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
 	}
 	return errs
 }
