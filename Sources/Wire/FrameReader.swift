@@ -96,16 +96,6 @@ package struct FrameReader: Sendable {
         try string(Int(uint8(bytes)), field, bytes)
     }
 
-    /// Text with a 16-bit length before it, at most `limit` bytes.
-    package mutating func text16(
-        limit: Int,
-        _ bytes: RawSpan
-    ) throws(WireError) -> String {
-        let count = Int(try uint16(bytes))
-        guard count <= limit else { throw .tooLong(field: .text, count: count, limit: limit) }
-        return try string(count, .text, bytes)
-    }
-
     /// The number of elements of a list, at most `limit`.
     package mutating func count16(
         _ field: WireError.Field = .list,

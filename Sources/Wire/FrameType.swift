@@ -3,11 +3,15 @@
 /// A receiver that meets an unknown type below 128 ends the lane; one of 128 or more it ignores, so that later
 /// minor versions can add frames that old proxies may miss.
 package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
-    // Of the lane; label 0.
+    // Of the lane; label 0. The lane itself makes and reads heartbeats and CLOSE.
+
+    /// Shows that the sender lives, and measures the round trip: time stamp (8), echoed time stamp (8), held for
+    /// microseconds (4).
     case heartbeat = 0
-    case hello = 1
-    case goAway = 2
-    case close = 3
+    /// Ends a lane: `CloseCode` (2), text for a person with the remedy (UTF-8, at most 512 bytes).
+    case close = 1
+    case hello = 2
+    case goAway = 3
 
     // Of the adjacency; label 0.
     case lsa = 8

@@ -49,13 +49,6 @@ package struct FrameWriter: Sendable {
         bytes.append(contentsOf: cut.utf8)
     }
 
-    /// Text with a 16-bit length before it, cut at `limit` bytes.
-    package mutating func text16(_ text: String, limit: Int) {
-        let cut = Self.cut(text, limit)
-        uint16(UInt16(cut.utf8.count))
-        bytes.append(contentsOf: cut.utf8)
-    }
-
     /// Whole characters only, so that the cut text is still UTF-8.
     private static func cut(_ text: String, _ limit: Int) -> Substring {
         var cut = text[...]
@@ -112,8 +105,6 @@ package struct FrameWriter: Sendable {
 package enum WireLimit {
     /// Proxies on a route, the egress included.
     package static let route = 16
-    /// Bytes of free text in CLOSE, RESET and REPORT.
-    package static let text = 512
     /// Payload bytes after which a list is continued in a further frame.
     package static let listPayload = 32_768
     /// Elements of one list in one frame.

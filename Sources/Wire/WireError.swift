@@ -16,6 +16,6 @@ package enum WireError: Error, Hashable, Sendable {
     /// The fields that have rules of their own.
     package enum Field: String, Hashable, Sendable {
         case siteID, proxyID, linkName, serviceAddress, portName, text, ipAddress, route, reason
-        case role, flags, duration, cost, list, publicKey, certificate, signature, fragment
+        case flags, duration, cost, list, publicKey, certificate, signature, fragment
     }
 }

@@ -47,14 +47,13 @@ enum Samples {
     static func lane() -> [Sample] {
         let hello = Hello(
             proxy: gateway,
-            role: .edge,
+            isEdge: true,
             loops: 2,
             name: "öst",
             link: LinkName("west"),
             heartbeat: .milliseconds(250),
             misses: 3
         )
-        let close = Close(reason: .notAllowed, text: "add it to spec.allow")
         return [
             Sample(
                 description: "HELLO",
@@ -64,17 +63,7 @@ enum Samples {
                     return written(value.encode)
                 },
                 growsAtTheEnd: true
-            ),
-            Sample(
-                description: "HEARTBEAT",
-                bytes: written(Heartbeat(sent: 1, echo: 2, held: 3).encode)
-            ) {
-                bytes in
-                written(try bytes.withRawSpan { try Heartbeat.decode($0) }.encode)
-            },
-            Sample(description: "CLOSE", bytes: written(close.encode)) { bytes in
-                written(try bytes.withRawSpan { try Close.decode($0) }.encode)
-            },
+            )
         ]
     }
 
