@@ -32,6 +32,8 @@ for folder in manifests manifests/samples manifests/samples/three-sites; do
   expect "$folder applied again changes nothing" "^$" sh -c "kubectl apply -k $folder | grep -v unchanged"
   expect "$folder has no diff" "^0 $" sh -c "kubectl diff -k $folder; echo \$?"
 done
+expect "server-side apply takes them over" "deployment.apps/tieline-controller serverside-applied" kubectl apply --server-side --force-conflicts -k manifests
+expect "and has no diff" "^0 $" sh -c "kubectl diff --server-side --force-conflicts -k manifests; echo \$?"
 kubectl apply -f - >/dev/null <<'YAML'
 apiVersion: tieline.dev/v1alpha1
 kind: Link
@@ -112,6 +114,8 @@ try Service "{$ports, selector: {app: x}, hosts: [10.0.0.1]}" "one kind of serve
 try Service "{$ports, selector: {}}" "the selector is not empty" "spec.selector"
 try Service "{$ports, hosts: []}" "nor are the hosts" "spec.hosts"
 try Service "{$ports, hosts: ['10.0.0.1:80']}" "hosts have no port" "spec.hosts\[0\]: Invalid"
+try Service "{$ports, hosts: ['127.0.0.1']}" "nor are they loopback" "spec.hosts\[0\]: Invalid.*gateway itself"
+try Service "{$ports, hosts: [10.0.0.1, db.example.com, '2001:db8::1']}" "hosts are names or addresses" created
 try Service "{$ports, address: Not_A_Name}" "an address is a DNS name" "spec.address"
 try Service "{$ports}" "a core Service can have its name" "spec: Invalid.*set listen.serviceName" 1st
 try Service "{$ports, listen: {serviceName: first}}" "or listen.serviceName gives one" created 1st
