@@ -31,8 +31,10 @@ actor NodeNetwork {
                 ("ipv4/ip_forward", "1"), ("ipv4/conf/all/send_redirects", "0"),
                 ("ipv4/conf/default/send_redirects", "0"), ("ipv6/conf/all/disable_ipv6", "1"),
                 ("ipv6/conf/default/disable_ipv6", "1"),
+                // Everything is routed; the bridge must not run the rules on its own as well.
+                ("bridge/bridge-nf-call-iptables", "0"),
             ] {
-                // A kernel without IPv6 has no such file, and needs none.
+                // A kernel without IPv6 or bridge filtering has no such file, and needs none.
                 try? Files.write(value, to: "/proc/sys/net/\(name)")
             }
         }

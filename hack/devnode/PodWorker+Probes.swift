@@ -43,7 +43,9 @@ extension PodWorker {
     ) async {
         guard let address = summary.podIP else { return }
         var machine = ProbeMachine(probe)
-        try? await Task.sleep(for: machine.initialDelay)
+        // A first liveness probe in the very moment of the start would find nothing alive yet.
+        let extra = purpose == .liveness ? machine.period : .zero
+        try? await Task.sleep(for: machine.initialDelay + extra)
         var last = ContinuousClock.now
         while isCurrent(container, number) {
             let success = await context.prober.check(probe, of: container, at: address)

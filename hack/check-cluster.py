@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""Checks that a test cluster behaves like a real one where the tests rely on it, and that it leaves nothing behind.
+
+    hack/check-cluster.py [WORD...]     all checks, or those whose name contains one of the words
+
+Needs root and a built devnode (TIELINE_BIN, .build/release or .build/debug); python3 itself is the workload.
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
+
+from cluster import Cluster, Failed, check, wait  # noqa: E402
+
+PYTHON = os.path.realpath(sys.executable)
+STATE = pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
+
+
+class Node(Cluster):
+    """A cluster that knows python3 as an image."""
+
+    def __enter__(self):
+        self.script("up", "--image", f"python:dev={PYTHON}", timeout=600)
+        for line in self.script("env").splitlines():
+            key, _, value = line.removeprefix("export ").partition("=")
+            self.env[key] = value.strip("'\"")
+        return self
+
+    @property
+    def state(self):
+        return STATE / f"tieline-cluster-{self.name}"
+
+    def ask(self, *arguments, pod=None, container=None):
+        """The output of a command inside, or of its failure."""
+        where = (["--pod", pod] if pod else []) + (["--container", container] if container else [])
+        done = subprocess.run([str(ROOT / "hack" / "cluster.sh"), "exec", *where, *arguments],
+                              env=self.env, text=True, capture_output=True, timeout=30)
+        return (done.stdout + done.stderr).strip()
+
+    def get_url(self, url, pod=None):
+        return self.ask("curl", "-s", "-S", "-m", "5", url, pod=pod)
+
+
+def workload(name, replicas=1, script=None, files=None, **spec):
+    """A Deployment of python3: `script`, or an HTTP server over the Secret `files` on port 8080."""
+    arguments = ["-u", "-c", script] if script else ["-u", "-m", "http.server", "$(PORT)", "-d", "/files"]
+    container = {
+        "name": "main", "image": "python:dev", "args": arguments,
+        "env": [{"name": "PORT", "value": "8080"},
+                {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "ports": [{"name": "http", "containerPort": 8080}], **spec.pop("main", {})}
+    if files:
+        container["volumeMounts"] = [{"name": "files", "mountPath": "/files"}, *container.get("volumeMounts", [])]
+        spec["volumes"] = [{"name": "files", "secret": {"secretName": files}}, *spec.get("volumes", [])]
+    return {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": "check"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [container], **spec}}}}
+
+
+def service(name, app=None, **spec):
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
+    selector = {"selector": {"app": app}} if app else {}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "check"},
+            "spec": {"ports": ports, **selector, **spec}}
+
+
+def secret(name, **data):
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "check"}, "stringData": data}
+
+
+def addresses(answer):
+    return {line.split()[0] for line in answer.splitlines() if "STREAM" in line}
+
+
+READY_A = {"readinessProbe": {"httpGet": {"path": "/a", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}}
+
+
+def check_services(node):
+    """ClusterIP, NodePort, LoadBalancer and headless names lead to ready pods, and refuse without one."""
+    node.apply(secret("pages", a="one"), workload("web", 2, files="pages", main=READY_A),
+               service("web", "web"), service("open", "web", type="LoadBalancer"), service("peers", "web", clusterIP="None"),
+               service("all", "web", clusterIP="None", publishNotReadyAddresses=True))
+    pods = node.wait_ready("check", "app=web", 2)
+    inside = f"check/{pods[0]['metadata']['name']}"
+    expected = {pod["status"]["podIP"] for pod in pods}
+    for pod in (None, inside):
+        wait("the Service answers", lambda: node.get_url("http://web.check.svc/a", pod) == "one", 5)
+    check(node.get_url("http://web/a", inside) == "one", "the short name, from a pod")
+    check(node.get_url("http://web.check.svc.cluster.local/a", inside) == "one", "the full name")
+    seen = wait("an ingress address", lambda: node.get("service", "check", "open")["status"]["loadBalancer"]["ingress"])
+    wait("the load balancer answers", lambda: node.get_url(f"http://{seen[0]['ip']}/a") == "one", 5)
+    port = node.get("service", "check", "open")["spec"]["ports"][0]["nodePort"]
+    for pod in (None, inside):
+        check(node.get_url(f"http://10.244.0.1:{port}/a", pod) == "one", "the node port")
+    check(addresses(node.ask("getent", "ahostsv4", "peers.check.svc")) == expected, "headless: the ready pods")
+    check(node.ask("getent", "hosts", "none.check.svc") == "", "an unknown name does not resolve")
+    answer = node.get_url(f"http://{pods[0]['status']['podIP']}:8080/a", inside)
+    check(answer == "one", f"a pod reaches itself: {answer}")
+    for _ in range(10):
+        check(node.get_url("http://web/a", inside) == "one", "hairpins, too")
+
+    node.kubectl("patch", "secret", "-n", "check", "pages", "--type", "json", "-p",
+                 '[{"op": "remove", "path": "/data/a"}, {"op": "add", "path": "/data/b", "value": "eA=="}]')
+    wait("nobody is ready", lambda: not node.ready_pods("check", "app=web"), 10)
+    for pod in (None, inside):
+        wait("refused", lambda: "onnect" in node.get_url("http://web.check.svc/a", pod), 5)
+        began = time.monotonic()
+        refusal = node.get_url("http://web.check.svc/a", pod)
+        check("onnect" in refusal and time.monotonic() - began < 1, f"refused at once: {refusal}")
+        refusal = node.get_url(f"http://10.244.0.1:{port}/a", pod)
+        check("onnect" in refusal, f"the node port, too: {refusal}")
+    check(not addresses(node.ask("getent", "ahostsv4", "peers.check.svc")), "headless: nobody is ready")
+    check(addresses(node.ask("getent", "ahostsv4", "all.check.svc")) == expected, "publishNotReadyAddresses: all")
+    node.apply(secret("pages", a="two"))
+    node.wait_ready("check", "app=web", 2)
+    wait("back", lambda: node.get_url("http://web.check.svc/a") == "two", 5)
+
+
+def check_manual_slices(node):
+    """A Service without selector follows the slices that someone else writes."""
+    node.apply(secret("pages", a="two"), workload("web", 1, files="pages", main=READY_A), service("manual"))
+    address = node.wait_ready("check", "app=web", 1)[0]["status"]["podIP"]
+    node.apply({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {"name": "manual-1", "namespace": "check", "labels": {"kubernetes.io/service-name": "manual"}},
+        "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [{"addresses": [address]}]})
+    wait("the slice is used", lambda: node.get_url("http://manual.check.svc/a") == "two", 5)
+
+
+def check_secret_update(node):
+    """A mounted Secret changes as one, within a second."""
+    node.apply(secret("values", a="1", b="1"), workload("reader", files="values"))
+    pod = f"check/{node.wait_ready('check', 'app=reader', 1)[0]['metadata']['name']}"
+    node.apply(secret("values", a="2", b="2"))
+    wait("the new values", lambda: node.ask("cat", "/files/a", "/files/b", pod=pod, container="main") == "22", 1.5)
+
+
+SIDECAR = """
+import http.server, os, signal, sys, time
+def leave(*_):
+    open('/shared/log', 'a').write('sidecar ends\\n'); sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+open('/shared/log', 'a').write('sidecar begins\\n')
+time.sleep(1)
+http.server.HTTPServer(('', 9000), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+MAIN = """
+import signal, sys, time
+def leave(*_):
+    open('/shared/log', 'a').write('main ends\\n'); sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+open('/shared/log', 'a').write('main begins\\n')
+while True: time.sleep(1)
+"""
+
+
+def check_sidecars(node):
+    """Init containers, then sidecars gated by their startup probe, then the rest; the other way round at the end."""
+    folder = node.state / "shared"
+    folder.mkdir(exist_ok=True)
+    mount = [{"name": "shared", "mountPath": "/shared"}]
+    spec = workload("ordered", script=MAIN, main={"volumeMounts": mount},
+                    volumes=[{"name": "shared", "hostPath": {"path": str(folder)}}])
+    spec["spec"]["template"]["spec"]["initContainers"] = [
+        {"name": "first", "image": "python:dev", "volumeMounts": mount,
+         "args": ["-c", "open('/shared/log', 'a').write('init ran\\n')"]},
+        {"name": "side", "image": "python:dev", "restartPolicy": "Always", "volumeMounts": mount,
+         "args": ["-u", "-c", SIDECAR],
+         "startupProbe": {"tcpSocket": {"port": 9000}, "periodSeconds": 1, "failureThreshold": 10}}]
+    began = time.monotonic()
+    node.apply(spec)
+    pod = node.wait_ready("check", "app=ordered", 1)[0]
+    check(time.monotonic() - began > 1, "main waited for the sidecar's startup probe")
+    lines = lambda: (folder / "log").read_text().splitlines()
+    wait("main runs", lambda: "main begins" in lines())
+    check(lines() == ["init ran", "sidecar begins", "main begins"], f"order of the start: {lines()}")
+    node.kubectl("patch", "deployment", "-n", "check", "ordered", "--type", "merge", "-p",
+                 '{"spec": {"replicas": 0, "template": {"spec": {"terminationGracePeriodSeconds": 10}}}}')
+    wait("the pod is gone", lambda: not node.exists("pod", "check", pod["metadata"]["name"]), 10)
+    check(lines()[3:] == ["main ends", "sidecar ends"], f"order of the end: {lines()}")
+
+
+def check_restarts(node):
+    """A container that dies comes back with its emptyDir; one that fails its liveness probe is replaced; back-off grows."""
+    node.apply(secret("pages2", a="x"), workload(
+        "fragile", files="pages2",
+        main={"livenessProbe": {"httpGet": {"path": "/a", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}, **READY_A,
+              "volumeMounts": [{"name": "kept", "mountPath": "/kept"}]},
+        volumes=[{"name": "kept", "emptyDir": {"medium": "Memory"}}]))
+    pod = node.wait_ready("check", "app=fragile", 1)[0]
+    name = pod["metadata"]["name"]
+    count = lambda: node.get("pod", "check", name)["status"]["containerStatuses"][0]["restartCount"]
+    node.ask("touch", "/kept/mark", "/lost", pod=f"check/{name}", container="main")
+    began = time.monotonic()
+    node.kill(pod)
+    wait("restarted", lambda: count() == 1, 5)
+    node.wait_ready("check", "app=fragile", 1)
+    check(time.monotonic() - began < 2, "back within 2 s")
+    found = node.ask("ls", "/kept/mark", "/lost", pod=f"check/{name}", container="main")
+    check("/kept/mark" in found and "cannot access '/lost'" in found, f"the volume is kept, the rest is new: {found}")
+    node.kubectl("patch", "secret", "-n", "check", "pages2", "--type", "merge", "-p", '{"data": {"a": null}}')
+    wait("restarted by the probe", lambda: count() >= 2, 15)
+
+
+def check_rollout(node):
+    """A rolling update keeps the Service answering; rollout status, undo by template, scaling and deletion work."""
+    node.apply(secret("pages3", a="v"), workload("roll", 2, files="pages3", main=READY_A), service("roll", "roll"))
+    node.wait_ready("check", "app=roll", 2)
+    wait("answers", lambda: node.get_url("http://roll.check.svc/a") == "v", 5)
+    before = {pod["metadata"]["name"] for pod in node.pods("check", "app=roll")}
+    node.kubectl("rollout", "restart", "-n", "check", "deployment/roll")
+    node.kubectl("rollout", "status", "-n", "check", "deployment/roll", "--timeout=30s")
+    after = {pod["metadata"]["name"] for pod in node.pods("check", "app=roll")}
+    check(not before & after and len(after) == 2, f"all pods are new: {before} {after}")
+    node.kubectl("scale", "-n", "check", "deployment/roll", "--replicas=1")
+    wait("scaled", lambda: len(node.pods("check", "app=roll")) == 1)
+    node.kubectl("delete", "deployment", "-n", "check", "roll")
+    wait("collected", lambda: not node.get("pods,rs", "check", selector="app=roll")["items"], 15)
+
+
+def check_garbage(node):
+    """What is owned goes with its owner, over kinds, and not before."""
+    node.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owner", "namespace": "check"}})
+    uid = node.get("configmap", "check", "owner")["metadata"]["uid"]
+    owned = secret("owned", a="x")
+    owned["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid}]
+    orphan = secret("orphan", a="x")
+    orphan["metadata"]["ownerReferences"] = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "00000000-0000-0000-0000-000000000000"}]
+    node.apply(owned, orphan)
+    wait("an owner that never was", lambda: not node.exists("secret", "check", "orphan"), 5)
+    check(node.exists("secret", "check", "owned"), "the owner is there")
+    node.kubectl("delete", "configmap", "-n", "check", "owner")
+    wait("collected", lambda: not node.exists("secret", "check", "owned"), 5)
+
+
+def check_api_outage(node):
+    """Pods, Services and restarts go on without the API server, and its tokens are good afterwards."""
+    node.apply(secret("pages4", a="on"), workload("steady", files="pages4", main=READY_A), service("steady", "steady"))
+    pod = node.wait_ready("check", "app=steady", 1)[0]
+    name = f"check/{pod['metadata']['name']}"
+    wait("answers", lambda: node.get_url("http://steady.check.svc/a") == "on", 5)
+    ask = ["sh", "-c", 'cd /run/secrets/kubernetes.io/serviceaccount; curl -s -m 5 --cacert ca.crt -o /dev/null '
+           '-w "%{http_code}" -H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api/v1']
+    check(node.ask(*ask, pod=name, container="main") == "200", "the API server, from a pod")
+    node.script("apiserver", "stop")
+    check(node.ask(*ask, pod=name, container="main") == "000", "it is away")
+    check(node.get_url("http://steady.check.svc/a") == "on", "the Service answers")
+    old = node.pid(pod)
+    node.kill(pod)
+    wait("restarted", lambda: node.pid(pod) != old, 5)
+    wait("serves again", lambda: node.get_url("http://steady.check.svc/a") == "on", 5)
+    node.script("apiserver", "start")
+    wait("the restart is reported",
+         lambda: node.get("pod", "check", pod["metadata"]["name"])["status"]["containerStatuses"][0]["restartCount"] == 1, 15)
+    wait("the token is still good", lambda: node.ask(*ask, pod=name, container="main") == "200", 5)
+
+
+def check_namespace_deletion(node):
+    """A namespace goes with all that is in it, pods included."""
+    node.kubectl("create", "namespace", "brief")
+    wait("its account", lambda: node.exists("serviceaccount", "brief", "default"))
+    spec = workload("one", script="import time; time.sleep(1000)")
+    spec["metadata"]["namespace"] = "brief"
+    node.apply(spec)
+    node.wait_ready("brief", "app=one", 1)
+    node.kubectl("delete", "namespace", "brief", "--timeout=30s")
+
+
+def leftovers(name):
+    """What of a cluster is still on the machine."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            if f"tieline-cluster-{name}" in (folder / "cmdline").read_text(errors="replace"):
+                found.append(f"process {folder.name}")
+        except OSError:
+            pass
+    mounts = pathlib.Path("/proc/self/mountinfo").read_text()
+    if f"tieline-cluster-{name}" in mounts or "/run/devnode" in mounts:
+        found.append("mounts")
+    if (STATE / f"tieline-cluster-{name}").exists():
+        found.append("state")
+    return found
+
+
+def others():
+    """The links and named namespaces of the host."""
+    links = subprocess.run(["ip", "-o", "link"], text=True, capture_output=True).stdout
+    return [line.split()[1] for line in links.splitlines()], sorted(os.listdir("/run/netns") if os.path.isdir("/run/netns") else [])
+
+
+def check_crash(node):
+    """SIGKILL of devnode takes all containers along; `down` clears the rest; another cluster is not touched."""
+    before = others()
+    with Node("check-crash") as second:
+        second.kubectl("create", "namespace", "check")
+        second.apply(workload("one", 3, script="import time; time.sleep(1000)"))
+        pods = second.wait_ready("check", "app=one", 3)
+        pids = [second.pid(pod) for pod in pods]
+        os.kill(int((second.state / "devnode.process").read_text().split()[0]), signal.SIGKILL)
+        wait("the containers are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
+        second.script("down")
+        wait("nothing is left", lambda: leftovers("check-crash") == [] or print(leftovers("check-crash")), 5)
+    check(others() == before, f"the host's network is as it was: {before} {others()}")
+    check(node.exists("node", "check", "node"), "the first cluster is not touched")
+
+
+def main(words):
+    failures, passed = [], 0
+    checks = {name.removeprefix("check_").replace("_", " "): function
+              for name, function in globals().items() if name.startswith("check_")}
+    with Node("check") as node:
+        node.kubectl("create", "namespace", "check")
+        for title, function in checks.items():
+            if words and not any(word in title for word in words):
+                continue
+            began = time.monotonic()
+            try:
+                function(node)
+                passed += 1
+                print(f"ok {title} ({time.monotonic() - began:.1f} s)", flush=True)
+            except (Failed, subprocess.SubprocessError, KeyError, IndexError, ValueError, OSError) as error:
+                failures.append(title)
+                print(f"FAILED {title}: {error} {getattr(error, 'stderr', '') or ''}", flush=True)
+        if failures:
+            print((node.state / "devnode.log").read_text()[-3000:])
+    wait("nothing is left", lambda: leftovers("check") == [], 5)
+    print(f"{passed} passed, {len(failures)} failed")
+    return 1 if failures or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
