@@ -64,7 +64,7 @@ install_missing() {
 [ ${#missing[@]} = 0 ] || install_missing
 
 # Debian 12's own kubectl lacks what the tests use (wait --for=jsonpath, patch --subresource).
-minor=$(kubectl version --client -o json 2>/dev/null | jq -r '.clientVersion.minor // "0"' | tr -dc 0-9)
+minor=$(kubectl version --client -o json 2>/dev/null | jq -r '.clientVersion.minor // "0"' | tr -dc 0-9 || true)
 if [ "${minor:-0}" -lt 28 ]; then
   say "kubectl 1.28 or newer is needed, this one is 1.${minor:-0}: put a newer one on the PATH"
   exit 1
