@@ -88,7 +88,7 @@ let package = Package(
             [
                 "Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI",
                 "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
-                yaml,
+                yaml, arguments,
             ]
         ),
 

@@ -168,6 +168,11 @@ package struct LeafCertificate: Sendable {
         try? Chain.certificates(chainPEM).first?.notValidAfter
     }
 
+    /// When the first certificate of the chain begins: the later of two leafs was issued last; nil when none can be read.
+    package static func notBefore(chainPEM: String) -> Date? {
+        try? Chain.certificates(chainPEM).first?.notValidBefore
+    }
+
     private static func renewalTime(of leaf: Certificate) -> Date {
         let start = leaf.notValidBefore + Validity.slack
         return start + leaf.notValidAfter.timeIntervalSince(start) * 2 / 3

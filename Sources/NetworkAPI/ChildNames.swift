@@ -28,4 +28,10 @@ package enum ChildName {
         if stem.first.map({ !$0.isLetter }) ?? true { stem = "s" + stem }
         return stem.prefix(63 - suffix.utf8.count) + suffix
     }
+
+    /// Whether a core Service's name is of the form that `endpointsService` makes.
+    package static func isEndpointsService(_ name: String) -> Bool {
+        let tail = name.utf8.suffix(12)
+        return tail.count == 12 && tail.starts(with: "-tl-".utf8)
+    }
 }

@@ -187,7 +187,9 @@ package struct ServiceTimeouts: Hashable, Sendable {
     )
 
     package var connect: Duration
+    /// Zero: never.
     package var idle: Duration
+    /// Zero: never.
     package var halfClosed: Duration
 
     package init(connect: Duration, idle: Duration, halfClosed: Duration) {

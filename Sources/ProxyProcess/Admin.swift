@@ -1,0 +1,105 @@
+import FoundationEssentials
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+import Telemetry
+
+/// What the admin endpoint tells of the process: readiness, metrics, snapshot.
+///
+/// It serves from the first moment on; the data plane comes later.
+final class Admin: Sendable {
+    private struct State {
+        var dataPlane: (any DataPlane)?
+        var snapshotKey: @Sendable () -> String = { "" }
+        var certificateEnd: @Sendable () -> Date? = { nil }
+        var isDraining = false
+        var waitingFor = "starting"
+    }
+
+    /// How many long polls may wait at the same time.
+    static let waiterLimit = 32
+    /// The longest that a poll waits.
+    static let longestWait = Duration.seconds(55)
+
+    private let state = Mutex(State())
+    private let waiters = Waiters(limit: Admin.waiterLimit)
+
+    /// Puts the data plane in place; from now on it decides over readiness.
+    func attach(
+        _ dataPlane: any DataPlane,
+        snapshotKey: @escaping @Sendable () -> String,
+        certificateEnd: @escaping @Sendable () -> Date?
+    ) {
+        state.withLock { state in
+            state.dataPlane = dataPlane
+            state.snapshotKey = snapshotKey
+            state.certificateEnd = certificateEnd
+        }
+    }
+
+    /// Says what keeps the process from being ready before there is a data plane.
+    func wait(for reason: String) { state.withLock { $0.waitingFor = reason } }
+
+    func beginDrain() { state.withLock { $0.isDraining = true } }
+
+    var readiness: AdminServer.Readiness {
+        state.withLock { state in
+            if state.isDraining { return .notReady("draining") }
+            guard let dataPlane = state.dataPlane else { return .notReady(state.waitingFor) }
+            return dataPlane.isReady ? .ready : .notReady("not configured or not attached yet")
+        }
+    }
+
+    /// The endpoint with all its routes.
+    func makeServer(at endpoint: Endpoint) -> AdminServer {
+        let registry = MetricsRegistry()
+        registry.addProcessMetrics()
+        registry.addCollector { [self] writer in
+            let (dataPlane, end) = state.withLock { ($0.dataPlane, $0.certificateEnd) }
+            guard let dataPlane else { return }
+            writer.add(dataPlane.snapshot, isReady: dataPlane.isReady, certificateEnd: end())
+        }
+        let server = AdminServer(
+            host: "\(endpoint.address)",
+            port: endpoint.port,
+            registry: registry,
+            readiness: { [self] in readiness }
+        )
+        server.addRoute("/v1/snapshot") { [self] request in await snapshot(request) }
+        return server
+    }
+
+    /// `GET /v1/snapshot?after=VERSION&wait=30s`.
+    func snapshot(_ request: AdminRequest) async -> AdminResponse {
+        let (dataPlane, key) = state.withLock { ($0.dataPlane, $0.snapshotKey) }
+        guard constantTimeEquals(request.bearerKey ?? "", key()) else {
+            return .text("the bearer key of the site's configuration is needed\n", status: 401)
+        }
+        guard let dataPlane else { return .text("starting\n", status: 503) }
+        guard let after = request.query["after"] else { return Self.answer(dataPlane.snapshot) }
+        let wait = request.query["wait"] ?? "0s"
+        guard let version = UInt64(after), let limit = Self.duration(wait) else {
+            return .text("after is a number, wait such as 30s\n", status: 400)
+        }
+        let snapshot = await waiters.wait {
+            await dataPlane.snapshot(after: version, limit: min(limit, Self.longestWait))
+        }
+        guard let snapshot else { return .text("too many are waiting\n", status: 429) }
+        return Self.answer(snapshot)
+    }
+
+    private static func answer(_ snapshot: ProxySnapshot) -> AdminResponse {
+        do {
+            return .json(try JSONEncoder().encode(snapshot))
+        } catch {
+            return .text("the snapshot does not encode: \(error)\n", status: 500)
+        }
+    }
+
+    /// Whole seconds (`30s`) or milliseconds (`250ms`).
+    private static func duration(_ text: String) -> Duration? {
+        if text.hasSuffix("ms") { return Int64(text.dropLast(2)).map { .milliseconds(max($0, 0)) } }
+        guard text.hasSuffix("s") else { return nil }
+        return Int64(text.dropLast()).map { .seconds(min(max($0, 0), 3600)) }
+    }
+}

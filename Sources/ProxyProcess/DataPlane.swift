@@ -1,0 +1,17 @@
+package import Proxy
+package import SiteConfiguration
+
+/// What the process gives to the data plane and asks of it: `Proxy`, or a recorder in tests.
+package protocol DataPlane: Sendable {
+    func apply(_ document: ConfigurationDocument)
+    func reportConfigurationError(_ message: String)
+    func setEndpoints(service: String, _ endpoints: [LocalEndpoint])
+    func setCredentials(_ credentials: ProxyCredentials) throws(ProxyError)
+    var snapshot: ProxySnapshot { get }
+    func snapshot(after version: UInt64, limit: Duration) async -> ProxySnapshot
+    var isReady: Bool { get }
+    func drain() async
+    func stop() async
+}
+
+extension Proxy: DataPlane {}

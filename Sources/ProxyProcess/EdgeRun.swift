@@ -1,0 +1,74 @@
+import Logging
+import Proxy
+import SiteConfiguration
+
+/// A sidecar: no rights, no configuration; everything comes from the gateways.
+struct EdgeRun: Sendable {
+    private let directory: String
+    private let gateways: HostAndPort
+    private let listeners: [EdgeListener]
+    private let options: RunOptions
+    private let admin: Admin
+    private let logger: Logger
+
+    init(
+        _ directory: String,
+        _ gateways: HostAndPort,
+        _ listeners: [EdgeListener],
+        _ options: RunOptions,
+        _ admin: Admin,
+        _ logger: Logger
+    ) {
+        self.directory = directory
+        self.gateways = gateways
+        self.listeners = listeners
+        self.options = options
+        self.admin = admin
+        self.logger = logger
+    }
+
+    func serve(until signals: Signals) async throws -> ProxyProcess.Ending {
+        let started = try await signals.unlessNext {
+            try await startProxy(
+                ProxyOptions(
+                    role: .edge(gateways: gateways, listeners: listeners),
+                    bind: options.bind,
+                    loops: options.loops
+                ),
+                credentials: directory,
+                admin,
+                logger
+            )
+        }
+        guard let (proxy, first) = started else { return .drained }
+        logger.info(
+            "sidecar started",
+            metadata: ["proxy": "\(proxy.id)", "gateways": "\(gateways)"]
+        )
+        let credentials = CredentialsKeeper(current: first, dataPlane: proxy, logger: logger)
+        // A sidecar has no snapshot key: its gateways report for it.
+        admin.attach(proxy, snapshotKey: { "" }, certificateEnd: { credentials.notAfter })
+        return await ProxyProcess.serve(
+            proxy,
+            admin,
+            until: signals,
+            logger,
+            work: [
+                {
+                    await DirectoryWatch(directories: [directory]).forEachChange {
+                        do {
+                            if let pair = try ProxyCredentials.read(from: directory) {
+                                credentials.offer(pair)
+                            }
+                        } catch {
+                            logger.warning(
+                                "the credentials cannot be read",
+                                metadata: ["error": "\(error)"]
+                            )
+                        }
+                    }
+                }
+            ]
+        )
+    }
+}

@@ -1,0 +1,130 @@
+import FoundationEssentials
+import Logging
+import Proxy
+import SiteConfiguration
+import Telemetry
+
+/// The process around a proxy: where its configuration comes from, where its observations go, how it ends.
+package struct ProxyProcess: Sendable {
+    /// How the process ends.
+    package enum Ending: Int32, Sendable {
+        case drained = 0
+        case failed = 1
+        /// A plain site had no usable configuration at its first start.
+        case unusable = 2
+    }
+
+    private let options: RunOptions
+    private let logger = Logger(label: "tieline-proxy")
+
+    package init(_ options: RunOptions) { self.options = options }
+
+    /// Runs until SIGTERM and the drain after it; answers with the exit code.
+    @concurrent
+    package func run() async -> Int32 {
+        raiseFileLimit()
+        let signals = Signals()
+        let admin = Admin()
+        let server = admin.makeServer(at: options.admin)
+        return await withTaskGroup(of: Ending?.self) { group in
+            group.addTask {
+                do {
+                    try await server.run { logger.error("admin endpoint: \($0)") }
+                    return nil
+                } catch {
+                    logger.critical("\(error)")
+                    return .failed
+                }
+            }
+            group.addTask { await serve(admin, signals) }
+            var ending = Ending.drained
+            for await result in group {
+                guard let result else { continue }
+                ending = result
+                break
+            }
+            group.cancelAll()
+            return ending.rawValue
+        }
+    }
+
+    private func serve(_ admin: Admin, _ signals: Signals) async -> Ending {
+        do {
+            switch options.mode {
+            case .gateway(let gateway):
+                let run = GatewayRun(gateway, options, admin, logger)
+                return try await run.serve(until: signals)
+            case .site(let directory):
+                let run = SiteRun(directory, options, admin, logger)
+                return try await run.serve(until: signals)
+            case .edge(let credentials, let gateways, let listeners):
+                let run = EdgeRun(credentials, gateways, listeners, options, admin, logger)
+                return try await run.serve(until: signals)
+            }
+        } catch let problem as UnusableSite {
+            for line in problem.lines { logger.critical("\(line)") }
+            return .unusable
+        } catch {
+            logger.critical("\(error)")
+            return .failed
+        }
+    }
+}
+
+extension ProxyProcess {
+    /// Runs `work` beside the proxy until a signal comes; then drains.
+    ///
+    /// A second signal ends at once.
+    static func serve(
+        _ proxy: any DataPlane,
+        _ admin: Admin,
+        until signals: Signals,
+        _ logger: Logger,
+        work: [@Sendable () async -> Void]
+    ) async -> ProxyProcess.Ending {
+        await withTaskGroup(of: Void.self) { group in
+            for piece in work { group.addTask { await piece() } }
+            guard await signals.next() else { return .drained }
+            logger.notice("draining")
+            admin.beginDrain()
+            let drain = Task { await proxy.drain() }
+            let impatience = Task {
+                guard await signals.next() else { return }
+                logger.warning("told to end again: open connections are reset")
+                await proxy.stop()
+            }
+            await drain.value
+            impatience.cancel()
+            group.cancelAll()
+            logger.notice("drained")
+            return .drained
+        }
+    }
+}
+
+/// Waits until `directory` has credentials and a proxy can be made with them.
+func startProxy(
+    _ options: ProxyOptions,
+    credentials directory: String,
+    _ admin: Admin,
+    _ logger: Logger
+) async throws -> (Proxy, ProxyCredentials) {
+    var told = ""
+    while true {
+        try Task.checkCancellation()
+        var problem = "there is no tls.crt and tls.key in \(directory) yet"
+        do {
+            if let credentials = try ProxyCredentials.read(from: directory) {
+                let proxy = try Proxy(options: options, credentials: credentials)
+                try proxy.start()
+                return (proxy, credentials)
+            }
+        } catch ProxyError.credentials(let reason) {
+            problem = "the credentials in \(directory) cannot be used: \(reason)"
+        }
+        if problem != told { logger.warning("\(problem)") }
+        told = problem
+        admin.wait(for: problem)
+        try await Task.sleep(for: .milliseconds(500))
+    }
+}

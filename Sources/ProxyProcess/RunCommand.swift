@@ -1,0 +1,179 @@
+package import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Logging
+import NetworkModel
+import Proxy
+import SiteConfiguration
+
+/// The command line of `tieline-proxy`.
+package struct ProxyCommand: AsyncParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "tieline-proxy",
+        abstract: "Carries TCP connections between the sites of a Tieline network.",
+        subcommands: [Run.self]
+    )
+
+    package init() {}
+
+    package struct Run: AsyncParsableCommand {
+        package static let configuration = CommandConfiguration(
+            abstract: "Runs a gateway, a plain site or a sidecar.",
+            discussion: """
+                Gateway in a cluster (made by the controller):
+                  tieline-proxy run --configuration DIR --credentials DIR --state DIR
+                A site without Kubernetes: Site, Link and Service manifests in a directory:
+                  tieline-proxy run --site-dir DIR [--bind ADDRESS]
+                Sidecar of a workload:
+                  tieline-proxy run --edge --gateways tieline-proxy.NAMESPACE.svc:5672 \\
+                    --credentials DIR --listen backend/http=127.0.0.1:8080
+
+                SIGTERM drains: new connections go elsewhere, open ones get time to end.
+                Exit codes: 0 after a drain, 1 when something failed, 2 for wrong arguments or when a \
+                plain site has no usable configuration at its first start.
+                """
+        )
+
+        @Option(help: "Where the Secret tieline-proxy is mounted (gateway).")
+        var configuration: String?
+
+        @Option(help: "Where the Secret with certificate and key is mounted (gateway, sidecar).")
+        var credentials: String?
+
+        @Option(help: "Where the last state is kept for a restart (gateway).")
+        var state: String?
+
+        @Option(help: "A directory with Site, Link and Service manifests (plain site).")
+        var siteDir: String?
+
+        @Flag(help: "Runs as a sidecar.")
+        var edge = false
+
+        @Option(help: "HOST:PORT of the site's gateways (sidecar).")
+        var gateways: String?
+
+        @Option(help: "ADDRESS/PORTNAME=IP:PORT, a service and where to listen for it (sidecar).")
+        var listen: [String] = []
+
+        @Option(help: "The address that listeners bind. Default: all.")
+        var bind: String?
+
+        @Option(help: "IP:PORT of health, metrics and snapshot.")
+        var admin = "0.0.0.0:5673"
+
+        @Option(
+            help: "Event loops; 0: one per core of the quota, at most 8. Default: as configured."
+        )
+        var loops: Int?
+
+        @Option(help: "trace, debug, info, notice, warning, error or critical.")
+        var logLevel = "info"
+
+        package init() {}
+
+        package func validate() throws { _ = try options(environment: [:]) }
+
+        @concurrent
+        package func run() async throws {
+            let level = Logger.Level(rawValue: logLevel) ?? .info
+            LoggingSystem.bootstrap { label in
+                var handler = StreamLogHandler.standardError(label: label)
+                handler.logLevel = level
+                return handler
+            }
+            let options = try options(environment: ProcessInfo.processInfo.environment)
+            let code = await ProxyProcess(options).run()
+            throw ExitCode(code)
+        }
+
+        /// Checks the arguments; nothing is opened.
+        func options(environment: [String: String]) throws -> RunOptions {
+            guard Logger.Level(rawValue: logLevel) != nil else {
+                throw ValidationError("--log-level \(logLevel) is not known")
+            }
+            if let loops, !(0...8).contains(loops) {
+                throw ValidationError("--loops must be from 0 to 8")
+            }
+            return RunOptions(
+                mode: try mode(environment: environment),
+                admin: try Self.endpoint(admin, "--admin"),
+                bind: try bind.map { text in
+                    guard let address = IPAddress(text) else {
+                        throw ValidationError("--bind \(text) is not an IP address")
+                    }
+                    return address
+                },
+                loops: loops == 0 ? nil : loops
+            )
+        }
+
+        private func mode(environment: [String: String]) throws -> RunOptions.Mode {
+            if let siteDir {
+                guard configuration == nil, credentials == nil, !edge else {
+                    throw ValidationError("--site-dir goes with --bind and --admin only")
+                }
+                return .site(directory: siteDir)
+            }
+            if edge {
+                guard let credentials, let gateways, !listen.isEmpty else {
+                    throw ValidationError("--edge needs --gateways, --credentials and --listen")
+                }
+                return .edge(
+                    credentials: credentials,
+                    gateways: try Self.hostAndPort(gateways, "--gateways"),
+                    listeners: try listen.map(Self.listener)
+                )
+            }
+            guard let configuration, let credentials else {
+                throw ValidationError(
+                    "give --configuration and --credentials (gateway), --site-dir (plain site) or --edge"
+                )
+            }
+            return .gateway(
+                GatewayOptions(
+                    configuration: configuration,
+                    credentials: credentials,
+                    state: state,
+                    namespace: environment["POD_NAMESPACE"]
+                )
+            )
+        }
+
+        private static func listener(_ text: String) throws -> EdgeListener {
+            let parts = text.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let service = ServicePort(String(parts[0])) else {
+                throw ValidationError(
+                    "--listen \(text): write ADDRESS/PORTNAME=IP:PORT, such as backend/http=127.0.0.1:8080"
+                )
+            }
+            return EdgeListener(
+                service: service,
+                endpoint: try endpoint(String(parts[1]), "--listen")
+            )
+        }
+
+        private static func endpoint(_ text: String, _ option: String) throws -> Endpoint {
+            let parsed = try hostAndPort(text, option)
+            guard let address = IPAddress(parsed.host) else {
+                throw ValidationError("\(option) \(text): \(parsed.host) is not an IP address")
+            }
+            return Endpoint(address: address, port: parsed.port)
+        }
+
+        private static func hostAndPort(_ text: String, _ option: String) throws -> HostAndPort {
+            guard let colon = text.lastIndex(of: ":"),
+                let port = UInt16(text[text.index(after: colon)...])
+            else { throw ValidationError("\(option) \(text): write HOST:PORT") }
+            var host = String(text[..<colon])
+            if host.hasPrefix("["), host.hasSuffix("]") {
+                host = String(host.dropFirst().dropLast())
+            }
+            guard IPAddress(host) != nil || DNSName.isSubdomain(host) else {
+                throw ValidationError(
+                    "\(option) \(text): \"\(host)\" is neither a name nor an address"
+                )
+            }
+            return HostAndPort(host: host, port: port)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+package import NetworkModel
+package import Proxy
+package import SiteConfiguration
+
+/// What `tieline-proxy run` was told.
+package struct RunOptions: Sendable {
+    package enum Mode: Sendable {
+        /// A gateway in a cluster.
+        case gateway(GatewayOptions)
+        /// A site of its own, described by files.
+        case site(directory: String)
+        /// A sidecar.
+        case edge(credentials: String, gateways: HostAndPort, listeners: [EdgeListener])
+    }
+
+    package var mode: Mode
+    /// Where `/healthz`, `/readyz`, `/metrics` and `/v1/snapshot` are.
+    package var admin: Endpoint
+    /// The address of all listeners; nil: every address.
+    package var bind: IPAddress?
+    /// Event loops; nil: as configured.
+    package var loops: Int?
+
+    package init(mode: Mode, admin: Endpoint, bind: IPAddress? = nil, loops: Int? = nil) {
+        self.mode = mode
+        self.admin = admin
+        self.bind = bind
+        self.loops = loops
+    }
+}
+
+/// The directories and names of a gateway in a cluster.
+package struct GatewayOptions: Sendable {
+    /// Where the Secret `tieline-proxy` is mounted.
+    package var configuration: String
+    /// Where the Secret `tieline-proxy-credentials` is mounted.
+    package var credentials: String
+    /// Where the last state is kept; survives a restart of the container, not of the pod.
+    package var state: String?
+    /// The pod's namespace; nil: the API server is not asked, mounted files are all there is.
+    package var namespace: String?
+
+    package init(configuration: String, credentials: String, state: String?, namespace: String?) {
+        self.configuration = configuration
+        self.credentials = credentials
+        self.state = state
+        self.namespace = namespace
+    }
+}

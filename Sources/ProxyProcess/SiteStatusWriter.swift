@@ -1,0 +1,149 @@
+import FoundationEssentials
+import Glibc
+import KubernetesAPI
+import Logging
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Writes the statuses of a plain site's objects to `DIR/status`, one JSON file each, in the form of the API.
+struct SiteStatusWriter: Sendable {
+    private let folder: String
+    private let siteID: SiteID
+    private let logger: Logger
+
+    init(directory: SiteDirectory, siteID: SiteID, logger: Logger) {
+        folder = "\(directory.path)/status"
+        self.siteID = siteID
+        self.logger = logger
+    }
+
+    /// What is in the files.
+    private struct Written {
+        var bytes: [String: Data] = [:]
+        var site: [String: SiteStatus] = [:]
+        var links: [String: LinkStatus] = [:]
+        var services: [String: ServiceStatus] = [:]
+    }
+
+    /// Writes what changed, at most twice a second, until the task is cancelled.
+    func follow(_ dataPlane: any DataPlane, _ applier: SiteApplier) async {
+        do {
+            try Files.makeDirectory(folder, mode: 0o755)
+        } catch {
+            logger.error("no status can be written: \(error)")
+            return
+        }
+        Files.removeTemporaries(in: folder)
+        let before = load()
+        var written = before
+        var version: UInt64 = 0
+        while !Task.isCancelled {
+            let snapshot = await dataPlane.snapshot(after: version, limit: .seconds(1))
+            version = snapshot.version
+            write(
+                PlainStatus(
+                    state: applier.state,
+                    snapshot: snapshot,
+                    isReady: dataPlane.isReady,
+                    siteID: siteID,
+                    now: Timestamp(seconds: Int64(Date().timeIntervalSince1970))
+                ),
+                before: before,
+                &written
+            )
+            try? await Task.sleep(for: .milliseconds(500))
+        }
+    }
+
+    private func write(_ plain: PlainStatus, before: Written, _ written: inout Written) {
+        var wanted: [String: Data] = [:]
+        var links: [LinkStatus] = []
+        for var link in plain.state.manifests.links {
+            let name = link.metadata.name
+            link.status = plain.link(
+                link,
+                last: written.links[name] ?? LinkStatus(),
+                before: before.links[name] ?? LinkStatus()
+            )
+            written.links[name] = link.status
+            links.append(link.status)
+            add(link, to: &wanted)
+        }
+        var services: [ServiceStatus] = []
+        for var service in plain.state.manifests.services {
+            let name = service.metadata.name
+            service.status = plain.service(
+                service,
+                last: written.services[name] ?? ServiceStatus(),
+                before: before.services[name] ?? ServiceStatus()
+            )
+            written.services[name] = service.status
+            services.append(service.status)
+            add(service, to: &wanted)
+        }
+        if var site = plain.state.site {
+            let name = site.metadata.name
+            site.status = plain.site(
+                site,
+                last: written.site[name] ?? SiteStatus(),
+                links: links,
+                services: services
+            )
+            written.site[name] = site.status
+            add(site, to: &wanted)
+        }
+        replace(with: wanted, &written)
+    }
+
+    private func add(_ object: some NetworkObject, to wanted: inout [String: Data]) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let kind = type(of: object).resource.kind.lowercased()
+        do {
+            wanted["\(kind)-\(object.metadata.name).json"] =
+                try encoder.encode(Envelope(object)) + Data("\n".utf8)
+        } catch {
+            logger.error("a status does not encode: \(error)")
+        }
+    }
+
+    /// Makes the folder hold exactly these files.
+    private func replace(with wanted: [String: Data], _ written: inout Written) {
+        for (name, data) in wanted where written.bytes[name] != data {
+            do {
+                try Files.replace("\(folder)/\(name)", with: data, mode: 0o644)
+                written.bytes[name] = data
+            } catch {
+                logger.warning("a status cannot be written", metadata: ["error": "\(error)"])
+            }
+        }
+        for name in written.bytes.keys where wanted[name] == nil {
+            _ = unsafe unlink("\(folder)/\(name)")
+            written.bytes[name] = nil
+        }
+    }
+
+    /// Reads what an earlier process wrote: counters go on from there.
+    private func load() -> Written {
+        var written = Written()
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for name in names where name.hasSuffix(".json") {
+            guard let data = try? Files.read("\(folder)/\(name)") else { continue }
+            written.bytes[name] = data
+            let decoder = JSONDecoder()
+            if name.hasPrefix("link-"), let link = try? decoder.decode(Link.self, from: data) {
+                written.links[link.metadata.name] = link.status
+            } else if name.hasPrefix("service-"),
+                let service = try? decoder.decode(Service.self, from: data)
+            {
+                written.services[service.metadata.name] = service.status
+            } else if name.hasPrefix("site-"),
+                let site = try? decoder.decode(Site.self, from: data)
+            {
+                written.site[site.metadata.name] = site.status
+            }
+        }
+        return written
+    }
+}

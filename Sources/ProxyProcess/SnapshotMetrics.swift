@@ -1,0 +1,156 @@
+import FoundationEssentials
+import NetworkModel
+import SiteConfiguration
+import Telemetry
+
+// The proxy's metrics are made from its snapshot at every scrape: one source for status and metrics.
+extension MetricsWriter {
+    mutating func add(_ snapshot: ProxySnapshot, isReady: Bool, certificateEnd: Date?) {
+        gauge("tieline_ready", help: "1 while the proxy is ready.", value: isReady ? 1 : 0)
+        gauge(
+            "tieline_configuration_generation",
+            help: "Generation of the configuration that the proxy routes with.",
+            value: Double(snapshot.appliedGeneration)
+        )
+        counter(
+            "tieline_configurations_applied_total",
+            help: "Configurations applied since the start.",
+            value: Double(snapshot.appliedCount)
+        )
+        gauge(
+            "tieline_edges_attached",
+            help: "Sidecars attached to this gateway.",
+            value: Double(snapshot.edges.count)
+        )
+        if let certificateEnd {
+            gauge(
+                "tieline_cert_expiry_timestamp_seconds",
+                help: "When the proxy's certificate ends, in seconds since 1970.",
+                value: certificateEnd.timeIntervalSince1970.rounded()
+            )
+        }
+        for counters in snapshot.counters { add(counters) }
+        for service in snapshot.services { add(service) }
+        for link in snapshot.links { add(link) }
+        counter(
+            "tieline_failovers_total",
+            help: "Failovers and failbacks that this proxy has seen.",
+            value: Double(snapshot.failovers.map(\.sequence).max() ?? 0)
+        )
+    }
+
+    private mutating func add(_ counters: ServiceCounters) {
+        let labels = Self.labels(of: counters.service)
+        gauge(
+            "tieline_connections_active",
+            help: "Connections of this proxy's clients that are open.",
+            labels,
+            value: Double(counters.active)
+        )
+        counter(
+            "tieline_connections_opened_total",
+            help: "Connections of this proxy's clients that were opened.",
+            labels,
+            value: Double(counters.opened)
+        )
+        counter(
+            "tieline_connect_failures_total",
+            help: "Connections of this proxy's clients that no target took.",
+            labels,
+            value: Double(counters.failed)
+        )
+        counter(
+            "tieline_connections_interrupted_total",
+            help: "Connections that were reset after bytes had been exchanged.",
+            labels,
+            value: Double(counters.interrupted)
+        )
+    }
+
+    private mutating func add(_ service: ServiceSnapshot) {
+        let labels = Self.labels(of: service.service)
+        gauge(
+            "tieline_service_listening",
+            help: "1 while the proxy listens for clients of the service.",
+            labels,
+            value: service.listening ? 1 : 0
+        )
+        for target in service.targets {
+            let labels = labels.merging(["remote_site": target.site.label]) { old, _ in old }
+            gauge(
+                "tieline_service_path_cost",
+                help: "Cost of the cheapest path to the site.",
+                labels,
+                value: target.pathCost == .unreachable ? .infinity : Double(target.pathCost.value)
+            )
+            gauge(
+                "tieline_service_endpoints",
+                help: "Ready endpoints at the site.",
+                labels,
+                value: Double(target.endpoints)
+            )
+            gauge(
+                "tieline_service_connections",
+                help: "Connections that this whole site has open to the site's servers.",
+                labels,
+                value: Double(target.connections)
+            )
+            gauge(
+                "tieline_service_target_usable",
+                help: "1 while the site is used as a target.",
+                labels,
+                value: target.state == .usable ? 1 : 0
+            )
+        }
+    }
+
+    private mutating func add(_ link: LinkSnapshot) {
+        let labels = ["link": link.name.text, "remote_site": link.remote?.label ?? ""]
+        gauge(
+            "tieline_link_up",
+            help: "1 while the link is established.",
+            labels,
+            value: link.reason == .connected ? 1 : 0
+        )
+        gauge(
+            "tieline_link_cost",
+            help: "Cost that the proxy routes with.",
+            labels,
+            value: Double(link.cost.value)
+        )
+        gauge(
+            "tieline_link_connections_active",
+            help: "Streams that cross the link.",
+            labels,
+            value: Double(link.active)
+        )
+        counter(
+            "tieline_link_connections_opened_total",
+            help: "Streams that have crossed the link.",
+            labels,
+            value: Double(link.opened)
+        )
+        counter(
+            "tieline_link_flaps_total",
+            help: "How often the established link was lost.",
+            labels,
+            value: Double(link.losses)
+        )
+        guard let roundTrip = link.roundTripMicroseconds else { return }
+        gauge(
+            "tieline_link_rtt_seconds",
+            help: "Smoothed round-trip time of the link.",
+            labels,
+            value: Double(roundTrip) / 1_000_000
+        )
+    }
+
+    private static func labels(of service: ServicePort) -> Labels {
+        ["service": service.address.text, "port": service.port.text]
+    }
+}
+
+extension SiteName {
+    /// The name, or the identity where there is none.
+    var label: String { name.isEmpty ? id.text : name }
+}

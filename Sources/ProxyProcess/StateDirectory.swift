@@ -1,0 +1,105 @@
+import FoundationEssentials
+import Logging
+import NetworkModel
+import Proxy
+import SiteConfiguration
+import Synchronization
+
+/// The last configuration and endpoints, kept for a restart of the container while the API server is away.
+///
+/// Files are replaced in one step and readable by this user only. What does not decode (a torn write of an earlier
+/// version, a full disk) counts as absent.
+final class StateDirectory: Sendable {
+    private let directory: String
+    private let logger: Logger
+    /// What is in the files; spares writes that change nothing.
+    private let written = Mutex<[String: Data]>([:])
+
+    /// Makes the directory when it is not there.
+    init(_ directory: String, logger: Logger) {
+        self.directory = directory
+        self.logger = logger
+        do {
+            try Files.makeDirectory(directory, mode: 0o700)
+        } catch {
+            logger.warning("the state directory cannot be made", metadata: ["error": "\(error)"])
+        }
+        Files.removeTemporaries(in: directory)
+    }
+
+    func loadConfiguration() -> ConfigurationDocument? {
+        guard let data = load("configuration.json") else { return nil }
+        return try? ConfigurationDocument.decode(data)
+    }
+
+    func save(_ document: ConfigurationDocument) {
+        save("configuration.json") { try document.encoded() }
+    }
+
+    /// The endpoints by core Service.
+    func loadEndpoints() -> [String: [LocalEndpoint]] {
+        guard let data = load("endpoints.json"),
+            let stored = try? JSONDecoder().decode([String: [StoredEndpoint]].self, from: data)
+        else { return [:] }
+        return stored.mapValues { $0.compactMap(\.endpoint) }
+    }
+
+    func save(_ endpoints: [String: [LocalEndpoint]]) {
+        save("endpoints.json") {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            return try encoder.encode(endpoints.mapValues { $0.map(StoredEndpoint.init) })
+        }
+    }
+
+    private func load(_ name: String) -> Data? {
+        do {
+            return try Files.read("\(directory)/\(name)")
+        } catch {
+            logger.warning("kept state cannot be read", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+
+    private func save(_ name: String, _ encode: () throws -> Data) {
+        do {
+            let data = try encode()
+            guard written.withLock({ $0[name] != data }) else { return }
+            try Files.replace("\(directory)/\(name)", with: data)
+            written.withLock { $0[name] = data }
+        } catch {
+            // Serving goes on; only a restart without the API server would miss it.
+            logger.warning("state cannot be kept", metadata: ["error": "\(error)"])
+        }
+    }
+}
+
+/// A `LocalEndpoint` as it is written down.
+private struct StoredEndpoint: Codable {
+    var address: String
+    var port: UInt16
+    var portName: PortName?
+    var ready: Bool
+    var serving: Bool
+    var terminating: Bool
+
+    init(_ endpoint: LocalEndpoint) {
+        address = "\(endpoint.endpoint.address)"
+        port = endpoint.endpoint.port
+        portName = endpoint.portName
+        ready = endpoint.ready
+        serving = endpoint.serving
+        terminating = endpoint.terminating
+    }
+
+    var endpoint: LocalEndpoint? {
+        guard let address = IPAddress(address) else { return nil }
+        return LocalEndpoint(
+            endpoint: Endpoint(address: address, port: port),
+            portName: portName,
+            ready: ready,
+            serving: serving,
+            terminating: terminating
+        )
+    }
+}
