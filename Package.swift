@@ -69,7 +69,7 @@ let package = Package(
     // From the mains down; imports go downwards only (hack/check-imports.sh).
     targets: [
         program("tieline", ["CommandLineTool", arguments]),
-        program("tieline-controller", ["Controller", arguments]),
+        program("tieline-controller", ["Controller", arguments, logging]),
         program("tieline-proxy", ["ProxyProcess", arguments]),
 
         module(

@@ -430,6 +430,6 @@ struct ServiceChildrenTests {
         )
         var plan = ChildrenPlan()
         plan.prune([old, going], wanted: [])
-        #expect(plan.changes == [.delete(Core.Service.resource, old.key, uid: "uid-old")])
+        #expect(plan.writes == [.delete(Core.Service.resource, old.key, uid: "uid-old")])
     }
 }

@@ -86,6 +86,7 @@ struct SiteSummaryTests {
 struct LinkSummaryTests {
     private func facts(_ reason: LinkSnapshot.Reason, cost: Int32 = 1) throws -> LinkFacts {
         var facts = LinkFacts()
+        facts.hasSite = true
         facts.site = SiteName(id: try Samples.siteID("E"), name: "east")
         facts.view.gateways = 1
         facts.view.connected = reason == .connected ? 1 : 0

@@ -1,4 +1,5 @@
 import KubernetesAPI
+import KubernetesRuntime
 import NetworkAPI
 
 /// One Event about one transition of one object.
@@ -15,39 +16,21 @@ struct EventPlan: Equatable, Sendable {
 
     static let reportingController = "tieline.dev/controller"
 
-    func make(instance: String, at now: Timestamp) -> Events.Event {
-        Events.Event {
-            $0.metadata.name = name
-            $0.metadata.namespace = regarding.namespace
-            $0.eventTime = MicroTimestamp(now)
-            $0.reportingController = Self.reportingController
-            $0.reportingInstance = String(instance.prefix(128))
-            $0.action = reason.rawValue
-            $0.reason = reason.rawValue
-            $0.regarding = regarding
-            $0.note = note.prefix(utf8: 1024)
-            $0.type = isWarning ? "Warning" : "Normal"
-        }
+    func note(at now: Timestamp) -> EventNote {
+        EventNote(
+            regarding: regarding,
+            kind: isWarning ? .warning : .normal,
+            reason: reason.rawValue,
+            action: reason.rawValue,
+            text: note,
+            time: now,
+            name: name
+        )
     }
 
     var name: String {
         let hash = String("\(regarding.uid ?? "")|\(reason.rawValue)|\(seed)".stableHash, radix: 16)
         return
             "\((regarding.name ?? "object").prefix(230)).\(String(repeating: "0", count: 16 - hash.count))\(hash)"
-    }
-}
-
-extension String {
-    /// The longest prefix of whole characters within `limit` bytes.
-    func prefix(utf8 limit: Int) -> String {
-        guard utf8.count > limit else { return self }
-        var text = ""
-        var count = 0
-        for character in self {
-            count += String(character).utf8.count
-            if count > limit { break }
-            text.append(character)
-        }
-        return text
     }
 }

@@ -5,7 +5,8 @@ import SiteConfiguration
 
 /// Everything that a Link's status is made of.
 struct LinkFacts {
-    /// The Site of the namespace, when there is one that is used.
+    var hasSite = false
+    /// This site, once it has an identity.
     var site: SiteName?
     /// Why the Link is not used; nil when it is.
     var finding: Finding?
@@ -25,12 +26,17 @@ enum LinkSummary {
         var status = link.status
         var writer = ConditionWriter(of: link, at: now)
         status.observedGeneration = link.metadata.generation
-        if facts.site == nil {
+        if !facts.hasSite {
             writer.set(.accepted, .no, .noSite, NoSite.message)
             writer.set(.connected, .no, .noSite)
         } else if let finding = facts.finding {
-            writer.set(.accepted, .no, finding.reason, finding.message)
-            writer.set(.connected, .no, finding.reason)
+            if finding.condition == .connected {
+                writer.set(.accepted, .yes, .accepted)
+                writer.set(.connected, .no, finding.reason, finding.message)
+            } else {
+                writer.set(.accepted, .no, finding.reason, finding.message)
+                writer.set(.connected, .no, finding.reason)
+            }
         } else {
             writer.set(.accepted, .yes, .accepted)
             setConnected(&writer, link: link, facts: facts)

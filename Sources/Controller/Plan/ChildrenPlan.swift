@@ -2,7 +2,7 @@ import KubernetesAPI
 
 /// What has to be written so that the wanted children are there, and no others.
 struct ChildrenPlan: Equatable, Sendable {
-    var changes: [Change] = []
+    var writes: [Write] = []
     /// Names that somebody else's objects have.
     var conflicts: [String] = []
 
@@ -15,7 +15,7 @@ struct ChildrenPlan: Equatable, Sendable {
         for child in wanted {
             switch child.decide(observed: observed.first { $0.isSame(as: child) }) {
             case .keep: break
-            case .write(let more): changes += more
+            case .write(let more): writes += more
             case .conflict(let message): conflicts.append(message)
             }
         }
@@ -26,7 +26,7 @@ struct ChildrenPlan: Equatable, Sendable {
         for child in owned where !wanted.contains(where: { $0.isSame(as: child) }) {
             let metadata = child.object.metadata
             guard let uid = metadata.uid, !metadata.isTerminating else { continue }
-            changes.append(.delete(type(of: child.object).resource, child.key, uid: uid))
+            writes.append(.delete(type(of: child.object).resource, child.key, uid: uid))
         }
     }
 }

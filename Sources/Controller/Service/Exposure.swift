@@ -35,7 +35,7 @@ enum Exposure {
         gateways: [GatewayView]
     ) -> [Child] {
         guard let ports = ServiceChildren.listeningPorts(configuration) else { return [] }
-        let name = service.listeningName
+        let name = service.listenServiceName
         var children: [Child] = [
             .service(
                 Core.Service {

@@ -23,7 +23,7 @@ enum ServiceChildren {
             children.append(
                 .service(
                     Core.Service {
-                        $0.metadata = ObjectMeta(child: service.listeningName, of: service)
+                        $0.metadata = ObjectMeta(child: service.listenServiceName, of: service)
                         $0.spec.type = "ClusterIP"
                         $0.spec.selector = Names.gatewaySelector(site)
                         $0.spec.ports = ports
@@ -72,9 +72,4 @@ enum ServiceChildren {
             }
         }
     }
-}
-
-extension Service {
-    /// The name of the core Service through which clients reach this one.
-    var listeningName: String { spec.listen?.serviceName ?? metadata.name }
 }

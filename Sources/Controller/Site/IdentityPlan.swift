@@ -91,6 +91,11 @@ enum IdentityPlan {
         secret.flatMap { LeafCertificate.renewalTime(chainPEM: text($0, certificateKey)) }
     }
 
+    /// When a leaf ends.
+    static func notAfter(_ secret: Core.Secret) -> Date? {
+        LeafCertificate.notAfter(chainPEM: text(secret, certificateKey))
+    }
+
     private static func text(_ secret: Core.Secret, _ key: String) -> String {
         String(decoding: secret.data[key] ?? Data(), as: UTF8.self)
     }

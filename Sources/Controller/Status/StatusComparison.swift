@@ -12,7 +12,7 @@ protocol CountingStatus: NetworkStatus {
 extension StatusDifference {
     static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
         guard stored.withoutCounts == wanted.withoutCounts else { return .meaning }
-        // A new cursor alone tells nobody anything.
+        // A new cursor for counts alone tells nobody anything.
         guard stored.counts != wanted.counts else { return .none }
         let (before, after) = (stored.activeConnections, wanted.activeConnections)
         let isLarge =
@@ -25,7 +25,7 @@ extension SiteStatus: CountingStatus {
     var withoutCounts: SiteStatus {
         var status = self
         status.connections = nil
-        status.cursors = []
+        status.cursors = cursors.countedFailovers
         return status
     }
 
@@ -37,7 +37,7 @@ extension LinkStatus: CountingStatus {
     var withoutCounts: LinkStatus {
         var status = self
         status.connections = nil
-        status.cursors = []
+        status.cursors = cursors.countedFailovers
         // The first measurement tells something; its later changes do not.
         if status.roundTripTime != nil { status.roundTripTime = Self.someTime }
         return status
@@ -59,7 +59,7 @@ extension ServiceStatus: CountingStatus {
     var withoutCounts: ServiceStatus {
         var status = self
         status.connections = nil
-        status.cursors = []
+        status.cursors = cursors.countedFailovers
         status.activeSites = []
         for index in status.targets.indices { status.targets[index].connections = 0 }
         return status
@@ -70,6 +70,14 @@ extension ServiceStatus: CountingStatus {
         [connections?.active ?? 0, connections?.opened ?? 0, connections?.failed ?? 0]
             + targets.map(\.connections)
             + activeSites.map { Int64(truncatingIfNeeded: $0.stableHash) }
+    }
+}
+
+extension [ProxyCursor] {
+    /// How far failovers are counted: a step must be stored with what it counted, or it is counted again.
+    fileprivate var countedFailovers: [ProxyCursor] {
+        filter { $0.failovers != nil }.sorted { $0.proxy < $1.proxy }
+            .map { ProxyCursor(proxy: $0.proxy, failovers: $0.failovers) }
     }
 }
 

@@ -1,7 +1,7 @@
 import KubernetesAPI
 
 /// One write to the API server, as a value.
-enum Change: Equatable, Sendable {
+enum Write: Equatable, Sendable {
     /// Server-side apply of an object that is ours, or that is not there.
     ///
     /// With a UID in the metadata it hits that very object or fails. Without one it is the first apply: it does not
@@ -60,7 +60,7 @@ enum Child: Equatable, Sendable {
 enum ChildDecision: Equatable, Sendable {
     /// It is there as it should be.
     case keep
-    case write([Change])
+    case write([Write])
     /// Somebody else's object has the name; `message` names it.
     case conflict(message: String)
 }

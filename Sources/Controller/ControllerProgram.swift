@@ -1,0 +1,161 @@
+import HTTPTransport
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+package import Logging
+import NetworkAPI
+import Telemetry
+
+/// What `tieline-controller run` is told.
+package struct ControllerOptions: Sendable {
+    /// The image of the gateways.
+    package var proxyImage: String
+    /// Nil: the cluster's default.
+    package var proxyPullPolicy: String?
+    /// Nil: as `ClientConfiguration.load` finds it.
+    package var kubeconfig: String?
+    package var context: String?
+    /// Where the Lease and the controller's ServiceAccount are.
+    package var namespace = "tieline-system"
+    package var serviceAccount = "tieline-controller"
+    /// Unique among the replicas, also over restarts.
+    package var identity: String
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    package var adminHost = "0.0.0.0"
+    package var adminPort: UInt16 = 8080
+
+    package init(proxyImage: String, identity: String) {
+        self.proxyImage = proxyImage
+        self.identity = identity
+    }
+}
+
+/// The controller as a process: caches that are always warm, and work while it leads.
+package enum ControllerProgram {
+    /// Runs until the task is cancelled; gives the lease back on the way out.
+    ///
+    /// Throws when the configuration cannot be used, the admin address cannot be bound, or the lease was lost: the process
+    /// should end then, and be started again.
+    @concurrent
+    package static func run(_ options: ControllerOptions, logger: Logger) async throws {
+        let configuration = try ClientConfiguration.load(
+            kubeconfig: options.kubeconfig,
+            context: options.context
+        )
+        let reader = KubernetesClient(configuration: configuration, userAgent: Names.controller) {
+            logger.warning("the API server warns: \($0)")
+        }
+        let elector = LeaderElector(
+            client: reader,
+            settings: LeaderElectionSettings(
+                lease: ObjectKey(namespace: options.namespace, name: Names.controller),
+                identity: options.identity
+            ),
+            logger: logger
+        )
+        let leadership = elector.leadership
+        let world = World(client: reader, logger: logger)
+        let metrics = MetricsRegistry()
+        metrics.addProcessMetrics()
+        let shared = Shared(
+            world: world,
+            client: reader.fenced { leadership.isValid },
+            options: options,
+            logger: logger
+        )
+        world.addMetrics(to: metrics, queues: shared.queues) { leadership.isValid }
+        let admin = AdminServer(host: options.adminHost, port: options.adminPort, registry: metrics)
+        {
+            // A standby is ready too: its caches are warm.
+            world.hasSynced ? .ready : .notReady("waiting for the API server")
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await admin.run { logger.error("admin server: \($0)") } }
+            group.addTask { await world.run() }
+            group.addTask {
+                try await elector.run { try await lead(shared, metrics: metrics) }
+            }
+            defer { group.cancelAll() }
+            // None of them ends by itself.
+            try await group.next()
+        }
+    }
+
+    /// Works until the task is cancelled.
+    private static func lead(_ shared: Shared, metrics: MetricsRegistry) async throws {
+        // What a cache that is not filled yet lacks would be taken for deleted.
+        guard await shared.world.waitUntilSynced() else { return }
+        let (gateways, named) = AsyncStream<SiteRegistry.GatewayKey>.makeStream()
+        Triggers(shared: shared, gateways: named).install()
+        let poller = SnapshotPoller(shared: shared, transport: HTTPTransport())
+        let sites = Measured(SiteReconciler(shared: shared), name: "site", metrics: metrics)
+        let links = Measured(LinkReconciler(shared: shared), name: "link", metrics: metrics)
+        let services = Measured(
+            ServiceReconciler(shared: shared),
+            name: "service",
+            metrics: metrics
+        )
+        await withDiscardingTaskGroup { group in
+            group.addTask { await shared.writer.recorder.run() }
+            group.addTask { await poller.run(gateways) }
+            group.addTask {
+                await ControllerLoop(
+                    name: "site",
+                    queue: shared.queues.sites,
+                    reconciler: sites,
+                    logger: shared.logger
+                ).run()
+            }
+            group.addTask {
+                await ControllerLoop(
+                    name: "link",
+                    queue: shared.queues.links,
+                    reconciler: links,
+                    logger: shared.logger
+                ).run()
+            }
+            group.addTask {
+                await ControllerLoop(
+                    name: "service",
+                    queue: shared.queues.services,
+                    reconciler: services,
+                    workers: 4,
+                    logger: shared.logger
+                ).run()
+            }
+        }
+    }
+}
+
+extension Shared {
+    fileprivate init(
+        world: World,
+        client: KubernetesClient,
+        options: ControllerOptions,
+        logger: Logger
+    ) {
+        let clock = MonotonicClock()
+        let recorder = EventRecorder(
+            client: client,
+            controller: EventPlan.reportingController,
+            instance: options.identity,
+            logger: logger
+        )
+        self.init(
+            world: world,
+            registry: SiteRegistry(),
+            queues: Queues(),
+            client: client,
+            writer: Writer(client: client, recorder: recorder, logger: logger),
+            statuses: StatusWriter(client: client, clock: clock),
+            settings: ControllerSettings(
+                proxyImage: options.proxyImage,
+                proxyPullPolicy: options.proxyPullPolicy,
+                namespace: options.namespace,
+                serviceAccount: options.serviceAccount
+            ),
+            clock: clock,
+            logger: logger
+        )
+    }
+}

@@ -1,0 +1,237 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+
+/// Keeps the core Services of a Service, what it exposes in other namespaces, and its status.
+struct ServiceReconciler: Reconciler {
+    let shared: Shared
+    private let ledgers = FailoverMemory()
+
+    init(shared: Shared) { self.shared = shared }
+
+    func reconcile(_ key: ObjectKey) async throws(ReconcileError) -> ReconcileResult {
+        do {
+            guard let service = shared.world.services.store.get(key) else {
+                ledgers.forget(key)
+                try await sweep(key)
+                return .done
+            }
+            return try await reconcile(service)
+        } catch {
+            if error.isNotFound { return .done }
+            throw error.reconcileError
+        }
+    }
+
+    private func reconcile(_ service: Service) async throws(APIError) -> ReconcileResult {
+        let namespace = service.metadata.namespace ?? ""
+        guard let sites = shared.ownSites(in: namespace) else {
+            return try await release(service)
+        }
+        let record = shared.registry[namespace]
+        guard record != nil || sites.allSatisfy(\.metadata.isTerminating) else { return .done }
+        var facts = ServiceFacts()
+        var result = ReconcileResult.done
+        let view = record.map { shared.view(of: $0) } ?? SiteView()
+        do {
+            let plan = try await plan(service, record: record, view: view)
+            facts.conflicts = plan.conflicts
+            if !plan.conflicts.isEmpty { result = .again(after: Shared.conflictRetry) }
+            try await shared.writer.carryOut(plan.writes)
+        } catch {
+            guard error.isRefusal else { throw error }
+            facts.applyFailure = error.description
+            result = .again(after: .seconds(30))
+        }
+        guard !service.metadata.isTerminating else { return result }
+        if let record { observe(service, record: record, view: view, &facts) }
+        return result.sooner(try await summarise(service, facts: facts))
+    }
+
+    private func observe(
+        _ service: Service,
+        record: SiteRecord,
+        view: SiteView,
+        _ facts: inout ServiceFacts
+    ) {
+        facts.hasSite = true
+        facts.findings = record.findings.filter {
+            $0.object == FoundObject(kind: .service, name: service.metadata.name)
+        }
+        facts.servingGateways = view.gateways.count(where: \.isServing)
+        facts.isApplied =
+            record.generation(of: service, .service).map(view.gatewaysApplied) ?? false
+        let address = record.service(service.metadata.name)?.address
+        if let address { facts.view = ServiceView(site: view, address: address) }
+    }
+
+    // MARK: Children
+
+    /// Everything that has to be written, in an order of which each beginning is valid.
+    private func plan(
+        _ service: Service,
+        record: SiteRecord?,
+        view: SiteView
+    ) async throws(APIError) -> ChildrenPlan {
+        let configuration = record?.service(service.metadata.name)
+        var own: [Child] = []
+        if let record, !service.metadata.isTerminating {
+            own = ServiceChildren.make(
+                service: service,
+                site: record.site,
+                configuration: configuration
+            )
+        }
+        var exposed: [Child] = []
+        if let configuration {
+            exposed = Exposure.namespaces(
+                of: service,
+                among: shared.world.namespaces.store.list()
+            ).flatMap { namespace in
+                Exposure.children(
+                    of: service,
+                    in: namespace,
+                    configuration: configuration,
+                    gateways: view.gateways
+                )
+            }
+        }
+        let held = service.metadata.finalizers.contains(Names.exposureFinalizer)
+        // Nothing is put into another namespace before the finalizer sees to its removal.
+        if !exposed.isEmpty, !held {
+            var plan = ChildrenPlan(wanted: own, observed: try await shared.observe(own))
+            plan.writes += finalizers(
+                service,
+                service.metadata.finalizers + [Names.exposureFinalizer]
+            )
+            return plan
+        }
+        let wanted = own + exposed
+        var plan = ChildrenPlan(wanted: wanted, observed: try await shared.observe(wanted))
+        // A Service that cannot be used keeps its core Services, with their addresses, until it can.
+        if configuration != nil, !service.metadata.isTerminating {
+            plan.prune(ownedHere(service), wanted: own)
+        }
+        let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
+        plan.prune(there, wanted: exposed)
+        if held, exposed.isEmpty, there.isEmpty {
+            plan.writes += finalizers(
+                service,
+                service.metadata.finalizers.filter { $0 != Names.exposureFinalizer }
+            )
+        }
+        return plan
+    }
+
+    private func finalizers(_ service: Service, _ list: [String]) -> [Write] {
+        guard let version = service.metadata.resourceVersion else { return [] }
+        return [.setFinalizers(service.key, resourceVersion: version, list)]
+    }
+
+    private func ownedHere(_ service: Service) -> [Child] {
+        shared.world.coreServices.store.list(in: service.metadata.namespace ?? "")
+            .filter { $0.metadata.controller?.uid == service.metadata.uid }
+            .map(Child.service)
+    }
+
+    /// Takes back what was exposed before the namespace came under another controller; nothing else is touched.
+    private func release(_ service: Service) async throws(APIError) -> ReconcileResult {
+        guard service.metadata.finalizers.contains(Names.exposureFinalizer) else { return .done }
+        try await shared.writer.carryOut(plan(service, record: nil, view: SiteView()).writes)
+        return .done
+    }
+
+    /// Removes what a Service that is gone has left in other namespaces.
+    ///
+    /// The finalizer sees to that as a rule; it may have been taken off by hand. The server is asked whether the
+    /// owner is really gone before anything is deleted.
+    private func sweep(_ key: ObjectKey) async throws(APIError) {
+        let left =
+            (shared.world.coreServices.store.list().map(Child.service)
+            + shared.world.slices.store.list().map(Child.endpointSlice))
+            .filter { $0.object.metadata.annotations[Names.ownerAnnotation] == "\(key)" }
+        guard !left.isEmpty else { return }
+        let owner = try await shared.client.find(Service.self, key)
+        var plan = ChildrenPlan()
+        plan.prune(
+            left.filter { $0.object.metadata.labels[Names.ownerLabel] != owner?.metadata.uid },
+            wanted: []
+        )
+        try await shared.writer.carryOut(plan.writes)
+    }
+
+    // MARK: Status
+
+    private func summarise(
+        _ service: Service,
+        facts: ServiceFacts
+    ) async throws(APIError) -> ReconcileResult {
+        let now = Timestamp.now()
+        var current = service
+        var status = ServiceSummary.make(service: service, facts: facts, at: now)
+        var ledger = ledgers.ledger(of: service)
+        if ledgers.isFirst(service), let last = service.status.lastFailover,
+            now - last.time < .seconds(3600)
+        {
+            // Written to status by a process that may have ended before it could tell.
+            shared.writer.record(Transitions.failover(service, Failover(last)))
+        }
+        // One told failover at a time: each is in status, with its cursors, before its Event is made.
+        while let step = FailoverStep.next(
+            status: status,
+            records: facts.view.failovers,
+            ledger: &ledger
+        ) {
+            let (_, stored) = try await shared.statuses.write(step.status, to: current)
+            if case .some(let event) = step.event {
+                shared.writer.record(Transitions.failover(service, event))
+            }
+            tellConflicts(service, stored)
+            current = stored
+            status = step.status
+            ledgers.set(ledger, of: service)
+            guard step.hasMore else { break }
+        }
+        let (outcome, stored) = try await shared.statuses.write(status, to: current)
+        ledgers.set(ledger, of: service)
+        tellConflicts(service, stored)
+        if case .wait(let time) = outcome { return .again(after: time) }
+        return .done
+    }
+
+    private func tellConflicts(_ before: Service, _ after: Service) {
+        for event in Transitions.conflict(
+            after,
+            before: before.status.conditions,
+            after: after.status.conditions
+        ) {
+            shared.writer.record(event)
+        }
+    }
+}
+
+/// Which failovers of each Service later records may belong to; starts from what the status says.
+private final class FailoverMemory: Sendable {
+    private let ledgers = Mutex<[ObjectKey: (uid: String?, ledger: FailoverLedger)]>([:])
+
+    /// Whether this process has not looked at the Service yet.
+    func isFirst(_ service: Service) -> Bool {
+        ledgers.withLock { $0[service.key]?.uid != service.metadata.uid }
+    }
+
+    func ledger(of service: Service) -> FailoverLedger {
+        let known = ledgers.withLock { $0[service.key] }
+        if let known, known.uid == service.metadata.uid { return known.ledger }
+        return FailoverLedger(recent: service.status.lastFailover.map { [Failover($0)] } ?? [])
+    }
+
+    func set(_ ledger: FailoverLedger, of service: Service) {
+        ledgers.withLock { $0[service.key] = (service.metadata.uid, ledger) }
+    }
+
+    func forget(_ key: ObjectKey) { ledgers.withLock { $0[key] = nil } }
+}

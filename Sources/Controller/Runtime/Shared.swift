@@ -1,0 +1,94 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import Logging
+import NetworkAPI
+import NetworkModel
+
+/// What the three reconcilers share.
+struct Shared: Sendable {
+    let world: World
+    let registry: SiteRegistry
+    let queues: Queues
+    let client: KubernetesClient
+    let writer: Writer
+    let statuses: StatusWriter
+    let settings: ControllerSettings
+    let clock: MonotonicClock
+    let logger: Logger
+
+    /// How long until something that no event tells is looked at again.
+    static let conflictRetry: Duration = .seconds(5)
+
+    /// The Sites of a namespace that are ours to act on; nil when all that are there belong to another controller.
+    func ownSites(in namespace: String) -> [Site]? {
+        let all = world.sites.store.list(in: namespace)
+        let own = all.filter {
+            ($0.spec.controllerName ?? Site.controllerName) == Site.controllerName
+        }
+        return own.isEmpty && !all.isEmpty ? nil : own
+    }
+
+    func view(of record: SiteRecord) -> SiteView {
+        registry.view(of: world.gatewayPods(of: record.site))
+    }
+
+    func isTerminating(namespace: String) -> Bool {
+        world.namespaces.store.get(ObjectKey(name: namespace))?.metadata.isTerminating ?? false
+    }
+
+    /// What is there under the names of `wanted`; asks the server for what is not in a store, which holds only ours.
+    func observe(_ wanted: [Child]) async throws(APIError) -> [Child] {
+        var observed: [Child] = []
+        for child in wanted {
+            if let found = try await observe(child) { observed.append(found) }
+        }
+        return observed
+    }
+
+    private func observe(_ child: Child) async throws(APIError) -> Child? {
+        let key = child.key
+        switch child {
+        case .serviceAccount:
+            return try await client.find(Core.ServiceAccount.self, key).map(Child.serviceAccount)
+        case .roleBinding:
+            return try await client.find(RBAC.RoleBinding.self, key).map(Child.roleBinding)
+        case .deployment:
+            if let found = world.deployments.store.get(key) { return .deployment(found) }
+            return try await client.find(Apps.Deployment.self, key).map(Child.deployment)
+        case .service:
+            if let found = world.coreServices.store.get(key) { return .service(found) }
+            return try await client.find(Core.Service.self, key).map(Child.service)
+        case .endpointSlice:
+            if let found = world.slices.store.get(key) { return .endpointSlice(found) }
+            return try await client.find(Discovery.EndpointSlice.self, key)
+                .map(Child.endpointSlice)
+        }
+    }
+}
+
+/// The keys to be worked on.
+struct Queues: Sendable {
+    /// Namespaces: the Sites of one are decided on together.
+    let sites = WorkQueue<String>()
+    let links = WorkQueue<ObjectKey>()
+    let services = WorkQueue<ObjectKey>()
+}
+
+extension APIError {
+    /// What a failed call means for a reconcile.
+    var reconcileError: ReconcileError { .retry(description) }
+
+    /// Whether somebody has to change something before the same call can succeed.
+    var isRefusal: Bool { isInvalid || isForbidden }
+}
+
+extension ReconcileResult {
+    /// The one that comes back earlier.
+    func sooner(_ other: ReconcileResult) -> ReconcileResult {
+        switch (self, other) {
+        case (.done, let result), (let result, .done): result
+        case (.again(let left), .again(let right)): .again(after: min(left, right))
+        }
+    }
+}

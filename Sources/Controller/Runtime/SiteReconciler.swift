@@ -1,0 +1,311 @@
+import Certificates
+import FoundationEssentials
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+
+/// Keeps what one namespace's Site needs: identity, credentials, configuration, gateways, core Services; and its status.
+///
+/// The key is the namespace, for all its Sites are decided on together. Writes come in an order of which each beginning is
+/// valid: rights, Secrets, configuration, gateways, status.
+struct SiteReconciler: Reconciler {
+    let shared: Shared
+    private let cache = SiteCache()
+
+    init(shared: Shared) { self.shared = shared }
+
+    /// How long Secrets, ServiceAccounts and RoleBindings are taken as they were read; watching each Secret by its name
+    /// would cost four streams for each site.
+    private static let freshness: Duration = .seconds(60)
+
+    func reconcile(_ namespace: String) async throws(ReconcileError) -> ReconcileResult {
+        guard let sites = shared.ownSites(in: namespace),
+            !shared.isTerminating(namespace: namespace)
+        else {
+            forget(namespace)
+            return .done
+        }
+        let (chosen, findings) = chooseSite(sites)
+        var result = ReconcileResult.done
+        do {
+            for site in sites where site.metadata.name != chosen?.metadata.name {
+                result = result.sooner(try await refuse(site, findings: findings))
+            }
+            guard let chosen else {
+                forget(namespace)
+                return result
+            }
+            return result.sooner(try await bring(chosen))
+        } catch {
+            // What was read may be out of date: that is what most conflicts are.
+            cache.forget(namespace)
+            throw error.reconcileError
+        }
+    }
+
+    /// Tells a Site that another one has the namespace.
+    private func refuse(
+        _ site: Site,
+        findings: [Finding]
+    ) async throws(APIError) -> ReconcileResult {
+        guard !site.metadata.isTerminating,
+            let finding = findings.first(where: { $0.object.name == site.metadata.name })
+        else { return .done }
+        var facts = SiteFacts()
+        facts.finding = finding
+        return try await summarise(site, facts: facts)
+    }
+
+    private func forget(_ namespace: String) {
+        cache.forget(namespace)
+        guard shared.registry[namespace] != nil else { return }
+        shared.registry[namespace] = nil
+        enqueueDependents(namespace)
+    }
+
+    private func enqueueDependents(_ namespace: String) {
+        for link in shared.world.links.store.list(in: namespace) {
+            shared.queues.links.add(link.key)
+        }
+        for service in shared.world.services.store.list(in: namespace) {
+            shared.queues.services.add(service.key)
+        }
+    }
+
+    // MARK: From rights to gateways
+
+    private func bring(_ site: Site) async throws(APIError) -> ReconcileResult {
+        let namespace = site.metadata.namespace ?? ""
+        var record = shared.registry[namespace] ?? SiteRecord(site: site)
+        if record.site.metadata.uid != site.metadata.uid { record = SiteRecord(site: site) }
+        record.site = site
+        var facts = SiteFacts()
+        var result = ReconcileResult.again(after: Self.freshness)
+        do {
+            var objects = try await objects(of: site)
+            try await keepIdentity(site, &record, &objects, &facts)
+            if facts.finding == nil {
+                try await keepConfiguration(site, &record, &objects)
+                try await keepChildren(site, &objects, &facts)
+            }
+            result = result.sooner(renewal(objects.secrets))
+            cache.set(objects, of: namespace)
+        } catch {
+            guard error.isRefusal else { throw error }
+            facts.applyFailure = error.description
+            cache.forget(namespace)
+            result = .again(after: .seconds(10))
+        }
+        let old = shared.registry[namespace]
+        shared.registry[namespace] = record
+        if old.map({ !$0.isSame(as: record) }) ?? true { enqueueDependents(namespace) }
+        if !facts.conflicts.isEmpty { result = result.sooner(.again(after: Shared.conflictRetry)) }
+        observe(site, record: record, &facts)
+        return result.sooner(try await summarise(site, facts: facts))
+    }
+
+    /// What the stores do not hold: read anew once it is older than `freshness`.
+    private func objects(of site: Site) async throws(APIError) -> SiteObjects {
+        let now = shared.clock.now
+        if let known = cache.get(site), now - known.read < Self.freshness { return known }
+        // Our own rights come first: the Secrets cannot be read without them.
+        let binding = SiteChildren.controllerBinding(site: site, settings: shared.settings)
+        let rights = ChildrenPlan(wanted: [binding], observed: try await shared.observe([binding]))
+        try await shared.writer.carryOut(rights.writes)
+        func secret(_ name: String) async throws(APIError) -> Core.Secret? {
+            try await shared.client.find(
+                Core.Secret.self,
+                ObjectKey(namespace: site.metadata.namespace, name: name)
+            )
+        }
+        var objects = SiteObjects(uid: site.metadata.uid, read: now)
+        objects.secrets.authority = try await secret(ChildName.authoritySecret)
+        objects.secrets.configuration = try await secret(ChildName.configurationSecret)
+        objects.secrets.credentials = try await secret(ChildName.credentialsSecret)
+        objects.secrets.edge = try await secret(ChildName.edgeSecret)
+        let unwatched = SiteChildren.make(site: site, settings: shared.settings)
+            .filter(\.isUnwatched)
+        objects.children = try await shared.observe(unwatched)
+        objects.conflicts = rights.conflicts
+        return objects
+    }
+
+    private func keepIdentity(
+        _ site: Site,
+        _ record: inout SiteRecord,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) {
+        let now = Date()
+        do {
+            if objects.secrets.authority == nil {
+                let secret = try IdentityPlan.newAuthority(site: site, now: now)
+                objects.secrets.authority = try await shared.writer.write(
+                    SecretWrite(mode: .create, secret: secret)
+                )
+            }
+            guard let secret = objects.secrets.authority else { return }
+            let authority = try objects.authority ?? IdentityPlan.authority(secret)
+            objects.authority = authority
+            record.siteID = authority.siteID
+            facts.siteID = authority.siteID
+            for role in CertificateRole.allCases {
+                let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
+                let existing = objects.secrets[keyPath: leaf]
+                guard
+                    let write = try IdentityPlan.leaf(
+                        role: role,
+                        existing: existing,
+                        authority: authority,
+                        site: site,
+                        now: now
+                    )
+                else { continue }
+                objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
+                if existing != nil { tellRotation(site, write.secret) }
+            }
+        } catch let error as APIError {
+            throw error
+        } catch {
+            facts.finding = Finding(
+                object: FoundObject(kind: .site, name: site.metadata.name),
+                field: "metadata.name",
+                reason: .invalid,
+                message:
+                    "the Secret \(ChildName.authoritySecret), which is this site's identity, cannot be used: "
+                    + "\(error); restore it, or delete it for a new identity, which other sites must then be told"
+            )
+        }
+    }
+
+    private func tellRotation(_ site: Site, _ secret: Core.Secret) {
+        guard let end = IdentityPlan.notAfter(secret) else { return }
+        let time = Timestamp(seconds: Int64(end.timeIntervalSince1970))
+        shared.writer.record(
+            Transitions.rotated(site, secret: secret.metadata.name, until: "\(time)")
+        )
+    }
+
+    private func keepConfiguration(
+        _ site: Site,
+        _ record: inout SiteRecord,
+        _ objects: inout SiteObjects
+    ) async throws(APIError) {
+        guard let siteID = record.siteID else { return }
+        let namespace = site.metadata.namespace ?? ""
+        let current = ConfigurationPlan.read(objects.secrets.configuration)
+        let links = shared.world.links.store.list(in: namespace)
+        let services = shared.world.services.store.list(in: namespace)
+        // The ports given out before this process began are those in the Secret.
+        let ports =
+            record.document == nil ? ListenerPorts(record: current?.configuration) : record.ports
+        let compilation = compile(
+            site: site,
+            siteID: siteID,
+            links: links,
+            services: services,
+            listeners: .allocated(ports, now: shared.clock.now)
+        )
+        let plan: (write: SecretWrite?, document: ConfigurationDocument)
+        do {
+            plan = try ConfigurationPlan.plan(
+                configuration: compilation.configuration,
+                existing: objects.secrets.configuration,
+                site: site,
+                lastGeneration: lastGeneration(record, secret: objects.secrets.configuration),
+                newKey: SnapshotKey.make()
+            )
+        } catch {
+            throw .request("the configuration does not encode: \(error)")
+        }
+        if let write = plan.write {
+            objects.secrets.configuration = try await shared.writer.write(write)
+        }
+        record.take(plan.document, compilation: compilation, links: links, services: services)
+    }
+
+    /// Gateways never go back to a lower generation, so a new Secret must begin above the one that was lost; when
+    /// nobody knows that one, the time is above it.
+    private func lastGeneration(_ record: SiteRecord, secret: Core.Secret?) -> UInt64 {
+        let known = shared.view(of: record).gateways.compactMap(\.snapshot?.appliedGeneration).max()
+        let last = max(record.document?.generation ?? 0, known ?? 0)
+        guard secret == nil else { return last }
+        return max(last, UInt64(max(0, Timestamp.now().seconds)))
+    }
+
+    private func keepChildren(
+        _ site: Site,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) {
+        let wanted = SiteChildren.make(site: site, settings: shared.settings)
+        let watched = try await shared.observe(wanted.filter { !$0.isUnwatched })
+        var plan = ChildrenPlan(wanted: wanted, observed: objects.children + watched)
+        let owned = shared.world.coreServices.store.list(in: site.metadata.namespace ?? "")
+            .filter { $0.metadata.controller?.uid == site.metadata.uid }
+        plan.prune(owned.map(Child.service), wanted: wanted)
+        facts.conflicts = objects.conflicts + plan.conflicts
+        try await shared.writer.carryOut(plan.writes)
+        if plan.writes.contains(where: { $0.isUnwatched }) {
+            objects.children = try await shared.observe(wanted.filter(\.isUnwatched))
+        }
+    }
+
+    private func renewal(_ secrets: SiteSecrets) -> ReconcileResult {
+        let times = [secrets.credentials, secrets.edge].compactMap(IdentityPlan.renewalTime)
+        guard let first = times.min() else { return .done }
+        return .again(after: .seconds(max(1, first.timeIntervalSinceNow.rounded(.up))))
+    }
+
+    // MARK: Status
+
+    private func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {
+        let namespace = site.metadata.namespace ?? ""
+        facts.view = shared.view(of: record)
+        facts.generation = record.document?.generation
+        let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
+        (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(
+            site: site,
+            service: shared.world.coreServices.store.get(key)
+        )
+        facts.links = tally(shared.world.links.store.list(in: namespace))
+        facts.services = tally(shared.world.services.store.list(in: namespace))
+    }
+
+    private func tally(_ objects: [some NetworkObject]) -> SiteStatus.Tally {
+        SiteStatus.Tally(
+            total: Int32(clamping: objects.count),
+            ready: Int32(
+                clamping: objects.count {
+                    $0.status.conditions.isTrue(ConditionType.ready.rawValue)
+                }
+            )
+        )
+    }
+
+    private func summarise(
+        _ site: Site,
+        facts: SiteFacts
+    ) async throws(APIError) -> ReconcileResult {
+        let status = SiteSummary.make(site: site, facts: facts, at: .now())
+        let (outcome, stored) = try await shared.statuses.write(status, to: site)
+        var events = Transitions.conflict(
+            stored,
+            before: site.status.conditions,
+            after: stored.status.conditions
+        )
+        for refused in facts.view.gateways.compactMap(\.snapshot).flatMap(\.refused) {
+            guard let event = Transitions.refused(stored, refused),
+                cache.shouldTell(event.name, at: shared.clock.now)
+            else { continue }
+            events.append(event)
+        }
+        for event in events { shared.writer.record(event) }
+        if case .wait(let time) = outcome { return .again(after: time) }
+        return .done
+    }
+}

@@ -1,0 +1,168 @@
+import FoundationEssentials
+import HTTPTransport
+import KubernetesAPI
+import KubernetesRuntime
+import Logging
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+
+/// Follows what every gateway observes: one long poll for each gateway pod.
+///
+/// A poll is answered at once when something changed, so a failover is known as soon as its proxy knows it.
+struct SnapshotPoller: Sendable {
+    let shared: Shared
+    let transport: HTTPTransport
+
+    private static let wait = 30
+    /// A gateway under load changes all the time; so often is it asked.
+    private static let pause: Duration = .milliseconds(200)
+
+    /// Polls the pods that `pods` names until the task is cancelled; each pod is named once.
+    func run(_ pods: AsyncStream<SiteRegistry.GatewayKey>) async {
+        await withDiscardingTaskGroup { group in
+            for await gateway in pods {
+                group.addTask { await follow(gateway) }
+            }
+            group.cancelAll()
+        }
+    }
+
+    /// Until the pod is gone.
+    private func follow(_ gateway: SiteRegistry.GatewayKey) async {
+        var version: UInt64 = 0
+        var backoff = Backoff(base: .milliseconds(200), maximum: .seconds(5), jitter: 0.2)
+        while !Task.isCancelled, let pod = pod(gateway) {
+            guard let snapshot = await poll(pod, after: version) else {
+                // A gateway that was restarted counts its versions from the start.
+                version = 0
+                try? await Task.sleep(for: backoff.next())
+                continue
+            }
+            backoff.reset()
+            if snapshot.version != version {
+                version = snapshot.version
+                let old = shared.registry.set(snapshot, of: gateway)
+                tell(pod.metadata.namespace ?? "", SnapshotDifference(old, snapshot))
+            }
+            try? await Task.sleep(for: Self.pause)
+        }
+        if shared.registry.set(nil, of: gateway) != nil, let namespace = gateway.pod.namespace {
+            tell(namespace, .everything)
+        }
+    }
+
+    private func pod(_ gateway: SiteRegistry.GatewayKey) -> Core.Pod? {
+        shared.world.pods.store.get(gateway.pod).flatMap {
+            $0.metadata.uid == gateway.uid ? $0 : nil
+        }
+    }
+
+    /// Nil when there is no (usable) answer.
+    private func poll(_ pod: Core.Pod, after version: UInt64) async -> ProxySnapshot? {
+        guard let address = pod.status.podIP, !address.isEmpty,
+            let key = shared.registry[pod.metadata.namespace ?? ""]?.document?.snapshotKey
+        else { return nil }
+        let host = address.contains(":") ? "[\(address)]" : address
+        var request = HTTPRequest(
+            method: "GET",
+            url:
+                "http://\(host):\(Names.adminPort)/v1/snapshot?after=\(version)&wait=\(Self.wait)s",
+            headers: [("Authorization", "Bearer \(key)")]
+        )
+        request.timeout = .seconds(Self.wait + 10)
+        request.connectTimeout = .seconds(3)
+        request.proxy = .none
+        request.bodyLimit = 64 << 20
+        do {
+            let response = try await transport.send(request)
+            guard response.isSuccess else {
+                shared.logger.debug(
+                    "a gateway refused its snapshot",
+                    metadata: ["pod": "\(pod.key)", "status": "\(response.status)"]
+                )
+                return nil
+            }
+            return try JSONDecoder().decode(ProxySnapshot.self, from: response.body)
+        } catch {
+            shared.logger.debug(
+                "a gateway did not answer",
+                metadata: ["pod": "\(pod.key)", "error": "\(describe(error))"]
+            )
+            return nil
+        }
+    }
+
+    private func tell(_ namespace: String, _ difference: SnapshotDifference) {
+        shared.queues.sites.add(namespace)
+        if difference.concernsLinks {
+            for link in shared.world.links.store.list(in: namespace) {
+                shared.queues.links.add(link.key)
+            }
+        }
+        let services = shared.world.services.store.list(in: namespace)
+        for service in services where difference.concerns(service) {
+            shared.queues.services.add(service.key)
+        }
+    }
+}
+
+/// What two snapshots of a gateway differ in, as far as objects have to be looked at again.
+struct SnapshotDifference: Equatable {
+    private(set) var concernsLinks = false
+    private var concernsAll = false
+    private var addresses: Set<ServiceAddress> = []
+
+    static var everything: Self {
+        var difference = SnapshotDifference()
+        difference.concernsLinks = true
+        difference.concernsAll = true
+        return difference
+    }
+
+    private init() {}
+
+    init(_ old: ProxySnapshot?, _ new: ProxySnapshot) {
+        guard let old, old.proxy == new.proxy, old.appliedGeneration == new.appliedGeneration else {
+            self = .everything
+            return
+        }
+        concernsLinks =
+            old.links != new.links
+            || old.edges.map(\.appliedGeneration) != new.edges.map(\.appliedGeneration)
+            || old.edges.map(\.proxy) != new.edges.map(\.proxy)
+        collect(old.services, new.services, by: \.service)
+        collect(old.counters, new.counters, by: \.service)
+        collect(old.failovers, new.failovers, by: \.service)
+        collect(old.edges.flatMap(\.counters), new.edges.flatMap(\.counters), by: \.service)
+        collect(old.edges.flatMap(\.failovers), new.edges.flatMap(\.failovers), by: \.service)
+    }
+
+    func concerns(_ service: Service) -> Bool {
+        guard !concernsAll else { return true }
+        return service.effectiveAddress.map(addresses.contains) ?? false
+    }
+
+    private mutating func collect<Element: Equatable>(
+        _ old: [Element],
+        _ new: [Element],
+        by port: (Element) -> ServicePort
+    ) {
+        guard old != new else { return }
+        var before: [ServicePort: [Element]] = [:]
+        for element in old { before[port(element), default: []].append(element) }
+        var after: [ServicePort: [Element]] = [:]
+        for element in new { after[port(element), default: []].append(element) }
+        for (port, elements) in after where before[port] != elements {
+            addresses.insert(port.address)
+        }
+        for port in before.keys where after[port] == nil { addresses.insert(port.address) }
+    }
+}
+
+extension Service {
+    /// The network-wide name, when it is a valid one.
+    var effectiveAddress: ServiceAddress? {
+        spec.address ?? ServiceAddress(metadata.name)
+    }
+}

@@ -1,0 +1,82 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import NetworkAPI
+import NetworkModel
+import Synchronization
+
+/// The one place where statuses are written.
+///
+/// Every write carries the resource version of the object from which the status was computed, so that counts are
+/// added to what is stored, or not at all. Counters share a budget; everything else is written at once.
+final class StatusWriter: Sendable {
+    enum Outcome {
+        /// The status that is stored now; nil: it stays as it is for now.
+        case written([Condition])
+        case unchanged
+        /// Counters moved; there is a place in the budget at that time.
+        case wait(Duration)
+    }
+
+    private let client: KubernetesClient
+    private let pacer = Mutex(StatusPacer())
+    private let clock: MonotonicClock
+
+    init(client: KubernetesClient, clock: MonotonicClock) {
+        self.client = client
+        self.clock = clock
+    }
+
+    /// Writes `status` to `object` if it says something else than the stored one.
+    ///
+    /// Returns the object as stored when it was written. Throws a conflict when the object has changed since it was read:
+    /// the caller starts again from the newer one.
+    func write<Object: NetworkObject>(
+        _ status: Object.Status,
+        to object: Object
+    ) async throws(APIError) -> (outcome: Outcome, object: Object)
+    where Object.Status: CountingStatus {
+        let difference = StatusDifference.between(object.status, status)
+        let place = StatusPacer.ObjectPlace(kind: Object.resource.kind, key: object.key)
+        switch pacer.withLock({ $0.decide(place, difference, at: clock.now) }) {
+        case .skip: return (.unchanged, object)
+        case .wait(let time): return (.wait(time), object)
+        case .write:
+            var metadata = ObjectMeta(
+                name: object.metadata.name,
+                namespace: object.metadata.namespace
+            )
+            metadata.uid = object.metadata.uid
+            metadata.resourceVersion = object.metadata.resourceVersion
+            let patch = StatusPatch<Object>(metadata: metadata, status: status)
+            let stored = try await client.applyStatus(
+                patch,
+                fieldManager: Names.fieldManager,
+                force: true
+            )
+            var result = object
+            result.metadata = stored.metadata
+            result.status = stored.status
+            return (.written(stored.status.conditions), result)
+        }
+    }
+}
+
+/// An object of which only the status is spoken of.
+private struct StatusPatch<Object: NetworkObject>: KubernetesObject {
+    static var resource: Resource { Object.resource }
+
+    var metadata: ObjectMeta
+    var status: Object.Status
+}
+
+/// The monotonic clock as the pure parts know it.
+struct MonotonicClock: Sendable {
+    private let start = ContinuousClock.now
+
+    var now: Instant {
+        let time = (ContinuousClock.now - start).wholeNanoseconds
+        // Far from zero, so that "long ago" can be said.
+        return Instant(nanoseconds: 1_000_000_000_000 + UInt64(clamping: time))
+    }
+}

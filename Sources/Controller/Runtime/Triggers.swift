@@ -1,0 +1,127 @@
+import KubernetesAPI
+import KubernetesRuntime
+import NetworkAPI
+
+/// Which keys a change in the cluster puts into which queue.
+///
+/// Handlers only add keys; what is to be done is decided from the present state when a key's turn comes.
+struct Triggers: Sendable {
+    let shared: Shared
+    /// Told of each gateway pod, once.
+    let gateways: AsyncStream<SiteRegistry.GatewayKey>.Continuation
+
+    func install() {
+        let world = shared.world
+        world.sites.addHandler { change in
+            add(site: change.key.namespace)
+            // A Site that comes or goes changes what all others of the namespace say.
+            if case .updated(let old, let new) = change, old.metadata.uid == new.metadata.uid {
+                return
+            }
+            addDependents(of: change.key.namespace)
+        }
+        world.links.addHandler { change in
+            shared.queues.links.add(change.key)
+            if change.concernsSite { add(site: change.key.namespace) }
+        }
+        world.services.addHandler { change in
+            shared.queues.services.add(change.key)
+            if change.concernsSite { add(site: change.key.namespace) }
+        }
+        world.pods.addHandler { change in take(pod: change) }
+        world.deployments.addHandler { change in
+            if change.hasNewMeaning { add(site: change.key.namespace) }
+        }
+        world.coreServices.addHandler { change in addOwner(of: change.object) }
+        world.slices.addHandler { change in addOwner(of: change.object) }
+        world.namespaces.addHandler { change in take(namespace: change) }
+    }
+
+    private func add(site namespace: String?) {
+        if let namespace { shared.queues.sites.add(namespace) }
+    }
+
+    private func addDependents(of namespace: String?) {
+        guard let namespace else { return }
+        for link in shared.world.links.store.list(in: namespace) {
+            shared.queues.links.add(link.key)
+        }
+        for service in shared.world.services.store.list(in: namespace) {
+            shared.queues.services.add(service.key)
+        }
+    }
+
+    private func take(pod change: KubernetesRuntime.Change<Core.Pod>) {
+        let pod = change.object
+        add(site: pod.metadata.namespace)
+        if let uid = pod.metadata.uid {
+            let key = SiteRegistry.GatewayKey(pod: pod.key, uid: uid)
+            switch change {
+            case .added: gateways.yield(key)
+            case .updated(let old, _) where old.metadata.uid != uid: gateways.yield(key)
+            case .updated, .deleted: break
+            }
+        }
+        // Readiness and addresses of gateways are in mirrored EndpointSlices and in every status.
+        if change.hasNewMeaning { addDependents(of: pod.metadata.namespace) }
+    }
+
+    private func take(namespace change: KubernetesRuntime.Change<Core.Namespace>) {
+        add(site: change.key.name)
+        for service in shared.world.services.store.list()
+        where service.spec.listen?.namespaces != nil
+            || service.metadata.finalizers.contains(Names.exposureFinalizer)
+        {
+            shared.queues.services.add(service.key)
+        }
+    }
+
+    /// A child that changed is looked at by its owner.
+    private func addOwner(of child: some KubernetesObject) {
+        let metadata = child.metadata
+        if let owner = metadata.annotations[Names.ownerAnnotation] {
+            let parts = owner.split(separator: "/")
+            guard parts.count == 2 else { return }
+            shared.queues.services.add(
+                ObjectKey(namespace: String(parts[0]), name: String(parts[1]))
+            )
+        } else if let owner = metadata.controller {
+            switch owner.kind {
+            case Site.resource.kind: add(site: metadata.namespace)
+            case Service.resource.kind:
+                shared.queues.services.add(
+                    ObjectKey(namespace: metadata.namespace, name: owner.name)
+                )
+            default: break
+            }
+        }
+    }
+}
+
+extension KubernetesRuntime.Change where Object: NetworkObject {
+    /// Whether the Site's configuration or its counts of objects may be others: not for a mere change of counters.
+    var concernsSite: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        let ready = ConditionType.ready.rawValue
+        return old.metadata.uid != new.metadata.uid
+            || old.metadata.generation != new.metadata.generation
+            || old.metadata.isTerminating != new.metadata.isTerminating
+            || old.status.conditions.isTrue(ready) != new.status.conditions.isTrue(ready)
+    }
+}
+
+extension KubernetesRuntime.Change where Object == Apps.Deployment {
+    var hasNewMeaning: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        return old.metadata != new.metadata || old.spec != new.spec
+    }
+}
+
+extension KubernetesRuntime.Change where Object == Core.Pod {
+    var hasNewMeaning: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        return old.status.isReady != new.status.isReady || old.status.podIP != new.status.podIP
+            || old.metadata.isTerminating != new.metadata.isTerminating
+            || old.status.phase != new.status.phase || old.metadata.labels != new.metadata.labels
+    }
+}

@@ -1,0 +1,124 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import Logging
+import NetworkAPI
+
+/// Carries out planned writes.
+///
+/// The client is fenced: a write by a process that does not lead any more fails before it is sent.
+struct Writer: Sendable {
+    let client: KubernetesClient
+    let recorder: EventRecorder
+    let logger: Logger
+
+    func carryOut(_ writes: [Write]) async throws(APIError) {
+        for write in writes { try await carryOut(write) }
+    }
+
+    private func carryOut(_ write: Write) async throws(APIError) {
+        logger.debug("write", metadata: ["what": "\(write.summary)"])
+        switch write {
+        case .apply(let child): try await apply(child)
+        case .replacePorts(let key, let uid, let ports):
+            let patch = Patch.merge([
+                "metadata": ["uid": .string(uid)], "spec": ["ports": .array(ports.map(json))],
+            ])
+            _ = try await client.patch(
+                Core.Service.self,
+                key,
+                patch,
+                fieldManager: Names.fieldManager
+            )
+        case .delete(let resource, let key, let uid):
+            let options = DeleteOptions(
+                preconditions: Preconditions(uid: uid),
+                propagation: .background
+            )
+            do {
+                let request = try Request.delete(resource, key, options: options)
+                _ = try await client.send(request)
+            } catch let error as APIError {
+                // It is gone, or another object has its name: either way this one is not there.
+                guard error.isNotFound || error.isConflict else { throw error }
+            } catch {
+                throw .request("\(error)")
+            }
+        case .setFinalizers(let key, let version, let finalizers):
+            let patch = Patch.merge([
+                "metadata": [
+                    "resourceVersion": .string(version),
+                    "finalizers": .array(finalizers.map { .string($0) }),
+                ]
+            ])
+            _ = try await client.patch(
+                Service.self,
+                key,
+                patch,
+                fieldManager: Names.fieldManager
+            )
+        }
+    }
+
+    private func apply(_ child: Child) async throws(APIError) {
+        switch child {
+        case .serviceAccount(let object): try await apply(object)
+        case .roleBinding(let object): try await apply(object)
+        case .deployment(let object): try await apply(object)
+        case .service(let object): try await apply(object)
+        case .endpointSlice(let object): try await apply(object)
+        }
+    }
+
+    /// Without a UID it is the first apply and must not take over what somebody else made meanwhile.
+    private func apply<Object: KubernetesObject>(_ object: Object) async throws(APIError) {
+        _ = try await client.apply(
+            object,
+            fieldManager: Names.fieldManager,
+            force: object.metadata.uid != nil
+        )
+    }
+
+    /// Writes a Secret and returns it as stored.
+    func write(_ write: SecretWrite) async throws(APIError) -> Core.Secret {
+        logger.info("write a Secret", metadata: ["secret": "\(write.secret.key)"])
+        switch write.mode {
+        case .create:
+            return try await client.create(write.secret, fieldManager: Names.fieldManager)
+        case .apply:
+            return try await client.apply(
+                write.secret,
+                fieldManager: Names.fieldManager,
+                force: true
+            )
+        }
+    }
+
+    /// Makes an Event, unless it is there; never waits.
+    func record(_ event: EventPlan) {
+        recorder.record(event.note(at: .now()))
+    }
+}
+
+extension Write {
+    var summary: String {
+        switch self {
+        case .apply(let child): "apply \(type(of: child.object).resource.kind) \(child.key)"
+        case .replacePorts(let key, _, _): "replace the ports of Service \(key)"
+        case .delete(let resource, let key, _): "delete \(resource.kind) \(key)"
+        case .setFinalizers(let key, _, let finalizers): "set finalizers of \(key) to \(finalizers)"
+        }
+    }
+}
+
+private func json(_ port: Core.ServicePort) -> JSONValue {
+    var members: [String: JSONValue] = ["port": .integer(Int64(port.port))]
+    members["name"] = port.name.map { .string($0) }
+    members["protocol"] = .string(port.protocol ?? "TCP")
+    switch port.targetPort {
+    case .int(let number): members["targetPort"] = .integer(Int64(number))
+    case .string(let name): members["targetPort"] = .string(name)
+    case nil: break
+    }
+    return .object(members)
+}

@@ -1,0 +1,34 @@
+import Dispatch
+import Glibc
+
+/// Runs `body` and cancels it on SIGTERM or SIGINT.
+func untilSignalled(_ body: @escaping @Sendable () async throws -> Void) async throws {
+    let (signals, arrived) = AsyncStream<Int32>.makeStream()
+    let sources = [SIGTERM, SIGINT].map { number in
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler { arrived.yield(number) }
+        source.resume()
+        return source
+    }
+    defer { for source in sources { source.cancel() } }
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await body() }
+        group.addTask { for await _ in signals { return } }
+        defer { group.cancelAll() }
+        try await group.next()
+        group.cancelAll()
+        try await group.waitForAll()
+    }
+}
+
+func environment(_ name: String) -> String? {
+    unsafe getenv(name).map { unsafe String(cString: $0) }
+}
+
+extension Substring {
+    /// The address of `[::1]`.
+    var trimmingBrackets: String {
+        hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : String(self)
+    }
+}
