@@ -64,27 +64,38 @@ extension EventLoop {
         case level
     }
 
-    /// Watches `descriptor` and calls `handler`, which the loop retains until it is deregistered.
+    /// Watches the descriptor `number` and calls `handler`, which the loop retains until it is deregistered.
     ///
     /// - Throws: `epoll_ctl`'s error, such as ENOSPC when the user's limit of watches is reached.
     package func register(
         _ handler: any EventHandler,
-        for descriptor: borrowing FileDescriptor,
+        descriptor number: Int32,
         trigger: Trigger = .edge
     ) throws(SystemError) -> RegistrationID {
-        let id = place(handler, descriptor.number)
+        let id = place(handler, number)
         do {
             let interest: Epoll.Interest =
                 switch trigger {
                 case .edge: [.readable, .writable, .neighborEnded, .edge]
                 case .level: .readable
                 }
-            try epoll.add(descriptor.number, interest, token: id.token)
+            try epoll.add(number, interest, token: id.token)
         } catch {
             vacate(id)
             throw error
         }
         return id
+    }
+
+    /// Watches `descriptor`.
+    ///
+    /// - Throws: `epoll_ctl`'s error.
+    package func register(
+        _ handler: any EventHandler,
+        for descriptor: borrowing FileDescriptor,
+        trigger: Trigger = .edge
+    ) throws(SystemError) -> RegistrationID {
+        try register(handler, descriptor: descriptor.number, trigger: trigger)
     }
 
     /// A registration without a descriptor, for `resume` and `callAtTurnEnd` only.

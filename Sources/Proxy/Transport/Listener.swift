@@ -1,3 +1,4 @@
+import Glibc
 package import NetworkModel
 
 /// A listening socket of one loop (SO_REUSEPORT: every loop has its own).
@@ -15,10 +16,23 @@ package final class Listener: EventHandler {
 
     /// The bound address, with the port that was given or chosen.
     package let endpoint: Endpoint
+    /// How often accepting was paused for want of descriptors or memory.
+    package private(set) var pauses: UInt64 = 0
+
+    private static let acceptsPerTurn = 64
+    private static let pause = Duration.milliseconds(50)
+
+    private let purpose: Purpose
+    private let loop: EventLoop
+    private var accept: Accept?
+    private var socket: FileDescriptor?
+    private var registration: RegistrationID?
+    private var timer: TimerID?
 
     /// Listens at `port` (0: any) of `address` (nil: all addresses, IPv6 and IPv4) until `close()`.
     ///
-    /// Accepted sockets are non-blocking and have the options of a relayed socket, SO_LINGER {1, 0} included.
+    /// Accepted sockets are non-blocking and have the options of a relayed socket, SO_LINGER {1, 0} included. The
+    /// loop keeps the listener alive until `close()`.
     package init(
         address: IPAddress?,
         port: UInt16,
@@ -26,11 +40,61 @@ package final class Listener: EventHandler {
         on loop: EventLoop,
         accept: @escaping Accept
     ) throws(SystemError) {
-        preconditionFailure("in the next commit")
+        let socket = try FileDescriptor.listening(at: address, port: port)
+        guard let endpoint = socket.localEndpoint else { throw .last("getsockname") }
+        self.endpoint = endpoint
+        self.purpose = purpose
+        self.loop = loop
+        self.accept = accept
+        let number = socket.number
+        self.socket = consume socket
+        registration = try loop.register(self, descriptor: number, trigger: .level)
     }
 
-    /// Stops listening: clients get a RST from now on. Connections that wait in the backlog are reset.
-    package func close() {}
+    /// Stops listening: clients get a RST from now on.
+    ///
+    /// Connections that wait in the backlog are reset, unless another loop's socket listens there.
+    package func close() {
+        if let registration { loop.deregister(registration) }
+        if let timer { loop.cancel(timer) }
+        registration = nil
+        timer = nil
+        socket = nil
+        accept = nil
+    }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {}
+    package func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        // Level-triggered: what is left after the budget is reported again in the next turn.
+        for _ in 0..<Self.acceptsPerTurn {
+            guard purpose == .lane || DescriptorBudget.hasRoomForClient else { return rest() }
+            do throws(SystemError) {
+                guard let client = try socket?.accept() else { return }
+                hand(client)
+            } catch {
+                switch error.code {
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return rest()
+                // The connection was gone before it was accepted, or the network reports its error here.
+                default: continue
+                }
+            }
+        }
+    }
+
+    private func hand(_ client: consuming FileDescriptor) {
+        // Without an address, or when an option fails, the connection is dead already: it is closed.
+        guard let accept, let remote = client.remoteEndpoint,
+            (try? client.setRelayOptions()) != nil
+        else { return }
+        accept(client, remote)
+    }
+
+    private func rest() {
+        guard let registration, timer == nil else { return }
+        pauses += 1
+        loop.setReporting(false, registration)
+        timer = loop.schedule(after: Self.pause) { [weak self] loop in
+            self?.timer = nil
+            loop.setReporting(true, registration)
+        }
+    }
 }

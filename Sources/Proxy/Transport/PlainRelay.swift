@@ -1,7 +1,11 @@
+import Glibc
+import NetworkModel
+
 /// Copies bytes between a client's and a server's socket of one loop until both directions have ended.
 ///
 /// FIN, RST and half-close pass through as they are. Both sockets keep SO_LINGER {1, 0} until both FINs have passed.
-package final class PlainRelay: EventHandler {
+/// The loop keeps the relay alive until it ends.
+package final class PlainRelay {
     package struct Timeouts: Sendable {
         /// Without a byte in either direction.
         package var idle: Duration
@@ -27,25 +31,154 @@ package final class PlainRelay: EventHandler {
 
     package typealias Completion = (PlainRelay, End) -> Void
 
-    /// Bytes that the client sent and that were written to the server.
-    package private(set) var bytesToServer: UInt64 = 0
-    package private(set) var bytesToClient: UInt64 = 0
+    /// A client that can be given to another server.
+    package struct Reclaimed: ~Copyable {
+        package var socket: FileDescriptor
+        /// What was read from the client and went nowhere; it has to be sent first.
+        package let unsent: [UInt8]
+    }
 
-    /// Takes over two connected sockets that are registered with no loop; `completion` comes once, never from within a call.
+    /// Bytes moved in one turn and direction before other sockets have their turn.
+    private static let budget = 2 * LoopBuffers.relayCount
+
+    private let loop: EventLoop
+    private let timeouts: Timeouts
+    private let client: RelaySocket
+    private let server: RelaySocket
+    private var toServer: RelayDirection
+    private var toClient = RelayDirection()
+    private var lastMoved: Instant
+    private var timer: TimerID?
+    /// Nil when the relay has ended.
+    private var completion: Completion?
+
+    /// Takes over two connected sockets that are registered with no loop.
+    ///
+    /// `unsent` goes to the server before what the client sends. `completion` comes once, never from within a call.
     package init(
         client: consuming FileDescriptor,
         server: consuming FileDescriptor,
+        unsent: [UInt8] = [],
         timeouts: Timeouts,
         on loop: EventLoop,
         completion: @escaping Completion
-    ) {}
+    ) {
+        self.loop = loop
+        self.timeouts = timeouts
+        self.completion = completion
+        self.client = RelaySocket(client, on: loop)
+        self.server = RelaySocket(server, on: loop)
+        toServer = RelayDirection(unsent: unsent)
+        lastMoved = loop.now
+        do throws(SystemError) {
+            try self.client.register(for: self)
+            try self.server.register(for: self)
+            arm()
+        } catch {
+            timer = loop.schedule(after: .zero) { [self] _ in end(.client(error)) }
+        }
+    }
 
-    /// Resets both sides.
-    package func abort() {}
+    /// Bytes that the client sent and that were written to the server.
+    package var bytesToServer: UInt64 { toServer.bytes }
+    package var bytesToClient: UInt64 { toClient.bytes }
 
-    /// Within `completion` of a relay that passed on neither a byte nor a FIN in either direction: the client's socket, to be
-    /// given to another server; nil otherwise, and then the socket is closed as it has to be.
-    package func reclaimClient() -> FileDescriptor? { nil }
+    /// Resets both sides; `completion` is told `.aborted` in a later call.
+    package func abort() {
+        guard completion != nil else { return }
+        if let timer { loop.cancel(timer) }
+        timer = loop.schedule(after: .zero) { [self] _ in end(.aborted) }
+    }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {}
+    /// The client, to be given to another server; nil when its socket has to be closed.
+    ///
+    /// Valid within `completion` only: there if neither a byte nor a FIN was passed on in either direction.
+    package func reclaimClient() -> Reclaimed? {
+        guard toServer.isUntouched, toClient.isUntouched, let socket = client.take() else {
+            return nil
+        }
+        return Reclaimed(socket: socket, unsent: toServer.rest)
+    }
+
+    /// Called when either socket has something new, or a budget was used up.
+    func move() {
+        guard completion != nil else { return }
+        let (bytes, ends) = (toServer.bytes &+ toClient.bytes, endCount)
+        let buffer = unsafe loop.buffers.relay
+        let up = unsafe toServer.move(
+            from: client,
+            to: server,
+            through: buffer,
+            budget: Self.budget
+        )
+        if let end = failure(up, source: End.client, target: End.server) { return self.end(end) }
+        let down = unsafe toClient.move(
+            from: server,
+            to: client,
+            through: buffer,
+            budget: Self.budget
+        )
+        if let end = failure(down, source: End.server, target: End.client) { return self.end(end) }
+        if toServer.isShut, toClient.isShut { return end(.finished) }
+        if let end = hiddenFailure { return self.end(end) }
+        if case .more = up { client.resume() } else if case .more = down { server.resume() }
+        if toServer.bytes &+ toClient.bytes != bytes { lastMoved = loop.now }
+        if endCount != ends { arm() }
+    }
+
+    private var endCount: Int { (toServer.isEnded ? 1 : 0) + (toClient.isEnded ? 1 : 0) }
+
+    private func failure(
+        _ outcome: RelayDirection.Outcome,
+        source: (SystemError) -> End,
+        target: (SystemError) -> End
+    ) -> End? {
+        switch outcome {
+        case .waiting, .more: nil
+        case .sourceFailed(let error): source(error)
+        case .targetFailed(let error): target(error)
+        }
+    }
+
+    /// The failure of a socket that is not read because the other one takes nothing, or because its FIN was read.
+    private var hiddenFailure: End? {
+        if client.isSuspect, !toServer.rest.isEmpty || toServer.isEnded,
+            let error = client.takeError()
+        {
+            return .client(error)
+        }
+        if server.isSuspect, !toClient.rest.isEmpty || toClient.isEnded,
+            let error = server.takeError()
+        {
+            return .server(error)
+        }
+        return nil
+    }
+
+    private var limit: (timeout: Duration, end: End) {
+        endCount == 0 ? (timeouts.idle, .idle) : (timeouts.halfClosed, .halfClosed)
+    }
+
+    /// One timer, set anew only when it fires or a direction ends: bytes only note the time.
+    private func arm() {
+        if let timer { loop.cancel(timer) }
+        timer = loop.schedule(at: lastMoved + limit.timeout) { [weak self] _ in self?.expire() }
+    }
+
+    private func expire() {
+        timer = nil
+        guard completion != nil else { return }
+        let (timeout, end) = limit
+        loop.now - lastMoved >= timeout ? self.end(end) : arm()
+    }
+
+    private func end(_ end: End) {
+        guard let completion else { return }
+        self.completion = nil
+        if let timer { loop.cancel(timer) }
+        timer = nil
+        completion(self, end)
+        client.close(isFinished: end == .finished)
+        server.close(isFinished: end == .finished)
+    }
 }

@@ -1,0 +1,175 @@
+import CLinux
+import Glibc
+package import NetworkModel
+
+/// TCP sockets: made non-blocking and close-on-exec, with the options that all of ours have.
+extension FileDescriptor {
+    /// How long sent data may stay unacknowledged on a relayed socket before the kernel gives it up.
+    static let userTimeout = Duration.seconds(30)
+
+    /// A socket that listens at `port` of `address`; nil listens on every IPv6 and IPv4 address.
+    ///
+    /// SO_REUSEPORT is set: the kernel spreads connections over all sockets at this address.
+    package static func listening(
+        at address: IPAddress?,
+        port: UInt16,
+        backlog: Int32 = 4096
+    ) throws(SystemError) -> FileDescriptor {
+        guard let address else {
+            do {
+                return try bound(to: .v6(0, 0), port, isDual: true, backlog)
+            } catch  where error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL {
+                // The kernel has no IPv6.
+                return try bound(to: .v4(0), port, isDual: false, backlog)
+            }
+        }
+        return try bound(to: address, port, isDual: false, backlog)
+    }
+
+    private static func bound(
+        to address: IPAddress,
+        _ port: UInt16,
+        isDual: Bool,
+        _ backlog: Int32
+    ) throws(SystemError) -> FileDescriptor {
+        let socket = try stream(for: address)
+        try socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
+        try socket.set(SOL_SOCKET, SO_REUSEPORT, 1)
+        if case .v6 = address { try socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, isDual ? 0 : 1) }
+        let target = SocketAddress(Endpoint(address: address, port: port))
+        let number = socket.number
+        let status = unsafe target.withPointer { unsafe bind(number, $0, $1) }
+        guard status == 0 else { throw .last("bind") }
+        guard listen(socket.number, backlog) == 0 else { throw .last("listen") }
+        return socket
+    }
+
+    /// A socket on its way to `endpoint`: writable when connected, or failed with `takeError()`.
+    package static func connecting(to endpoint: Endpoint) throws(SystemError) -> FileDescriptor {
+        let socket = try stream(for: endpoint.address)
+        try socket.setRelayOptions()
+        let target = SocketAddress(endpoint)
+        let number = socket.number
+        let status = unsafe target.withPointer { unsafe connect(number, $0, $1) }
+        guard status == 0 || errno == EINPROGRESS else { throw .last("connect") }
+        return socket
+    }
+
+    private static func stream(for address: IPAddress) throws(SystemError) -> FileDescriptor {
+        let family =
+            switch address {
+            case .v4: AF_INET
+            case .v6: AF_INET6
+            }
+        let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        let number = socket(family, kind, 0)
+        guard number >= 0 else { throw .last("socket") }
+        return FileDescriptor(owning: number)
+    }
+
+    /// The next connection of a listening socket; its address is asked of the socket itself.
+    func accept() throws(SystemError) -> FileDescriptor? {
+        let client = clinux_accept(number, nil, nil)
+        if client >= 0 { return FileDescriptor(owning: client) }
+        switch errno {
+        case EAGAIN, EINTR: return nil
+        default: throw .last("accept")
+        }
+    }
+
+    /// TCP_NODELAY, keepalive, TCP_USER_TIMEOUT and SO_LINGER {1, 0}: as every relayed socket has them.
+    package func setRelayOptions() throws(SystemError) {
+        try set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        try setTimeouts(user: Self.userTimeout)
+        try setAbortive(true)
+    }
+
+    /// Probes a silent connection after 15 s, every 5 s; gives up after 3 of them or after `user` without acknowledgement.
+    package func setTimeouts(user: Duration) throws(SystemError) {
+        let milliseconds = Int32(clamping: user.wholeNanoseconds / 1_000_000)
+        try set(SOL_SOCKET, SO_KEEPALIVE, 1)
+        try set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
+        try set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
+        try set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
+        try set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
+    }
+
+    /// With true, closing resets the connection, whoever closes it: the kernel too, when the process dies.
+    package func setAbortive(_ isAbortive: Bool) throws(SystemError) {
+        var value = linger(l_onoff: isAbortive ? 1 : 0, l_linger: 0)
+        let size = socklen_t(MemoryLayout<linger>.size)
+        let status = unsafe setsockopt(number, SOL_SOCKET, SO_LINGER, &value, size)
+        guard status == 0 else { throw .last("setsockopt") }
+    }
+
+    func set(_ level: Int32, _ option: Int32, _ value: Int32) throws(SystemError) {
+        var value = value
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        let status = unsafe setsockopt(number, level, option, &value, size)
+        guard status == 0 else { throw .last("setsockopt") }
+    }
+
+    /// The error that the kernel holds for this socket, which this call clears; nil when there is none.
+    package func takeError(_ operation: String) -> SystemError? {
+        var code: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        let status = unsafe getsockopt(number, SOL_SOCKET, SO_ERROR, &code, &size)
+        guard status == 0 else { return .last(operation) }
+        return code == 0 ? nil : SystemError(operation, code: code)
+    }
+
+    package var localEndpoint: Endpoint? {
+        var address = SocketAddress()
+        let number = number
+        let status = unsafe address.withMutablePointer { unsafe getsockname(number, $0, $1) }
+        return status == 0 ? address.endpoint : nil
+    }
+
+    /// The other end; nil when the connection is gone.
+    package var remoteEndpoint: Endpoint? {
+        var address = SocketAddress()
+        let number = number
+        let status = unsafe address.withMutablePointer { unsafe getpeername(number, $0, $1) }
+        return status == 0 ? address.endpoint : nil
+    }
+}
+
+/// Reading and writing.
+extension FileDescriptor {
+    /// Reads once.
+    package func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+        let count = unsafe recv(number, buffer.baseAddress, buffer.count, 0)
+        if count > 0 { return .bytes(count) }
+        return count == 0 ? .endOfFile : failure("read")
+    }
+
+    /// Writes once; SIGPIPE never comes.
+    package func write(_ buffer: UnsafeRawBufferPointer) -> IOResult {
+        let flags = Int32(MSG_NOSIGNAL)
+        let count = unsafe send(number, buffer.baseAddress, buffer.count, flags)
+        return count >= 0 ? .bytes(count) : failure("write")
+    }
+
+    /// Reads once.
+    package func read(into span: inout MutableRawSpan) -> IOResult {
+        unsafe span.withUnsafeMutableBytes { unsafe read(into: $0) }
+    }
+
+    /// Writes once; SIGPIPE never comes.
+    package func write(_ span: RawSpan) -> IOResult {
+        unsafe span.withUnsafeBytes { unsafe write($0) }
+    }
+
+    /// Sends our FIN behind what was written.
+    package func shutdownWriting() throws(SystemError) {
+        guard shutdown(number, Int32(SHUT_WR)) == 0 else { throw .last("shutdown") }
+    }
+
+    private func failure(_ operation: String) -> IOResult {
+        let code = errno
+        guard code == EAGAIN || code == EINTR else {
+            return .failed(SystemError(operation, code: code))
+        }
+        return .wouldBlock
+    }
+}

@@ -1,0 +1,110 @@
+/// One direction of a relay: from one socket to the other, through the loop's buffer.
+struct RelayDirection {
+    /// Bytes that were read and that the target did not take yet; empty most of the time.
+    ///
+    /// At most one buffer of the loop: nothing is read while it is not empty.
+    private(set) var rest: [UInt8]
+    private var restStart = 0
+    /// Bytes that the target took.
+    private(set) var bytes: UInt64 = 0
+    /// The source's FIN was read.
+    private(set) var isEnded = false
+    /// The source's FIN was passed on.
+    private(set) var isShut = false
+
+    enum Outcome {
+        /// Nothing more to do until an event comes.
+        case waiting
+        /// The budget is used up: go on in the next turn.
+        case more
+        case sourceFailed(SystemError)
+        case targetFailed(SystemError)
+    }
+
+    /// `unsent` was read from the source before and goes first.
+    init(unsent: [UInt8] = []) { rest = unsent }
+
+    /// Nothing was passed on: neither a byte nor the FIN.
+    var isUntouched: Bool { bytes == 0 && !isEnded }
+
+    /// Moves bytes until the source is empty, the target is full or `budget` bytes were read.
+    mutating func move(
+        from source: RelaySocket,
+        to target: RelaySocket,
+        through buffer: UnsafeMutableRawBufferPointer,
+        budget: Int
+    ) -> Outcome {
+        var moved = 0
+        while true {
+            if let error = writeRest(to: target) { return .targetFailed(error) }
+            guard rest.isEmpty else { return .waiting }
+            if isEnded { return shut(target) }
+            guard source.isReadable else { return .waiting }
+            guard moved < budget else { return .more }
+            switch unsafe source.read(into: buffer) {
+            case .bytes(let count):
+                moved += count
+                let read = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
+                if let error = unsafe write(read, to: target) { return .targetFailed(error) }
+            case .endOfFile:
+                isEnded = true
+                source.isReadable = false
+            case .wouldBlock:
+                source.isReadable = false
+            case .failed(let error):
+                return .sourceFailed(error)
+            }
+        }
+    }
+
+    private mutating func shut(_ target: RelaySocket) -> Outcome {
+        guard !isShut else { return .waiting }
+        do throws(SystemError) {
+            try target.shutdownWriting()
+            isShut = true
+            return .waiting
+        } catch { return .targetFailed(error) }
+    }
+
+    /// What the target does not take is kept, also when it fails: it may go to another target.
+    private mutating func write(
+        _ read: UnsafeRawBufferPointer,
+        to target: RelaySocket
+    ) -> SystemError? {
+        var offset = 0
+        while offset < read.count {
+            let left = unsafe UnsafeRawBufferPointer(rebasing: read[offset...])
+            let result = unsafe target.write(left)
+            if case .bytes(let count) = result {
+                offset += count
+                bytes += UInt64(count)
+                continue
+            }
+            unsafe rest = Array(left)
+            restStart = 0
+            target.isWritable = false
+            if case .failed(let error) = result { return error }
+            return nil
+        }
+        return nil
+    }
+
+    private mutating func writeRest(to target: RelaySocket) -> SystemError? {
+        while !rest.isEmpty, target.isWritable {
+            let result = unsafe rest.withUnsafeBytes { bytes in
+                unsafe target.write(UnsafeRawBufferPointer(rebasing: bytes[restStart...]))
+            }
+            switch result {
+            case .bytes(let count):
+                restStart += count
+                bytes += UInt64(count)
+                if restStart == rest.count { (rest, restStart) = ([], 0) }
+            case .wouldBlock, .endOfFile:
+                target.isWritable = false
+            case .failed(let error):
+                return error
+            }
+        }
+        return nil
+    }
+}
