@@ -142,6 +142,13 @@ let package = Package(
             path: "Tests/CertificateFixtures",
             swiftSettings: house
         ),
+        tests(
+            "ProxyTransportTests",
+            [
+                "Proxy", "Wire", "TLS", "SiteConfiguration", "NetworkModel", "CertificateFixtures",
+                "CLinux",
+            ]
+        ),
         tests("TLSTests", ["TLS", "NetworkModel", "CertificateFixtures", "COpenSSL"]),
         tests(
             "ControllerTests",

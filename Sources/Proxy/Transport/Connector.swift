@@ -48,6 +48,8 @@ package final class Connector: EventHandler {
         socket = nil
     }
 
+    package func loopEnded() { cancel() }
+
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         guard !events.isDisjoint(with: [.writable, .failed]), socket != nil else { return }
         // A socket that has only been made reports EPOLLHUP before it connects: ask whether it did.

@@ -4,6 +4,13 @@ package protocol EventHandler: AnyObject {
     ///
     /// It may register and deregister anything, itself included. A handler that was deregistered is not called again.
     func handle(_ events: ReadyEvents, on loop: EventLoop)
+
+    /// The loop has ended: let go of descriptors and of whoever refers back; nobody is to be told.
+    func loopEnded()
+}
+
+extension EventHandler {
+    package func loopEnded() {}
 }
 
 /// Why a handler is called.

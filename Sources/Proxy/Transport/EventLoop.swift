@@ -193,6 +193,8 @@ extension EventLoop {
     func run() {
         while !isStopped { turn() }
         mailbox.close()
+        // By index: a handler that lets go may deregister others.
+        for index in slots.indices { slots[index].handler?.loopEnded() }
         timers.removeAll()
         locals.removeAll()
         slots.removeAll()

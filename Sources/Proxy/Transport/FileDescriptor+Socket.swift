@@ -94,6 +94,11 @@ extension FileDescriptor {
         try set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
     }
 
+    /// Lets the kernel hold only so much that was not sent yet (TCP_NOTSENT_LOWAT): what comes next stays short of delay.
+    func limitUnsentBytes(to count: Int32) throws(SystemError) {
+        try set(Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, count)
+    }
+
     /// With true, closing resets the connection, whoever closes it: the kernel too, when the process dies.
     package func setAbortive(_ isAbortive: Bool) throws(SystemError) {
         var value = linger(l_onoff: isAbortive ? 1 : 0, l_linger: 0)

@@ -29,6 +29,10 @@ package struct FrameBuffer: ~Copyable {
         }
     }
 
+    package mutating func append(type: UInt8, label: UInt32, payload: [UInt8]) {
+        unsafe append(type: type, label: label, payload: payload.span.bytes)
+    }
+
     /// Appends one frame of which `write` gives the payload: exactly `count` zeroed-by-nobody bytes, all to be written.
     package mutating func append(
         type: UInt8,
@@ -44,15 +48,51 @@ package struct FrameBuffer: ~Copyable {
         write(&span)
     }
 
+    package mutating func removeAll() {
+        start = 0
+        end = 0
+    }
+
+    /// Moves whole frames from the front to the end of `other`: at least one, and then as many as `limit` bytes hold.
+    mutating func moveFrames(to other: inout FrameBuffer, limit: Int) {
+        var stop = start
+        while stop < end {
+            let next = unsafe stop + FrameHeader.size + FrameBuffer.length(memory, at: stop)
+            guard stop == start || next - start <= limit else { break }
+            stop = next
+        }
+        guard stop > start else { return }
+        let target = other.grow(stop - start)
+        unsafe UnsafeMutableRawBufferPointer(rebasing: other.memory[target..<other.end])
+            .copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[start..<stop]))
+        start = stop
+        if start == end { removeAll() }
+    }
+
+    private static func length(_ memory: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
+        let word = unsafe memory.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+        return Int(UInt32(bigEndian: word) >> 8)
+    }
+
+    /// Lends the bytes of all frames.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        unsafe body(UnsafeRawBufferPointer(rebasing: memory[start..<end]))
+    }
+
     /// Makes room and writes the header; gives the offset of the payload.
     private mutating func reserve(type: UInt8, label: UInt32, count: Int) -> Int {
         precondition(count <= FrameHeader.maximumPayload, "a frame of \(count) bytes")
-        makeRoom(FrameHeader.size + count)
+        let offset = grow(FrameHeader.size + count)
         let header = UInt64(count) << 40 | UInt64(type) << 32 | UInt64(label)
-        unsafe memory.storeBytes(of: header.bigEndian, toByteOffset: end, as: UInt64.self)
-        let target = end + FrameHeader.size
-        end = target + count
-        return target
+        unsafe memory.storeBytes(of: header.bigEndian, toByteOffset: offset, as: UInt64.self)
+        return offset + FrameHeader.size
+    }
+
+    /// Makes the buffer longer by `count` bytes and gives the offset of the first.
+    private mutating func grow(_ count: Int) -> Int {
+        makeRoom(count)
+        defer { end += count }
+        return end
     }
 
     private mutating func makeRoom(_ count: Int) {

@@ -7,7 +7,8 @@ package import Wire
 ///
 /// Order of sending: heartbeats, then control frames in the order of `send`, then data that the delegate appends when
 /// asked. Everything of one turn leaves with one flush. Memory: one partial frame each way, one batch of ciphertext
-/// that the socket did not take (<= 192 KiB), and at most `controlCountMax` bytes of control frames.
+/// that the socket did not take (<= 192 KiB), and at most `controlCountMax` bytes of control frames. The loop keeps
+/// the lane alive until it ends.
 package final class Lane: EventHandler {
     package enum Side: Hashable, Sendable { case dialler, acceptor }
 
@@ -15,7 +16,7 @@ package final class Lane: EventHandler {
     package struct Parameters: Sendable {
         package var context: TLSContext
         package var health: HealthParameters
-        /// The SiteID that a dialler pins; nil for acceptors and edges' gateways that are checked by the delegate.
+        /// The SiteID that a dialler pins; nil for acceptors and for edges' gateways, which the delegate checks.
         package var expectedSite: SiteID?
         /// For the TCP connection, before the 5 s of the handshake.
         package var connectTimeout: Duration
@@ -33,9 +34,22 @@ package final class Lane: EventHandler {
         }
     }
 
+    enum State {
+        case connecting(Connector)
+        case handshaking
+        case established
+        /// What is queued leaves, then the delegate is told the reason.
+        case closing(LaneCloseReason)
+        /// The delegate was told; the socket waits for the neighbour's end so that our last frames arrive.
+        case lingering
+        case ended
+    }
+
     /// Bytes of queued control frames beyond which the lane ends with `.overflow`.
     package static let controlCountMax = 4 * 1024 * 1024
     package static let handshakeTimeout = Duration.seconds(5)
+    /// How long the end of a lane may take: for CLOSE to leave, and for the neighbour to end its side.
+    static let closeTimeout = Duration.seconds(1)
 
     package let side: Side
     /// The address at the other end of the TCP connection.
@@ -43,12 +57,32 @@ package final class Lane: EventHandler {
     /// Cleared after `laneClosed`.
     package var delegate: (any LaneDelegate)?
     /// Verified; nil until `laneEstablished`.
-    package private(set) var neighbor: NeighborIdentity?
-    /// Smoothed, from heartbeats; nil until the first echo.
-    package private(set) var roundTrip: Duration?
+    package internal(set) var neighbor: NeighborIdentity?
     /// May be changed at any time; takes effect with the next heartbeat.
     package var health: HealthParameters
-    private let loop: EventLoop
+    let loop: EventLoop
+    let expectedSite: SiteID?
+
+    var state = State.handshaking
+    var socket: FileDescriptor?
+    var session: TLSSession?
+    var registration: RegistrationID?
+    var isReadable = false
+    var isWritable = false
+
+    /// Plaintext from which no whole frame could be taken yet.
+    var partial: [UInt8] = []
+    var control = FrameBuffer()
+    /// Ciphertext that the socket did not take.
+    let unsent = Ciphertext()
+    var wantsData = false
+    var isDelivering = false
+    var framesReceived: UInt64 = 0
+    var liveness: LaneLiveness
+    /// The handshake's limit, later the next heartbeat, at last the limit of the end.
+    var timer: TimerID?
+    var deadline: TimerID?
+    var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
     /// Connects, then does the dialler's half of the handshake.
     package init(
@@ -60,8 +94,24 @@ package final class Lane: EventHandler {
         side = .dialler
         remote = endpoint
         health = parameters.health
+        expectedSite = parameters.expectedSite
+        liveness = LaneLiveness(at: loop.now)
         self.delegate = delegate
         self.loop = loop
+        let connector = Connector(
+            to: endpoint,
+            timeout: parameters.connectTimeout,
+            on: loop
+        ) { [self] result in
+            // A lane that was closed meanwhile cancels its connector: this is not called then.
+            do throws(SystemError) {
+                let socket = try result.get()
+                begin(consume socket, parameters.context, .client)
+            } catch {
+                end(.connect(error))
+            }
+        }
+        state = .connecting(connector)
     }
 
     /// Does the acceptor's half of the handshake on a socket that a `Listener` accepted.
@@ -75,39 +125,181 @@ package final class Lane: EventHandler {
         side = .acceptor
         remote = endpoint
         health = parameters.health
+        expectedSite = parameters.expectedSite
+        liveness = LaneLiveness(at: loop.now)
         self.delegate = delegate
         self.loop = loop
+        begin(socket, parameters.context, .server)
+    }
+
+    /// Goes on with a lane of another loop.
+    init(adopting cargo: consuming LaneCargo, on loop: EventLoop) {
+        side = cargo.side
+        remote = cargo.remote
+        health = cargo.health
+        expectedSite = nil
+        neighbor = cargo.neighbor
+        liveness = cargo.liveness
+        framesReceived = 1
+        partial = cargo.partial
+        self.loop = loop
+        control = cargo.control.take() ?? FrameBuffer()
+        socket = cargo.socket.take()
+        session = cargo.session.take()
+        state = .established
+        unsafe cargo.unsent.withBytes { unsafe unsent.append($0) }
     }
 
     /// True between `laneEstablished` and the first sign of an end.
-    package var isEstablished: Bool { false }
+    package var isEstablished: Bool {
+        if case .established = state { true } else { false }
+    }
 
-    /// Queues one control frame; ignored when the lane is not established or is ending.
-    ///
-    /// - Precondition: the payload has at most `FrameHeader.maximumPayload` bytes; the type is none of the lane's own.
-    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {}
-    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: [UInt8] = []) {}
-
-    /// Bytes of control frames that wait.
-    package var queuedControlCount: Int { 0 }
-
-    /// Asks for `laneProduceData` at the end of this turn, or as soon as there is room.
-    package func requestData() {}
-
-    /// Sends what is queued and CLOSE, then ends; `laneClosed(.closedHere)` follows in a later call.
-    package func close(_ closing: Close) {}
-
-    /// Moves an established lane to another loop; nothing more is delivered here, not even `laneClosed`.
-    ///
-    /// `adopt` gets the lane at its new loop and must set its `delegate` before it returns. Frames that follow
-    /// the one being delivered are delivered there.
-    package func handOver(
-        to mailbox: Mailbox,
-        adopt: @escaping @Sendable (Lane, EventLoop) -> Void
-    ) {}
+    /// Smoothed, from heartbeats; nil until the first echo.
+    package var roundTrip: Duration? { liveness.roundTrip }
 
     /// Keying material bound to this TLS session (RFC 8446 section 7.5); nil before the handshake is done.
-    package func exportKey(label: String, count: Int) -> [UInt8]? { nil }
+    package func exportKey(label: String, count: Int) -> [UInt8]? {
+        session?.exportKey(label: label, count: count)
+    }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {}
+    package func loopEnded() {
+        state = .ended
+        delegate = nil
+        release()
+    }
+
+    package func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
+        if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
+        if !events.isDisjoint(with: [.readable, .failed, .resumed]) { receive() }
+        if events.contains(.turnEnd) {
+            flush()
+        } else if !events.isDisjoint(with: [.writable, .resumed]), hasSomethingToSend {
+            requestFlush()
+        }
+    }
+}
+
+// MARK: - Beginning and ending
+
+extension Lane {
+    private func begin(
+        _ socket: consuming FileDescriptor,
+        _ context: TLSContext,
+        _ role: TLSSession.Role
+    ) {
+        state = .handshaking
+        let number = socket.number
+        do {
+            try configure(socket)
+            self.socket = consume socket
+            session = try TLSSession(context: context, role: role)
+            registration = try loop.register(self, descriptor: number)
+        } catch let error as TLSError {
+            return endLater(.handshake(error))
+        } catch let error as SystemError {
+            return endLater(.connection(error))
+        } catch {
+            preconditionFailure("no other error is thrown here: \(error)")
+        }
+        timer = loop.schedule(after: Self.handshakeTimeout) { [weak self] _ in
+            self?.timer = nil
+            self?.end(.handshakeTimeout)
+        }
+        // The client speaks first.
+        if role == .client { requestFlush() }
+    }
+
+    private func configure(_ socket: borrowing FileDescriptor) throws(SystemError) {
+        // The last frames of a lane shall arrive: it ends with a FIN.
+        try socket.setAbortive(false)
+        try socket.setTimeouts(user: max(.seconds(3), health.heartbeat * (2 * health.misses)))
+        try socket.limitUnsentBytes(to: 128 * 1024)
+    }
+
+    /// Ends the lane from within a call of its owner.
+    func endLater(_ reason: LaneCloseReason) {
+        loop.schedule(after: .zero) { [self] _ in end(reason) }
+    }
+
+    /// Sends what is queued and CLOSE, then ends; `laneClosed(.closedHere)` follows in a later call.
+    package func close(_ closing: Close) {
+        close(saying: closing, as: .closedHere(closing))
+    }
+
+    /// Says `closing` to the neighbour and `reason` to the delegate.
+    func close(saying closing: Close, as reason: LaneCloseReason) {
+        switch state {
+        case .connecting(let connector):
+            connector.cancel()
+            endLater(reason)
+        case .handshaking:
+            endLater(reason)
+        case .established:
+            var writer = FrameWriter()
+            closing.encode(into: &writer)
+            control.append(
+                type: FrameType.close.rawValue,
+                label: 0,
+                payload: writer.bytes
+            )
+            state = .closing(reason)
+            cancelTimers()
+            timer = loop.schedule(after: Self.closeTimeout) { [weak self] _ in
+                self?.timer = nil
+                self?.end(reason)
+            }
+            requestFlush()
+        case .closing, .lingering, .ended:
+            break
+        }
+    }
+
+    /// Ends the lane: closes the socket and tells the delegate, once.
+    func end(_ reason: LaneCloseReason) {
+        let wasLingering = if case .lingering = state { true } else { false }
+        if case .ended = state { return }
+        if case .connecting(let connector) = state { connector.cancel() }
+        state = .ended
+        release()
+        if !wasLingering { tell(reason) }
+    }
+
+    /// Tells the delegate while the socket stays for the neighbour's end.
+    func linger(_ reason: LaneCloseReason) {
+        state = .lingering
+        cancelTimers()
+        timer = loop.schedule(after: Self.closeTimeout) { [weak self] _ in
+            self?.timer = nil
+            self?.end(reason)
+        }
+        tell(reason)
+    }
+
+    private func tell(_ reason: LaneCloseReason) {
+        let delegate = delegate
+        self.delegate = nil
+        delegate?.laneClosed(self, reason)
+    }
+
+    /// Lets go of everything that the loop or the kernel holds for this lane.
+    func release() {
+        cancelTimers()
+        if let registration { loop.deregister(registration) }
+        registration = nil
+        session = nil
+        socket = nil
+        partial = []
+        control = FrameBuffer()
+        unsent.removeAll()
+        handover = nil
+    }
+
+    func cancelTimers() {
+        if let timer { loop.cancel(timer) }
+        if let deadline { loop.cancel(deadline) }
+        timer = nil
+        deadline = nil
+    }
 }

@@ -63,6 +63,8 @@ package final class Listener: EventHandler {
         accept = nil
     }
 
+    package func loopEnded() { close() }
+
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         // Level-triggered: what is left after the budget is reported again in the next turn.
         for _ in 0..<Self.acceptsPerTurn {

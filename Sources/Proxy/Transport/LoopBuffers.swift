@@ -1,14 +1,35 @@
+import TLS
+
 /// The large buffers that all sockets of one loop share, so that an idle connection owns none.
 ///
 /// Each has one user at a time; a user is done with it before it returns to the loop.
 @safe
 final class LoopBuffers {
-    /// Between a client's and a server's socket.
     static let relayCount = 256 * 1024
-    let relay = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: relayCount,
-        alignment: 64
-    )
+    static let readCount = 128 * 1024
+    /// What one flush of a lane encrypts at most, a last frame that overshoots apart.
+    static let batchCount = 128 * 1024
+    /// Records that came with one read, behind what was left of the frame before.
+    private static let plaintextCount = 512 * 1024
 
-    deinit { unsafe relay.deallocate() }
+    /// Between a client's and a server's socket.
+    let relay = unsafe make(relayCount)
+    /// Ciphertext that a lane has read.
+    let read = unsafe make(readCount)
+    /// What it says.
+    let plaintext = unsafe make(plaintextCount)
+    /// Frames that a lane is about to send.
+    var batch = FrameBuffer(minimumCapacity: 2 * batchCount)
+    /// Their ciphertext.
+    let ciphertext = Ciphertext(minimumCapacity: 2 * batchCount)
+
+    deinit {
+        unsafe relay.deallocate()
+        unsafe read.deallocate()
+        unsafe plaintext.deallocate()
+    }
+
+    private static func make(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        .allocate(byteCount: count, alignment: 64)
+    }
 }

@@ -33,6 +33,8 @@ final class RelaySocket: EventHandler {
         relay?.move()
     }
 
+    func loopEnded() { close(isFinished: false) }
+
     /// Calls the relay again in the next turn.
     func resume() {
         if let registration { loop.resume(registration) }

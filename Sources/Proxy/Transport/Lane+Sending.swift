@@ -1,0 +1,170 @@
+import NetworkModel
+import TLS
+import Wire
+
+/// From the queues to the socket.
+extension Lane {
+    /// Less room than this is not offered to the delegate: tiny data frames cost more than they bring.
+    private static let dataLimitMin = 4 * 1024
+
+    /// Queues one control frame; ignored when the lane is not established or is ending.
+    ///
+    /// - Precondition: the payload has at most `FrameHeader.maximumPayload` bytes.
+    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {
+        guard isEstablished else { return }
+        guard control.count + payload.byteCount <= Self.controlCountMax else {
+            // The queue does not move: CLOSE would not arrive either.
+            state = .closing(.overflow)
+            return endLater(.overflow)
+        }
+        control.append(type: type, label: label, payload: payload)
+        requestFlush()
+    }
+
+    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: [UInt8] = []) {
+        unsafe send(type, label: label, payload.span.bytes)
+    }
+
+    /// Bytes of control frames that wait.
+    package var queuedControlCount: Int { control.count }
+
+    /// Asks for `laneProduceData` at the end of this turn, or as soon as there is room.
+    package func requestData() {
+        wantsData = true
+        requestFlush()
+    }
+
+    var hasSomethingToSend: Bool {
+        wantsData || liveness.owesHeartbeat || !control.isEmpty || !unsent.isEmpty
+    }
+
+    func requestFlush() {
+        if let registration { loop.callAtTurnEnd(registration) }
+    }
+
+    /// Sends one batch; asks for the next turn when there is more.
+    func flush() {
+        switch state {
+        case .connecting, .lingering, .ended: return
+        case .handshaking: return startHandshake()
+        case .established, .closing: break
+        }
+        guard writeUnsent() else { return }
+        fillBatch()
+        if !loop.buffers.batch.isEmpty {
+            guard encryptBatch() else { return }
+            guard writeUnsent() else { return }
+        }
+        if case .closing(let reason) = state, control.isEmpty { return finish(reason) }
+        if hasSomethingToSend, let registration { loop.resume(registration) }
+    }
+
+    private func startHandshake() {
+        let empty = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
+        let output = loop.buffers.ciphertext
+        let plaintext = unsafe loop.buffers.plaintext
+        let progress = unsafe session?.process(empty, plaintext: plaintext, output: output)
+        sendRecords()
+        if let failure = progress?.failure { end(.handshake(failure)) }
+    }
+
+    private func fillBatch() {
+        loop.buffers.batch.removeAll()
+        if liveness.owesHeartbeat, isEstablished {
+            var writer = FrameWriter()
+            liveness.heartbeat(at: EventLoop.clock()).encode(into: &writer)
+            loop.buffers.batch.append(
+                type: FrameType.heartbeat.rawValue,
+                label: 0,
+                payload: writer.bytes
+            )
+        }
+        if !control.isEmpty {
+            control.moveFrames(to: &loop.buffers.batch, limit: LoopBuffers.batchCount)
+        }
+        guard wantsData, isEstablished, let delegate else { return }
+        let limit = LoopBuffers.batchCount - loop.buffers.batch.count
+        guard limit >= Self.dataLimitMin else { return }
+        let before = loop.buffers.batch.count
+        delegate.laneProduceData(self, into: &loop.buffers.batch, limit: limit)
+        if loop.buffers.batch.count == before { wantsData = false }
+    }
+
+    private func encryptBatch() -> Bool {
+        let output = loop.buffers.ciphertext
+        do throws(TLSError) {
+            let result = unsafe loop.buffers.batch.withBytes { bytes in
+                Result<Void, TLSError> { () throws(TLSError) in
+                    try unsafe session?.encrypt(bytes, output: output)
+                }
+            }
+            try result.get()
+        } catch {
+            end(.violation("\(error)"))
+            return false
+        }
+        sendRecords()
+        return registration != nil
+    }
+
+    /// Sends what a session put into the loop's buffer; what the socket does not take is kept.
+    func sendRecords() {
+        let records = loop.buffers.ciphertext
+        defer { records.removeAll() }
+        guard !records.isEmpty else { return }
+        if unsent.isEmpty {
+            isWritable = true
+            unsafe records.withBytes { bytes in
+                let taken = unsafe write(bytes)
+                guard taken < bytes.count else { return }
+                unsafe unsent.append(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
+            }
+        } else {
+            // Key updates and alerts only: batches wait until nothing is unsent.
+            unsafe records.withBytes { unsafe unsent.append($0) }
+        }
+        if unsent.count > 2 * Self.controlCountMax { endLater(.overflow) }
+    }
+
+    /// True when nothing is left that the socket did not take.
+    private func writeUnsent() -> Bool {
+        guard !unsent.isEmpty, isWritable else { return unsent.isEmpty && registration != nil }
+        let taken = unsafe unsent.withBytes { unsafe write($0) }
+        unsent.removeFirst(taken)
+        return unsent.isEmpty && registration != nil
+    }
+
+    /// Writes until the socket is full; gives how much it took.
+    private func write(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        while offset < bytes.count, isWritable {
+            let left = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+            switch unsafe socket?.write(left) ?? .wouldBlock {
+            case .bytes(let count):
+                offset += count
+            case .wouldBlock, .endOfFile:
+                isWritable = false
+            case .failed(let error):
+                isWritable = false
+                loseConnection(error)
+            }
+        }
+        return offset
+    }
+
+    /// A failed write: the neighbour may have said why it ended, in bytes that were not read yet.
+    private func loseConnection(_ error: SystemError) {
+        isReadable = true
+        if let registration { loop.resume(registration) }
+        // Timers come after resumed handlers.
+        endLater(.connection(error))
+    }
+
+    /// Everything has left: end our direction in order and wait for the neighbour's.
+    private func finish(_ reason: LaneCloseReason) {
+        session?.end(output: loop.buffers.ciphertext)
+        sendRecords()
+        try? socket?.shutdownWriting()
+        linger(reason)
+    }
+}

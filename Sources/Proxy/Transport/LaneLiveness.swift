@@ -1,0 +1,143 @@
+import NetworkModel
+import SiteConfiguration
+import Wire
+
+/// What heartbeats say about a neighbour: whether it lives, whether it hears us, how far it is.
+///
+/// A value without a clock: times are arguments.
+struct LaneLiveness: Sendable {
+    /// Bounds of a lane's retransmission time-out: below, as the kernel's own; above, so that a neighbour that
+    /// reports absurd times cannot put off its own end for ever.
+    private static let timeoutRange = Duration.milliseconds(200)...(.seconds(3))
+    /// A neighbour that sends, but echoes nothing, is given this much longer than a silent one.
+    private static let unansweredMin = Duration.seconds(3)
+
+    /// When bytes came last.
+    var lastReceived: Instant
+    /// When an echo of a newer heartbeat of ours came last.
+    private(set) var lastAnswered: Instant
+    /// The interval has passed: a heartbeat leaves with the next flush.
+    var owesHeartbeat = false
+    /// Smoothed as in RFC 6298.
+    private(set) var roundTrip: Duration?
+    private var variation = Duration.zero
+    /// Our newest time stamp that came back.
+    private var echoed: UInt64 = 0
+    /// The neighbour's newest time stamp, and when it came; 0: none.
+    private var neighborSent: UInt64 = 0
+    private var neighborSentAt: Instant
+
+    init(at now: Instant) {
+        lastReceived = now
+        lastAnswered = now
+        neighborSentAt = now
+    }
+
+    /// Begins anew, when the handshake is done.
+    mutating func start(at now: Instant) {
+        self = LaneLiveness(at: now)
+        owesHeartbeat = true
+    }
+
+    /// The heartbeat that is owed.
+    mutating func heartbeat(at now: Instant) -> Heartbeat {
+        owesHeartbeat = false
+        let held = max(.zero, now - neighborSentAt).wholeNanoseconds
+        return Heartbeat(
+            sent: now.nanoseconds,
+            echo: neighborSent,
+            held: neighborSent == 0 ? 0 : UInt64(held)
+        )
+    }
+
+    mutating func received(_ heartbeat: Heartbeat, at now: Instant) {
+        neighborSent = heartbeat.sent
+        neighborSentAt = now
+        // Time stamps that we cannot have sent are of no use.
+        guard heartbeat.echo > echoed, heartbeat.echo <= now.nanoseconds else { return }
+        echoed = heartbeat.echo
+        lastAnswered = now
+        let passed = now.nanoseconds - heartbeat.echo
+        guard heartbeat.held <= passed else { return }
+        sample(.nanoseconds(Int64(clamping: passed - heartbeat.held)))
+    }
+
+    private mutating func sample(_ time: Duration) {
+        guard let smoothed = roundTrip else {
+            roundTrip = time
+            variation = time / 2
+            return
+        }
+        let error = time > smoothed ? time - smoothed : smoothed - time
+        variation = (variation * 3 + error) / 4
+        roundTrip = (smoothed * 7 + time) / 8
+    }
+
+    /// RFC 6298's, with the bounds above.
+    var retransmissionTimeout: Duration {
+        let timeout = (roundTrip ?? .zero) + variation * 4
+        return min(max(timeout, Self.timeoutRange.lowerBound), Self.timeoutRange.upperBound)
+    }
+
+    /// How long nothing may come before the neighbour is judged dead.
+    func silenceMax(_ health: HealthParameters) -> Duration {
+        max(health.heartbeat * health.misses, retransmissionTimeout * 3)
+    }
+
+    /// When to judge next.
+    func deadline(_ health: HealthParameters) -> Instant {
+        let silence = silenceMax(health)
+        return min(lastReceived + silence, lastAnswered + Self.unansweredMax(silence))
+    }
+
+    private static func unansweredMax(_ silence: Duration) -> Duration {
+        max(unansweredMin, silence * 3)
+    }
+
+    /// The judgement at `now` by a loop that came `lateness` late; nil: the neighbour lives.
+    func judge(
+        at now: Instant,
+        lateness: Duration,
+        _ health: HealthParameters
+    ) -> LaneCloseReason? {
+        let limit = silenceMax(health)
+        let silence = now - lastReceived
+        if silence - lateness >= limit { return .silent(silence) }
+        let unanswered = now - lastAnswered
+        if unanswered - lateness >= Self.unansweredMax(limit) { return .unanswered(unanswered) }
+        return nil
+    }
+}
+
+extension Lane {
+    /// Starts heartbeats and the judgement of the neighbour's.
+    func startLiveness() {
+        liveness.start(at: loop.now)
+        resumeLiveness()
+    }
+
+    func resumeLiveness() {
+        beat()
+        watch()
+    }
+
+    private func beat() {
+        liveness.owesHeartbeat = true
+        requestFlush()
+        timer = loop.schedule(after: health.heartbeat) { [weak self] _ in self?.beat() }
+    }
+
+    /// Judges at the deadline, which moves on with everything that comes.
+    private func watch() {
+        // Never at once: a deadline that has passed while the loop was late is judged in a later turn.
+        let next = max(liveness.deadline(health), loop.now + .milliseconds(10))
+        deadline = loop.schedule(at: next) { [weak self] loop in
+            guard let self, isEstablished else { return }
+            if let reason = liveness.judge(at: loop.now, lateness: loop.lateness, health) {
+                end(reason)
+            } else {
+                watch()
+            }
+        }
+    }
+}

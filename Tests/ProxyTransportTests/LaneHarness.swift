@@ -1,0 +1,185 @@
+import CertificateFixtures
+import NetworkModel
+import Proxy
+import SiteConfiguration
+import Synchronization
+import TLS
+import Wire
+
+/// What one end of a lane has seen, for the test's thread.
+final class LaneLog: Sendable {
+    struct Frame: Equatable, Sendable {
+        let type: UInt8
+        let label: UInt32
+        let payload: [UInt8]
+    }
+
+    struct State: Sendable {
+        var isEstablished = false
+        var neighbor: NeighborIdentity?
+        var roundTrip: Duration?
+        var frames: [Frame] = []
+        var keepsFrames = true
+        var frameCount = 0
+        var byteCount = 0
+        var checksum: UInt64 = 0
+        var reasons: [LaneCloseReason] = []
+        var closedAt: Instant?
+        var loopIndex = -1
+    }
+
+    private let state = Mutex(State())
+
+    var value: State { state.withLock { $0 } }
+
+    func update(_ change: (inout State) -> Void) { state.withLock { change(&$0) } }
+}
+
+/// One end of a lane in a test; confined to its loop, found there by `loop.local`.
+final class LaneEnd: LaneDelegate {
+    let log: LaneLog
+    var lane: Lane?
+    /// Appends data frames; nil for none.
+    var produce: ((Lane, inout FrameBuffer, Int) -> Void)?
+    var receive: ((Lane, UInt8, UInt32, [UInt8]) -> Void)?
+    var onEstablished: ((Lane) -> Void)?
+
+    init(_ log: LaneLog) { self.log = log }
+
+    func laneEstablished(_ lane: Lane) {
+        log.update {
+            $0.isEstablished = true
+            $0.neighbor = lane.neighbor
+        }
+        onEstablished?(lane)
+    }
+
+    func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {
+        let bytes = unsafe payload.withUnsafeBytes { unsafe Array($0) }
+        log.update { state in
+            state.frameCount += 1
+            state.byteCount += bytes.count
+            state.checksum = checksum(bytes, state.checksum)
+            state.roundTrip = lane.roundTrip
+            if state.keepsFrames {
+                state.frames.append(LaneLog.Frame(type: type, label: label, payload: bytes))
+            }
+        }
+        receive?(lane, type, label, bytes)
+    }
+
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
+        produce?(lane, &buffer, limit)
+    }
+
+    func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
+        log.update {
+            $0.reasons.append(reason)
+            $0.closedAt = EventLoop.clock()
+        }
+        self.lane = nil
+    }
+}
+
+/// FNV-1a over words; order matters.
+func checksum(_ bytes: [UInt8], _ start: UInt64 = 0) -> UInt64 {
+    var sum = start ^ 0xCBF2_9CE4_8422_2325
+    for byte in bytes { sum = (sum ^ UInt64(byte)) &* 0x100_0000_01B3 }
+    return sum
+}
+
+/// Both ends of a lane over loopback: the dialler on one loop, the acceptor on the other.
+struct LanePair {
+    let dialler = LaneLog()
+    let acceptor = LaneLog()
+    let diallerLoop: EventLoopThread
+    let acceptorLoop: EventLoopThread
+    var diallerContext: TLSContext
+    var acceptorContext: TLSContext
+    var expectedSite: SiteID?
+    var health = HealthParameters(heartbeat: .milliseconds(50), misses: 3)
+    /// Where to dial instead of the acceptor's own port.
+    var detour: (@Sendable (UInt16) -> UInt16)?
+
+    init(_ diallerLoop: EventLoopThread, _ acceptorLoop: EventLoopThread) throws {
+        self.diallerLoop = diallerLoop
+        self.acceptorLoop = acceptorLoop
+        diallerContext = try FixtureSite("dialler").context()
+        acceptorContext = try FixtureSite("acceptor").context()
+    }
+
+    /// Listens, dials; `prepare` runs on each end's loop before its lane begins.
+    func connect(
+        diallerEnd prepareDialler: @escaping @Sendable (LaneEnd) -> Void = { _ in },
+        acceptorEnd prepareAcceptor: @escaping @Sendable (LaneEnd) -> Void = { _ in }
+    ) -> UInt16 {
+        let accepting = Lane.Parameters(context: acceptorContext, health: health)
+        let log = acceptor
+        let port = acceptorLoop.run { loop -> UInt16 in
+            let listener = try? Listener(address: loopback, port: 0, purpose: .lane, on: loop) {
+                socket,
+                remote in
+                let end = LaneEnd(log)
+                log.update { $0.loopIndex = loop.index }
+                prepareAcceptor(end)
+                loop.setLocal(end)
+                let lane = Lane(
+                    accepting: socket,
+                    from: remote,
+                    accepting,
+                    delegate: end,
+                    on: loop
+                )
+                end.lane = lane
+            }
+            guard let listener else { return 0 }
+            loop.setLocal(listener)
+            return listener.endpoint.port
+        }
+        guard let port, port != 0 else { return 0 }
+        dial(detour?(port) ?? port, prepareDialler)
+        return port
+    }
+
+    func dial(_ port: UInt16, _ prepare: @escaping @Sendable (LaneEnd) -> Void = { _ in }) {
+        let parameters = Lane.Parameters(
+            context: diallerContext,
+            health: health,
+            expectedSite: expectedSite
+        )
+        let log = dialler
+        _ = diallerLoop.run { loop -> Bool in
+            let end = LaneEnd(log)
+            prepare(end)
+            loop.setLocal(end)
+            end.lane = Lane(
+                dialling: Endpoint(address: loopback, port: port),
+                parameters,
+                delegate: end,
+                on: loop
+            )
+            return true
+        }
+    }
+
+    var isEstablished: Bool { dialler.value.isEstablished && acceptor.value.isEstablished }
+    var isClosed: Bool { !dialler.value.reasons.isEmpty && !acceptor.value.reasons.isEmpty }
+}
+
+extension EventLoopThread {
+    /// Runs `body` with this loop's end of the lane.
+    func withEnd(_ body: @escaping @Sendable (LaneEnd, Lane) -> Void) {
+        _ = run { loop -> Bool in
+            guard let end = loop.local(LaneEnd.self), let lane = end.lane else { return false }
+            body(end, lane)
+            return true
+        }
+    }
+
+    func closeListener() {
+        _ = run { loop -> Bool in
+            loop.local(Listener.self)?.close()
+            return true
+        }
+    }
+}

@@ -1,0 +1,254 @@
+import CertificateFixtures
+import NetworkModel
+import Proxy
+import SiteConfiguration
+import TLS
+import Testing
+import Wire
+
+private let control: UInt8 = 200
+private let data: UInt8 = 201
+
+@Suite("Lane", .timeLimit(.minutes(1)), .serialized)
+struct LaneTests {
+    @Test("both ends learn who the other is, measure the round trip, and say why they part")
+    func life() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            #expect(pair.connect() != 0)
+            #expect(eventually { pair.isEstablished })
+            let acceptorSite = pair.acceptorContext.credentials.identity.site
+            #expect(pair.dialler.value.neighbor?.site == acceptorSite)
+            let diallerSite = pair.diallerContext.credentials.identity.site
+            #expect(pair.acceptor.value.neighbor?.site == diallerSite)
+            let roundTrip = Shared<Duration?>(nil)
+            #expect(
+                eventually {
+                    first.withEnd { _, lane in
+                        let time = lane.roundTrip
+                        roundTrip.update { $0 = time }
+                    }
+                    return roundTrip.value != nil
+                }
+            )
+            #expect(roundTrip.value ?? .seconds(9) < .milliseconds(500))
+            let closing = Close(reason: .shutdown, text: "the test is over")
+            first.withEnd { _, lane in lane.close(closing) }
+            #expect(eventually { pair.isClosed })
+            #expect(pair.dialler.value.reasons == [.closedHere(closing)])
+            #expect(pair.acceptor.value.reasons == [.closedByNeighbor(closing)])
+        }
+    }
+
+    @Test("control frames of every size arrive in order and whole")
+    func sizes() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            _ = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            let sizes = [0, 1, 7, 8, 9, 1000, 16_384, 16_385, 65_536, 66_560, 0, 3]
+            first.withEnd { _, lane in
+                for (index, size) in sizes.enumerated() {
+                    let payload = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ index) }
+                    lane.send(control, label: UInt32(index), payload)
+                }
+            }
+            #expect(eventually { pair.acceptor.value.frameCount == sizes.count })
+            for (index, frame) in pair.acceptor.value.frames.enumerated() {
+                #expect(frame.type == control && frame.label == UInt32(index))
+                let size = sizes[index]
+                let expected = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ index) }
+                #expect(frame.payload == expected, "frame \(index) of \(size) bytes")
+            }
+        }
+    }
+
+    @Test("64 KiB frames both ways at once arrive whole, pulled as fast as the lane takes them")
+    func bulk() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            let count = 1000
+            let prepare: @Sendable (LaneEnd) -> Void = { end in
+                end.log.update { $0.keepsFrames = false }
+                var next = 0
+                end.produce = { _, buffer, limit in
+                    guard limit >= 65_536 + 8, next < count else {
+                        // Less room than a frame needs: a small one, as streams do.
+                        if next < count {
+                            buffer.append(type: data, label: 1, payload: [UInt8]())
+                        }
+                        return
+                    }
+                    let seed = UInt8(truncatingIfNeeded: next)
+                    buffer.append(
+                        type: data,
+                        label: 0,
+                        payload: [UInt8](repeating: seed, count: 65_536)
+                    )
+                    next += 1
+                }
+                end.onEstablished = { $0.requestData() }
+            }
+            _ = pair.connect(diallerEnd: prepare, acceptorEnd: prepare)
+            let total = count * 65_536
+            #expect(
+                eventually(within: .seconds(40)) {
+                    pair.dialler.value.byteCount == total && pair.acceptor.value.byteCount == total
+                }
+            )
+            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.acceptor.value.reasons == [])
+        }
+    }
+
+    @Test("control frames overtake data, heartbeats go on beside it")
+    func priority() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            _ = pair.connect(
+                diallerEnd: { end in
+                    var sent = 0
+                    end.produce = { lane, buffer, limit in
+                        guard limit >= 32_776, sent < 2000 else { return }
+                        if sent == 100 { lane.send(control, label: 100) }
+                        buffer.append(
+                            type: data,
+                            label: 0,
+                            payload: [UInt8](repeating: 1, count: 32_768)
+                        )
+                        sent += 1
+                    }
+                    end.onEstablished = { $0.requestData() }
+                },
+                acceptorEnd: { $0.log.update { $0.keepsFrames = true } }
+            )
+            #expect(
+                eventually(within: .seconds(30)) { pair.acceptor.value.frameCount >= 2001 }
+            )
+            let frames = pair.acceptor.value.frames
+            let position = try #require(frames.firstIndex { $0.type == control })
+            // Behind what was in its own batch at most.
+            #expect((100...104).contains(position))
+            #expect(pair.acceptor.value.reasons == [])
+        }
+    }
+
+    @Test("a dialler that pinned another site ends the lane, and the acceptor is told why")
+    func pinned() throws {
+        try withLoops { first, second in
+            var pair = try LanePair(first, second)
+            pair.expectedSite = pair.diallerContext.credentials.identity.site
+            _ = pair.connect()
+            #expect(eventually { pair.isClosed })
+            guard case .unexpectedSite(let found)? = pair.dialler.value.reasons.first else {
+                return #expect(Bool(false))
+            }
+            #expect(found.site == pair.acceptorContext.credentials.identity.site)
+            #expect(!pair.dialler.value.isEstablished)
+            guard case .closedByNeighbor(let close)? = pair.acceptor.value.reasons.first else {
+                Issue.record("\(pair.acceptor.value.reasons)")
+                return
+            }
+            #expect(close.reason == .siteIDMismatch)
+        }
+    }
+
+    @Test("a certificate that breaks a rule ends the lane at both ends, with the reason")
+    func certificate() throws {
+        try withLoops { first, second in
+            var pair = try LanePair(first, second)
+            let site = try FixtureSite { $0.notBefore = -9000 }
+            let leaf = try site.leaf { ($0.notBefore, $0.notAfter) = (-5000, -1000) }
+            pair.diallerContext = try TLSContext(credentials: leaf.credentials())
+            _ = pair.connect()
+            #expect(eventually { pair.isClosed })
+            guard
+                case .handshake(.certificate(.expired))? = pair.acceptor.value.reasons.first,
+                case .handshake(.alert(45, _))? = pair.dialler.value.reasons.first
+            else {
+                Issue.record("\(pair.acceptor.value.reasons) \(pair.dialler.value.reasons)")
+                return
+            }
+        }
+    }
+
+    @Test("nobody listens: the dialler is told that it was refused")
+    func refused() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            let port = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            second.closeListener()
+            pair.dial(port)
+            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
+            guard case .connect(let error)? = pair.dialler.value.reasons.first else {
+                return #expect(Bool(false))
+            }
+            #expect("\(error)".contains("refused"))
+        }
+    }
+
+    @Test("a lane handed over in the middle of a conversation loses nothing")
+    func handover() throws {
+        try withLoops { first, second in
+            let third = try EventLoopThread(index: 2)
+            defer { third.stop() }
+            let pair = try LanePair(first, second)
+            let target = third.mailbox
+            _ = pair.connect(
+                acceptorEnd: { end in
+                    let log = end.log
+                    end.receive = { lane, _, label, _ in
+                        guard label == 3 else { return }
+                        lane.send(control, label: 1000)
+                        lane.handOver(to: target) { lane, loop in
+                            let end = LaneEnd(log)
+                            log.update { $0.loopIndex = loop.index }
+                            end.lane = lane
+                            loop.setLocal(end)
+                            lane.delegate = end
+                            lane.send(control, label: 1001)
+                        }
+                    }
+                }
+            )
+            #expect(eventually { pair.isEstablished })
+            first.withEnd { _, lane in
+                for label in 0..<200 {
+                    lane.send(
+                        control,
+                        label: UInt32(label),
+                        [UInt8](repeating: UInt8(label), count: 5000)
+                    )
+                }
+            }
+            #expect(eventually { pair.acceptor.value.frameCount == 200 })
+            #expect(pair.acceptor.value.frames.map(\.label) == Array(0..<200))
+            #expect(pair.acceptor.value.loopIndex == 2)
+            #expect(eventually { pair.dialler.value.frameCount == 2 })
+            #expect(pair.dialler.value.frames.map(\.label) == [1000, 1001])
+            let closing = Close(reason: .superfluous)
+            third.withEnd { _, lane in lane.close(closing) }
+            #expect(eventually { pair.isClosed })
+            #expect(pair.dialler.value.reasons == [.closedByNeighbor(closing)])
+            #expect(pair.acceptor.value.reasons == [.closedHere(closing)])
+        }
+    }
+
+    @Test("lanes leave no descriptor behind, however they end")
+    func descriptors() throws {
+        let before = FileDescriptor.openCount
+        for round in 0..<5 {
+            try withLoops { first, second in
+                let pair = try LanePair(first, second)
+                _ = pair.connect()
+                #expect(eventually { pair.isEstablished })
+                if round % 2 == 0 {
+                    second.withEnd { _, lane in lane.close(Close(reason: .shutdown)) }
+                    #expect(eventually { pair.isClosed })
+                }
+            }
+        }
+        #expect(eventually { FileDescriptor.openCount == before })
+    }
+}
