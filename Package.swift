@@ -171,5 +171,13 @@ let package = Package(
         ),
         tests("CertificatesTests", ["Certificates", "NetworkModel"]),
         tests("TelemetryTests", ["Telemetry"]),
+        tests(
+            "ProxyProcessTests",
+            [
+                "ProxyProcess", "Proxy", "Certificates", "KubernetesAPI", "NetworkAPI",
+                "SiteConfiguration",
+                "NetworkModel", "Telemetry", logging, arguments,
+            ]
+        ),
     ]
 )

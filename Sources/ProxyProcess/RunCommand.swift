@@ -29,7 +29,7 @@ package struct ProxyCommand: AsyncParsableCommand {
                     --credentials DIR --listen backend/http=127.0.0.1:8080
 
                 SIGTERM drains: new connections go elsewhere, open ones get time to end.
-                Exit codes: 0 after a drain, 1 when something failed, 2 for wrong arguments or when a \
+                Exit codes: 0 after a drain, 1 when something failed, 64 for wrong arguments, 2 when a \
                 plain site has no usable configuration at its first start.
                 """
         )

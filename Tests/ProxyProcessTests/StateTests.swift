@@ -1,0 +1,91 @@
+import Foundation
+import NetworkModel
+import Proxy
+import SiteConfiguration
+import Testing
+
+@testable import ProxyProcess
+
+@Suite("State of a gateway")
+struct StateTests {
+    @Test("the highest generation wins, whoever brings it; an older one is never applied")
+    func generations() async throws {
+        try await withDirectory { path in
+            let recorder = Recorder(site: try siteID())
+            let state = StateDirectory("\(path)/state", logger: quiet)
+            let keeper = ConfigurationKeeper(dataPlane: recorder, directory: state, logger: quiet)
+            #expect(keeper.snapshotKey == "")
+            keeper.offer(try document(5), from: .state)
+            keeper.offer(try document(4).encoded(), from: .mounted)
+            keeper.offer(try document(5).encoded(), from: .mounted)
+            keeper.offer(try document(7).encoded(), from: .watched)
+            keeper.offer(try document(6).encoded(), from: .mounted)
+            #expect(recorder.told.withLock { $0.documents.map(\.generation) } == [5, 7])
+            #expect(keeper.snapshotKey == "key7")
+            #expect(state.loadConfiguration() == (try document(7)))
+        }
+    }
+
+    @Test("garbage is reported once and changes nothing")
+    func garbage() async throws {
+        let recorder = Recorder(site: try siteID())
+        let keeper = ConfigurationKeeper(dataPlane: recorder, directory: nil, logger: quiet)
+        keeper.offer(try document(3), from: .watched)
+        keeper.offer(Data("{".utf8), from: .mounted)
+        keeper.offer(Data("{".utf8), from: .mounted)
+        #expect(recorder.told.withLock { $0.errors.count } == 1)
+        #expect(recorder.told.withLock { $0.documents.count } == 1)
+        keeper.offer(try document(4), from: .watched)
+        keeper.offer(Data("{".utf8), from: .mounted)
+        #expect(recorder.told.withLock { $0.errors.count } == 2)
+    }
+
+    @Test("kept state is private and comes back after a restart")
+    func restore() async throws {
+        try await withDirectory { path in
+            let place = "\(path)/state"
+            let endpoint = LocalEndpoint(
+                endpoint: Endpoint(address: try #require(IPAddress("10.1.2.3")), port: 80),
+                portName: PortName("http"),
+                ready: true,
+                serving: true,
+                terminating: false
+            )
+            let first = StateDirectory(place, logger: quiet)
+            first.save(try document(3))
+            first.save(["web-tl-12345678": [endpoint]])
+            #expect(try mode(of: "\(place)/configuration.json") == 0o600)
+            #expect(try mode(of: "\(place)/endpoints.json") == 0o600)
+
+            let second = StateDirectory(place, logger: quiet)
+            #expect(second.loadConfiguration() == (try document(3)))
+            let recorder = Recorder(site: try siteID())
+            EndpointSource(dataPlane: recorder, directory: second).restore()
+            #expect(recorder.told.withLock { $0.endpoints } == ["web-tl-12345678": [endpoint]])
+        }
+    }
+
+    @Test("a torn file counts as absent, and what a killed writer left is removed")
+    func torn() async throws {
+        try await withDirectory { path in
+            let first = StateDirectory(path, logger: quiet)
+            first.save(try document(3))
+            first.save(["web-tl-12345678": []])
+            for name in ["configuration.json", "endpoints.json"] {
+                let whole = try Data(contentsOf: URL(filePath: "\(path)/\(name)"))
+                for length in [0, 1, whole.count / 2, whole.count - 1] {
+                    try whole.prefix(length).write(to: URL(filePath: "\(path)/\(name)"))
+                    let state = StateDirectory(path, logger: quiet)
+                    if name == "configuration.json" {
+                        #expect(state.loadConfiguration() == nil)
+                    } else {
+                        #expect(state.loadEndpoints().isEmpty)
+                    }
+                }
+            }
+            try write("half", "\(path)/configuration.json.tmp-99")
+            _ = StateDirectory(path, logger: quiet)
+            #expect(!FileManager.default.fileExists(atPath: "\(path)/configuration.json.tmp-99"))
+        }
+    }
+}
