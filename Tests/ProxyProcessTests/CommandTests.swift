@@ -1,4 +1,6 @@
 import ArgumentParser
+import NetworkModel
+import Proxy
 import Testing
 
 @testable import ProxyProcess

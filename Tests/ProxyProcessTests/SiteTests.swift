@@ -1,8 +1,10 @@
+import Certificates
 import Foundation
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import Synchronization
 import Testing
 
 @testable import ProxyProcess

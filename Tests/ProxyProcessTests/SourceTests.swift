@@ -114,7 +114,7 @@ struct SourceTests {
             try await Task.sleep(for: .milliseconds(100))
             let begin = ContinuousClock.now
             try files.createSymbolicLink(atPath: "\(path)/..new", withDestinationPath: "..2")
-            #expect(rename("\(path)/..new", "\(path)/..data") == 0)
+            #expect(unsafe rename("\(path)/..new", "\(path)/..data") == 0)
             #expect(try await eventually { counter.value > 0 })
             #expect(ContinuousClock.now - begin < .seconds(2))
             #expect(try ProxyCredentials.read(from: path)?.privateKey == "two")

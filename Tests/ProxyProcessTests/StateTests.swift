@@ -2,6 +2,7 @@ import Foundation
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import Synchronization
 import Testing
 
 @testable import ProxyProcess
