@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
 from cluster import Cluster, Failed, check, wait  # noqa: E402
 
 PYTHON = os.path.realpath(sys.executable)
+NAME = f"check-{os.getpid()}"
 STATE = pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
 
 
@@ -188,6 +189,23 @@ def check_sidecars(node):
     check(lines()[3:] == ["main ends", "sidecar ends"], f"order of the end: {lines()}")
 
 
+def check_read_only_root(node):
+    """readOnlyRootFilesystem leaves nothing to write to but the volumes."""
+    script = """
+import os, time
+for path in ("/x", "/tmp/x", "/run/x", "/etc/resolv.conf", "/data/x"):
+    try: open(path, "a").close(); print("wrote", path)
+    except OSError: print("refused", path)
+time.sleep(1000)
+"""
+    node.apply(workload("frozen", script=script, volumes=[{"name": "data", "emptyDir": {}}], main={
+        "securityContext": {"readOnlyRootFilesystem": True},
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}]}))
+    pod = node.wait_ready("check", "app=frozen", 1)[0]["metadata"]["name"]
+    seen = wait("the log", lambda: len(found := node.script("logs", f"check/{pod}", "main").splitlines()) == 5 and found)
+    check([line for line in seen if line.startswith("wrote")] == ["wrote /data/x"], f"{seen}")
+
+
 def check_restarts(node):
     """A container that dies comes back with its emptyDir; one that fails its liveness probe is replaced; back-off grows."""
     node.apply(secret("pages2", a="x"), workload(
@@ -241,6 +259,17 @@ def check_garbage(node):
     node.kubectl("delete", "configmap", "-n", "check", "owner")
     wait("collected", lambda: not node.exists("secret", "check", "owned"), 5)
 
+    node.apply(workload("tree", 2, script="import time; time.sleep(1000)"))
+    node.wait_ready("check", "app=tree", 2)
+    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=foreground", "--timeout=20s")
+    check(not node.get("pods,rs", "check", selector="app=tree")["items"], "foreground: dependents went first")
+    node.apply(workload("tree", 1, script="import time; time.sleep(1000)"))
+    node.wait_ready("check", "app=tree", 1)
+    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=orphan", "--timeout=20s")
+    check(len(node.get("pods,rs", "check", selector="app=tree")["items"]) == 2, "orphan: they stay")
+    node.kubectl("delete", "rs", "-n", "check", "-l", "app=tree")
+    wait("collected", lambda: not node.get("pods", "check", selector="app=tree")["items"], 10)
+
 
 def check_api_outage(node):
     """Pods, Services and restarts go on without the API server, and its tokens are good afterwards."""
@@ -282,12 +311,12 @@ def leftovers(name):
         if not folder.name.isdigit():
             continue
         try:
-            if f"tieline-cluster-{name}" in (folder / "cmdline").read_text(errors="replace"):
+            if f"tieline-cluster-{name}/" in (folder / "cmdline").read_text(errors="replace"):
                 found.append(f"process {folder.name}")
         except OSError:
             pass
     mounts = pathlib.Path("/proc/self/mountinfo").read_text()
-    if f"tieline-cluster-{name}" in mounts or "/run/devnode" in mounts:
+    if f"tieline-cluster-{name}/" in mounts or "/run/devnode" in mounts:
         found.append("mounts")
     if (STATE / f"tieline-cluster-{name}").exists():
         found.append("state")
@@ -303,7 +332,7 @@ def others():
 def check_crash(node):
     """SIGKILL of devnode takes all containers along; `down` clears the rest; another cluster is not touched."""
     before = others()
-    with Node("check-crash") as second:
+    with Node(f"{NAME}-crash") as second:
         second.kubectl("create", "namespace", "check")
         second.apply(workload("one", 3, script="import time; time.sleep(1000)"))
         pods = second.wait_ready("check", "app=one", 3)
@@ -311,7 +340,7 @@ def check_crash(node):
         os.kill(int((second.state / "devnode.process").read_text().split()[0]), signal.SIGKILL)
         wait("the containers are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
         second.script("down")
-        wait("nothing is left", lambda: leftovers("check-crash") == [] or print(leftovers("check-crash")), 5)
+        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [] or print(leftovers(f"{NAME}-crash")), 5)
     check(others() == before, f"the host's network is as it was: {before} {others()}")
     check(node.exists("node", "check", "node"), "the first cluster is not touched")
 
@@ -320,7 +349,7 @@ def main(words):
     failures, passed = [], 0
     checks = {name.removeprefix("check_").replace("_", " "): function
               for name, function in globals().items() if name.startswith("check_")}
-    with Node("check") as node:
+    with Node(NAME) as node:
         node.kubectl("create", "namespace", "check")
         for title, function in checks.items():
             if words and not any(word in title for word in words):
@@ -335,7 +364,7 @@ def main(words):
                 print(f"FAILED {title}: {error} {getattr(error, 'stderr', '') or ''}", flush=True)
         if failures:
             print((node.state / "devnode.log").read_text()[-3000:])
-    wait("nothing is left", lambda: leftovers("check") == [], 5)
+    wait("nothing is left", lambda: leftovers(NAME) == [], 5)
     print(f"{passed} passed, {len(failures)} failed")
     return 1 if failures or not passed else 0
 

@@ -76,7 +76,8 @@ find_programs() {
 image_arguments() { # fills images with --image NAME=PATH
   local image program
   images=()
-  add_image() { [ ! -x "$2" ] || images+=(--image "$1=$(readlink -f "$2")"); }
+  # The folder is resolved, the last part is not: redis-server is a link to a program that looks at its name.
+  add_image() { [ ! -x "$2" ] || images+=(--image "$1=$(cd "$(dirname "$2")" && pwd -P)/${2##*/}"); }
   for program in tieline-controller tieline-proxy traffic; do
     add_image "$program:dev" "$bin/$program"
   done
@@ -197,6 +198,10 @@ run_inside() {
   fi
   [ $# -gt 0 ] || usage
   # Recorded, so that `down` ends what was left running.
+  local file
+  for file in "$state"/exec/*; do
+    [ -d "/proc/${file##*/}" ] || rm -f "$file"
+  done
   record $$ "$state/exec/$$"
   if [ -n "$container" ]; then
     pid=$(host_pid "$pod" "$container")
@@ -205,8 +210,8 @@ run_inside() {
       setpriv --pdeathsig KILL "$@"
   fi
   if [ -n "$pod" ]; then
-    resolver=$(mktemp "$state/resolv.XXXXXX")
-    sed "s/search default/search ${pod%%/*}/" "$state/resolv.conf" >"$resolver"
+    resolver=$state/resolv.conf.${pod%%/*}
+    [ -e "$resolver" ] || sed "s/search default/search ${pod%%/*}/" "$state/resolv.conf" >"$resolver"
   fi
   exec setpriv --pdeathsig KILL nsenter --net="/proc/$node/fd/$(cat "$folder/network")" unshare --mount sh -c '
     mount --bind "$1" /etc/resolv.conf

@@ -97,6 +97,15 @@ static const char *enter_root(const struct clinux_process *p) {
     }
     if (umount2(OLD_ROOT, MNT_DETACH) != 0) return "detach the old root";
     rmdir(OLD_ROOT);
+    if (p->read_only_root) {
+        // Last, for mount points are made in the root and in its tmpfs.
+        const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY;
+        if (mount(NULL, "/", NULL, flags, NULL) != 0) return "make the root read-only";
+        for (size_t i = 0; i < p->mount_count; i++) {
+            if (p->mounts[i].kind != CLINUX_MOUNT_TMPFS) continue;
+            if (mount(NULL, p->mounts[i].target, NULL, flags, NULL) != 0) return "make a tmpfs read-only";
+        }
+    }
     if (p->hostname && sethostname(p->hostname, strlen(p->hostname)) != 0) return "set the host name";
     return NULL;
 }

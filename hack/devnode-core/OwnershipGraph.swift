@@ -8,7 +8,22 @@ package struct OwnershipGraph: Sendable {
         package var uid: String
         package var owners: [OwnerReference]
         package var isTerminating: Bool
+        package var finalizers: [String]
+        package var resourceVersion: String?
+
+        /// Goes only after those that name it as an owner.
+        package var waitsForDependents: Bool {
+            isTerminating && finalizers.contains(OwnershipGraph.foreground)
+        }
+
+        /// Goes only after those that name it as an owner have forgotten it.
+        package var leavesOrphans: Bool {
+            isTerminating && finalizers.contains(OwnershipGraph.orphan)
+        }
     }
+
+    package static let foreground = "foregroundDeletion"
+    package static let orphan = "orphan"
 
     private var items: [String: Item] = [:]
     private var dependents: [String: Set<String>] = [:]
@@ -23,7 +38,9 @@ package struct OwnershipGraph: Sendable {
             key: metadata.key,
             uid: uid,
             owners: metadata.ownerReferences,
-            isTerminating: metadata.isTerminating
+            isTerminating: metadata.isTerminating,
+            finalizers: metadata.finalizers,
+            resourceVersion: metadata.resourceVersion
         )
         items[uid] = item
         for owner in item.owners { dependents[owner.uid, default: []].insert(uid) }
@@ -32,7 +49,12 @@ package struct OwnershipGraph: Sendable {
     /// Forgets an object; returns those that named it as an owner.
     package mutating func remove(uid: String) -> [Item] {
         if let item = items.removeValue(forKey: uid) { unlink(item) }
-        return (dependents[uid] ?? []).sorted().compactMap { items[$0] }
+        return dependents(of: uid)
+    }
+
+    /// Those that name an object as an owner, in a fixed order.
+    package func dependents(of uid: String) -> [Item] {
+        (dependents[uid] ?? []).sorted().compactMap { items[$0] }
     }
 
     package subscript(uid: String) -> Item? { items[uid] }
@@ -45,12 +67,6 @@ package struct OwnershipGraph: Sendable {
     /// The owners of an object that this graph does not know: each must be looked up before it counts as gone.
     package func unknownOwners(of uid: String) -> [OwnerReference] {
         (items[uid]?.owners ?? []).filter { items[$0.uid] == nil }
-    }
-
-    /// All objects with at least one owner that is not known, in a fixed order.
-    package var suspects: [Item] {
-        items.values.filter { !$0.isTerminating && !unknownOwners(of: $0.uid).isEmpty }
-            .sorted { ($0.resource.plural, $0.key) < ($1.resource.plural, $1.key) }
     }
 
     private mutating func unlink(_ item: Item) {

@@ -70,8 +70,18 @@ struct ContainerCommand {
             .init(kind: .directory, source: "/sys", target: "/sys"),
             .init(kind: .tmpfs, source: "mode=1777", target: "/tmp"),
             .init(kind: .tmpfs, source: "mode=755", target: "/run"),
-            .init(kind: .file, source: "\(base)/resolv.conf", target: "/etc/resolv.conf"),
-            .init(kind: .file, source: "\(base)/hosts", target: "/etc/hosts"),
+            .init(
+                kind: .file,
+                source: "\(base)/resolv.conf",
+                target: "/etc/resolv.conf",
+                isReadOnly: true
+            ),
+            .init(
+                kind: .file,
+                source: "\(base)/hosts",
+                target: "/etc/hosts",
+                isReadOnly: true
+            ),
         ]
         // The overlay shows the root file system only; the programs may be on another one, or in /tmp.
         if !["/bin", "/sbin", "/usr/bin", "/usr/sbin", ""].contains(programs) {
@@ -83,7 +93,8 @@ struct ContainerCommand {
             hostname: String(pod.metadata.name.prefix(63)),
             overlay: "lowerdir=/,upperdir=\(root)/upper,workdir=\(root)/work",
             root: "\(root)/root",
-            mounts: mounts + (try volumes.mounts(of: container))
+            mounts: mounts + (try volumes.mounts(of: container)),
+            isReadOnly: container.securityContext?.readOnlyRootFilesystem == true
         )
     }
 }

@@ -151,15 +151,20 @@ actor GarbageCollector {
         case "ADDED", "MODIFIED":
             if let uid = metadata.uid { seen?.insert(uid) }
             graph.set(resource, metadata)
-            if let uid = metadata.uid, !graph.unknownOwners(of: uid).isEmpty { suspect([uid]) }
+            guard let uid = metadata.uid, let item = graph[uid] else { return }
+            if item.waitsForDependents || item.leavesOrphans
+                || !graph.unknownOwners(of: uid).isEmpty
+            {
+                suspect([uid])
+            }
         case "DELETED":
-            if let uid = metadata.uid { suspect(graph.remove(uid: uid).map(\.uid)) }
+            if let uid = metadata.uid { forget(uid) }
         case "BOOKMARK":
             // The first one ends the present state: what is not in it is gone.
             guard let present = seen else { return }
             seen = nil
             for uid in graph.uids(of: resource).subtracting(present) {
-                suspect(graph.remove(uid: uid).map(\.uid))
+                forget(uid)
             }
         default:
             return
@@ -168,6 +173,13 @@ actor GarbageCollector {
             definitionChange?.resume()
             definitionChange = nil
         }
+    }
+
+    /// An object is gone: its dependents may have to follow, and owners may have waited for it.
+    private func forget(_ uid: String) {
+        let owners = (graph[uid]?.owners ?? []).map(\.uid)
+        let waiting = owners.filter { graph[$0]?.waitsForDependents == true }
+        suspect(graph.remove(uid: uid).map(\.uid) + waiting)
     }
 
     // MARK: Collection
@@ -185,9 +197,18 @@ actor GarbageCollector {
         }
     }
 
-    /// Deletes an object if none of its owners exists; false when that could not be found out or done.
+    /// Does what is due for an object; false when that could not be found out or done.
     private func collect(_ uid: String) async -> Bool {
-        guard let item = graph[uid], !item.isTerminating, !item.owners.isEmpty else { return true }
+        guard let item = graph[uid] else { return true }
+        if item.leavesOrphans { return await finish(item, Self.orphan) }
+        if item.waitsForDependents { return await finish(item, Self.deleteDependent) }
+        return await collectOrphan(item)
+    }
+
+    /// Deletes an object if none of its owners exists.
+    private func collectOrphan(_ item: OwnershipGraph.Item) async -> Bool {
+        let uid = item.uid
+        guard !item.isTerminating, !item.owners.isEmpty else { return true }
         let unknown = graph.unknownOwners(of: uid)
         guard unknown.count == item.owners.count else { return true }
         do {
@@ -203,6 +224,60 @@ actor GarbageCollector {
             return true
         } catch let error as APIError {
             return error.isNotFound || error.isConflict
+        } catch {
+            return false
+        }
+    }
+
+    /// What is asked of each dependent before its owner may go; nil when there is nothing to ask.
+    private typealias Demand = (OwnershipGraph.Item, _ owner: String) throws -> Request?
+
+    private static func deleteDependent(
+        _ item: OwnershipGraph.Item,
+        _ owner: String
+    ) throws -> Request? {
+        guard !item.isTerminating else { return nil }
+        let options = DeleteOptions(
+            preconditions: Preconditions(uid: item.uid),
+            propagation: .foreground
+        )
+        return try .delete(item.resource, item.key, options: options)
+    }
+
+    private static func orphan(
+        _ item: OwnershipGraph.Item,
+        _ owner: String
+    ) throws -> Request? {
+        let rest = item.owners.filter { $0.uid != owner }
+        return try change(item, ["ownerReferences": try JSONValue(encoding: rest)])
+    }
+
+    private static func change(
+        _ item: OwnershipGraph.Item,
+        _ fields: [String: JSONValue]
+    ) throws -> Request {
+        var metadata = fields
+        metadata["uid"] = .string(item.uid)
+        metadata["resourceVersion"] = item.resourceVersion.map(JSONValue.string)
+        return try .patch(item.resource, item.key, .merge(["metadata": .object(metadata)]))
+    }
+
+    /// Takes the collector's finalizer off an object once no dependent is left.
+    private func finish(_ item: OwnershipGraph.Item, _ demand: Demand) async -> Bool {
+        let dependents = graph.dependents(of: item.uid)
+        do {
+            for dependent in dependents {
+                guard let request = try demand(dependent, item.uid) else { continue }
+                _ = try await client.send(request)
+            }
+            // Their end, or their change, brings this object here again.
+            guard dependents.isEmpty else { return !item.leavesOrphans }
+            let ours: Set<String> = [OwnershipGraph.foreground, OwnershipGraph.orphan]
+            let rest = item.finalizers.filter { !ours.contains($0) }.map(JSONValue.string)
+            _ = try await client.send(Self.change(item, ["finalizers": .array(rest)]))
+            return true
+        } catch let error as APIError {
+            return error.isNotFound
         } catch {
             return false
         }

@@ -36,6 +36,8 @@ struct Isolation: Sendable {
     var overlay: String
     var root: String
     var mounts: [Mount]
+    /// Nothing but volumes can be written to.
+    var isReadOnly = false
 }
 
 /// Why a program was not started.
@@ -140,6 +142,7 @@ final class ProcessTable: Sendable {
             unsafe process.hostname = UnsafePointer(arena.copy(isolation.hostname))
             unsafe process.overlay = UnsafePointer(arena.copy(isolation.overlay))
             unsafe process.root = UnsafePointer(arena.copy(isolation.root))
+            unsafe process.read_only_root = isolation.isReadOnly ? 1 : 0
             for mount in isolation.mounts {
                 unsafe mounts.append(
                     clinux_mount(

@@ -34,6 +34,7 @@ struct clinux_process {
     const char *hostname;
     const char *overlay;     // mount options of the overlay that becomes the root
     const char *root;        // an existing directory for it
+    int read_only_root;      // the root and every tmpfs of `mounts` can only be read
     const struct clinux_mount *mounts;
     size_t mount_count;
 };
