@@ -32,7 +32,7 @@ struct LaneTests {
                 }
             )
             #expect(roundTrip.value ?? .seconds(9) < .milliseconds(500))
-            let closing = Close(reason: .shutdown, text: "the test is over")
+            let closing = LaneClosing(.shutdown, "the test is over")
             first.withEnd { _, lane in lane.close(closing) }
             #expect(eventually { pair.isClosed })
             #expect(pair.dialler.value.reasons == [.closedHere(closing)])
@@ -227,7 +227,7 @@ struct LaneTests {
             #expect(pair.acceptor.value.loopIndex == 2)
             #expect(eventually { pair.dialler.value.frameCount == 2 })
             #expect(pair.dialler.value.frames.map(\.label) == [1000, 1001])
-            let closing = Close(reason: .superfluous)
+            let closing = LaneClosing(.superfluous)
             third.withEnd { _, lane in lane.close(closing) }
             #expect(eventually { pair.isClosed })
             #expect(pair.dialler.value.reasons == [.closedByNeighbor(closing)])
@@ -244,7 +244,7 @@ struct LaneTests {
                 _ = pair.connect()
                 #expect(eventually { pair.isEstablished })
                 if round % 2 == 0 {
-                    second.withEnd { _, lane in lane.close(Close(reason: .shutdown)) }
+                    second.withEnd { _, lane in lane.close(LaneClosing(.shutdown)) }
                     #expect(eventually { pair.isClosed })
                 }
             }

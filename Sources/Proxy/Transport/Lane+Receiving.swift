@@ -91,7 +91,7 @@ extension Lane {
         if let expectedSite, neighbor.site != expectedSite {
             let text = "the dialler expects site \(expectedSite), this is site \(neighbor.site)"
             return close(
-                saying: Close(reason: .siteIDMismatch, text: text),
+                saying: LaneClosing(.siteIDMismatch, text),
                 as: .unexpectedSite(neighbor)
             )
         }
@@ -142,10 +142,10 @@ extension Lane {
         framesReceived += 1
         do throws(WireError) {
             switch header.type {
-            case FrameType.heartbeat.rawValue:
+            case LaneFrame.heartbeat:
                 liveness.received(try Heartbeat.decode(payload), at: loop.now)
-            case FrameType.close.rawValue:
-                end(.closedByNeighbor(try Close.decode(payload)))
+            case LaneFrame.close:
+                end(.closedByNeighbor(try LaneClosing.decode(payload)))
             default:
                 delegate?.lane(
                     self,
@@ -160,6 +160,6 @@ extension Lane {
     }
 
     private func violate(_ what: String) {
-        close(saying: Close(reason: .protocolError, text: what), as: .violation(what))
+        close(saying: LaneClosing(.protocolError, what), as: .violation(what))
     }
 }

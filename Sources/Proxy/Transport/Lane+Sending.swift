@@ -74,7 +74,7 @@ extension Lane {
             var writer = FrameWriter()
             liveness.heartbeat(at: EventLoop.clock()).encode(into: &writer)
             loop.buffers.batch.append(
-                type: FrameType.heartbeat.rawValue,
+                type: LaneFrame.heartbeat,
                 label: 0,
                 payload: writer.bytes
             )

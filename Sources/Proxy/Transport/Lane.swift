@@ -1,7 +1,7 @@
 package import NetworkModel
 package import SiteConfiguration
 package import TLS
-package import Wire
+import Wire
 
 /// One TLS 1.3 connection to a neighbour that carries frames; confined to its loop.
 ///
@@ -224,12 +224,12 @@ extension Lane {
     }
 
     /// Sends what is queued and CLOSE, then ends; `laneClosed(.closedHere)` follows in a later call.
-    package func close(_ closing: Close) {
+    package func close(_ closing: LaneClosing) {
         close(saying: closing, as: .closedHere(closing))
     }
 
     /// Says `closing` to the neighbour and `reason` to the delegate.
-    func close(saying closing: Close, as reason: LaneCloseReason) {
+    func close(saying closing: LaneClosing, as reason: LaneCloseReason) {
         switch state {
         case .connecting(let connector):
             connector.cancel()
@@ -240,7 +240,7 @@ extension Lane {
             var writer = FrameWriter()
             closing.encode(into: &writer)
             control.append(
-                type: FrameType.close.rawValue,
+                type: LaneFrame.close,
                 label: 0,
                 payload: writer.bytes
             )

@@ -1,5 +1,4 @@
 package import TLS
-package import Wire
 
 /// What a `Lane` tells its owner; every call comes from the lane's loop, never from within a call into the lane.
 package protocol LaneDelegate: AnyObject {
@@ -8,7 +7,7 @@ package protocol LaneDelegate: AnyObject {
 
     /// One whole frame; `payload` is valid during the call only.
     ///
-    /// Frames of type `FrameType.heartbeat` and `FrameType.close` are the lane's own and do not come here.
+    /// Frames of type `LaneFrame.heartbeat` and `LaneFrame.close` are the lane's own and do not come here.
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan)
 
     /// There is room: append data frames of at most `limit` bytes in sum (headers included), or nothing.
@@ -39,9 +38,9 @@ package enum LaneCloseReason: Hashable, Sendable {
     /// The neighbour ended the connection without saying why.
     case ended
     /// The neighbour ended the lane and said why.
-    case closedByNeighbor(Close)
+    case closedByNeighbor(LaneClosing)
     /// `Lane.close(_:)` was called.
-    case closedHere(Close)
+    case closedHere(LaneClosing)
     /// The neighbour broke the framing or TLS itself failed after the handshake.
     case violation(String)
     /// More control frames were queued than the neighbour takes: it reads too slowly.

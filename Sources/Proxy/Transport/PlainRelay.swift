@@ -7,9 +7,9 @@ import NetworkModel
 /// The loop keeps the relay alive until it ends.
 package final class PlainRelay {
     package struct Timeouts: Sendable {
-        /// Without a byte in either direction.
+        /// Without a byte in either direction; zero: never.
         package var idle: Duration
-        /// Without a byte after one direction has ended.
+        /// Without a byte after one direction has ended; zero: never.
         package var halfClosed: Duration
 
         package init(idle: Duration, halfClosed: Duration) {
@@ -162,6 +162,8 @@ package final class PlainRelay {
     /// One timer, set anew only when it fires or a direction ends: bytes only note the time.
     private func arm() {
         if let timer { loop.cancel(timer) }
+        timer = nil
+        guard limit.timeout > .zero else { return }
         timer = loop.schedule(at: lastMoved + limit.timeout) { [weak self] _ in self?.expire() }
     }
 
