@@ -228,6 +228,18 @@ def check_restarts(node):
     wait("restarted by the probe", lambda: count() >= 2, 15)
 
 
+def check_exit_zero(node):
+    """A container that ends well over and over is restarted in its pod, which stays Running."""
+    node.apply(workload("ends", 2, script="pass"))
+    wait("restarts", lambda: all(
+        pod["status"]["containerStatuses"][0]["restartCount"] >= 3
+        for pod in node.get("pods", "check", selector="app=ends")["items"]), 15)
+    pods = node.get("pods", "check", selector="app=ends")["items"]
+    check(len(pods) == 2, f"{len(pods)} pods")
+    check({pod["status"]["phase"] for pod in pods} == {"Running"}, "the phase")
+    node.kubectl("delete", "deployment", "-n", "check", "ends")
+
+
 def check_rollout(node):
     """A rolling update keeps the Service answering; rollout status, undo by template, scaling and deletion work."""
     node.apply(secret("pages3", a="v"), workload("roll", 2, files="pages3", main=READY_A), service("roll", "roll"))

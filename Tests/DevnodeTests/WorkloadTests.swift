@@ -196,6 +196,8 @@ struct PodTests {
             startedAt: Timestamp(seconds: 2),
             finishedAt: Timestamp(seconds: 3)
         )
+        #expect(summary.phase == "Running", "it is about to be started again")
+        summary.containers[1].hasEnded = true
         #expect(summary.phase == "Failed")
     }
 }

@@ -23,8 +23,8 @@ package struct ContainerRecord: Equatable, Sendable {
         self.state = .waiting(isInit && !isSidecar ? "PodInitializing" : "ContainerCreating")
     }
 
-    /// The container has ended and is not started again.
-    package var hasEnded: Bool { state.terminated != nil }
+    /// The container has ended and is not started again; one that only waits for its restart has not.
+    package var hasEnded = false
 
     var status: Core.ContainerStatus {
         Core.ContainerStatus {
