@@ -27,29 +27,22 @@ actor GarbageCollector {
 
     /// Follows all kinds; asks again whenever CustomResourceDefinitions change.
     func run() async {
-        let definitions = Resource(
-            group: "apiextensions.k8s.io",
-            version: "v1",
-            kind: "CustomResourceDefinition",
-            plural: "customresourcedefinitions",
-            isNamespaced: false
-        )
         while !Task.isCancelled {
+            let known = definitionChanges
             await discover()
             // A definition is served a moment after it was written, so a few looks follow each change.
             for attempt in 0..<3 where attempt > 0 {
                 try? await Task.sleep(for: .seconds(1))
                 await discover()
             }
-            await waitForChange(of: definitions)
+            if known == definitionChanges {
+                await withCheckedContinuation { definitionWaiter = $0 }
+            }
         }
     }
 
-    private var definitionChange: CheckedContinuation<Void, Never>?
-
-    private func waitForChange(of resource: Resource) async {
-        await withCheckedContinuation { definitionChange = $0 }
-    }
+    private var definitionChanges = 0
+    private var definitionWaiter: CheckedContinuation<Void, Never>?
 
     // MARK: Kinds
 
@@ -137,6 +130,10 @@ actor GarbageCollector {
                     }
                 }
                 wait = .milliseconds(200)
+            } catch let error as APIError where error.isNotFound {
+                // The kind is no longer served; it is found again when it comes back.
+                watches[resource] = nil
+                return
             } catch {
                 logger.trace("watch of \(resource.plural) ended: \(error)")
             }
@@ -169,9 +166,10 @@ actor GarbageCollector {
         default:
             return
         }
-        if resource.plural == "customresourcedefinitions", seen == nil {
-            definitionChange?.resume()
-            definitionChange = nil
+        if resource.plural == "customresourcedefinitions", line.type != "BOOKMARK", seen == nil {
+            definitionChanges += 1
+            definitionWaiter?.resume()
+            definitionWaiter = nil
         }
     }
 

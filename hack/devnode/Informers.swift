@@ -16,6 +16,9 @@ struct Informers: Sendable {
     let namespaces: Informer<Core.Namespace>
 
     init(client: KubernetesClient, logger: Logger) {
+        var logger = logger
+        // That the API server is away is said once by what fails for it, not by each of eight watches.
+        if logger.logLevel > .debug { logger.logLevel = .error }
         var settings = ReflectorSettings()
         // One client of a server on the same machine: back as soon as it is.
         settings.backoff = Backoff(base: .milliseconds(100), maximum: .seconds(1))

@@ -42,6 +42,7 @@ actor PodWorker {
     private var sleepNumber = 0
     private var isDeleted = false
     private var hasFinished = false
+    private var volumeUpdate: Task<Void, any Error>?
     private let reporter: StatusReporter
     private var revision = 0
 
@@ -158,13 +159,20 @@ actor PodWorker {
     }
 
     private func updateVolumes() async throws {
-        var changed = volumes
-        defer { volumes = changed }
-        try await changed.update(
-            for: pod,
-            references: context.references,
-            client: context.client
-        )
+        let previous = volumeUpdate
+        let next = Task {
+            // One after another: each goes on from what the one before has written.
+            _ = await previous?.result
+            var changed = self.volumes
+            defer { self.volumes = changed }
+            try await changed.update(
+                for: self.pod,
+                references: self.context.references,
+                client: self.context.client
+            )
+        }
+        volumeUpdate = next
+        try await next.value
     }
 
     private func renewTokens() async {

@@ -18,6 +18,7 @@ actor ServiceNetwork {
     private let rules = ServiceRules()
     private var installed: String?
     private var isScheduled = false
+    private var isInstalling = false
     private var zoneIsScheduled = false
 
     init(
@@ -69,8 +70,12 @@ actor ServiceNetwork {
     /// Installs the rules for the present state.
     func install() async {
         isScheduled = false
+        // One after another, or an older state could come last.
+        guard !isInstalling else { return changed() }
         let text = rules.render(services: services.list(), slices: slices.list())
         guard text != installed else { return }
+        isInstalling = true
+        defer { isInstalling = false }
         do {
             try await tools.nft(text, in: network.node)
             installed = text
