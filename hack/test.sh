@@ -64,6 +64,7 @@ case $what in
     step "manifests" hack/check-manifests.sh
     step "chart equals manifests" hack/check-chart.sh
     step "release build" swift build -c release
+    step "test cluster" python3 hack/check-cluster.py
     step "end-to-end tests" python3 Tests/EndToEnd/run.py
     ;;
   *)
