@@ -174,7 +174,8 @@ let package = Package(
         tests(
             "ProxyProcessTests",
             [
-                "ProxyProcess", "Proxy", "Certificates", "KubernetesAPI", "KubernetesClient",
+                "tieline-proxy", "ProxyProcess", "Proxy", "Certificates", "KubernetesAPI",
+                "KubernetesClient",
                 "NetworkAPI",
                 "SiteConfiguration",
                 "NetworkModel", "Telemetry", logging, arguments,

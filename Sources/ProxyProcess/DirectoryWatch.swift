@@ -14,7 +14,9 @@ struct DirectoryWatch: Sendable {
     /// How long nothing must happen before a change is told: several files are written one after another.
     var settle = Duration.milliseconds(50)
 
-    /// Calls `body` for every change, one call after another, until the task is cancelled.
+    /// Calls `body` once at the start and for every change, one call after another, until the task is cancelled.
+    ///
+    /// The first call comes after the watch is set up: what changed since the caller looked last is not missed.
     func forEachChange(_ body: () async -> Void) async {
         let (ticks, continuation) = AsyncStream.makeStream(
             of: Void.self,
@@ -22,6 +24,7 @@ struct DirectoryWatch: Sendable {
         )
         let descriptor = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
         let source = descriptor >= 0 ? start(descriptor, continuation) : nil
+        continuation.yield()
         let clock = Task {
             while !Task.isCancelled {
                 try? await Task.sleep(for: Self.fallback)

@@ -72,7 +72,6 @@ struct GatewaySources: Sendable {
                 logger.warning("a mounted Secret cannot be read", metadata: ["error": "\(error)"])
             }
         }
-        read()
         let watch = DirectoryWatch(directories: [gateway.configuration, gateway.credentials])
         await watch.forEachChange { read() }
     }

@@ -1,3 +1,4 @@
+import KubernetesAPI
 import Logging
 import NetworkAPI
 import NetworkModel
@@ -20,6 +21,8 @@ final class SiteApplier: Sendable {
     private let directory: SiteDirectory
     private let siteID: SiteID
     private let snapshotKey: String
+    /// Where the proxy listens for links; fixed at its start.
+    private let linkPort: UInt16
     private let dataPlane: any DataPlane
     private let logger: Logger
     private let current = Mutex(State())
@@ -28,12 +31,14 @@ final class SiteApplier: Sendable {
         directory: SiteDirectory,
         siteID: SiteID,
         snapshotKey: String,
+        linkPort: UInt16 = LinkAccess.standardPort,
         dataPlane: any DataPlane,
         logger: Logger
     ) {
         self.directory = directory
         self.siteID = siteID
         self.snapshotKey = snapshotKey
+        self.linkPort = linkPort
         self.dataPlane = dataPlane
         self.logger = logger
     }
@@ -43,11 +48,29 @@ final class SiteApplier: Sendable {
     /// Reads the files again and applies them if they differ and are good.
     func readAgain() {
         let reading = directory.read(siteID: siteID)
-        if let configuration = reading.configuration {
+        if let moved = movedPort(reading) {
+            refuse([moved])
+        } else if let configuration = reading.configuration {
             apply(reading, configuration)
         } else {
             refuse(reading.problems)
         }
+    }
+
+    private func movedPort(_ reading: SiteDirectory.Reading) -> ManifestProblem? {
+        guard let site = reading.site, let port = site.spec.linkAccess?.port, port != linkPort
+        else {
+            return nil
+        }
+        return reading.manifests.problem(
+            for: Finding(
+                object: FoundObject(kind: .site, name: site.metadata.name),
+                field: "spec.linkAccess.port",
+                reason: .invalid,
+                message:
+                    "this proxy listens for links on \(linkPort) since its start; restart it to change that"
+            )
+        )
     }
 
     func apply(_ reading: SiteDirectory.Reading, _ configuration: SiteConfiguration) {

@@ -37,12 +37,13 @@ struct SiteRun: Sendable {
         guard let configuration = reading.configuration else {
             throw UnusableSite(lines: reading.problems.map(\.description))
         }
+        let linkPort = reading.site?.spec.linkAccess?.port ?? LinkAccess.standardPort
         let first = try authority.issueLeaf(role: .gateway, now: Date())
         let proxy = try Proxy(
             options: ProxyOptions(
                 role: .gateway(mesh: nil),
                 bind: options.bind,
-                linkPort: reading.site?.spec.linkAccess?.port ?? LinkAccess.standardPort,
+                linkPort: linkPort,
                 loops: options.loops
             ),
             credentials: first.proxyCredentials
@@ -57,6 +58,7 @@ struct SiteRun: Sendable {
             directory: directory,
             siteID: authority.siteID,
             snapshotKey: snapshotKey,
+            linkPort: linkPort,
             dataPlane: proxy,
             logger: logger
         )

@@ -94,6 +94,20 @@ struct SiteTests {
         }
     }
 
+    @Test("the port for links does not move while the proxy runs")
+    func movedPort() async throws {
+        try await withDirectory { path in
+            let (applier, recorder, _) = try make(path)
+            try write(
+                Self.site + "\nspec: {linkAccess: {type: ClusterIP, port: 9000}}",
+                "\(path)/site.yaml"
+            )
+            applier.readAgain()
+            #expect(recorder.told.withLock { $0.documents.isEmpty })
+            #expect(applier.state.problems.first?.line == 4)
+        }
+    }
+
     @Test("a directory without a Site says so")
     func noSite() async throws {
         try await withDirectory { path in

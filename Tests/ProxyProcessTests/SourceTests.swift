@@ -111,11 +111,11 @@ struct SourceTests {
             let watch = DirectoryWatch(directories: [path])
             let task = Task { await watch.forEachChange { counter.add() } }
             defer { task.cancel() }
-            try await Task.sleep(for: .milliseconds(100))
+            #expect(try await eventually { counter.value == 1 })
             let begin = ContinuousClock.now
             try files.createSymbolicLink(atPath: "\(path)/..new", withDestinationPath: "..2")
             #expect(unsafe rename("\(path)/..new", "\(path)/..data") == 0)
-            #expect(try await eventually { counter.value > 0 })
+            #expect(try await eventually { counter.value > 1 })
             #expect(ContinuousClock.now - begin < .seconds(2))
             #expect(try ProxyCredentials.read(from: path)?.privateKey == "two")
         }
