@@ -260,6 +260,11 @@ shift
 name=${TIELINE_CLUSTER:-default} bin=${TIELINE_BIN:-} table= delay=300 pod= container= tail=+1 extra=()
 while [ $# -gt 0 ]; do
   case $1 in
+    --help | -h) usage ;;
+    --) shift && break ;;
+    --*) [ $# -ge 2 ] || fail "$1 needs a value" ;;
+  esac
+  case $1 in
     --name) name=$2 ;;
     --images) table=$2 ;;
     --image) extra+=("$2") ;;
@@ -268,12 +273,10 @@ while [ $# -gt 0 ]; do
     --pod) pod=$2 ;;
     --container | -c) container=$2 ;;
     --tail) tail=$2 ;;
-    --help | -h) usage ;;
-    --) shift && break ;;
     -*) fail "unknown option $1" ;;
     *) break ;;
   esac
-  shift 2 || usage
+  shift 2
 done
 case $name in *[!a-z0-9-]* | '') fail "the name of a cluster is made of a-z, 0-9 and -" ;; esac
 state=${TMPDIR:-/tmp}/tieline-cluster-$name

@@ -132,7 +132,7 @@ package struct PodSummary: Equatable, Sendable {
             return failed ? "Failed" : "Succeeded"
         }
         let everStarted = main.contains {
-            $0.state.running != nil || $0.restarts > 0 || $0.hasEnded
+            $0.state.running != nil || $0.state.terminated != nil || $0.restarts > 0
         }
         return everStarted ? "Running" : "Pending"
     }
