@@ -318,6 +318,8 @@ package struct Acknowledgement: Hashable, Sendable {
 /// |---|---|
 /// | 8 | final offset: the number of bytes of the direction |
 package struct Fin: Hashable, Sendable {
+    package static let size = 8
+
     package var offset: UInt64
 
     package init(offset: UInt64) { self.offset = offset }

@@ -1,0 +1,138 @@
+/// Consecutive bytes of one direction of a stream, addressed by their offsets.
+///
+/// Bytes are added at `end` and dropped at `start`. The memory comes from a pool, grows by doubling and goes back when
+/// the ring is empty.
+@safe
+struct ByteRing: ~Copyable {
+    /// The offset of the first byte that is held.
+    private(set) var start: UInt64 = 0
+    /// The offset behind the last byte.
+    private(set) var end: UInt64 = 0
+    private var memory: UnsafeMutableRawBufferPointer?
+    let pool: BufferPool
+
+    init(_ pool: BufferPool) {
+        self.pool = pool
+        unsafe memory = nil
+    }
+
+    deinit {
+        if let memory = unsafe memory { unsafe pool.give(memory) }
+    }
+
+    var count: Int { Int(end - start) }
+    var isEmpty: Bool { start == end }
+    /// Bytes of memory that are held.
+    var capacity: Int { unsafe memory?.count ?? 0 }
+
+    /// Adds bytes.
+    mutating func append(_ bytes: RawSpan) {
+        let total = bytes.byteCount
+        reserve(total)
+        unsafe bytes.withUnsafeBytes { source in
+            var taken = 0
+            while taken < total {
+                let region = unsafe freeRegion(atMost: total - taken)
+                unsafe region.copyMemory(
+                    from: UnsafeRawBufferPointer(rebasing: source[taken..<taken + region.count])
+                )
+                taken += region.count
+                end += UInt64(region.count)
+            }
+        }
+    }
+
+    /// Adds what one read of at most `limit` bytes gives.
+    mutating func fill(
+        atMost limit: Int,
+        _ read: (UnsafeMutableRawBufferPointer) -> IOResult
+    ) -> IOResult {
+        reserve(limit)
+        let result = unsafe read(freeRegion(atMost: limit))
+        if case .bytes(let count) = result { end += UInt64(count) }
+        releaseIfEmpty()
+        return result
+    }
+
+    /// Copies the bytes from `offset` on into `target`, which they have to fill.
+    func copy(from offset: UInt64, to target: UnsafeMutableRawBufferPointer) {
+        precondition(
+            offset >= start && offset + UInt64(target.count) <= end,
+            "bytes \(offset) + \(target.count) of \(start)..<\(end)"
+        )
+        var copied = 0
+        while copied < target.count {
+            let region = unsafe region(at: offset + UInt64(copied), atMost: target.count - copied)
+            unsafe UnsafeMutableRawBufferPointer(
+                rebasing: target[copied..<copied + region.count]
+            ).copyMemory(from: UnsafeRawBufferPointer(region))
+            copied += region.count
+        }
+    }
+
+    /// Lends the first bytes that lie in one piece, and drops as many as `body` says it took.
+    mutating func drain(_ body: (UnsafeRawBufferPointer) -> IOResult) -> IOResult {
+        let result = unsafe body(UnsafeRawBufferPointer(region(at: start, atMost: count)))
+        if case .bytes(let taken) = result { drop(before: start + UInt64(taken)) }
+        return result
+    }
+
+    /// Forgets the bytes before `offset`.
+    mutating func drop(before offset: UInt64) {
+        precondition(offset >= start && offset <= end, "drop \(offset) of \(start)..<\(end)")
+        start = offset
+        releaseIfEmpty()
+    }
+
+    /// Counts bytes that passed by without being held; only while the ring is empty.
+    mutating func skip(_ count: Int) {
+        precondition(isEmpty, "skip within \(start)..<\(end)")
+        start += UInt64(count)
+        end = start
+    }
+
+    private mutating func releaseIfEmpty() {
+        guard isEmpty, let held = unsafe memory else { return }
+        unsafe pool.give(held)
+        unsafe memory = nil
+    }
+
+    /// Makes room for `more` bytes behind `end`.
+    private mutating func reserve(_ more: Int) {
+        let needed = count + more
+        guard needed > capacity else { return }
+        let larger = unsafe pool.take(needed)
+        if let memory = unsafe memory {
+            // Every byte keeps its place modulo the size, old and new.
+            var offset = start
+            while offset < end {
+                let piece = unsafe region(at: offset, atMost: Int(end - offset))
+                var copied = 0
+                while copied < piece.count {
+                    let place = Int((offset + UInt64(copied)) & UInt64(larger.count - 1))
+                    let length = min(piece.count - copied, larger.count - place)
+                    unsafe UnsafeMutableRawBufferPointer(rebasing: larger[place..<place + length])
+                        .copyMemory(
+                            from: UnsafeRawBufferPointer(rebasing: piece[copied..<copied + length])
+                        )
+                    copied += length
+                }
+                offset += UInt64(piece.count)
+            }
+            unsafe pool.give(memory)
+        }
+        unsafe memory = larger
+    }
+
+    private func freeRegion(atMost limit: Int) -> UnsafeMutableRawBufferPointer {
+        unsafe region(at: end, atMost: min(limit, capacity - count))
+    }
+
+    /// The memory of the bytes from `offset` on as far as it lies in one piece.
+    private func region(at offset: UInt64, atMost limit: Int) -> UnsafeMutableRawBufferPointer {
+        guard let memory = unsafe memory else { return unsafe .init(start: nil, count: 0) }
+        let place = Int(offset & UInt64(memory.count - 1))
+        let length = min(limit, memory.count - place)
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: memory[place..<place + length])
+    }
+}

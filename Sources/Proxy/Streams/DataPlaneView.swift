@@ -1,0 +1,30 @@
+import NetworkModel
+import SiteConfiguration
+
+/// The keys that this gateway shares with each other gateway, for the MACs of stream set-up.
+struct KeyRing: Sendable {
+    private let keys: [ProxyID: [UInt8]]
+
+    init(_ keys: [ProxyID: [UInt8]] = [:]) { self.keys = keys }
+
+    /// Nil while no advertisement of that gateway is known.
+    func key(for gateway: ProxyID) -> [UInt8]? { keys[gateway] }
+}
+
+/// One service port as the loops see it.
+struct ServiceEntry: Sendable {
+    let shared: SharedService
+    let timeouts: ServiceTimeouts
+}
+
+/// What every loop needs to know for streams; immutable, published anew when anything changes.
+struct DataPlaneView: Sendable {
+    var proxy: ProxyID
+    var isEdge: Bool
+    var services: [ServicePort: ServiceEntry]
+    /// Per target site the routes of the lowest cost: the proxies after this one, the egress last.
+    var routes: [ServicePort: [SiteID: [[ProxyID]]]]
+    var keys: KeyRing
+    /// New streams from elsewhere are refused.
+    var isDraining: Bool
+}

@@ -1,0 +1,32 @@
+import Wire
+
+/// What carries frames to one neighbour: a `Lane`, or a `LoopBridge` to another loop of this proxy.
+protocol FrameConduit: AnyObject {
+    /// Queues a control frame; it goes before data.
+    func send(_ type: UInt8, label: UInt32, _ payload: [UInt8])
+    func send(_ type: UInt8, label: UInt32, _ payload: RawSpan)
+
+    /// Asks for `StreamCarrier.produceData` as soon as there is room.
+    func requestData()
+
+    /// Smoothed; nil until measured.
+    var roundTrip: Duration? { get }
+
+    /// Ends it after what is queued.
+    func close(_ closing: LaneClosing)
+}
+
+extension Lane: FrameConduit {}
+
+extension FrameConduit {
+    func send(_ type: FrameType, label: UInt32, _ payload: RawSpan) {
+        send(type.rawValue, label: label, payload)
+    }
+
+    /// Queues a control frame that `body` writes.
+    func send(_ type: FrameType, label: UInt32, _ body: (inout FrameWriter) -> Void = { _ in }) {
+        var writer = FrameWriter(reserving: 64)
+        body(&writer)
+        send(type.rawValue, label: label, writer.bytes)
+    }
+}

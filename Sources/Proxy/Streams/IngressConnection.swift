@@ -1,0 +1,390 @@
+import Balancing
+import NetworkModel
+import SiteConfiguration
+import Wire
+
+/// A client's connection, from accept to its end: picks a target, and another one for as long as nobody could tell.
+///
+/// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
+/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect` and at most five targets. Then,
+/// and whenever a stream with bytes is lost, the client gets a RST.
+final class IngressConnection: SocketStream {
+    private enum Phase {
+        /// Between two attempts.
+        case choosing
+        case connecting(LocalConnector)
+        /// The server is of this site.
+        case relaying(PlainRelay, Endpoint)
+        /// OPEN was sent.
+        case opening(Open, TimerID)
+        case streaming
+        case ended
+    }
+
+    private static let attemptLimit = 5
+    /// The first wait for routing to learn of a loss; doubles.
+    private static let pause: Duration = .milliseconds(20)
+
+    private let client: Endpoint
+    private let service: SharedService
+    private let timeouts: ServiceTimeouts
+    private let deadline: Instant
+    private var phase = Phase.choosing
+    private var attempts = 0
+    private var pick: Pick?
+    /// Targets that said no.
+    private var refused: [SiteID] = []
+    /// Targets that could not be asked: tried again when no other is left.
+    private var unreached: [SiteID] = []
+    private var wasOpened = false
+    private var timer: TimerID?
+
+    init(
+        _ socket: consuming FileDescriptor,
+        client: Endpoint,
+        entry: ServiceEntry,
+        engine: StreamEngine
+    ) {
+        self.client = client
+        service = entry.shared
+        timeouts = entry.timeouts
+        deadline = engine.loop.now + timeouts.connect * 2
+        super.init(socket: socket, engine: engine)
+    }
+
+    /// Makes the first attempt.
+    func start() { next() }
+
+    // MARK: Attempts
+
+    private func next() {
+        phase = .choosing
+        let now = engine.loop.now
+        guard attempts < Self.attemptLimit, now < deadline else { return fail() }
+        guard let pick = service.pick(excluding: refused + unreached, at: now) else {
+            return waitForRouting()
+        }
+        self.pick = pick
+        attempts += 1
+        let view = engine.view
+        if pick.site == view.proxy.site, !view.isEdge {
+            connect()
+        } else if !open(pick) {
+            unreachable()
+        }
+    }
+
+    /// Nobody is left: those that could not be reached may be in a moment, over another path.
+    private func waitForRouting() {
+        guard !unreached.isEmpty else { return fail() }
+        unreached = []
+        let delay = Self.pause * (1 << min(attempts, 5))
+        timer = engine.loop.schedule(after: delay) { [self] _ in
+            timer = nil
+            next()
+        }
+    }
+
+    /// The target did not take it, and that speaks against the target.
+    private func refused(_ reason: FailoverReason) {
+        guard let pick = pick.take() else { return }
+        service.failed(pick, reason: reason, at: engine.loop.now)
+        refused.append(pick.site)
+        next()
+    }
+
+    /// The target could not be asked.
+    private func unreachable() {
+        guard let pick = pick.take() else { return }
+        service.release(pick)
+        unreached.append(pick.site)
+        next()
+    }
+
+    // MARK: A server of this site
+
+    private func connect() {
+        // The relay watches the client; until then only the server matters.
+        unwatch()
+        let connector = LocalConnector(
+            service,
+            timeout: timeouts.connect,
+            on: engine.loop,
+            connected: { [self] socket, endpoint in relay(socket, endpoint) },
+            failed: { [self] reason in
+                switch reason {
+                case .connectTimeout: refused(.connectTimeout)
+                case .noEndpoint: refused(.noEndpoints)
+                default: refused(.connectRefused)
+                }
+            }
+        )
+        phase = .connecting(connector)
+    }
+
+    private func relay(_ server: consuming FileDescriptor, _ endpoint: Endpoint) {
+        guard let client = socket.take() else { return end(.client) }
+        didOpen()
+        let relay = PlainRelay(
+            client: client,
+            server: server,
+            unsent: sender.takeUnsent(),
+            timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
+            on: engine.loop
+        ) { [self] relay, ending in
+            relayEnded(relay, ending, endpoint)
+        }
+        phase = .relaying(relay, endpoint)
+    }
+
+    private func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ endpoint: Endpoint) {
+        service.serverReleased(endpoint)
+        let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
+        switch ending {
+        case .finished: end(.finished)
+        case .client: end(.client)
+        case .idle, .halfClosed, .aborted: end(.cut(hadBytes: hadBytes))
+        case .server:
+            guard let reclaimed = relay.reclaimClient() else {
+                return end(.lost(hadBytes: hadBytes))
+            }
+            sender.prepend(reclaimed.unsent)
+            socket = consume reclaimed.socket
+            refused(.connectRefused)
+        }
+    }
+
+    // MARK: A server elsewhere
+
+    /// Sends OPEN on the way to the target; false when there is no way.
+    private func open(_ pick: Pick) -> Bool {
+        let view = engine.view
+        let routes = view.routes[service.service]?[pick.site] ?? []
+        for turn in 0..<routes.count {
+            // Routes of equal cost take turns.
+            let route = routes[Int((pick.number &+ UInt64(turn)) % UInt64(routes.count))]
+            guard let hop = route.first, let carrier = engine.carrier(to: hop, mayBridge: true)
+            else { continue }
+            var open = Open(
+                name: StreamName(ingress: view.proxy, number: engine.plane.nextNumber()),
+                service: service.service,
+                route: route,
+                target: pick.site,
+                client: client,
+                window: UInt32(receiver.window)
+            )
+            if !view.isEdge {
+                guard let signature = view.keys.seal(open, signer: view.proxy) else { continue }
+                open.signature = signature
+            }
+            guard watchClient(), carrier.open(self) else { continue }
+            countWindow()
+            carrier.conduit.send(.open, label: label) { open.encode(into: &$0) }
+            let limit = engine.loop.schedule(after: timeouts.connect) { [self] _ in timedOut() }
+            phase = .opening(open, limit)
+            return true
+        }
+        return false
+    }
+
+    private var isWatched = false
+
+    private func watchClient() -> Bool {
+        if !isWatched { isWatched = watch() }
+        return isWatched
+    }
+
+    override func didUnwatch() { isWatched = false }
+
+    private func timedOut() {
+        guard case .opening = phase else { return }
+        cancel()
+        refused(.connectTimeout)
+    }
+
+    /// Gives up a stream on which nothing was sent.
+    private func cancel() {
+        carrier?.conduit.send(.cancel, label: label)
+        leaveStream()
+    }
+
+    /// Back to where another stream could be opened.
+    private func leaveStream() {
+        if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
+        phase = .choosing
+        detach()
+        isOpen = false
+        sender.restart()
+    }
+
+    override func receive(_ opened: Opened) throws(StreamViolation) {
+        guard case .opening(let open, let limit) = phase else { throw .unexpected(.opened) }
+        let view = engine.view
+        let isGenuine =
+            view.isEdge
+            || view.keys.isGenuine(
+                .opened,
+                to: open,
+                signer: view.proxy,
+                by: opened.egress,
+                mac: opened.mac
+            )
+        guard isGenuine else {
+            cancel()
+            return unreachable()
+        }
+        engine.loop.cancel(limit)
+        phase = .streaming
+        didOpen()
+        self.opened(window: opened.window)
+        arm()
+    }
+
+    override func receive(_ refusal: Refused) throws(StreamViolation) {
+        guard case .opening(let open, _) = phase else { throw .unexpected(.refused) }
+        let view = engine.view
+        // What a hop on the way says is no word of the target.
+        let isGenuine =
+            view.isEdge
+            ? refusal.by == open.route.last
+            : view.keys.isGenuine(
+                .refused,
+                to: open,
+                signer: view.proxy,
+                by: refusal.by,
+                reason: refusal.reason,
+                mac: refusal.mac
+            )
+        leaveStream()
+        guard isGenuine else { return unreachable() }
+        switch refusal.reason {
+        case .connectRefused: refused(.connectRefused)
+        case .connectTimeout: refused(.connectTimeout)
+        case .noEndpoint, .noService: refused(.noEndpoints)
+        case .draining: refused(.draining)
+        default: unreachable()
+        }
+    }
+
+    /// Whether the stream could be opened at another target without anybody noticing.
+    private var isUntouched: Bool { sender.isUntouched && receiver.isUntouched }
+
+    override func carrierLost() {
+        switch phase {
+        case .opening: break
+        case .streaming:
+            guard isUntouched else { return end(.lost(hadBytes: true)) }
+        default: return
+        }
+        leaveStream()
+        unreachable()
+    }
+
+    override func streamReset(_ reason: Reset.Reason) {
+        switch phase {
+        case .opening:
+            leaveStream()
+            unreachable()
+        case .streaming:
+            guard isUntouched else { return end(.lost(hadBytes: true)) }
+            leaveStream()
+            // The server took it and reset it at once, or the path was lost.
+            if reason == .endpoint { refused(.connectRefused) } else { unreachable() }
+        default: break
+        }
+    }
+
+    override func socketFailed() {
+        switch phase {
+        case .opening: cancel()
+        case .streaming:
+            if isUntouched { cancel() } else { sendReset(.endpoint) }
+        default: return
+        }
+        end(.client)
+    }
+
+    override func streamFinished() { end(.finished) }
+
+    // MARK: Time limits
+
+    override func directionEnded() { arm() }
+
+    /// Waits for the time limit that holds now; zero means never.
+    private func arm() {
+        if let timer { engine.loop.cancel(timer) }
+        timer = nil
+        guard case .streaming = phase else { return }
+        let isHalfClosed = sender.finOffset != nil || receiver.isFinDelivered
+        let limit = isHalfClosed ? timeouts.halfClosed : timeouts.idle
+        guard limit > .zero else { return }
+        timer = engine.loop.schedule(at: lastMoved + limit) { [self] loop in
+            timer = nil
+            // Bytes that moved meanwhile put the limit off; nobody sets a timer per byte.
+            if lastMoved + limit > loop.now { return arm() }
+            sendReset(.idle)
+            end(.cut(hadBytes: true))
+        }
+    }
+
+    // MARK: The end
+
+    private enum Ending {
+        case finished
+        /// The client reset its connection or vanished.
+        case client
+        /// The target or the path was lost.
+        case lost(hadBytes: Bool)
+        /// This proxy cut it.
+        case cut(hadBytes: Bool)
+    }
+
+    private func didOpen() {
+        if let pick { service.opened(pick, at: engine.loop.now) }
+        if !wasOpened { service.count(.opened) }
+        wasOpened = true
+    }
+
+    /// No target took it.
+    private func fail() {
+        service.count(.failed)
+        end(.client)
+    }
+
+    private func end(_ ending: Ending) {
+        if case .ended = phase { return }
+        if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
+        phase = .ended
+        if let timer { engine.loop.cancel(timer) }
+        timer = nil
+        detach()
+        close()
+        if let pick = pick.take() {
+            if case .lost = ending {
+                service.lost(pick, at: engine.loop.now)
+            } else {
+                service.release(pick)
+            }
+        }
+        switch ending {
+        case .lost(hadBytes: true), .cut(hadBytes: true): service.count(.interrupted)
+        default: break
+        }
+        if wasOpened { service.count(.closed) }
+        engine.remove(self)
+    }
+
+    override func shutDown() {
+        switch phase {
+        case .choosing: break
+        case .connecting(let connector): connector.cancel()
+        case .relaying(let relay, _):
+            // Ends in `relayEnded`.
+            return relay.abort()
+        case .opening: cancel()
+        case .streaming: sendReset(.shutdown)
+        case .ended: return
+        }
+        end(.cut(hadBytes: wasOpened))
+    }
+}

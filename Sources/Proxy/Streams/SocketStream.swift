@@ -1,0 +1,370 @@
+import NetworkModel
+import Wire
+
+/// The end of a stream that has a socket: a client's at the ingress, a server's at the egress.
+///
+/// Bytes from the socket are read only when the carrier asks for them and go into its buffer at once; until their
+/// acknowledgement a copy stays in the sender's ring. Bytes from the carrier are written to the socket at once; what it
+/// does not take waits, bounded by the window. Every end of the stream leads through `finish` or `abort`, once.
+class SocketStream: StreamEnd, EventHandler {
+    private static let readMinimum = 4_096
+
+    unowned let engine: StreamEngine
+    final var socket: FileDescriptor?
+    private final var registration: RegistrationID?
+    /// There may be bytes, a FIN or an error to read.
+    private final var isReadable = false
+    /// There may be room in the socket.
+    private final var isWritable = true
+    /// How much to read at once: grows while reads are full.
+    private final var readSize = SocketStream.readMinimum
+    final var sender: StreamSender
+    final var receiver: StreamReceiver
+    private final var owesLazily = false
+    private final var isWindowCounted = false
+    /// When a byte or a FIN last moved.
+    final private(set) var lastMoved: Instant
+    /// True once the other end has taken the stream: bytes may flow.
+    final var isOpen = false
+
+    init(socket: consuming FileDescriptor?, engine: StreamEngine) {
+        self.engine = engine
+        self.socket = socket
+        sender = StreamSender(engine.pool)
+        receiver = StreamReceiver(
+            engine.pool,
+            window: engine.initialWindow,
+            at: engine.loop.now
+        )
+        lastMoved = engine.loop.now
+        super.init()
+    }
+
+    /// The receiver's window was, or is about to be, told to the other end.
+    final func countWindow() {
+        if !isWindowCounted { engine.windowGranted(receiver.window) }
+        isWindowCounted = true
+    }
+
+    deinit { assert(isClosed, "a stream was dropped before it was closed") }
+
+    // MARK: What the subclasses add
+
+    /// The client or the server reset its connection, or it timed out.
+    func socketFailed() {}
+    /// The other end reset the stream.
+    func streamReset(_ reason: Reset.Reason) {}
+    /// Both directions ended in order; the socket is closed and the label given back.
+    func streamFinished() {}
+
+    // MARK: The socket
+
+    private final var isClosed = false
+
+    /// Watches the socket; false when the kernel refuses.
+    final func watch() -> Bool {
+        guard let number = socket?.number else { return false }
+        do throws(SystemError) {
+            registration = try engine.loop.register(self, descriptor: number, trigger: .edge)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    final func unwatch() {
+        if let registration { engine.loop.deregister(registration) }
+        registration = nil
+        isReadable = false
+        isWritable = true
+        didUnwatch()
+    }
+
+    /// The socket is watched no more.
+    func didUnwatch() {}
+
+    final func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
+        if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
+        if events.contains(.failed), let error = socket?.takeError("relay"), error.code != 0 {
+            return socketFailed()
+        }
+        guard isOpen else { return }
+        if isWritable { drainPending() }
+        if isReadable { requestDataIfPossible() }
+    }
+
+    final func loopEnded() {
+        detach()
+        close()
+    }
+
+    /// Lets go of socket, memory and counts. With SO_LINGER {1, 0} set, closing resets the connection.
+    final func close() {
+        guard !isClosed else { return }
+        isClosed = true
+        unwatch()
+        socket = nil
+        if isWindowCounted { engine.windowReturned(receiver.window) }
+    }
+
+    /// The bytes may flow: the other end takes `window` of them before it acknowledges any.
+    final func opened(window: UInt32) {
+        isOpen = true
+        sender.open(window: window)
+        requestDataIfPossible()
+    }
+
+    private final func requestDataIfPossible() {
+        if sender.ready > 0 || sender.isFinDue || (isReadable && sender.room > 0) { requestData() }
+    }
+
+    // MARK: Towards the carrier
+
+    final override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        guard isOpen else { return false }
+        var room = limit
+        if receiver.owesAcknowledgement {
+            let frame = takeAcknowledgement()
+            buffer.append(type: .acknowledgement, label: label) {
+                frame.encode(into: &$0)
+            }
+            room -= FrameHeader.size + Acknowledgement.size
+        }
+        while room > 512 {
+            let most = min(room - FrameHeader.size - DataFrame.headerSize, FrameHeader.maximumData)
+            if sender.ready > 0 {
+                let count = min(sender.ready, most)
+                append(count, to: &buffer)
+                room -= count + FrameHeader.size + DataFrame.headerSize
+            } else if sender.isFinDue {
+                appendFin(to: &buffer)
+                return false
+            } else if !isReadable || sender.room == 0 || !read(atMost: most) {
+                return false
+            }
+        }
+        return isOpen && (sender.ready > 0 || (isReadable && sender.room > 0) || sender.isFinDue)
+    }
+
+    /// Reads once; false when there was nothing, or the stream has ended.
+    private final func read(atMost most: Int) -> Bool {
+        let wanted = min(most, readSize)
+        let result = unsafe sender.fill(atMost: wanted) { region in
+            unsafe socket?.read(into: region) ?? .wouldBlock
+        }
+        switch result {
+        case .bytes(let count):
+            if count == readSize, readSize < FrameHeader.maximumData {
+                readSize = min(4 * readSize, FrameHeader.maximumData)
+            } else if count < readSize / 8 {
+                readSize = max(readSize / 2, Self.readMinimum)
+            }
+            lastMoved = engine.loop.now
+            return true
+        case .endOfFile:
+            isReadable = false
+            lastMoved = engine.loop.now
+            directionEnded()
+            return true
+        case .wouldBlock:
+            isReadable = false
+            return false
+        case .failed:
+            isReadable = false
+            // Not from within the carrier's turn.
+            engine.loop.schedule(after: .zero) { [self] _ in failLater() }
+            return false
+        }
+    }
+
+    private final func append(_ count: Int, to buffer: inout FrameBuffer) {
+        let offset = sender.sent
+        buffer.append(type: .data, label: label, count: DataFrame.headerSize + count) { span in
+            unsafe span.withUnsafeMutableBytes { bytes in
+                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
+                unsafe sender.ring.copy(
+                    from: offset,
+                    to: UnsafeMutableRawBufferPointer(rebasing: bytes[DataFrame.headerSize...])
+                )
+            }
+        }
+        sender.didSend(count)
+    }
+
+    private final func appendFin(to buffer: inout FrameBuffer) {
+        let offset = sender.sent
+        buffer.append(type: .fin, label: label, count: Fin.size) { span in
+            unsafe span.withUnsafeMutableBytes { bytes in
+                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
+            }
+        }
+        sender.didSendFin()
+    }
+
+    // MARK: From the carrier
+
+    final override func receive(data payload: RawSpan, at offset: UInt64) throws(StreamViolation) {
+        guard isOpen else { throw .unexpected(.data) }
+        let count = payload.byteCount - DataFrame.headerSize
+        let skipped = try receiver.check(offset, count: count)
+        guard skipped < count else { return }
+        lastMoved = engine.loop.now
+        var start = DataFrame.headerSize + skipped
+        if receiver.pending.isEmpty, isWritable {
+            switch socket?.write(payload.extracting(start...)) ?? .wouldBlock {
+            case .bytes(let written):
+                receiver.passed(written)
+                start += written
+            case .wouldBlock, .endOfFile:
+                break
+            case .failed:
+                return socketFailed()
+            }
+        }
+        if start < payload.byteCount {
+            // A short write: epoll tells when there is room again.
+            isWritable = false
+            guard engine.mayHold(payload.byteCount - start) else { return overloaded() }
+            receiver.store(payload.extracting(start...))
+        }
+        acknowledgeIfDue()
+    }
+
+    final override func receive(_ fin: Fin) throws(StreamViolation) {
+        guard isOpen else { throw .unexpected(.fin) }
+        try receiver.finish(fin.offset)
+        deliverFinIfDue()
+    }
+
+    final override func receive(
+        _ acknowledgement: Acknowledgement
+    ) throws(StreamViolation) {
+        guard isOpen else { throw .unexpected(.acknowledgement) }
+        if try sender.acknowledged(acknowledgement) {
+            if sender.isFinAcknowledged { return finishIfDone() }
+            requestDataIfPossible()
+        }
+    }
+
+    final override func receive(_ reset: Reset) {
+        detach()
+        streamReset(reset.reason)
+    }
+
+    /// Writes what waits.
+    private final func drainPending() {
+        while !receiver.pending.isEmpty {
+            let result = unsafe receiver.drain { bytes in
+                unsafe socket?.write(bytes) ?? .wouldBlock
+            }
+            switch result {
+            case .bytes: lastMoved = engine.loop.now
+            case .wouldBlock, .endOfFile:
+                isWritable = false
+                acknowledgeIfDue()
+                return
+            case .failed: return socketFailed()
+            }
+        }
+        acknowledgeIfDue()
+        deliverFinIfDue()
+    }
+
+    private final func deliverFinIfDue() {
+        guard receiver.isFinDue else { return }
+        do throws(SystemError) {
+            try socket?.shutdownWriting()
+        } catch {
+            return socketFailed()
+        }
+        receiver.didDeliverFin()
+        lastMoved = engine.loop.now
+        directionEnded()
+        acknowledgeIfDue()
+        finishIfDone()
+    }
+
+    private final func acknowledgeIfDue() {
+        if receiver.isAcknowledgementDue {
+            let frame = takeAcknowledgement()
+            carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
+        } else if receiver.owesAcknowledgement, !owesLazily {
+            // So that the sender's ring is not held for long by the last bytes of a burst.
+            owesLazily = true
+            engine.acknowledgeLazily(self)
+        }
+    }
+
+    /// What `acknowledgeLazily` asked for.
+    final func acknowledgeNow() {
+        owesLazily = false
+        guard receiver.owesAcknowledgement, isAttached else { return }
+        let frame = takeAcknowledgement()
+        carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
+    }
+
+    private final func takeAcknowledgement() -> Acknowledgement {
+        let before = receiver.window
+        let frame = receiver.takeAcknowledgement(
+            at: engine.loop.now,
+            roundTrip: carrier?.conduit.roundTrip ?? .milliseconds(1),
+            mayGrow: engine.mayGrow(before)
+        )
+        if receiver.window > before { engine.windowGranted(receiver.window - before) }
+        return frame
+    }
+
+    /// One of the directions is done: the time limit is another one from now on.
+    func directionEnded() {}
+
+    // MARK: The end
+
+    private final func failLater() {
+        if !isClosed { socketFailed() }
+    }
+
+    private final func finishIfDone() {
+        guard sender.isFinAcknowledged, receiver.isFinDelivered, !isClosed else { return }
+        // Both FINs have passed: closing is no reset. Fails only when the connection is gone.
+        try? socket?.setAbortive(false)
+        detach()
+        close()
+        streamFinished()
+    }
+
+    /// Tells the other end; the label is free from now on.
+    final func sendReset(_ reason: Reset.Reason) {
+        guard let carrier else { return }
+        carrier.conduit.send(.reset, label: label) { Reset(reason: reason).encode(into: &$0) }
+        detach()
+    }
+
+    private final func overloaded() {
+        sendReset(.overloaded)
+        streamReset(.overloaded)
+    }
+
+    final override func violated(_ violation: StreamViolation) {
+        sendReset(.protocolError)
+        streamReset(.protocolError)
+    }
+}
+
+extension FrameBuffer {
+    /// Appends one frame of `count` bytes that `write` fills.
+    mutating func append(
+        type: FrameType,
+        label: UInt32,
+        count: Int,
+        write: (inout MutableRawSpan) -> Void
+    ) {
+        append(type: type.rawValue, label: label, count: count, write: write)
+    }
+
+    mutating func append(type: FrameType, label: UInt32, _ body: (inout FrameWriter) -> Void) {
+        var writer = FrameWriter(reserving: 32)
+        body(&writer)
+        append(type: type.rawValue, label: label, payload: writer.bytes)
+    }
+}

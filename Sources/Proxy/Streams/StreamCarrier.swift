@@ -1,0 +1,187 @@
+import NetworkModel
+import Wire
+
+/// The streams of one conduit: their labels, and whose turn it is to send.
+///
+/// Deficit round robin: streams that have become ready go first, once, then take turns with the busy ones; a turn is
+/// at most one frame of 64 KiB when a stream is alone and 32 KiB when others wait.
+final class StreamCarrier {
+    private static let loneQuantum = FrameHeader.maximumData + 64
+    private static let sharedQuantum = 32 * 1024
+    /// Less room than this is not given to a stream.
+    private static let minimumRoom = 1_024
+
+    let conduit: any FrameConduit
+    /// Who is at the other end; this proxy itself for a bridge between loops.
+    let neighbor: ProxyID
+    let isEdge: Bool
+    let isBridge: Bool
+    private unowned let engine: StreamEngine
+    private var labels = LabelTable()
+    private var fresh = StreamEndQueue()
+    private var busy = StreamEndQueue()
+    private(set) var isClosed = false
+    /// Streams that ever crossed it.
+    private(set) var openedStreams: UInt64 = 0
+
+    init(
+        _ conduit: any FrameConduit,
+        neighbor: ProxyID,
+        isEdge: Bool,
+        isBridge: Bool,
+        engine: StreamEngine
+    ) {
+        self.conduit = conduit
+        self.neighbor = neighbor
+        self.isEdge = isEdge
+        self.isBridge = isBridge
+        self.engine = engine
+    }
+
+    /// Streams that cross it now.
+    var activeStreams: UInt64 { UInt64(labels.count) }
+
+    // MARK: Labels
+
+    /// Gives `end` a label of this side's choice; false when there is none left.
+    func open(_ end: StreamEnd) -> Bool {
+        guard !isClosed, let label = labels.open(end) else { return false }
+        end.attach(to: self, label: label)
+        openedStreams += 1
+        return true
+    }
+
+    /// Gives `end` the label that the neighbour chose in its OPEN.
+    func accept(_ end: StreamEnd, label: UInt32) {
+        guard let (answer, replaced) = labels.accept(label, end) else { return }
+        // The neighbour has forgotten that stream: so must this side.
+        if let replaced {
+            replaced.detach()
+            replaced.carrierLost()
+        }
+        end.attach(to: self, label: answer)
+        openedStreams += 1
+    }
+
+    /// For `StreamEnd.detach` only.
+    func remove(_ end: StreamEnd) {
+        labels.remove(end, label: end.label)
+        guard end.isQueued else { return }
+        end.isQueued = false
+        fresh.remove(end)
+        busy.remove(end)
+    }
+
+    /// Whether a stream already has this label of the neighbour's.
+    func isTaken(_ label: UInt32) -> Bool { labels.find(label) != nil }
+
+    // MARK: Receiving
+
+    /// Takes one frame of a stream from the neighbour; `payload` is valid during the call only.
+    func received(_ type: FrameType, label: UInt32, _ payload: RawSpan) {
+        guard !isClosed else { return }
+        do throws(WireError) {
+            if type == .open {
+                try engine.receive(Open.decode(payload), label: label, from: self)
+            } else if let end = labels.find(label) {
+                try deliver(type, payload, to: end)
+            }
+        } catch {
+            conduit.close(LaneClosing(.protocolError, "\(type): \(error)"))
+        }
+    }
+
+    private func deliver(
+        _ type: FrameType,
+        _ payload: RawSpan,
+        to end: StreamEnd
+    ) throws(WireError) {
+        switch type {
+        case .data:
+            let offset = try DataFrame.offset(payload)
+            attempt(end) { (end) throws(StreamViolation) in
+                try end.receive(data: payload, at: offset)
+            }
+        case .acknowledgement:
+            let frame = try Acknowledgement.decode(payload)
+            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
+        case .opened:
+            let frame = try Opened.decode(payload)
+            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
+        case .refused:
+            let frame = try Refused.decode(payload)
+            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
+        case .cancel:
+            _ = try Cancel.decode(payload)
+            attempt(end) { (end) throws(StreamViolation) in try end.receiveCancel() }
+        case .fin:
+            let frame = try Fin.decode(payload)
+            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
+        case .reset:
+            end.receive(try Reset.decode(payload))
+        default:
+            break
+        }
+    }
+
+    /// What breaks the rules of a stream ends that stream, not the lane: a hop passes on what it gets.
+    private func attempt(
+        _ end: StreamEnd,
+        _ body: (StreamEnd) throws(StreamViolation) -> Void
+    ) {
+        do throws(StreamViolation) {
+            try body(end)
+        } catch {
+            end.violated(error)
+        }
+    }
+
+    // MARK: Sending
+
+    /// Puts `end` in line to be asked for data.
+    func enqueue(_ end: StreamEnd) {
+        guard !end.isQueued, !isClosed else { return }
+        end.isQueued = true
+        fresh.append(end)
+        conduit.requestData()
+    }
+
+    /// Appends data frames of about `limit` bytes in sum; nothing when no stream has any.
+    func produceData(into buffer: inout FrameBuffer, limit: Int) {
+        var room = limit
+        while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
+            end.isQueued = false
+            guard end.carrier === self else { continue }
+            let isAlone = fresh.isEmpty && busy.isEmpty
+            let quantum = isAlone ? Self.loneQuantum : Self.sharedQuantum
+            end.deficit = min(end.deficit + quantum, Self.loneQuantum)
+            let before = buffer.count
+            let hasMore = end.produce(into: &buffer, limit: min(room, end.deficit))
+            let used = buffer.count - before
+            room -= used
+            if hasMore, !end.isQueued, end.carrier === self {
+                end.deficit = max(0, end.deficit - used)
+                end.isQueued = true
+                busy.append(end)
+            } else {
+                end.deficit = 0
+            }
+        }
+    }
+
+    // MARK: The end
+
+    /// The conduit has ended: every stream on it learns so.
+    func closed() {
+        guard !isClosed else { return }
+        isClosed = true
+        engine.carrierClosed(self)
+        while fresh.popFirst() != nil {}
+        while busy.popFirst() != nil {}
+        for end in labels.removeAll() {
+            end.isQueued = false
+            end.detach()
+            end.carrierLost()
+        }
+    }
+}

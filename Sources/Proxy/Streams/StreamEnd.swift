@@ -1,0 +1,91 @@
+import Wire
+
+/// One end of a stream on one carrier: what the frames of one label belong to.
+///
+/// The subclasses are the ends of whole streams (a client's or a server's socket) and the legs of streams in transit.
+/// Each handler is called with frames of its own label only.
+class StreamEnd {
+    /// Nil when the stream is on no carrier.
+    final private(set) var carrier: StreamCarrier?
+    /// As this side writes it into frames.
+    final private(set) var label: UInt32 = 0
+    /// Whether the carrier will ask it for data.
+    final var isQueued = false
+    /// Bytes it may send in its turn; what deficit round robin counts.
+    final var deficit = 0
+    /// The one behind it in the carrier's queue.
+    final var nextInQueue: StreamEnd?
+
+    /// Whether frames went over the carrier under this label.
+    final var isAttached: Bool { carrier != nil }
+
+    /// Called by the carrier that gives the label.
+    final func attach(to carrier: StreamCarrier, label: UInt32) {
+        self.carrier = carrier
+        self.label = label
+    }
+
+    /// Gives the label back; what still comes for it is ignored.
+    final func detach() {
+        carrier?.remove(self)
+        carrier = nil
+    }
+
+    /// Asks to be called for data in turn.
+    final func requestData() { carrier?.enqueue(self) }
+
+    /// Appends data frames of about `limit` bytes; true when there is more to send now.
+    func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool { false }
+
+    func receive(_ opened: Opened) throws(StreamViolation) { throw .unexpected(.opened) }
+    func receive(_ refused: Refused) throws(StreamViolation) { throw .unexpected(.refused) }
+    func receiveCancel() throws(StreamViolation) { throw .unexpected(.cancel) }
+    /// `payload` is the whole DATA frame; the bytes begin at `DataFrame.headerSize`.
+    func receive(data payload: RawSpan, at offset: UInt64) throws(StreamViolation) {
+        throw .unexpected(.data)
+    }
+    func receive(_ acknowledgement: Acknowledgement) throws(StreamViolation) {
+        throw .unexpected(.acknowledgement)
+    }
+    func receive(_ fin: Fin) throws(StreamViolation) { throw .unexpected(.fin) }
+    func receive(_ reset: Reset) {}
+
+    /// The neighbour broke the rules of this stream.
+    func violated(_ violation: StreamViolation) {}
+
+    /// The carrier is gone, and the label with it.
+    func carrierLost() {}
+
+    /// The proxy stops: the stream is reset.
+    func shutDown() {}
+}
+
+/// A queue of ends, linked through the ends themselves.
+struct StreamEndQueue {
+    private var head: StreamEnd?
+    private var tail: StreamEnd?
+
+    var isEmpty: Bool { head == nil }
+
+    mutating func append(_ end: StreamEnd) {
+        if let tail { tail.nextInQueue = end } else { head = end }
+        tail = end
+    }
+
+    mutating func popFirst() -> StreamEnd? {
+        guard let first = head else { return nil }
+        head = first.nextInQueue
+        if head == nil { tail = nil }
+        first.nextInQueue = nil
+        return first
+    }
+
+    /// Takes one out of the middle, if it is there; linear, for the rare stream that ends while it waits.
+    mutating func remove(_ end: StreamEnd) {
+        var rest = self
+        self = StreamEndQueue()
+        while let other = rest.popFirst() {
+            if other !== end { append(other) }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import NetworkModel
+import Wire
+
+/// What becomes of an OPEN: a server of this site, a further hop, or a refusal.
+extension StreamEngine {
+    func receive(_ open: Open, label: UInt32, from carrier: StreamCarrier) {
+        guard label & LabelTable.answerBit == 0 else {
+            return carrier.conduit.close(LaneClosing(.protocolError, "OPEN with an answer's label"))
+        }
+        guard let next = position(in: open, from: carrier) else {
+            return refuse(open, .noRoute, label: label, carrier)
+        }
+        if next == open.route.count {
+            receiveAsEgress(open, label: label, carrier)
+        } else {
+            forward(open, to: open.route[next], label: label, carrier)
+        }
+    }
+
+    /// The index of the next hop (the route's count when this is the egress); nil when the stream has no business here.
+    ///
+    /// The frame must come from the proxy before this one on the route: nobody else can speak for it. An edge is
+    /// before its gateway only, and so under its own name only.
+    private func position(in open: Open, from carrier: StreamCarrier) -> Int? {
+        let own = open.route.firstIndex(of: view.proxy)
+        if carrier.isBridge {
+            // Another loop of this proxy: it stands where this proxy stands.
+            if let own { return own + 1 }
+            return open.name.ingress == view.proxy ? 0 : nil
+        }
+        guard let own else { return nil }
+        let previous = own == 0 ? open.name.ingress : open.route[own - 1]
+        guard previous == carrier.neighbor, !carrier.isEdge || own == 0 else { return nil }
+        return own + 1
+    }
+
+    // MARK: Egress
+
+    private func receiveAsEgress(_ open: Open, label: UInt32, _ carrier: StreamCarrier) {
+        if let reason = objection(to: open, from: carrier) {
+            return refuse(open, reason, label: label, carrier)
+        }
+        guard let entry = view.services[open.service] else {
+            return refuse(open, .noService, label: label, carrier)
+        }
+        guard mayHold(StreamReceiver.standardWindow) else {
+            return refuse(open, .overloaded, label: label, carrier)
+        }
+        let stream = EgressStream(open, entry, engine: self)
+        add(stream)
+        carrier.accept(stream, label: label)
+    }
+
+    private func objection(to open: Open, from carrier: StreamCarrier) -> Refused.Reason? {
+        if let signature = open.signature {
+            guard !carrier.isEdge else { return .unauthenticated }
+            if let objection = view.keys.objection(to: open, signature: signature) {
+                return objection
+            }
+            let verdict = plane.accept(
+                open.name.number,
+                of: open.name.ingress,
+                signer: signature.signer,
+                keys: view.keys
+            )
+            switch verdict {
+            case .accepted: break
+            case .replay: return .replay
+            case .full: return .overloaded
+            }
+        } else if !carrier.isEdge {
+            // Only an attached edge, known by its lane, needs no signature.
+            return .unauthenticated
+        }
+        guard open.target == view.proxy.site else { return .wrongSite }
+        return view.isDraining ? .draining : nil
+    }
+
+    // MARK: Transit
+
+    private func forward(
+        _ open: Open,
+        to hop: ProxyID,
+        label: UInt32,
+        _ carrier: StreamCarrier
+    ) {
+        var open = open
+        // The gateway of an edge vouches for its streams.
+        let isSigner = carrier.isEdge
+        guard isSigner == (open.signature == nil) || isOwnBridge(open, carrier) else {
+            return refuse(open, .unauthenticated, label: label, carrier)
+        }
+        if isSigner {
+            guard let signature = view.keys.seal(open, signer: view.proxy) else {
+                return refuse(open, .unknownOrigin, label: label, carrier)
+            }
+            open.signature = signature
+        }
+        // A bridge was taken because this loop has a lane; when that is gone, the ingress tries again.
+        guard mayHold(StreamReceiver.standardWindow),
+            let onward = self.carrier(to: hop, mayBridge: !carrier.isBridge)
+        else { return refuse(open, .noRoute, label: label, carrier) }
+        let (inner, outer) = TransitLeg.pair(for: open, isSigner: isSigner, engine: self)
+        guard onward.open(outer) else {
+            inner.part()
+            return refuse(open, .overloaded, label: label, carrier)
+        }
+        carrier.accept(inner, label: label)
+        add(inner)
+        add(outer)
+        onward.conduit.send(.open, label: outer.label) { open.encode(into: &$0) }
+    }
+
+    /// An edge's own stream, unsigned, on its way between the edge's loops.
+    private func isOwnBridge(_ open: Open, _ carrier: StreamCarrier) -> Bool {
+        carrier.isBridge && view.isEdge && open.name.ingress == view.proxy
+    }
+
+    private func refuse(
+        _ open: Open,
+        _ reason: Refused.Reason,
+        label: UInt32,
+        _ carrier: StreamCarrier
+    ) {
+        // Only the egress's own word carries a MAC; without a key it is a hop's word.
+        let isEgress = open.route.last == view.proxy
+        let mac =
+            isEgress
+            ? view.keys.sealAnswer(.refused, to: open, egress: view.proxy, reason: reason) : nil
+        let answer = Refused(by: view.proxy, reason: reason, mac: mac)
+        carrier.conduit.send(.refused, label: label | LabelTable.answerBit) {
+            answer.encode(into: &$0)
+        }
+    }
+}

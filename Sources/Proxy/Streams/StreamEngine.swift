@@ -1,0 +1,150 @@
+import NetworkModel
+import Wire
+
+/// The streams of one loop: clients, servers and what passes through.
+final class StreamEngine {
+    /// Memory of rings per loop beyond which streams that need more are reset.
+    private static let memoryLimit = 512 << 20
+    /// Beyond this, windows grow no more.
+    private static let memoryPressure = 256 << 20
+    /// What all receivers of a loop may have granted: most of it is never used at one time.
+    private static let windowLimit = 1 << 30
+    /// How long an acknowledgement may wait for a frame to go along with.
+    private static let lazyDelay: Duration = .milliseconds(100)
+
+    let loop: EventLoop
+    let plane: StreamPlane
+    let pool = BufferPool()
+    private(set) var view: DataPlaneView
+    private var carriers: [ProxyID: [StreamCarrier]] = [:]
+    private var bridges: [Int: LoopBridge] = [:]
+    private var streams: [ObjectIdentifier: StreamEnd] = [:]
+    private var lazy: [SocketStream] = []
+    private var grantedWindows = 0
+
+    init(loop: EventLoop, view: DataPlaneView, plane: StreamPlane) {
+        self.loop = loop
+        self.view = view
+        self.plane = plane
+        // Letters of other loops' bridges find it there.
+        loop.setLocal(self)
+    }
+
+    func update(_ view: DataPlaneView) { self.view = view }
+
+    /// Clients, servers and streams in transit, each leg of the latter.
+    var streamCount: Int { streams.count }
+
+    /// A client was accepted.
+    func accepted(_ socket: consuming FileDescriptor, service: ServicePort, client: Endpoint) {
+        // Without an entry the socket closes with a RST.
+        guard let entry = view.services[service] else { return }
+        let connection = IngressConnection(socket, client: client, entry: entry, engine: self)
+        add(connection)
+        connection.start()
+    }
+
+    /// Resets every stream.
+    func resetAll() {
+        for stream in Array(streams.values) { stream.shutDown() }
+    }
+
+    func add(_ stream: StreamEnd) { streams[ObjectIdentifier(stream)] = stream }
+
+    func remove(_ stream: StreamEnd) { streams[ObjectIdentifier(stream)] = nil }
+
+    // MARK: Carriers
+
+    /// A lane to `neighbor` is ready for streams.
+    func attach(
+        _ conduit: any FrameConduit,
+        neighbor: ProxyID,
+        isEdge: Bool
+    ) -> StreamCarrier {
+        let carrier = StreamCarrier(
+            conduit,
+            neighbor: neighbor,
+            isEdge: isEdge,
+            isBridge: false,
+            engine: self
+        )
+        carriers[neighbor, default: []].append(carrier)
+        plane.laneAdded(to: neighbor, loop: loop.index)
+        return carrier
+    }
+
+    /// For `StreamCarrier.closed` only.
+    func carrierClosed(_ carrier: StreamCarrier) {
+        guard !carrier.isBridge else { return }
+        carriers[carrier.neighbor]?.removeAll { $0 === carrier }
+        if carriers[carrier.neighbor]?.isEmpty == true { carriers[carrier.neighbor] = nil }
+        plane.laneRemoved(to: carrier.neighbor, loop: loop.index)
+    }
+
+    /// The lane of this loop to `neighbor` with the fewest streams, or a bridge to a loop that has one.
+    func carrier(to neighbor: ProxyID, mayBridge: Bool) -> StreamCarrier? {
+        if let lane = carriers[neighbor]?.min(by: { $0.activeStreams < $1.activeStreams }) {
+            return lane
+        }
+        guard mayBridge,
+            let other = plane.loop(
+                to: neighbor,
+                but: loop.index,
+                number: UInt64(truncatingIfNeeded: streams.count)
+            )
+        else { return nil }
+        return bridge(to: other).carrier
+    }
+
+    // MARK: Bridges
+
+    private func bridge(to index: Int) -> LoopBridge {
+        if let bridge = bridges[index] { return bridge }
+        let bridge = LoopBridge(to: index, engine: self)
+        bridges[index] = bridge
+        return bridge
+    }
+
+    /// Frames from the bridge of another loop.
+    func deliver(_ bytes: [UInt8], from index: Int, _ meter: BridgeMeter) {
+        bridge(to: index).deliver(bytes, meter)
+    }
+
+    /// The other loop has caught up.
+    func bridgeHasRoom(to index: Int) { bridges[index]?.requestData() }
+
+    // MARK: Acknowledgements
+
+    /// Calls `acknowledgeNow` soon, together with others.
+    func acknowledgeLazily(_ stream: SocketStream) {
+        lazy.append(stream)
+        guard lazy.count == 1 else { return }
+        loop.schedule(after: Self.lazyDelay) { [unowned self] _ in
+            let due = lazy
+            lazy = []
+            for stream in due { stream.acknowledgeNow() }
+        }
+    }
+
+    // MARK: Memory
+
+    /// The window that a new stream starts with.
+    var initialWindow: Int {
+        if grantedWindows < Self.windowLimit / 4 { return StreamReceiver.generousWindow }
+        if grantedWindows < Self.windowLimit / 4 * 3 { return StreamReceiver.standardWindow }
+        return StreamReceiver.minimumWindow
+    }
+
+    func windowGranted(_ count: Int) { grantedWindows += count }
+    func windowReturned(_ count: Int) { grantedWindows -= count }
+
+    /// Whether a receiver's window may become twice as large.
+    func mayGrow(_ window: Int) -> Bool {
+        !isUnderPressure && grantedWindows + window <= Self.windowLimit
+    }
+
+    var isUnderPressure: Bool { pool.used > Self.memoryPressure }
+
+    /// Whether `count` more bytes may be kept in rings.
+    func mayHold(_ count: Int) -> Bool { pool.used + count <= Self.memoryLimit }
+}

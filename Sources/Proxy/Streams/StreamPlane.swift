@@ -1,0 +1,48 @@
+import NetworkModel
+import Synchronization
+
+/// What the stream engines of one proxy share: stream numbers, replay windows, and which loop has lanes to whom.
+final class StreamPlane: Sendable {
+    let mailboxes: [Mailbox]
+    private let number = Atomic<UInt64>(0)
+    private let replays = Mutex(ReplayGuard())
+    private let lanes = Mutex<[ProxyID: [Int: Int]]>([:])
+
+    init(mailboxes: [Mailbox]) { self.mailboxes = mailboxes }
+
+    /// The next number of a stream of this instance, from 1.
+    func nextNumber() -> UInt64 { number.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    func accept(
+        _ number: UInt64,
+        of ingress: ProxyID,
+        signer: ProxyID,
+        keys: KeyRing
+    ) -> ReplayGuard.Verdict {
+        replays.withLock { guardian in
+            guardian.accept(number, of: ingress, signer: signer) { keys.key(for: $0) != nil }
+        }
+    }
+
+    // MARK: Lanes of the loops
+
+    func laneAdded(to neighbor: ProxyID, loop: Int) {
+        lanes.withLock { $0[neighbor, default: [:]][loop, default: 0] += 1 }
+    }
+
+    func laneRemoved(to neighbor: ProxyID, loop: Int) {
+        lanes.withLock { lanes in
+            guard var loops = lanes[neighbor], let count = loops[loop] else { return }
+            loops[loop] = count > 1 ? count - 1 : nil
+            lanes[neighbor] = loops.isEmpty ? nil : loops
+        }
+    }
+
+    /// Another loop that has a lane to `neighbor`; different numbers choose different ones.
+    func loop(to neighbor: ProxyID, but own: Int, number: UInt64) -> Int? {
+        lanes.withLock { lanes in
+            let others = (lanes[neighbor] ?? [:]).keys.filter { $0 != own }.sorted()
+            return others.isEmpty ? nil : others[Int(number % UInt64(others.count))]
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import NetworkModel
+import Wire
+
+/// The receiving half of one direction: what came and was not written to the local socket yet, and what may come.
+///
+/// Bytes are taken in order of their offsets; those that came before are skipped, a gap is a violation. Pure: no
+/// clock, no socket.
+struct StreamReceiver: ~Copyable {
+    static let minimumWindow = 16 << 10
+    static let standardWindow = 64 << 10
+    static let generousWindow = 256 << 10
+    static let maximumWindow = Int(WireLimit.window)
+
+    /// What waits for the socket: from the first byte not written to the next one expected.
+    private(set) var pending: ByteRing
+    /// How far ahead of what was written the sender may be.
+    private(set) var window: Int
+    /// Bytes before this offset may come.
+    private(set) var granted: UInt64
+    /// The number of bytes of the direction, once the sender has said so.
+    private(set) var finOffset: UInt64?
+    /// Our FIN was sent to the socket.
+    private(set) var isFinDelivered = false
+    private var isFinAcknowledged = false
+    /// The offset of the last acknowledgement, and when it was sent.
+    private var acknowledged: UInt64 = 0
+    private var acknowledgedAt: Instant
+
+    init(_ pool: BufferPool, window: Int, at now: Instant) {
+        pending = ByteRing(pool)
+        self.window = window
+        granted = UInt64(window)
+        acknowledgedAt = now
+    }
+
+    /// Bytes written to the socket.
+    var written: UInt64 { pending.start }
+    /// The offset of the next byte that is expected.
+    var next: UInt64 { pending.end }
+
+    /// Whether nothing came, neither for the local side nor to wait for it: else no other target can be tried.
+    var isUntouched: Bool { next == 0 && finOffset == nil }
+
+    /// Whether every byte was written and FIN is next.
+    var isFinDue: Bool { !isFinDelivered && finOffset == written }
+
+    /// Checks a frame of `count` bytes at `offset`; gives how many of them came before.
+    ///
+    /// The rest is to be handed to `passed` and `store`, in order.
+    func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
+        let end = offset + UInt64(count)
+        guard offset <= next else { throw .gap(offset: offset, expected: next) }
+        guard end <= granted else { throw .window(end: end, granted: granted) }
+        if let finOffset, end > finOffset { throw .afterFin(end: end, fin: finOffset) }
+        return Int(min(next, end) - offset)
+    }
+
+    /// Counts bytes of a frame that were written to the socket at once; only while nothing waits.
+    mutating func passed(_ count: Int) { pending.skip(count) }
+
+    /// Keeps bytes of a frame until the socket takes them.
+    mutating func store(_ bytes: RawSpan) { pending.append(bytes) }
+
+    /// Lends what waits to the socket, in one piece, and counts what it took.
+    mutating func drain(_ write: (UnsafeRawBufferPointer) -> IOResult) -> IOResult {
+        unsafe pending.drain(write)
+    }
+
+    mutating func finish(_ offset: UInt64) throws(StreamViolation) {
+        guard offset >= next, offset <= granted, finOffset == nil || finOffset == offset else {
+            throw .fin(offset: offset)
+        }
+        finOffset = offset
+    }
+
+    mutating func didDeliverFin() { isFinDelivered = true }
+
+    /// Whether the sender does not know yet how much was written.
+    var owesAcknowledgement: Bool {
+        written > acknowledged || (isFinDelivered && !isFinAcknowledged)
+    }
+
+    /// Whether an acknowledgement should go out now rather than with the next frame: an eighth of the window was used up, or
+    /// the direction is done.
+    var isAcknowledgementDue: Bool {
+        Int(written - acknowledged) >= window / 8 || (isFinDelivered && !isFinAcknowledged)
+    }
+
+    /// What the sender is to be told; counts it as told.
+    ///
+    /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up.
+    mutating func takeAcknowledgement(
+        at now: Instant,
+        roundTrip: Duration,
+        mayGrow: Bool
+    ) -> Acknowledgement {
+        let used = Int(written - acknowledged)
+        let isFast = used >= window / 8 && now - acknowledgedAt < roundTrip * 2
+        if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
+            window = min(2 * window, Self.maximumWindow)
+        }
+        acknowledged = written
+        acknowledgedAt = now
+        granted = max(granted, written + UInt64(window))
+        guard !isFinDelivered else {
+            isFinAcknowledged = true
+            return Acknowledgement(offset: written + 1, window: 0)
+        }
+        return Acknowledgement(offset: written, window: UInt32(granted - written))
+    }
+}

@@ -1,0 +1,116 @@
+import Wire
+
+/// How a neighbour broke the rules of one stream.
+enum StreamViolation: Error, Hashable, Sendable {
+    /// Acknowledges what was never sent.
+    case acknowledgement(offset: UInt64, sent: UInt64)
+    /// Bytes that leave a gap.
+    case gap(offset: UInt64, expected: UInt64)
+    /// Bytes beyond the granted window.
+    case window(end: UInt64, granted: UInt64)
+    /// A FIN that contradicts another or the bytes that came.
+    case fin(offset: UInt64)
+    /// Bytes behind the FIN.
+    case afterFin(end: UInt64, fin: UInt64)
+    /// A frame that the state of the stream does not allow.
+    case unexpected(FrameType)
+}
+
+/// The sending half of one direction: what was read from the local socket and is not acknowledged yet.
+///
+/// The ring keeps every byte until its acknowledgement, so that it could be sent again on another path. Bytes are read
+/// only as far as the window allows. Pure: no clock, no socket.
+struct StreamSender: ~Copyable {
+    /// From the first unacknowledged byte to the last byte read.
+    private(set) var ring: ByteRing
+    /// The offset of the next byte to send.
+    private(set) var sent: UInt64 = 0
+    /// Bytes before this offset may be sent.
+    private(set) var limit: UInt64 = 0
+    /// The number of bytes of the direction, once the socket has ended.
+    private(set) var finOffset: UInt64?
+    private(set) var isFinSent = false
+    private(set) var isFinAcknowledged = false
+
+    init(_ pool: BufferPool) { ring = ByteRing(pool) }
+
+    /// The bytes that may be read from the socket now.
+    var room: Int {
+        guard finOffset == nil, limit > ring.end else { return 0 }
+        return Int(limit - ring.end)
+    }
+
+    /// The bytes that may be sent now.
+    var ready: Int { Int(min(ring.end, max(limit, sent)) - sent) }
+
+    /// Whether FIN is next to be sent.
+    var isFinDue: Bool { !isFinSent && finOffset == sent }
+
+    /// Whether the other side knows of anything, or may: then no other target can be tried.
+    var isUntouched: Bool { sent == 0 && !isFinSent }
+
+    /// Reads once from the socket, at most `count` bytes of `room`.
+    mutating func fill(
+        atMost count: Int,
+        _ read: (UnsafeMutableRawBufferPointer) -> IOResult
+    ) -> IOResult {
+        let result = unsafe ring.fill(atMost: min(count, room), read)
+        if result == .endOfFile { finOffset = ring.end }
+        return result
+    }
+
+    /// Bytes that were read from the socket elsewhere, to be sent before all others.
+    mutating func prepend(_ bytes: [UInt8]) {
+        precondition(ring.end == 0, "bytes before \(ring.end)")
+        bytes.withRawSpan { ring.append($0) }
+    }
+
+    /// Takes back what `prepend` added, for somebody else to send.
+    mutating func takeUnsent() -> [UInt8] {
+        precondition(isUntouched, "take back \(sent) sent bytes")
+        let count = ring.count
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { target, filled in
+            unsafe ring.copy(
+                from: 0,
+                to: UnsafeMutableRawBufferPointer(
+                    rebasing: UnsafeMutableRawBufferPointer(target)[..<count]
+                )
+            )
+            filled = count
+        }
+        ring = ByteRing(ring.pool)
+        return bytes
+    }
+
+    /// Counts `count` bytes of `ready` as sent.
+    mutating func didSend(_ count: Int) { sent += UInt64(count) }
+
+    mutating func didSendFin() { isFinSent = true }
+
+    /// The receiver allows `window` bytes from offset 0 on, and has taken none: OPENED, or OPEN.
+    mutating func open(window: UInt32) { limit = max(limit, UInt64(window)) }
+
+    /// Takes an acknowledgement; true when it gave room or acknowledged something new.
+    mutating func acknowledged(_ frame: Acknowledgement) throws(StreamViolation) -> Bool {
+        var offset = frame.offset
+        if let finOffset, isFinSent, offset == finOffset + 1 {
+            isFinAcknowledged = true
+            offset = finOffset
+        }
+        guard offset <= sent else {
+            throw .acknowledgement(offset: frame.offset, sent: sent)
+        }
+        let isNews = offset > ring.start || frame.offset + UInt64(frame.window) > limit
+        // An older one than the last is late, not wrong.
+        if offset > ring.start { ring.drop(before: offset) }
+        // A grant is never taken back.
+        limit = max(limit, frame.offset + UInt64(frame.window))
+        return isNews || isFinAcknowledged
+    }
+
+    /// Starts again from the first byte for another target; only while untouched.
+    mutating func restart() {
+        precondition(isUntouched && ring.start == 0, "restart after \(sent) bytes")
+        limit = 0
+    }
+}
