@@ -23,7 +23,7 @@ final class BufferPool {
         }
     }
 
-    /// A buffer of the least power of two (4 KiB ... 16 MiB) that holds `count` bytes; its bytes are arbitrary.
+    /// A buffer that holds `count` bytes, of the least power of two from 4 KiB to 16 MiB; its bytes are arbitrary.
     func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let index = Self.index(count)
         let size = 1 << (index + Self.minimumShift)

@@ -99,7 +99,9 @@ class SocketStream: StreamEnd, EventHandler {
         close()
     }
 
-    /// Lets go of socket, memory and counts. With SO_LINGER {1, 0} set, closing resets the connection.
+    /// Lets go of socket, memory and counts.
+    ///
+    /// With SO_LINGER {1, 0} set, closing resets the connection.
     final func close() {
         guard !isClosed else { return }
         isClosed = true
