@@ -44,7 +44,7 @@ struct SiteRun: Sendable {
                 role: .gateway(mesh: nil),
                 bind: options.bind,
                 linkPort: linkPort,
-                loops: options.loops
+                loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil)
             ),
             credentials: first.proxyCredentials
         )
