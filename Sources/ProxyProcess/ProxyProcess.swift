@@ -87,13 +87,19 @@ extension ProxyProcess {
             guard await signals.next() else { return .drained }
             logger.notice("draining")
             admin.beginDrain()
-            let drain = Task { await proxy.drain() }
+            // Whichever ends first; a drain that was cut short may sleep on while the process ends.
+            let (ended, end) = AsyncStream.makeStream(of: Void.self)
+            Task {
+                await proxy.drain()
+                end.finish()
+            }
             let impatience = Task {
                 guard await signals.next() else { return }
                 logger.warning("told to end again: open connections are reset")
                 await proxy.stop()
+                end.finish()
             }
-            await drain.value
+            for await _ in ended {}
             impatience.cancel()
             group.cancelAll()
             logger.notice("drained")
