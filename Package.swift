@@ -153,8 +153,9 @@ let package = Package(
         tests(
             "ControllerTests",
             [
-                "Controller", "KubernetesAPI", "NetworkAPI", "SiteConfiguration", "NetworkModel",
-                "Certificates",
+                "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
+                "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry",
+                logging,
             ]
         ),
         tests(

@@ -166,7 +166,7 @@ struct ChildDecisionTests {
             return
         }
         #expect(
-            changes.last
+            changes.first
                 == .replacePorts(service.key, uid: "uid-child", ports: service.spec.ports)
         )
         object.spec.ports = service.spec.ports

@@ -80,9 +80,10 @@ extension Child {
         if case .service(let service) = self, case .service(let other) = observed,
             !other.spec.ports.hasOnly(service.spec.ports)
         {
+            // First: beside a port of the same name, an apply would be refused.
             return .write([
-                .apply(pinned(to: uid)),
                 .replacePorts(service.key, uid: uid, ports: service.spec.ports),
+                .apply(pinned(to: uid)),
             ])
         }
         return isSatisfied(by: observed) ? .keep : .write([.apply(pinned(to: uid))])

@@ -234,7 +234,7 @@ struct SiteReconciler: Reconciler {
         let known = shared.view(of: record).gateways.compactMap(\.snapshot?.appliedGeneration).max()
         let last = max(record.document?.generation ?? 0, known ?? 0)
         guard secret == nil else { return last }
-        return max(last, UInt64(max(0, Timestamp.now().seconds)))
+        return max(last, UInt64(clamping: Timestamp.now().microseconds / 1000))
     }
 
     private func keepChildren(

@@ -1,0 +1,301 @@
+import Foundation
+import KubernetesAPI
+import KubernetesClient
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Controller
+
+extension OnServer {
+    @Suite("Controller", .timeLimit(.minutes(3)))
+    struct ControllerIntegrationTests {
+        let cluster: TestCluster
+
+        init() throws { cluster = try TestCluster() }
+
+        private var client: KubernetesClient { cluster.client }
+
+        private func condition(
+            _ object: some NetworkObject,
+            _ type: ConditionType
+        ) -> Condition? {
+            object.status.conditions[type: type.rawValue]
+        }
+
+        @Test(
+            "a Site gets its identity, credentials, configuration and gateways; a restart writes nothing"
+        )
+        func restart() async throws {
+            try await cluster.withNamespaces(["site", "lease"]) { names in
+                let namespace = names[0]
+                let key = ObjectKey(namespace: namespace, name: "east")
+                try await cluster.withController(in: names[1]) {
+                    let site = try await cluster.makeSite(in: namespace) {
+                        $0.linkAccess = LinkAccess(type: .clusterIP)
+                    }
+                    _ = try await cluster.makeService(in: namespace) { $0.selector = ["app": "a"] }
+                    _ = try await cluster.makeService(in: namespace, name: "front")
+                    let settled = try await eventually("the Site has its status") {
+                        let site = try await client.get(Site.self, key)
+                        return site.status.endpoints.isEmpty ? nil : site
+                    }
+                    #expect(settled.metadata.generation == site.metadata.generation)
+                    #expect(condition(settled, .ready)?.reason == "ProxiesNotReady")
+                    _ = try await eventually("everything is in the configuration and made") {
+                        let names = try await client.listAll(
+                            Core.Service.self,
+                            in: Scope(namespace: namespace)
+                        )
+                        .map(\.metadata.name)
+                        return
+                            (try await cluster.document(namespace)?.configuration.services.count
+                            == 2
+                            && names.count == 4).orNil
+                    }
+                    for name in [
+                        "tieline-site-ca", "tieline-proxy", "tieline-proxy-credentials",
+                        "tieline-edge",
+                    ] {
+                        _ = try await client.get(
+                            Core.Secret.self,
+                            ObjectKey(namespace: namespace, name: name)
+                        )
+                    }
+                }
+                let before = try await cluster.versions([namespace])
+                try await cluster.withController(in: names[1]) {
+                    // A new Site shows that the controller has been through its queue.
+                    let other = try await cluster.makeSite(in: names[1], name: "other")
+                    _ = try await eventually("the controller works") {
+                        try await client.get(Site.self, other.key).status.siteID
+                    }
+                    let after = try await cluster.versions([namespace])
+                    #expect(after == before)
+                }
+            }
+        }
+
+        @Test(
+            "the identity survives the Site; a lost configuration comes back with a higher generation"
+        )
+        func survival() async throws {
+            try await cluster.withNamespaces(["survive", "lease"]) { names in
+                let namespace = names[0]
+                try await cluster.withController(in: names[1]) {
+                    var site = try await cluster.makeSite(in: namespace)
+                    let first = try await eventually("an identity") {
+                        try await client.get(Site.self, site.key).status.siteID
+                    }
+                    let generation = try await eventually("a configuration") {
+                        try await cluster.document(namespace)?.generation
+                    }
+                    try await client.delete(Site.self, site.key)
+                    // No garbage collector runs here: take away what the Site owned.
+                    for name in [
+                        ChildName.configurationSecret, ChildName.credentialsSecret,
+                        ChildName.edgeSecret,
+                    ] {
+                        try await client.delete(
+                            Core.Secret.self,
+                            ObjectKey(namespace: namespace, name: name)
+                        )
+                    }
+                    site = try await cluster.makeSite(in: namespace, name: "again")
+                    let second = try await eventually("the identity again") {
+                        try await client.get(Site.self, site.key).status.siteID
+                    }
+                    #expect(first == second)
+                    let later = try await eventually("the configuration again") {
+                        try await cluster.document(namespace)?.generation
+                    }
+                    #expect(later > generation)
+                }
+            }
+        }
+
+        @Test(
+            "of two Sites the older one holds, the other says which; it follows when the older one goes"
+        )
+        func twoSites() async throws {
+            try await cluster.withNamespaces(["two", "lease"]) { names in
+                try await cluster.withController(in: names[1]) {
+                    let first = try await cluster.makeSite(in: names[0], name: "first")
+                    _ = try await eventually("the first is accepted") {
+                        condition(try await client.get(Site.self, first.key), .accepted)?.status
+                            == .yes
+                            ? true : nil
+                    }
+                    // Ages are told in whole seconds, then by UID: make the second one younger for certain.
+                    try await Task.sleep(for: .milliseconds(1100))
+                    let second = try await cluster.makeSite(in: names[0], name: "second")
+                    let refused = try await eventually("the second is refused") {
+                        let site = try await client.get(Site.self, second.key)
+                        return condition(site, .accepted)?.reason == "Conflict" ? site : nil
+                    }
+                    #expect(condition(refused, .accepted)?.message.contains("\"first\"") == true)
+                    #expect(refused.status.conditions.isTrue("Stalled"))
+                    _ = try await eventually("an Event") {
+                        (try await cluster.events(names[0], .conflict).count == 1).orNil
+                    }
+                    try await client.delete(Site.self, first.key)
+                    _ = try await eventually("the second is accepted") {
+                        condition(try await client.get(Site.self, second.key), .accepted)?.status
+                            == .yes ? true : nil
+                    }
+                }
+            }
+        }
+
+        @Test(
+            "a core Service that is not ours is left alone and taken once it is gone; ours is repaired"
+        )
+        func foreign() async throws {
+            try await cluster.withNamespaces(["foreign", "lease"]) { names in
+                let namespace = names[0]
+                let core = ObjectKey(namespace: namespace, name: "backend")
+                try await cluster.withController(in: names[1]) {
+                    _ = try await client.create(
+                        Core.Service {
+                            $0.metadata = ObjectMeta(name: "backend", namespace: namespace)
+                            $0.spec.ports = [Core.ServicePort(name: "x", port: 1)]
+                        }
+                    )
+                    _ = try await cluster.makeSite(in: namespace)
+                    let service = try await cluster.makeService(in: namespace)
+                    let conflict = try await eventually("the conflict is told") {
+                        let found = try await client.get(Service.self, service.key)
+                        return condition(found, .programmed)?.reason == "Conflict" ? found : nil
+                    }
+                    #expect(
+                        condition(conflict, .ready)?.message.contains("Service backend") == true
+                    )
+                    #expect(
+                        try await client.get(Core.Service.self, core).spec.ports.map(\.port) == [1]
+                    )
+                    try await client.delete(Core.Service.self, core)
+                    let made = try await eventually("the name is taken") {
+                        try await client.find(Core.Service.self, core)
+                    }
+                    #expect(made.spec.ports.map(\.port) == [8080])
+                    _ = try await client.patch(
+                        Core.Service.self,
+                        core,
+                        .merge([
+                            "spec": [
+                                "selector": ["app": "mine"],
+                                "ports": [
+                                    ["name": "http", "port": 9090], ["name": "more", "port": 99],
+                                ],
+                            ]
+                        ])
+                    )
+                    let repaired = try await eventually("it is repaired", within: .seconds(5)) {
+                        let found = try await client.get(Core.Service.self, core)
+                        return found.spec == made.spec ? found : nil
+                    }
+                    #expect(repaired.metadata.uid == made.metadata.uid)
+                    try await client.delete(Core.Service.self, core)
+                    _ = try await eventually("it is made again", within: .seconds(5)) {
+                        try await client.find(Core.Service.self, core)
+                    }
+                }
+            }
+        }
+
+        @Test("a Service without a Site is Stalled, and so is a Link")
+        func noSite() async throws {
+            try await cluster.withNamespaces(["nosite", "lease"]) { names in
+                try await cluster.withController(in: names[1]) {
+                    let service = try await cluster.makeService(in: names[0])
+                    _ = try await eventually("it is Stalled, NoSite") {
+                        condition(try await client.get(Service.self, service.key), .stalled)?.reason
+                            == "NoSite" ? true : nil
+                    }
+                }
+            }
+        }
+
+        @Test("a namespace that consents gets the Service, until label, selector or Service go")
+        func exposure() async throws {
+            try await cluster.withNamespaces(["expose", "guest", "lease"]) { names in
+                let (namespace, guest) = (names[0], names[1])
+                let core = ObjectKey(namespace: guest, name: "backend")
+                func label(_ value: JSONValue) async throws {
+                    _ = try await client.patch(
+                        Core.Namespace.self,
+                        ObjectKey(name: guest),
+                        .merge([
+                            "metadata": ["labels": ["team": "a", "tieline.dev/allow-from": value]]
+                        ])
+                    )
+                }
+                func gone() async throws {
+                    _ = try await eventually("nothing is left") {
+                        let slices = try await client.listAll(
+                            Discovery.EndpointSlice.self,
+                            in: Scope(namespace: guest)
+                        )
+                        return
+                            (try await client.find(Core.Service.self, core) == nil
+                            && slices.isEmpty)
+                            .orNil
+                    }
+                }
+                try await cluster.withController(in: names[2]) {
+                    let site = try await cluster.makeSite(in: namespace)
+                    _ = try await eventually("the gateways' ServiceAccount") {
+                        try await client.find(
+                            Core.ServiceAccount.self,
+                            ObjectKey(namespace: namespace, name: ChildName.proxy)
+                        )
+                    }
+                    var pod = try await client.create(
+                        Core.Pod {
+                            $0.metadata = ObjectMeta(
+                                name: "gw",
+                                namespace: namespace,
+                                labels: Names.gatewaySelector(site)
+                            )
+                            $0.spec.serviceAccountName = ChildName.proxy
+                            $0.spec.containers = [
+                                Core.Container {
+                                    $0.name = "proxy"; $0.image = "x"
+                                }
+                            ]
+                        }
+                    )
+                    pod.status.podIP = "10.244.77.1"
+                    pod.status.podIPs = [Core.PodIP("10.244.77.1")]
+                    _ = try await client.updateStatus(pod)
+                    let service = try await cluster.makeService(in: namespace) {
+                        $0.listen = .init(namespaces: LabelSelector(matchLabels: ["team": "a"]))
+                    }
+                    try await label(.string(namespace))
+                    let slice = try await eventually("the Service and its endpoints appear") {
+                        let slices = try await client.listAll(
+                            Discovery.EndpointSlice.self,
+                            in: Scope(namespace: guest)
+                        )
+                        let found = try await client.find(Core.Service.self, core)
+                        return found == nil ? nil : slices.first
+                    }
+                    #expect(slice.endpoints.map(\.addresses) == [["10.244.77.1"]])
+                    #expect(slice.ports.first?.port == 10_000)
+                    try await label(nil)
+                    try await gone()
+                    try await label(.string(namespace))
+                    _ = try await eventually("it comes back") {
+                        try await client.find(Core.Service.self, core)
+                    }
+                    try await client.delete(Service.self, service.key)
+                    try await gone()
+                    _ = try await eventually("the Service itself goes") {
+                        (try await client.find(Service.self, service.key) == nil).orNil
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+import Foundation
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import Logging
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Controller
+
+/// The API server that `TIELINE_TEST_KUBECONFIG` names; the tests that need it are left out without.
+struct TestCluster: Sendable {
+    static let kubeconfig = ProcessInfo.processInfo.environment["TIELINE_TEST_KUBECONFIG"]
+    static var isThere: Bool { kubeconfig != nil }
+
+    let client: KubernetesClient
+    /// In the name of every namespace that this run makes.
+    let tag = String(UInt32.random(in: .min ... .max), radix: 36)
+
+    init() throws {
+        client = KubernetesClient(
+            configuration: try ClientConfiguration.load(kubeconfig: Self.kubeconfig)
+        )
+    }
+
+    /// The namespaces of a test, removed afterwards, with the custom resources in place.
+    func withNamespaces(
+        _ names: [String],
+        _ body: ([String]) async throws -> Void
+    ) async throws {
+        try Self.kubectl("apply", "--server-side", "-k", Self.manifests + "/crds")
+        try Self.kubectl(
+            "wait",
+            "--for=condition=Established",
+            "crd/sites.tieline.dev",
+            "crd/links.tieline.dev",
+            "crd/services.tieline.dev"
+        )
+        let names = names.map { "\($0)-\(tag)" }
+        for name in names {
+            _ = try await client.create(Core.Namespace { $0.metadata = ObjectMeta(name: name) })
+        }
+        func clean() async {
+            for name in names {
+                for service in (try? await client.listAll(Service.self, in: Scope(namespace: name)))
+                    ?? []
+                {
+                    _ = try? await client.patch(
+                        Service.self,
+                        service.key,
+                        .merge(["metadata": ["finalizers": nil]])
+                    )
+                }
+                for resource in [Site.resource, Link.resource, Service.resource] {
+                    var request = Request(method: .delete, path: resource.path(namespace: name))
+                    request.contentType = "application/json"
+                    _ = try? await client.send(request)
+                }
+                try? await client.delete(Core.Namespace.self, ObjectKey(name: name))
+            }
+        }
+        do {
+            try await body(names)
+        } catch {
+            await clean()
+            throw error
+        }
+        await clean()
+    }
+
+    private static let manifests =
+        URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path() + "manifests"
+
+    static func kubectl(_ arguments: String...) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: "/usr/bin/env")
+        process.arguments = ["kubectl", "--kubeconfig", kubeconfig ?? ""] + arguments
+        process.standardOutput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationStatus == 0, "kubectl \(arguments.joined(separator: " "))")
+    }
+
+    /// Runs a controller for as long as `body` runs.
+    func withController(
+        in namespace: String,
+        _ body: () async throws -> Void
+    ) async throws {
+        var options = ControllerOptions(
+            proxyImage: "tieline-proxy:dev",
+            identity: "test-\(tag)-\(UInt16.random(in: .min ... .max))"
+        )
+        options.kubeconfig = Self.kubeconfig
+        options.namespace = namespace
+        options.adminHost = "127.0.0.1"
+        options.adminPort = 0
+        var logger = Logger(label: "controller") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel =
+            ProcessInfo.processInfo.environment["TIELINE_TEST_LOG"].flatMap {
+                Logger.Level(rawValue: $0)
+            }
+            ?? .critical
+        let task = Task { [options, logger] in
+            try await ControllerProgram.run(options, logger: logger)
+        }
+        do {
+            try await body()
+        } catch {
+            task.cancel()
+            _ = await task.result
+            throw error
+        }
+        task.cancel()
+        _ = await task.result
+    }
+
+    func makeSite(
+        in namespace: String,
+        name: String = "east",
+        _ build: (inout SiteSpec) -> Void = { _ in }
+    ) async throws -> Site {
+        var site = Site(metadata: ObjectMeta(name: name, namespace: namespace))
+        site.spec.proxy = ProxySettings(replicas: 1)
+        build(&site.spec)
+        return try await client.create(site)
+    }
+
+    func makeService(
+        in namespace: String,
+        name: String = "backend",
+        _ build: (inout ServiceSpec) -> Void = { _ in }
+    ) async throws -> Service {
+        var spec = ServiceSpec(ports: [.init(name: try #require(PortName("http")), port: 8080)])
+        build(&spec)
+        return try await client.create(
+            Service(metadata: ObjectMeta(name: name, namespace: namespace), spec: spec)
+        )
+    }
+
+    /// The names and versions of everything that a controller writes in these namespaces.
+    func versions(_ namespaces: [String]) async throws -> [String: String] {
+        var found: [String: String] = [:]
+        func add<Object: KubernetesObject>(_ type: Object.Type) async throws {
+            for namespace in namespaces {
+                for object in try await client.listAll(type, in: Scope(namespace: namespace)) {
+                    found["\(Object.resource.apiVersion) \(Object.resource.kind) \(object.key)"] =
+                        object.metadata.resourceVersion
+                }
+            }
+        }
+        try await add(Site.self)
+        try await add(Link.self)
+        try await add(Service.self)
+        try await add(Core.Secret.self)
+        try await add(Core.Service.self)
+        try await add(Core.ServiceAccount.self)
+        try await add(RBAC.RoleBinding.self)
+        try await add(Apps.Deployment.self)
+        try await add(Discovery.EndpointSlice.self)
+        try await add(Events.Event.self)
+        return found
+    }
+
+    func events(_ namespace: String, _ reason: EventReason) async throws -> [Events.Event] {
+        try await client.listAll(Events.Event.self, in: Scope(namespace: namespace))
+            .filter { $0.reason == reason.rawValue }
+    }
+
+    func document(_ namespace: String) async throws -> ConfigurationDocument? {
+        ConfigurationPlan.read(
+            try await client.find(
+                Core.Secret.self,
+                ObjectKey(namespace: namespace, name: ChildName.configurationSecret)
+            )
+        )
+    }
+}
+
+/// All tests on the server, one after another: two controllers would fight over the same Sites.
+@Suite(
+    "Real API server",
+    .serialized,
+    .enabled(if: TestCluster.isThere)
+)
+enum OnServer {}
+
+/// Waits for a condition; a deadline that passes is a failure that names what was waited for.
+func eventually<Value>(
+    _ what: String,
+    within limit: Duration = .seconds(15),
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Value?
+) async throws -> Value {
+    let deadline = ContinuousClock.now + limit
+    while ContinuousClock.now < deadline {
+        if let value = try await condition() { return value }
+        try await Task.sleep(for: .milliseconds(50))
+    }
+    return try #require(try await condition(), "\(what)", sourceLocation: sourceLocation)
+}
+
+extension Bool {
+    /// For `eventually`: nil while false.
+    var orNil: Bool? { self ? true : nil }
+}
