@@ -6,30 +6,6 @@ package import Logging
 import NetworkAPI
 import Telemetry
 
-/// What `tieline-controller run` is told.
-package struct ControllerOptions: Sendable {
-    /// The image of the gateways.
-    package var proxyImage: String
-    /// Nil: the cluster's default.
-    package var proxyPullPolicy: String?
-    /// Nil: as `ClientConfiguration.load` finds it.
-    package var kubeconfig: String?
-    package var context: String?
-    /// Where the Lease and the controller's ServiceAccount are.
-    package var namespace = "tieline-system"
-    package var serviceAccount = "tieline-controller"
-    /// Unique among the replicas, also over restarts.
-    package var identity: String
-    /// Where `/healthz`, `/readyz` and `/metrics` are served.
-    package var adminHost = "0.0.0.0"
-    package var adminPort: UInt16 = 8080
-
-    package init(proxyImage: String, identity: String) {
-        self.proxyImage = proxyImage
-        self.identity = identity
-    }
-}
-
 /// The controller as a process: caches that are always warm, and work while it leads.
 package enum ControllerProgram {
     /// Runs until the task is cancelled; gives the lease back on the way out.

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Controller
-import Dispatch
-import Glibc
 import Logging
 
 /// The process `tieline-controller`: flags, build, run.
@@ -42,29 +40,22 @@ struct Run: AsyncParsableCommand {
 
     @concurrent
     func run() async throws {
-        guard let colon = admin.lastIndex(of: ":"),
-            let port = UInt16(admin[admin.index(after: colon)...])
-        else { throw ValidationError("--admin is HOST:PORT, not \(admin)") }
+        var options = ControllerOptions(proxyImage: proxyImage)
+        guard options.setAdmin(admin) else {
+            throw ValidationError("--admin is HOST:PORT, not \(admin)")
+        }
         guard let level = Logger.Level(rawValue: logLevel) else {
             throw ValidationError("--log-level is not \(logLevel)")
         }
-        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-        var logger = Logger(label: "tieline-controller")
-        logger.logLevel = level
-        var options = ControllerOptions(proxyImage: proxyImage, identity: identity)
         options.proxyPullPolicy = proxyPullPolicy
         options.kubeconfig = kubeconfig
         options.context = context
-        options.adminHost = admin[..<colon].trimmingBrackets
-        options.adminPort = port
-        options.namespace = namespace ?? environment("POD_NAMESPACE") ?? options.namespace
+        if let namespace { options.namespace = namespace }
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "tieline-controller")
+        logger.logLevel = level
         try await untilSignalled { [options, logger] in
             try await ControllerProgram.run(options, logger: logger)
         }
-    }
-
-    /// A restarted container of the same pod is another candidate.
-    private var identity: String {
-        "\(environment("POD_NAME") ?? "controller")-\(UInt32.random(in: .min ... .max))"
     }
 }

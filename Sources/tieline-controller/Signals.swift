@@ -21,14 +21,3 @@ func untilSignalled(_ body: @escaping @Sendable () async throws -> Void) async t
         try await group.waitForAll()
     }
 }
-
-func environment(_ name: String) -> String? {
-    unsafe getenv(name).map { unsafe String(cString: $0) }
-}
-
-extension Substring {
-    /// The address of `[::1]`.
-    var trimmingBrackets: String {
-        hasPrefix("[") && hasSuffix("]") ? String(dropFirst().dropLast()) : String(self)
-    }
-}

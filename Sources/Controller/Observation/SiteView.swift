@@ -34,9 +34,17 @@ struct GatewayView: Equatable, Sendable {
 /// Gateways see the network, so what they say of links and targets is merged. Counters belong to the proxy that has
 /// the clients: each proxy is counted once, also an edge that two gateways report.
 struct SiteView: Equatable, Sendable {
-    var gateways: [GatewayView]
+    var gateways: [GatewayView] {
+        didSet { proxies = Self.merge(gateways) }
+    }
 
-    init(gateways: [GatewayView] = []) { self.gateways = gateways }
+    /// Every proxy that has clients, each once, in the order of their identities.
+    private(set) var proxies: [ProxyView]
+
+    init(gateways: [GatewayView] = []) {
+        self.gateways = gateways
+        proxies = Self.merge(gateways)
+    }
 
     /// The snapshots of the serving gateways; of every gateway while none of them serves.
     var snapshots: [ProxySnapshot] {
@@ -44,8 +52,7 @@ struct SiteView: Equatable, Sendable {
         return serving.isEmpty ? gateways.compactMap(\.snapshot) : serving
     }
 
-    /// Every proxy that has clients, each once, in the order of their identities.
-    var proxies: [ProxyView] {
+    private static func merge(_ gateways: [GatewayView]) -> [ProxyView] {
         var found: [ProxyID: ProxyView] = [:]
         for snapshot in gateways.compactMap(\.snapshot) {
             found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isEdge: false)].merge(

@@ -87,7 +87,7 @@ struct ServiceReconciler: Reconciler {
             )
         }
         var exposed: [Child] = []
-        if let configuration {
+        if let configuration, service.spec.listen?.namespaces != nil {
             exposed = Exposure.namespaces(
                 of: service,
                 among: shared.world.namespaces.store.list()
@@ -116,9 +116,10 @@ struct ServiceReconciler: Reconciler {
         if configuration != nil, !service.metadata.isTerminating {
             plan.prune(ownedHere(service), wanted: own)
         }
+        guard held else { return plan }
         let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
         plan.prune(there, wanted: exposed)
-        if held, exposed.isEmpty, there.isEmpty {
+        if exposed.isEmpty, there.isEmpty {
             plan.writes += finalizers(
                 service,
                 service.metadata.finalizers.filter { $0 != Names.exposureFinalizer }

@@ -30,7 +30,10 @@ struct Shared: Sendable {
     }
 
     func view(of record: SiteRecord) -> SiteView {
-        registry.view(of: world.gatewayPods(of: record.site))
+        registry.view(
+            of: world.gatewayPods(of: record.site),
+            in: record.site.metadata.namespace ?? ""
+        )
     }
 
     func isTerminating(namespace: String) -> Bool {

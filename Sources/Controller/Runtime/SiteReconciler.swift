@@ -14,7 +14,7 @@ import Synchronization
 /// valid: rights, Secrets, configuration, gateways, status.
 struct SiteReconciler: Reconciler {
     let shared: Shared
-    private let cache = SiteCache()
+    let cache = SiteCache()
 
     init(shared: Shared) { self.shared = shared }
 
@@ -197,9 +197,18 @@ struct SiteReconciler: Reconciler {
     ) async throws(APIError) {
         guard let siteID = record.siteID else { return }
         let namespace = site.metadata.namespace ?? ""
-        let current = ConfigurationPlan.read(objects.secrets.configuration)
         let links = shared.world.links.store.list(in: namespace)
         let services = shared.world.services.store.list(in: namespace)
+        func inputs() -> CompilationInputs {
+            CompilationInputs(
+                site: site,
+                links: links,
+                services: services,
+                secret: objects.secrets.configuration
+            )
+        }
+        guard record.inputs != inputs() else { return }
+        let current = ConfigurationPlan.read(objects.secrets.configuration)
         // The ports given out before this process began are those in the Secret.
         let ports =
             record.document == nil ? ListenerPorts(record: current?.configuration) : record.ports
@@ -226,6 +235,7 @@ struct SiteReconciler: Reconciler {
             objects.secrets.configuration = try await shared.writer.write(write)
         }
         record.take(plan.document, compilation: compilation, links: links, services: services)
+        record.inputs = inputs()
     }
 
     /// Gateways never go back to a lower generation, so a new Secret must begin above the one that was lost; when
@@ -259,53 +269,5 @@ struct SiteReconciler: Reconciler {
         let times = [secrets.credentials, secrets.edge].compactMap(IdentityPlan.renewalTime)
         guard let first = times.min() else { return .done }
         return .again(after: .seconds(max(1, first.timeIntervalSinceNow.rounded(.up))))
-    }
-
-    // MARK: Status
-
-    private func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {
-        let namespace = site.metadata.namespace ?? ""
-        facts.view = shared.view(of: record)
-        facts.generation = record.document?.generation
-        let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
-        (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(
-            site: site,
-            service: shared.world.coreServices.store.get(key)
-        )
-        facts.links = tally(shared.world.links.store.list(in: namespace))
-        facts.services = tally(shared.world.services.store.list(in: namespace))
-    }
-
-    private func tally(_ objects: [some NetworkObject]) -> SiteStatus.Tally {
-        SiteStatus.Tally(
-            total: Int32(clamping: objects.count),
-            ready: Int32(
-                clamping: objects.count {
-                    $0.status.conditions.isTrue(ConditionType.ready.rawValue)
-                }
-            )
-        )
-    }
-
-    private func summarise(
-        _ site: Site,
-        facts: SiteFacts
-    ) async throws(APIError) -> ReconcileResult {
-        let status = SiteSummary.make(site: site, facts: facts, at: .now())
-        let (outcome, stored) = try await shared.statuses.write(status, to: site)
-        var events = Transitions.conflict(
-            stored,
-            before: site.status.conditions,
-            after: stored.status.conditions
-        )
-        for refused in facts.view.gateways.compactMap(\.snapshot).flatMap(\.refused) {
-            guard let event = Transitions.refused(stored, refused),
-                cache.shouldTell(event.name, at: shared.clock.now)
-            else { continue }
-            events.append(event)
-        }
-        for event in events { shared.writer.record(event) }
-        if case .wait(let time) = outcome { return .again(after: time) }
-        return .done
     }
 }

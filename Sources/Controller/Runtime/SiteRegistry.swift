@@ -18,6 +18,8 @@ struct SiteRecord: Sendable {
     var since: [FoundObject: UInt64] = [:]
     /// Which ports of the gateways belong to whom.
     var ports = ListenerPorts()
+    /// From what `document` was compiled.
+    var inputs: CompilationInputs?
 
     init(site: Site) { self.site = site }
 
@@ -32,7 +34,7 @@ struct SiteRecord: Sendable {
         document?.configuration.services.first { $0.name == name }
     }
 
-    /// Takes a configuration that is in the Secret now; `compiled` says of which objects.
+    /// Takes a configuration that is in the Secret now, and of which objects it was made.
     mutating func take(
         _ new: ConfigurationDocument,
         compilation: Compilation,
@@ -40,20 +42,19 @@ struct SiteRecord: Sendable {
         services: [Service]
     ) {
         let old = document?.configuration
+        let isSame = ConfigurationComparison(old, new.configuration)
         var generations: [FoundObject: UInt64] = [:]
         compiled = [:]
         for link in links {
             let object = FoundObject(kind: .link, name: link.metadata.name)
-            let part = new.configuration.links.first { $0.name.text == object.name }
-            let isSame = part == old?.links.first { $0.name.text == object.name }
-            generations[object] = isSame ? since[object] ?? new.generation : new.generation
+            let stays = isSame.link(object.name) ? since[object] : nil
+            generations[object] = stays ?? new.generation
             compiled[object] = link.metadata.generation
         }
         for service in services {
             let object = FoundObject(kind: .service, name: service.metadata.name)
-            let part = new.configuration.services.first { $0.name == object.name }
-            let isSame = part == old?.services.first { $0.name == object.name }
-            generations[object] = isSame ? since[object] ?? new.generation : new.generation
+            let stays = isSame.service(object.name) ? since[object] : nil
+            generations[object] = stays ?? new.generation
             compiled[object] = service.metadata.generation
         }
         since = generations
@@ -61,6 +62,52 @@ struct SiteRecord: Sendable {
         findings = compilation.findings
         ports = compilation.ports
     }
+}
+
+/// Everything that a compilation depends on, by version: equal inputs need not be compiled again.
+struct CompilationInputs: Equatable, Sendable {
+    private struct Version: Equatable {
+        var uid: String?
+        var generation: Int64?
+        var isTerminating: Bool
+
+        init(_ object: some KubernetesObject) {
+            uid = object.metadata.uid
+            generation = object.metadata.generation
+            isTerminating = object.metadata.isTerminating
+        }
+    }
+
+    private let site: Version
+    private let links: [Version]
+    private let services: [Version]
+    /// The Secret that was compared with.
+    private let secret: String?
+
+    init(site: Site, links: [Link], services: [Service], secret: Core.Secret?) {
+        self.site = Version(site)
+        self.links = links.map { Version($0) }
+        self.services = services.map { Version($0) }
+        self.secret = secret?.metadata.resourceVersion
+    }
+}
+
+/// Which parts of two configurations are equal, by the names of their objects.
+private struct ConfigurationComparison {
+    private let links: (old: [String: LinkConfiguration], new: [String: LinkConfiguration])
+    private let services: (old: [String: ServiceConfiguration], new: [String: ServiceConfiguration])
+
+    init(_ old: SiteConfiguration?, _ new: SiteConfiguration) {
+        func byName<Part>(_ parts: [Part], _ name: (Part) -> String) -> [String: Part] {
+            Dictionary(parts.map { (name($0), $0) }) { first, _ in first }
+        }
+        links = (byName(old?.links ?? []) { $0.name.text }, byName(new.links) { $0.name.text })
+        services = (byName(old?.services ?? [], \.name), byName(new.services, \.name))
+    }
+
+    func link(_ name: String) -> Bool { links.old[name] == links.new[name] }
+
+    func service(_ name: String) -> Bool { services.old[name] == services.new[name] }
 }
 
 /// The records of all namespaces, and what their gateways have told.
@@ -77,13 +124,19 @@ final class SiteRegistry: Sendable {
     private struct State {
         var records: [String: SiteRecord] = [:]
         var snapshots: [GatewayKey: ProxySnapshot] = [:]
+        var views: [String: SiteView] = [:]
     }
 
     private let state = Mutex(State())
 
     subscript(namespace: String) -> SiteRecord? {
         get { state.withLock { $0.records[namespace] } }
-        set { state.withLock { $0.records[namespace] = newValue } }
+        set {
+            state.withLock { state in
+                state.records[namespace] = newValue
+                if newValue == nil { state.views[namespace] = nil }
+            }
+        }
     }
 
     /// Puts a snapshot in its place; returns the one before.
@@ -95,11 +148,13 @@ final class SiteRegistry: Sendable {
         }
     }
 
-    /// What the gateways among `pods` say.
-    func view(of pods: [Core.Pod]) -> SiteView {
-        state.withLock { state in
-            SiteView(
-                gateways: pods.map { pod in
+    /// What the gateways among `pods`, those of one namespace, say.
+    ///
+    /// Merged once for all who ask until a pod or a snapshot changes.
+    func view(of pods: [Core.Pod], in namespace: String) -> SiteView {
+        let (gateways, known) = state.withLock { state in
+            (
+                pods.map { pod in
                     GatewayView(
                         pod: pod.metadata.name,
                         address: pod.status.podIP,
@@ -109,8 +164,25 @@ final class SiteRegistry: Sendable {
                             state.snapshots[GatewayKey(pod: pod.key, uid: $0)]
                         }
                     )
-                }
+                }, state.views[namespace]
             )
         }
+        if let known, known.gateways.isSame(as: gateways) { return known }
+        let view = SiteView(gateways: gateways)
+        state.withLock { $0.views[namespace] = view }
+        return view
+    }
+}
+
+extension [GatewayView] {
+    /// Equality by the versions of the snapshots, which is much cheaper than by what is in them.
+    fileprivate func isSame(as others: Self) -> Bool {
+        count == others.count
+            && zip(self, others).allSatisfy { left, right in
+                left.pod == right.pod && left.address == right.address
+                    && left.isReady == right.isReady && left.isTerminating == right.isTerminating
+                    && left.snapshot?.proxy == right.snapshot?.proxy
+                    && left.snapshot?.version == right.snapshot?.version
+            }
     }
 }

@@ -217,7 +217,7 @@ extension OnServer {
             }
         }
 
-        @Test("a namespace that consents gets the Service, until label, selector or Service go")
+        @Test("a namespace that consents gets the Service, until label, Site or Service go")
         func exposure() async throws {
             try await cluster.withNamespaces(["expose", "guest", "lease"]) { names in
                 let (namespace, guest) = (names[0], names[1])
@@ -287,6 +287,12 @@ extension OnServer {
                     try await gone()
                     try await label(.string(namespace))
                     _ = try await eventually("it comes back") {
+                        try await client.find(Core.Service.self, core)
+                    }
+                    try await client.delete(Site.self, site.key)
+                    try await gone()
+                    _ = try await cluster.makeSite(in: namespace)
+                    _ = try await eventually("it comes back with the Site") {
                         try await client.find(Core.Service.self, core)
                     }
                     try await client.delete(Service.self, service.key)

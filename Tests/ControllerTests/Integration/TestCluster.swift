@@ -90,10 +90,7 @@ struct TestCluster: Sendable {
         in namespace: String,
         _ body: () async throws -> Void
     ) async throws {
-        var options = ControllerOptions(
-            proxyImage: "tieline-proxy:dev",
-            identity: "test-\(tag)-\(UInt16.random(in: .min ... .max))"
-        )
+        var options = ControllerOptions(proxyImage: "tieline-proxy:dev")
         options.kubeconfig = Self.kubeconfig
         options.namespace = namespace
         options.adminHost = "127.0.0.1"

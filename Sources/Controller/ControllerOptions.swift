@@ -1,0 +1,43 @@
+import FoundationEssentials
+
+/// What `tieline-controller run` is told.
+package struct ControllerOptions: Sendable {
+    /// The image of the gateways.
+    package var proxyImage: String
+    /// Nil: the cluster's default.
+    package var proxyPullPolicy: String?
+    /// Nil: as `ClientConfiguration.load` finds it.
+    package var kubeconfig: String?
+    package var context: String?
+    /// Where the Lease and the controller's ServiceAccount are.
+    package var namespace: String
+    package var serviceAccount = Names.controller
+    /// Unique among the replicas, also over restarts: a restarted container of the same pod is another candidate.
+    package var identity: String
+    /// Where `/healthz`, `/readyz` and `/metrics` are served.
+    package var adminHost = "0.0.0.0"
+    package var adminPort: UInt16 = 8080
+
+    /// Takes namespace and identity from the environment that a pod has (`POD_NAMESPACE`, `POD_NAME`).
+    package init(
+        proxyImage: String,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
+        self.proxyImage = proxyImage
+        namespace = environment["POD_NAMESPACE"] ?? "tieline-system"
+        let pod = environment["POD_NAME"] ?? "controller"
+        identity = "\(pod)-\(UInt32.random(in: .min ... .max))"
+    }
+
+    /// Sets `adminHost` and `adminPort` from `HOST:PORT`; false when the text is none.
+    package mutating func setAdmin(_ text: String) -> Bool {
+        guard let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...])
+        else { return false }
+        let host = text[..<colon]
+        let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
+        adminHost = String(isBracketed ? host.dropFirst().dropLast() : host)
+        adminPort = port
+        return true
+    }
+}

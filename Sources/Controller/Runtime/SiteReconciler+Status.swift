@@ -1,0 +1,53 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import NetworkAPI
+import SiteConfiguration
+
+extension SiteReconciler {
+    func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {
+        let namespace = site.metadata.namespace ?? ""
+        facts.view = shared.view(of: record)
+        facts.generation = record.document?.generation
+        let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
+        (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(
+            site: site,
+            service: shared.world.coreServices.store.get(key)
+        )
+        facts.links = tally(shared.world.links.store.list(in: namespace))
+        facts.services = tally(shared.world.services.store.list(in: namespace))
+    }
+
+    private func tally(_ objects: [some NetworkObject]) -> SiteStatus.Tally {
+        SiteStatus.Tally(
+            total: Int32(clamping: objects.count),
+            ready: Int32(
+                clamping: objects.count {
+                    $0.status.conditions.isTrue(ConditionType.ready.rawValue)
+                }
+            )
+        )
+    }
+
+    func summarise(
+        _ site: Site,
+        facts: SiteFacts
+    ) async throws(APIError) -> ReconcileResult {
+        let status = SiteSummary.make(site: site, facts: facts, at: .now())
+        let (outcome, stored) = try await shared.statuses.write(status, to: site)
+        var events = Transitions.conflict(
+            stored,
+            before: site.status.conditions,
+            after: stored.status.conditions
+        )
+        for refused in facts.view.gateways.compactMap(\.snapshot).flatMap(\.refused) {
+            guard let event = Transitions.refused(stored, refused),
+                cache.shouldTell(event.name, at: shared.clock.now)
+            else { continue }
+            events.append(event)
+        }
+        for event in events { shared.writer.record(event) }
+        if case .wait(let time) = outcome { return .again(after: time) }
+        return .done
+    }
+}
