@@ -189,4 +189,13 @@ struct RoundTripTests {
     func buckets(measured: UInt64, shown: UInt64?, expected: UInt64) {
         #expect(RoundTripBucket.microseconds(measured, shown: shown) == expected)
     }
+
+    @Test(
+        "is written in milliseconds",
+        arguments: [(1_400, "1.4ms"), (90, "0.09ms"), (85_000, "85ms"), (2_005, "2.005ms")]
+            as [(UInt64, String)]
+    )
+    func text(microseconds: UInt64, expected: String) {
+        #expect(RoundTripBucket.duration(microseconds)?.text == expected)
+    }
 }

@@ -320,6 +320,17 @@ struct PacingTests {
         #expect(pacer.decide(place, .meaning, at: at(501)) == .write)
     }
 
+    @Test("a measurement waits for a minute, and gives its place up for counts")
+    func measurements() {
+        var pacer = StatusPacer()
+        #expect(pacer.decide(place, .measurement, at: at(0)) == .wait(.seconds(60)))
+        #expect(pacer.decide(place, .measurement, at: at(1000)) == .wait(.seconds(59)))
+        #expect(pacer.decide(place, .fewCounts, at: at(2000)) == .wait(.seconds(1)))
+        #expect(pacer.decide(place, .manyCounts, at: at(2100)) == .wait(.milliseconds(900)))
+        #expect(pacer.decide(place, .measurement, at: at(3200)) == .write)
+        #expect(pacer.decide(place, .measurement, at: at(3300)) == .wait(.seconds(60)))
+    }
+
     @Test("a hundred objects share five writes a second, first come first served")
     func budget() {
         var pacer = StatusPacer()

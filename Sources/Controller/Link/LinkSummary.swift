@@ -102,8 +102,8 @@ enum LinkSummary {
             let shown = status.roundTripTime.map {
                 UInt64(clamping: $0.duration.wholeNanoseconds / 1000)
             }
-            status.roundTripTime = APIDuration(
-                .microseconds(Int64(clamping: RoundTripBucket.microseconds(measured, shown: shown)))
+            status.roundTripTime = RoundTripBucket.duration(
+                RoundTripBucket.microseconds(measured, shown: shown)
             )
         }
         status.cursors = ledger.cursors

@@ -1,4 +1,5 @@
 import NetworkAPI
+import NetworkModel
 
 /// A status that can tell what in it is a mere count.
 protocol CountingStatus: NetworkStatus {
@@ -7,18 +8,26 @@ protocol CountingStatus: NetworkStatus {
     var activeConnections: Int64 { get }
     /// The counts that are worth a write of their own.
     var counts: [Int64] { get }
+    /// What changes a little all the time.
+    var measurements: [Int64] { get }
 }
 
 extension StatusDifference {
     static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
         guard stored.withoutCounts == wanted.withoutCounts else { return .meaning }
         // A new cursor for counts alone tells nobody anything.
-        guard stored.counts != wanted.counts else { return .none }
+        guard stored.counts != wanted.counts else {
+            return stored.measurements == wanted.measurements ? .none : .measurement
+        }
         let (before, after) = (stored.activeConnections, wanted.activeConnections)
         let isLarge =
             (before == 0) != (after == 0) || (after - before).magnitude * 10 > before.magnitude
         return isLarge ? .manyCounts : .fewCounts
     }
+}
+
+extension CountingStatus {
+    var measurements: [Int64] { [] }
 }
 
 extension SiteStatus: CountingStatus {
@@ -47,12 +56,10 @@ extension LinkStatus: CountingStatus {
 
     var activeConnections: Int64 { connections?.active ?? 0 }
     var counts: [Int64] {
-        [
-            connections?.active ?? 0, connections?.opened ?? 0,
-            roundTripTime?.duration.components.attoseconds ?? 0,
-            roundTripTime?.duration.components.seconds ?? 0,
-        ]
+        [connections?.active ?? 0, connections?.opened ?? 0]
     }
+
+    var measurements: [Int64] { [roundTripTime?.duration.wholeNanoseconds ?? 0] }
 }
 
 extension ServiceStatus: CountingStatus {

@@ -4,6 +4,8 @@ import NetworkModel
 /// How much a status that is to be written differs from the one that is stored.
 enum StatusDifference: Equatable {
     case none
+    /// Only a measurement moved, such as a round trip.
+    case measurement
     /// Only counters moved, and not by much.
     case fewCounts
     /// Only counters moved: the active ones by more than a tenth, or from or to zero.
@@ -25,7 +27,6 @@ struct StatusPacer {
 
     /// Five writes of counters a second.
     static let interval: Duration = .milliseconds(200)
-    private static let patience: (few: Duration, many: Duration) = (.seconds(1), .milliseconds(400))
 
     /// When the next free place in the budget is.
     private var nextPlace = Instant(nanoseconds: 0)
@@ -43,7 +44,7 @@ struct StatusPacer {
         _ difference: StatusDifference,
         at now: Instant
     ) -> Decision {
-        let wish: Duration
+        let patience: Duration
         switch difference {
         case .none:
             places[object] = nil
@@ -51,17 +52,23 @@ struct StatusPacer {
         case .meaning:
             places[object] = nil
             return .write
-        case .fewCounts: wish = Self.patience.few
-        case .manyCounts: wish = Self.patience.many
+        case .measurement: patience = .seconds(60)
+        case .fewCounts: patience = .seconds(1)
+        case .manyCounts: patience = .milliseconds(400)
         }
-        if let place = places[object] {
-            guard place <= now else { return .wait(place - now) }
+        if let place = places[object], place <= now {
             places[object] = nil
             return .write
         }
-        let place = max(nextPlace, now + wish)
-        nextPlace = place + Self.interval
-        places[object] = place
-        return .wait(place - now)
+        // A place that was taken for something less pressing is given up for an earlier one.
+        if places[object].map({ now + patience < $0 }) ?? true {
+            var place = now + patience
+            if difference != .measurement {
+                place = max(place, nextPlace)
+                nextPlace = place + Self.interval
+            }
+            places[object] = min(place, places[object] ?? place)
+        }
+        return .wait((places[object] ?? now) - now)
     }
 }
