@@ -162,6 +162,20 @@ let package = Package(
             "CommandLineToolTests",
             ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "NetworkModel"]
         ),
+        module("NetworkTestSupport", path: "Tests/NetworkTestSupport"),
+        tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
+        tests("KubernetesAPITests", ["KubernetesAPI"]),
+        tests(
+            "KubernetesClientTests",
+            ["KubernetesClient", "HTTPTransport", "KubernetesAPI", "NetworkTestSupport"]
+        ),
+        tests(
+            "KubernetesRuntimeTests",
+            [
+                "KubernetesRuntime", "KubernetesClient", "HTTPTransport", "KubernetesAPI",
+                "NetworkTestSupport", logging,
+            ]
+        ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
         tests("BalancingTests", ["Balancing", "NetworkModel"]),

@@ -88,7 +88,9 @@ extension Exchange {
         throw TransportError(.broken, "the connection ended without an answer")
     }
 
-    /// The next bytes; nil at a proper end. What came before a failure is delivered first.
+    /// The next bytes; nil at a proper end.
+    ///
+    /// What came before a failure is delivered first.
     func nextChunk() async throws(TransportError) -> Data? {
         await wait(for: .chunk)
         let (chunk, end) = state.withLock { state -> (Data?, Result<Void, TransportError>?) in

@@ -6,7 +6,8 @@ import FoundationEssentials
     let easy: OpaqueHandle
     let exchange: Exchange
     private let idleTimeout: Duration?
-    private var lastSign = ContinuousClock.now
+    /// When the peer last showed a sign of life, or the start.
+    private(set) var lastSign = ContinuousClock.now
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectList: UnsafeMutablePointer<curl_slist>?
     private let errorBuffer: UnsafeMutablePointer<CChar>
@@ -41,6 +42,9 @@ import FoundationEssentials
 
     /// When this transfer is to be ended unless its peer shows a sign of life.
     var idleDeadline: ContinuousClock.Instant? { idleTimeout.map { lastSign + $0 } }
+
+    /// The socket that the transfer uses, or a negative number.
+    var socket: Int32 { unsafe clibcurl_get_socket(easy) }
 
     func finish(_ code: CURLcode) {
         guard code != CURLE_OK else { return exchange.finish(.success(())) }
@@ -180,7 +184,7 @@ extension Transfer {
 
 // What comes in.
 extension Transfer {
-    private func noteSign() { if idleTimeout != nil { lastSign = .now } }
+    private func noteSign() { lastSign = .now }
 
     /// One line of a block of headers; blocks of interim answers (1xx) are passed over.
     private func receiveHeader(_ line: String) {

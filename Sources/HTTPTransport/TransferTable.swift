@@ -1,4 +1,5 @@
 import CLibcurl
+import Glibc
 
 /// The transfers of one multi handle; made and used on the loop's thread only.
 @safe final class TransferTable {
@@ -48,7 +49,9 @@ import CLibcurl
         unsafe curl_multi_perform(multi, &running)
         var code = CURLE_OK
         while let easy = unsafe clibcurl_multi_next_finished(multi, &code) {
-            if let id = unsafe identifiers[easy] { remove(id)?.finish(code) }
+            guard let id = unsafe identifiers[easy] else { continue }
+            if code == CURLE_OPERATION_TIMEDOUT { suspectConnection(of: id) }
+            remove(id)?.finish(code)
         }
         endIdle()
     }
@@ -67,12 +70,26 @@ import CLibcurl
         return transfer
     }
 
+    /// Ends the connection of a transfer that timed out, unless others on it hear their peer.
+    ///
+    /// Multiplexed connections outlive their transfers: a frozen one would be used again and again.
+    private func suspectConnection(of id: UInt64) {
+        guard let transfer = transfers[id] else { return }
+        let socket = transfer.socket
+        guard socket >= 0 else { return }
+        let isAlive = transfers.contains { other, candidate in
+            other != id && candidate.socket == socket && candidate.lastSign > transfer.lastSign
+        }
+        if !isAlive { shutdown(socket, Int32(SHUT_RDWR)) }
+    }
+
     private func endIdle() {
         let now = ContinuousClock.now
         guard now >= nextIdleCheck else { return }
         nextIdleCheck = now + Self.round
         for (id, transfer) in transfers {
             guard let deadline = transfer.idleDeadline, deadline <= now else { continue }
+            suspectConnection(of: id)
             end(id, .failed(TransportError(.timedOut, "nothing came for too long")))
         }
     }

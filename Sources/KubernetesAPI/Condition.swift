@@ -40,7 +40,7 @@ extension [Condition] {
 
     /// Sets a condition in place; the transition time moves only when the status changes.
     ///
-    /// - Parameter now: The wall clock, read by the caller.
+    /// `now` is the wall clock, read by the caller.
     package mutating func set(
         _ type: String,
         _ status: Condition.Status,

@@ -25,10 +25,8 @@ package struct Resource: Hashable, Sendable {
 
     /// The path of the collection, or of one object in it.
     ///
-    /// - Parameters:
-    ///   - namespace: Nil means all namespaces (or a kind of the whole cluster).
-    ///   - name: Nil means the collection.
-    ///   - subresource: Such as `status`.
+    /// A nil namespace means all of them (or a kind of the whole cluster), a nil name the collection;
+    /// a subresource is such as `status`.
     package func path(
         namespace: String? = nil,
         name: String? = nil,

@@ -67,7 +67,7 @@ extension Request {
 
     /// Server-side apply: the fields that `object` sets become `fieldManager`'s.
     ///
-    /// - Parameter force: Take fields over from other managers; only for objects that we own.
+    /// `force` takes fields over from other managers; only for objects that we own.
     package static func apply<Object: KubernetesObject>(
         _ object: Object,
         subresource: String? = nil,

@@ -21,6 +21,11 @@ package struct Request: Equatable, Sendable {
     package struct QueryItem: Equatable, Sendable {
         package let name: String
         package let value: String
+
+        package init(name: String, value: String) {
+            self.name = name
+            self.value = value
+        }
     }
 
     /// The path with its query.
@@ -67,7 +72,7 @@ package struct ListOptions: Equatable, Sendable {
     package var limit: Int?
     /// The token of the page before.
     package var continueToken: String?
-    /// Nil: the newest state. `0`: any state the server has at hand.
+    /// Nil means the newest state, `0` any state the server has at hand.
     package var resourceVersion: String?
 
     package init(limit: Int? = nil, continueToken: String? = nil, resourceVersion: String? = nil) {

@@ -34,12 +34,12 @@ package struct WatchDecoder<Object: KubernetesObject> {
     /// - Parameter lineLimit: The longest line accepted, in bytes; also bounds the memory held.
     package init(lineLimit: Int = 16 << 20) { self.lineLimit = lineLimit }
 
-    /// Takes bytes in and gives the events that they complete, in order.
+    /// Takes bytes in and appends the events that they complete, in order, also those before an error.
     package mutating func decode(
-        _ chunk: Data
-    ) throws(WatchDecodingError) -> [WatchEvent<Object>] {
+        _ chunk: Data,
+        into events: inout [WatchEvent<Object>]
+    ) throws(WatchDecodingError) {
         pending.append(chunk)
-        var events: [WatchEvent<Object>] = []
         var start = pending.startIndex
         var from = start + searched
         while let end = pending[from...].firstIndex(of: 10) {
@@ -51,7 +51,6 @@ package struct WatchDecoder<Object: KubernetesObject> {
         pending = start == pending.startIndex ? pending : Data(pending[start...])
         searched = pending.count
         guard pending.count <= lineLimit else { throw .lineTooLong(limit: lineLimit) }
-        return events
     }
 
     private func event(_ line: Data) throws(WatchDecodingError) -> WatchEvent<Object>? {

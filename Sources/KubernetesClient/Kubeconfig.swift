@@ -13,7 +13,7 @@ struct Kubeconfig {
 
     init(contentsOf path: String) throws(ConfigurationError) {
         let text = String(decoding: try readFile(path), as: UTF8.self)
-        let directory = URL(filePath: path).deletingLastPathComponent().path()
+        let directory = String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
         try self.init(text: text, directory: directory, source: path)
     }
 
@@ -26,7 +26,7 @@ struct Kubeconfig {
             throw ConfigurationError("\(source) is no kubeconfig: \(describeYAML(error))")
         }
         func absolute(_ path: String?) -> String? {
-            path.map { $0.hasPrefix("/") ? $0 : directory + "/" + $0 }
+            path.map { $0.hasPrefix("/") || directory.isEmpty ? $0 : directory + "/" + $0 }
         }
         for entry in document.clusters ?? [] {
             var cluster = entry.cluster

@@ -40,6 +40,7 @@ package struct WatchEvents<Object: KubernetesObject>: AsyncSequence {
         private var decoder = WatchDecoder<Object>()
         private var events: [WatchEvent<Object>] = []
         private var position = 0
+        private var failure: WatchDecodingError?
 
         init(bytes: HTTPBody.AsyncIterator) { self.bytes = bytes }
 
@@ -51,6 +52,7 @@ package struct WatchEvents<Object: KubernetesObject>: AsyncSequence {
             isolation actor: isolated (any Actor)?
         ) async throws(APIError) -> WatchEvent<Object>? {
             while position == events.count {
+                if let failure { throw .decoding("\(failure)") }
                 let chunk: Data?
                 do {
                     chunk = try await bytes.next(isolation: actor)
@@ -58,12 +60,13 @@ package struct WatchEvents<Object: KubernetesObject>: AsyncSequence {
                     throw .transport(error)
                 }
                 guard let chunk else { return nil }
-                do {
-                    events = try decoder.decode(chunk)
-                } catch {
-                    throw .decoding("\(error)")
-                }
+                events.removeAll(keepingCapacity: true)
                 position = 0
+                do {
+                    try decoder.decode(chunk, into: &events)
+                } catch {
+                    failure = error
+                }
             }
             defer { position += 1 }
             return events[position]

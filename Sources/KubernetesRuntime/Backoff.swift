@@ -1,7 +1,6 @@
-/// How long to wait after each failure in a row.
+/// How long to wait after each failure in a row: twice as long as after the one before.
 package struct Backoff: Sendable, Equatable {
     package let base: Duration
-    package let factor: Double
     package let maximum: Duration
     /// The part of a wait that is left to chance, 0...1: many clients must not come back at once.
     package let jitter: Double
@@ -9,13 +8,11 @@ package struct Backoff: Sendable, Equatable {
 
     package init(
         base: Duration,
-        factor: Double = 2,
         maximum: Duration,
         jitter: Double = 0
     ) {
-        precondition(base > .zero && maximum >= base && factor >= 1 && (0...1).contains(jitter))
+        precondition(base > .zero && maximum >= base && (0...1).contains(jitter))
         self.base = base
-        self.factor = factor
         self.maximum = maximum
         self.jitter = jitter
     }
@@ -34,22 +31,21 @@ package struct Backoff: Sendable, Equatable {
     ///
     /// `chance` is 0..<1; a wait is never longer than `maximum`.
     package mutating func next(chance: Double = .random(in: 0..<1)) -> Duration {
-        let wait = Self.wait(base, factor, maximum, failures)
+        let wait = Self.wait(base, maximum, failures)
         failures += 1
-        return wait * (1 - jitter * chance)
+        return jitter == 0 ? wait : wait * (1 - jitter * chance)
     }
 
     package mutating func reset() { failures = 0 }
 
     private static func wait(
         _ base: Duration,
-        _ factor: Double,
         _ maximum: Duration,
         _ failures: Int
     ) -> Duration {
         var wait = base
         for _ in 0..<failures {
-            wait *= factor
+            wait += wait
             if wait >= maximum { return maximum }
         }
         return min(wait, maximum)
@@ -60,9 +56,5 @@ extension Duration {
     fileprivate static func * (duration: Duration, factor: Double) -> Duration {
         let (seconds, attoseconds) = duration.components
         return .seconds((Double(seconds) + Double(attoseconds) / 1e18) * factor)
-    }
-
-    fileprivate static func *= (duration: inout Duration, factor: Double) {
-        duration = duration * factor
     }
 }

@@ -75,9 +75,8 @@ package final class EventRecorder: Sendable {
     private let state = Mutex(State())
     private let wake = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
-    /// - Parameters:
-    ///   - controller: Who reports, such as `tieline.dev/controller`.
-    ///   - instance: Which of them, such as the pod's name.
+    /// A recorder for `controller`, such as `tieline.dev/controller`, and the `instance` of it, such as
+    /// the pod's name.
     package init(
         client: KubernetesClient,
         controller: String,

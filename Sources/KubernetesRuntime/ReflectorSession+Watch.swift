@@ -60,6 +60,7 @@ extension ReflectorSession {
             outcome = .failed("\(error)", retryAfter: nil)
         }
         let elapsed = ContinuousClock.now - began
+        if !hasHeard { isDoubtful = true }
         if elapsed >= settings.calm { backoff.reset() }
         guard case .fine = outcome else { return outcome }
         if initial != nil {

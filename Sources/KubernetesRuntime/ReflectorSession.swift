@@ -28,6 +28,8 @@ struct ReflectorSession<Object: KubernetesObject> {
     var floor: String?
     var usesWatchList: Bool
     var backoff: Backoff
+    /// The server may have lost what we know, as after a restored backup: ask before watching on.
+    var isDoubtful = false
     private var lastFailure: String?
     private var expiries = 0
 
@@ -50,9 +52,12 @@ struct ReflectorSession<Object: KubernetesObject> {
     mutating func run() async {
         while !Task.isCancelled {
             let outcome =
-                if position != nil { await watch() } else if usesWatchList {
-                    await watchFromStart()
-                } else { await list() }
+                switch position {
+                case let position? where isDoubtful: await confirm(position)
+                case _?: await watch()
+                case nil where usesWatchList: await watchFromStart()
+                case nil: await list()
+                }
             guard !Task.isCancelled else { return }
             await handle(outcome)
         }
@@ -86,6 +91,7 @@ struct ReflectorSession<Object: KubernetesObject> {
         let wait = max(backoff.next(), retryAfter ?? .zero)
         logger.log(level: level, "\(reason)", metadata: ["retryIn": "\(wait)"])
         lastFailure = reason
+        isDoubtful = true
         try? await Task.sleep(for: wait)
     }
 }
@@ -119,6 +125,18 @@ extension ReflectorSession {
         }
     }
 
+    /// Asks whether the server has reached `position`; a watch from its future would just be silent.
+    private mutating func confirm(_ position: String) async -> Outcome {
+        let options = ListOptions(limit: 1, resourceVersion: position)
+        do {
+            _ = try await client.list(Object.self, in: scope, options: options)
+            isDoubtful = false
+            return .fine
+        } catch {
+            return outcome(of: error)
+        }
+    }
+
     mutating func begin(
         _ objects: [Object],
         _ undecodable: [Undecodable],
@@ -127,6 +145,7 @@ extension ReflectorSession {
         for failure in undecodable { logger.error("\(failure)") }
         sink(.replaced(objects, undecodable: undecodable, resourceVersion: version))
         floor = nil
+        isDoubtful = false
         guard let version else { return .corrupt("a list without resourceVersion") }
         position = version
         return .fine

@@ -80,7 +80,9 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         state.withLock { $0.failures[key]?.failures ?? 0 }
     }
 
-    /// The next key to work on; nil when the task is cancelled. Whoever gets a key calls `done`.
+    /// The next key to work on; nil when the task is cancelled.
+    ///
+    /// Whoever gets a key calls `done`.
     package func next() async -> Key? {
         let id = state.withLock { state in
             state.nextWorker += 1

@@ -41,6 +41,13 @@ static inline CURLcode clibcurl_get_long(CURL *easy, CURLINFO info, long *value)
     return curl_easy_getinfo(easy, info, value);
 }
 
+// The socket of the connection that the transfer used last, or CURL_SOCKET_BAD.
+static inline curl_socket_t clibcurl_get_socket(CURL *easy) {
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    (void)curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
+    return socket;
+}
+
 static inline CURLMcode clibcurl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
     return curl_multi_setopt(multi, option, value);
 }

@@ -1,0 +1,232 @@
+import Foundation
+import HTTPTransport
+import NetworkTestSupport
+import Synchronization
+import Testing
+
+@Suite("HTTPTransport", .timeLimit(.minutes(1)))
+struct HTTPTransportTests {
+    private let transport = HTTPTransport()
+
+    @Test("an answer arrives whole, with its headers, whatever its status")
+    func answers() async throws {
+        let server = try CannedServer { _, client in
+            _ = client.write(
+                answer("404 Not Found", "nothing", headers: "X-Kind: a\r\nx-kind:b\r\n")
+            )
+        }
+        defer { server.stop() }
+        let response = try await transport.send(HTTPRequest(url: server.url + "/x"))
+        #expect(response.status == 404)
+        #expect(String(decoding: response.body, as: UTF8.self) == "nothing")
+        #expect(response.head.values(of: "X-KIND") == ["a", "b"])
+    }
+
+    @Test(
+        "method, headers and body are sent as given",
+        arguments: ["POST", "PUT", "PATCH", "DELETE"]
+    )
+    func requests(method: String) async throws {
+        let server = try CannedServer { _, client in _ = client.write(answer("200 OK", "{}")) }
+        defer { server.stop() }
+        var request = HTTPRequest(method: method, url: server.url + "/a?b=c")
+        request.headers = [("Content-Type", "application/json"), ("Authorization", "Bearer t")]
+        request.body = Data("{\"a\": 1}".utf8)
+        _ = try await transport.send(request)
+        let seen = try #require(server.requests.first)
+        #expect(seen.hasPrefix("\(method) /a?b=c HTTP/1.1\r\n"))
+        #expect(seen.contains("Content-Type: application/json"))
+        #expect(seen.contains("Authorization: Bearer t"))
+        #expect(seen.hasSuffix("\r\n\r\n{\"a\": 1}"))
+        #expect(!seen.contains("Expect:"))
+    }
+
+    @Test("a request without body has none")
+    func emptyBodies() async throws {
+        let server = try CannedServer { _, client in _ = client.write(answer("200 OK", "{}")) }
+        defer { server.stop() }
+        for method in ["GET", "DELETE", "POST"] {
+            _ = try await transport.send(HTTPRequest(method: method, url: server.url))
+        }
+        let methods = server.requests.map { $0.prefix { $0 != " " } }
+        #expect(methods == ["GET", "DELETE", "POST"])
+        #expect(server.requests.allSatisfy { $0.hasSuffix("\r\n\r\n") })
+    }
+
+    @Test("many requests at once each get their own answer")
+    func parallel() async throws {
+        let server = try CannedServer { request, client in
+            let path = request.split(separator: " ")[1]
+            _ = client.write(answer("200 OK", String(path)))
+        }
+        defer { server.stop() }
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            for number in 0..<100 {
+                group.addTask {
+                    let response = try await transport.send(
+                        HTTPRequest(url: server.url + "/\(number)")
+                    )
+                    return String(decoding: response.body, as: UTF8.self) == "/\(number)"
+                }
+            }
+            for try await isRight in group { #expect(isRight) }
+        }
+    }
+
+    @Test("a stream delivers bytes as they come and ends with the answer")
+    func streams() async throws {
+        let gate = Gate()
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+            gate.wait()
+            _ = client.write("3\r\ntwo\r\n0\r\n\r\n")
+        }
+        defer { server.stop() }
+        let pieces = try await transport.withStream(HTTPRequest(url: server.url)) { head, body in
+            #expect(head.status == 200)
+            var pieces: [String] = []
+            for try await chunk in body {
+                pieces.append(String(decoding: chunk, as: UTF8.self))
+                gate.open()
+            }
+            return pieces
+        }
+        #expect(pieces == ["one", "two"])
+    }
+
+    @Test("leaving a stream closes its connection")
+    func leaving() async throws {
+        let gate = Gate()
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+            while client.write("3\r\nxyz\r\n") { Thread.sleep(forTimeInterval: 0.005) }
+            gate.open()
+        }
+        defer { server.stop() }
+        try await transport.withStream(HTTPRequest(url: server.url)) { _, body in
+            for try await _ in body { break }
+        }
+        #expect(await eventually { gate.isOpen })
+    }
+
+    @Test("a slow reader's stream ends at its bound, with what it had and an overflow")
+    func overflow() async throws {
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\n\r\n")
+            let block = Data(repeating: 65, count: 100_000)
+            while client.write(block) {}
+        }
+        defer { server.stop() }
+        var request = HTTPRequest(url: server.url)
+        request.streamLimit = 1_000_000
+        await #expect {
+            try await transport.withStream(request) { _, body in
+                var total = 0
+                try? await Task.sleep(for: .milliseconds(200))
+                for try await chunk in body { total += chunk.count }
+            }
+        } throws: { ($0 as? TransportError)?.kind == .overflow }
+    }
+
+    @Test("an answer longer than the limit is refused")
+    func bodyLimit() async throws {
+        let server = try CannedServer { _, client in
+            _ = client.write(answer("200 OK", String(repeating: "x", count: 2000)))
+        }
+        defer { server.stop() }
+        var request = HTTPRequest(url: server.url)
+        request.bodyLimit = 1999
+        let error = await #expect(throws: TransportError.self) { try await transport.send(request) }
+        #expect(error?.kind == .overflow)
+    }
+}
+
+@Suite("HTTPTransport: failures", .timeLimit(.minutes(1)))
+struct TransportFailureTests {
+    private let transport = HTTPTransport()
+
+    private func kind(_ request: HTTPRequest) async -> TransportError.Kind? {
+        do {
+            _ = try await transport.send(request)
+            return nil
+        } catch {
+            return error.kind
+        }
+    }
+
+    @Test("nobody listening, no such name, a malformed URL, another protocol")
+    func connecting() async throws {
+        let port = try TestSocket.listening().port
+        #expect(await kind(HTTPRequest(url: "http://127.0.0.1:\(port)")) == .notConnected)
+        var request = HTTPRequest(url: "http://does-not-exist.invalid")
+        request.proxy = .none
+        #expect(await kind(request) == .nameNotResolved)
+        #expect(await kind(HTTPRequest(url: "http://")) == .invalidRequest)
+        #expect(await kind(HTTPRequest(url: "file:///etc/passwd")) == .invalidRequest)
+        var smuggled = HTTPRequest(url: "http://127.0.0.1:\(port)")
+        smuggled.headers = [("A", "b\r\nC: d")]
+        #expect(await kind(smuggled) == .invalidRequest)
+    }
+
+    @Test("an answer cut off is broken, never a shorter answer")
+    func cutOff() async throws {
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+            client.end()
+        }
+        defer { server.stop() }
+        #expect(await kind(HTTPRequest(url: server.url)) == .broken)
+    }
+
+    @Test("a request that takes too long is timed out")
+    func timeout() async throws {
+        let server = try CannedServer { _, _ in }
+        defer { server.stop() }
+        let request = HTTPRequest(url: server.url, timeout: .milliseconds(100))
+        #expect(await kind(request) == .timedOut)
+    }
+
+    @Test("a cancelled task leaves its request at once")
+    func cancellation() async throws {
+        let server = try CannedServer { _, _ in }
+        defer { server.stop() }
+        let task = Task { await kind(HTTPRequest(url: server.url)) }
+        #expect(await eventually { !server.requests.isEmpty })
+        let start = ContinuousClock.now
+        task.cancel()
+        #expect(await task.value == .cancelled)
+        #expect(ContinuousClock.now - start < .seconds(1))
+    }
+
+    @Test("a silent stream is given up after its idle time")
+    func idle() async throws {
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        }
+        defer { server.stop() }
+        var request = HTTPRequest(url: server.url, timeout: nil)
+        request.idleTimeout = .milliseconds(100)
+        await #expect {
+            try await transport.withStream(request) { _, body in for try await _ in body {} }
+        } throws: { ($0 as? TransportError)?.kind == .timedOut }
+    }
+
+    @Test("a transport that is gone takes nobody with it")
+    func shutdown() async throws {
+        let server = try CannedServer { _, client in _ = client.write(answer("200 OK", "")) }
+        defer { server.stop() }
+        for _ in 0..<20 {
+            let transport = HTTPTransport()
+            #expect(try await transport.send(HTTPRequest(url: server.url)).status == 200)
+        }
+    }
+}
+
+/// A door that one thread waits at and another opens.
+final class Gate: Sendable {
+    private let state = Mutex(false)
+
+    var isOpen: Bool { state.withLock { $0 } }
+    func open() { state.withLock { $0 = true } }
+    func wait() { while !isOpen { Thread.sleep(forTimeInterval: 0.001) } }
+}

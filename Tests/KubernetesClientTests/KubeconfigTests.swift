@@ -1,0 +1,143 @@
+import Foundation
+import HTTPTransport
+import KubernetesClient
+import NetworkTestSupport
+import Testing
+
+/// A directory that goes with the test.
+final class ScratchDirectory {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "/" + TestAPIServer.uniqueName("tieline-kubeconfig")
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func write(_ name: String, _ text: String) throws -> String {
+        let file = path + "/" + name
+        try Data(text.utf8).write(to: URL(filePath: file))
+        return file
+    }
+}
+
+private let twoContexts = """
+    apiVersion: v1
+    kind: Config
+    current-context: east
+    clusters:
+    - name: east
+      cluster:
+        server: https://east.example.com:6443/
+        certificate-authority: ca.pem
+        tls-server-name: kubernetes
+    - name: west
+      cluster: {server: "https://10.0.0.1", insecure-skip-tls-verify: true, proxy-url: "http://p:1"}
+    users:
+    - name: admin
+      user: {client-certificate-data: Y2VydA==, client-key-data: a2V5}
+    - name: robot
+      user: {tokenFile: token}
+    - name: cloud
+      user: {exec: {apiVersion: x, command: get-token}}
+    contexts:
+    - {name: east, context: {cluster: east, user: admin, namespace: shop}}
+    - {name: west, context: {cluster: west, user: robot}}
+    - {name: cloud, context: {cluster: east, user: cloud}}
+    - {name: lost, context: {cluster: nowhere, user: admin}}
+    """
+
+@Suite("Kubeconfig")
+struct KubeconfigTests {
+    private let directory: ScratchDirectory
+    private let file: String
+
+    init() throws {
+        directory = try ScratchDirectory()
+        file = try directory.write("config", twoContexts)
+        _ = try directory.write("ca.pem", "authority")
+    }
+
+    @Test("the current context is taken, files are found beside the kubeconfig")
+    func current() throws {
+        let configuration = try ClientConfiguration.load(files: [file])
+        #expect(configuration.server == "https://east.example.com:6443")
+        #expect(configuration.namespace == "shop")
+        #expect(configuration.tls.authorities == Data("authority".utf8))
+        #expect(configuration.tls.certificate == Data("cert".utf8))
+        #expect(configuration.tls.key == Data("key".utf8))
+        #expect(configuration.tls.verifiesPeer && configuration.tlsServerName == "kubernetes")
+        #expect(configuration.credential == .none)
+    }
+
+    @Test("another context can be asked for")
+    func context() throws {
+        let configuration = try ClientConfiguration.load(files: [file], context: "west")
+        #expect(configuration.namespace == "default")
+        #expect(configuration.credential == .tokenFile(directory.path + "/token"))
+        #expect(!configuration.tls.verifiesPeer && configuration.proxy == .url("http://p:1"))
+    }
+
+    @Test("several files are merged, the first one wins")
+    func merging() throws {
+        let first = try directory.write(
+            "first",
+            """
+            current-context: west
+            users: [{name: robot, user: {token: abc}}]
+            """
+        )
+        let paths = "\(first):\(directory.path)/missing:\(file)"
+        let configuration = try ClientConfiguration.load(environment: ["KUBECONFIG": paths])
+        #expect(configuration.server == "https://10.0.0.1")
+        #expect(configuration.credential == .token("abc"))
+    }
+
+    @Test(
+        "what is wrong is said, without any of the file's secrets",
+        arguments: [
+            ("cloud", "plugin"), ("lost", "names no cluster"), ("absent", "only: cloud, east"),
+        ]
+    )
+    func errors(context: String, part: String) {
+        #expect {
+            _ = try ClientConfiguration.load(files: [file], context: context)
+        } throws: {
+            "\($0)".contains(part)
+        }
+    }
+
+    @Test("broken files are named")
+    func broken() throws {
+        let broken = try directory.write("broken", "users: [{name: a, user: {token: [secret]}}]")
+        #expect {
+            _ = try ClientConfiguration.load(files: [broken])
+        } throws: {
+            "\($0)".contains(broken) && !"\($0)".contains("secret")
+        }
+        #expect(throws: ConfigurationError.self) {
+            _ = try ClientConfiguration.load(files: [directory.path + "/none"])
+        }
+        #expect(throws: ConfigurationError.self) {
+            _ = try ClientConfiguration.load(environment: ["HOME": directory.path])
+        }
+    }
+
+    @Test("a pod finds its API server, also at an IPv6 address")
+    func inCluster() throws {
+        _ = try directory.write("token", "t")
+        _ = try directory.write("ca.crt", "authority")
+        _ = try directory.write("namespace", "shop")
+        let configuration = try ClientConfiguration.inCluster(
+            environment: ["KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"],
+            directory: directory.path
+        )
+        #expect(configuration.server == "https://[fd00::1]:443")
+        #expect(configuration.namespace == "shop")
+        #expect(configuration.credential == .tokenFile(directory.path + "/token"))
+        #expect(throws: ConfigurationError.self) {
+            _ = try ClientConfiguration.inCluster(environment: [:], directory: directory.path)
+        }
+    }
+}

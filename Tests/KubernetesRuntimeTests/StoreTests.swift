@@ -1,0 +1,81 @@
+import KubernetesAPI
+import Testing
+
+@testable import KubernetesRuntime
+
+private func map(_ name: String, _ version: String, namespace: String = "n") -> Core.ConfigMap {
+    Core.ConfigMap {
+        $0.metadata = ObjectMeta(name: name, namespace: namespace)
+        $0.metadata.resourceVersion = version
+    }
+}
+
+private func describe(_ change: Change<Core.ConfigMap>?) -> String {
+    switch change {
+    case .added(let map)?: "+\(map.metadata.name)"
+    case .updated(let old, let new)?:
+        "\(new.metadata.name):\(old.metadata.resourceVersion ?? "")>\(new.metadata.resourceVersion ?? "")"
+    case .deleted(let map)?: "-\(map.metadata.name)"
+    case nil: "none"
+    }
+}
+
+@Suite("Store")
+struct StoreTests {
+    private let store = Store<Core.ConfigMap>()
+
+    @Test("putting and removing tell what changed")
+    func changes() {
+        #expect(describe(store.put(map("a", "1"))) == "+a")
+        #expect(describe(store.put(map("a", "1"))) == "none")
+        #expect(describe(store.put(map("a", "2"))) == "a:1>2")
+        #expect(store.resourceVersion == "2")
+        #expect(describe(store.remove(map("a", "3"))) == "-a")
+        #expect(describe(store.remove(map("a", "4"))) == "none")
+        #expect(store.resourceVersion == "4" && !store.hasSynced)
+    }
+
+    @Test("a list replaces everything at once and tells of what is gone")
+    func replacing() {
+        for (name, version) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            _ = store.put(map(name, version))
+        }
+        let changes = store.replace(
+            with: [map("b", "2"), map("c", "5"), map("d", "6", namespace: "m")],
+            keeping: [],
+            resourceVersion: "7"
+        )
+        #expect(changes.map(describe) == ["-a", "c:3>5", "+d"])
+        #expect(store.hasSynced && store.resourceVersion == "7")
+        #expect(store.list().map(\.metadata.name) == ["d", "b", "c"])
+        #expect(store.list(in: "n").map(\.metadata.name) == ["b", "c"])
+        #expect(store.list(in: "m").count == 1 && store.list(in: "x").isEmpty)
+    }
+
+    @Test("an object that no longer decodes stays as it was last understood")
+    func keeping() {
+        _ = store.put(map("a", "1"))
+        let key = ObjectKey(namespace: "n", name: "a")
+        #expect(store.replace(with: [], keeping: [key], resourceVersion: "2").isEmpty)
+        #expect(store.get(key)?.metadata.resourceVersion == "1")
+        #expect(store.list(in: "n").count == 1)
+    }
+
+    @Test(
+        "resource versions are compared by length, then digits",
+        arguments: [
+            ("9", "10", true), ("10", "9", false), ("10", "10", false), ("99", "100", true),
+            ("18446744073709551615", "18446744073709551616", true),
+        ]
+    )
+    func versions(left: String, right: String, isOlder: Bool) {
+        #expect(ResourceVersion.isOlder(left, than: right) == isOlder)
+    }
+
+    @Test("what is no number cannot be compared")
+    func incomparable() {
+        for version in ["", "0", "01", "x", "1x", String(repeating: "1", count: 40)] {
+            #expect(ResourceVersion.isOlder(version, than: "5") == nil)
+        }
+    }
+}
