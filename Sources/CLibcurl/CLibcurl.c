@@ -2,6 +2,8 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,4 +24,9 @@ CURLcode clibcurl_bound_silence(CURL *easy, long user_timeout_ms) {
     return curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)user_timeout_ms);
 }
 
-void clibcurl_name_thread(const char *name) { (void)prctl(PR_SET_NAME, name, 0, 0, 0); }
+void clibcurl_prepare_thread(const char *name) {
+    sigset_t all;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+}

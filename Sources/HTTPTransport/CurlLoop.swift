@@ -119,7 +119,7 @@ extension CurlLoop {
     }
 
     private func run() {
-        unsafe clibcurl_name_thread(name)
+        unsafe clibcurl_prepare_thread(name)
         let table = TransferTable(multi: multi)
         while true {
             let (commands, isStopping) = inbox.withLock { inbox in

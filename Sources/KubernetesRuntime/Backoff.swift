@@ -24,6 +24,13 @@ package struct Backoff: Sendable, Equatable {
         jitter: 0.5
     )
 
+    /// For a server that takes no connection at all: asking costs it nothing, and being back early matters.
+    package static let absence = Backoff(
+        base: .milliseconds(800),
+        maximum: .seconds(6),
+        jitter: 0.5
+    )
+
     /// For one item of a work queue: 5 ms doubling to 1000 s.
     package static let item = Backoff(base: .milliseconds(5), maximum: .seconds(1000))
 

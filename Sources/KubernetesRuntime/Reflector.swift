@@ -60,6 +60,8 @@ package struct ReflectorSettings: Sendable {
     /// A watch that ends sooner, having told nothing, has failed.
     package var shortestWatch = Duration.seconds(1)
     package var backoff = Backoff.server
+    /// While nobody takes a connection.
+    package var absence = Backoff.absence
     /// A watch that lasted this long makes earlier failures forgotten.
     package var calm = Duration.seconds(120)
     /// Begin with a watch that sends the present state first; falls back to lists by itself.

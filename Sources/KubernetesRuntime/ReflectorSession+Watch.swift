@@ -43,11 +43,13 @@ extension ReflectorSession {
     private mutating func follow(_ options: WatchOptions) async -> Outcome {
         let began = ContinuousClock.now
         var initial: InitialState<Object>? = options.sendsInitialEvents ? InitialState() : nil
+        var isOpen = false
         var hasHeard = false
         let outcome: Outcome
         do {
             outcome = try await client.withWatch(Object.self, in: scope, options: options) {
                 events in
+                isOpen = true
                 for try await event in events {
                     hasHeard = true
                     if let ending = take(event, &initial) { return ending }
@@ -55,7 +57,7 @@ extension ReflectorSession {
                 return .fine
             }
         } catch let error as APIError {
-            outcome = ending(error, isInitial: initial != nil, hasHeard: hasHeard)
+            outcome = ending(error, isInitial: initial != nil, isOpen: isOpen)
         } catch {
             outcome = .failed("\(error)", retryAfter: nil)
         }
@@ -120,7 +122,7 @@ extension ReflectorSession {
     private mutating func ending(
         _ error: APIError,
         isInitial: Bool,
-        hasHeard: Bool
+        isOpen: Bool
     ) -> Outcome {
         if isInitial {
             switch error {
@@ -128,7 +130,7 @@ extension ReflectorSession {
                 // This server sends no initial events, or we may list but not watch.
                 usesWatchList = false
                 return status.isTooLargeResourceVersion ? .expired : .fine
-            case .transport where error.isTimedOut && hasHeard:
+            case .transport where error.isTimedOut && isOpen:
                 // A server that does not know the option never ends the initial state.
                 usesWatchList = false
                 return .failed("no end of the initial state", retryAfter: nil)
@@ -136,7 +138,7 @@ extension ReflectorSession {
             }
         }
         // An established watch that broke: go on where it was, at once; the next failure waits.
-        if case .transport = error, !error.isNotConnected, hasHeard {
+        if case .transport = error, isOpen {
             logger.debug("a watch broke: \(error)")
             return .fine
         }

@@ -12,6 +12,8 @@ struct ReflectorSession<Object: KubernetesObject> {
         case expired
         /// Try the same again, later.
         case failed(String, retryAfter: Duration?)
+        /// Nobody took the connection.
+        case away(String)
         /// What came made no sense: begin anew, later.
         case corrupt(String)
     }
@@ -28,6 +30,7 @@ struct ReflectorSession<Object: KubernetesObject> {
     var floor: String?
     var usesWatchList: Bool
     var backoff: Backoff
+    var absence: Backoff
     /// The server may have lost what we know, as after a restored backup: ask before watching on.
     var isDoubtful = false
     private var lastFailure: String?
@@ -47,6 +50,7 @@ struct ReflectorSession<Object: KubernetesObject> {
         self.sink = sink
         usesWatchList = settings.usesWatchList
         backoff = settings.backoff
+        absence = settings.absence
     }
 
     mutating func run() async {
@@ -69,26 +73,30 @@ struct ReflectorSession<Object: KubernetesObject> {
             expiries = 0
             if lastFailure != nil { logger.notice("the API server is heard again") }
             lastFailure = nil
+            absence.reset()
         case .expired:
             logger.debug("too old a version, listing again", metadata: ["at": "\(position ?? "-")"])
             expiries += 1
             // First any state not older than ours, which the server's cache can give; then the newest.
             floor = expiries == 1 ? position : nil
             position = nil
-            if expiries > 2 { await pause("the API server finds every version too old", nil) }
+            if expiries > 2 {
+                await pause("the API server finds every version too old", backoff.next())
+            }
         case .failed(let reason, let retryAfter):
-            await pause(reason, retryAfter)
+            await pause(reason, max(backoff.next(), retryAfter ?? .zero))
+        case .away(let reason):
+            await pause(reason, absence.next())
         case .corrupt(let reason):
             position = nil
             floor = nil
-            await pause(reason, nil)
+            await pause(reason, backoff.next())
         }
     }
 
-    private mutating func pause(_ reason: String, _ retryAfter: Duration?) async {
+    private mutating func pause(_ reason: String, _ wait: Duration) async {
         // One line for a trouble, not one for each attempt.
         let level: Logger.Level = lastFailure == reason ? .debug : .warning
-        let wait = max(backoff.next(), retryAfter ?? .zero)
         logger.log(level: level, "\(reason)", metadata: ["retryIn": "\(wait)"])
         lastFailure = reason
         isDoubtful = true
@@ -161,6 +169,7 @@ extension ReflectorSession {
                 retryAfter: status.details?.retryAfterSeconds.map { .seconds($0) }
             )
         case .decoding(let problem): .corrupt("\(Object.resource.plural): \(problem)")
+        case .transport where error.isNotConnected: .away("\(error)")
         case .transport, .request, .fenced: .failed("\(error)", retryAfter: nil)
         }
     }

@@ -77,6 +77,7 @@ let silentLogger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 private var hasty: ReflectorSettings {
     var settings = ReflectorSettings()
     settings.backoff = Backoff(base: .milliseconds(50), maximum: .milliseconds(400), jitter: 0.5)
+    settings.absence = settings.backoff
     return settings
 }
 

@@ -69,7 +69,8 @@ static inline CURL *clibcurl_multi_next_finished(CURLM *multi, CURLcode *result)
 // keepalive probes end the connection after user_timeout_ms. curl has no options of its own for this.
 CURLcode clibcurl_bound_silence(CURL *easy, long user_timeout_ms);
 
-// Names the calling thread, for debuggers and top; at most 15 bytes.
-void clibcurl_name_thread(const char *name);
+// Names the calling thread, for debuggers and top (at most 15 bytes), and keeps all signals from it:
+// OpenSSL's writes would raise SIGPIPE here, and the process handles its other signals elsewhere.
+void clibcurl_prepare_thread(const char *name);
 
 #endif
