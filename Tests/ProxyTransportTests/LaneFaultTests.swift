@@ -1,0 +1,229 @@
+import CertificateFixtures
+import Glibc
+import NetworkModel
+import SiteConfiguration
+import TLS
+import Testing
+import Wire
+
+@testable import Proxy
+
+@Suite("Lane faults", .timeLimit(.minutes(2)), .serialized)
+struct LaneFaultTests {
+    /// A pair over a path that can fail, with a lane that is up and has measured its round trip.
+    private func withPath(
+        _ body: (LanePair, FaultyPath, EventLoopThread, EventLoopThread) throws -> Void
+    ) throws {
+        try withLoops { first, second in
+            let path = Shared<FaultyPath?>(nil)
+            var pair = try LanePair(first, second)
+            pair.health = HealthParameters(heartbeat: .milliseconds(100), misses: 3)
+            pair.detour = { port in
+                let made = FaultyPath(to: port)
+                path.update { $0 = made }
+                return made.port
+            }
+            _ = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            usleep(500_000)
+            defer { path.value?.end() }
+            try body(pair, #require(path.value), first, second)
+        }
+    }
+
+    @Test("a path that goes silent is noticed by both ends within a second")
+    func silence() throws {
+        try withPath { pair, path, _, _ in
+            let start = EventLoop.clock()
+            path.stop(.forth, .back)
+            #expect(eventually { pair.isClosed })
+            for log in [pair.dialler, pair.acceptor] {
+                guard case .silent(let time)? = log.value.reasons.first else {
+                    Issue.record("\(log.value.reasons)")
+                    continue
+                }
+                // 3 retransmission time-outs of 200 ms outweigh 3 heartbeats of 100 ms.
+                #expect(time >= .milliseconds(600))
+                let noticed = try #require(log.value.closedAt) - start
+                #expect(noticed < .milliseconds(1500), "noticed after \(noticed)")
+            }
+        }
+    }
+
+    @Test("a neighbour whose loop hangs is noticed, though its kernel acknowledges everything")
+    func hung() throws {
+        try withPath { pair, _, _, second in
+            let start = EventLoop.clock()
+            second.mailbox.post { _ in sleep(3) }
+            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
+            guard case .silent? = pair.dialler.value.reasons.first else {
+                return #expect(Bool(false))
+            }
+            let noticed = try #require(pair.dialler.value.closedAt) - start
+            #expect(noticed < .milliseconds(1500), "noticed after \(noticed)")
+            // The hung end wakes up to a lane that was ended: it reads that before it judges.
+            #expect(eventually { pair.isClosed })
+            #expect(pair.acceptor.value.reasons == [.ended])
+        }
+    }
+
+    @Test("a neighbour that sends but does not read is noticed by the echoes that stay away")
+    func deaf() throws {
+        try withPath { pair, path, _, _ in
+            let start = EventLoop.clock()
+            path.stop(.forth)
+            // The acceptor hears nothing: it judges first, and its end reaches the dialler.
+            #expect(eventually { pair.isClosed })
+            guard case .silent? = pair.acceptor.value.reasons.first else {
+                return #expect(Bool(false))
+            }
+            let noticed = try #require(pair.dialler.value.closedAt) - start
+            #expect(noticed < .seconds(5))
+        }
+    }
+
+    @Test("a short hiccup below the limit ends nothing")
+    func hiccup() throws {
+        try withPath { pair, _, _, second in
+            for _ in 0..<3 {
+                second.mailbox.post { _ in usleep(350_000) }
+                usleep(600_000)
+            }
+            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.acceptor.value.reasons == [])
+        }
+    }
+
+    @Test("control frames beyond the bound end the lane instead of filling memory")
+    func overflow() throws {
+        try withPath { pair, path, first, _ in
+            path.stop(.forth)
+            first.withEnd { _, lane in
+                let payload = [UInt8](repeating: 7, count: 60_000)
+                for _ in 0..<100 { lane.send(200, payload) }
+                #expect(lane.queuedControlCount <= Lane.controlCountMax)
+            }
+            #expect(eventually { pair.isClosed })
+            #expect(pair.dialler.value.reasons == [.overflow])
+        }
+    }
+
+    @Test("a dialler that says nothing is dropped after five seconds")
+    func handshakeTimeout() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            let port = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            let silent = try #require(BlockingSocket.connected(to: port))
+            let start = EventLoop.clock()
+            #expect(eventually { pair.acceptor.value.reasons == [.handshakeTimeout] })
+            let waited = EventLoop.clock() - start
+            #expect((.seconds(4)...(.seconds(7))).contains(waited))
+            #expect(silent.readAll().end == .endOfFile)
+        }
+    }
+
+    @Test("bytes that are no TLS, or no frames, end the lane and disturb no other")
+    func garbage() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            let port = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            let stranger = try #require(BlockingSocket.connected(to: port))
+            stranger.write(Array("GET / HTTP/1.1\r\n\r\n".utf8))
+            #expect(eventually { !pair.acceptor.value.reasons.isEmpty })
+            guard case .handshake? = pair.acceptor.value.reasons.first else {
+                return #expect(Bool(false))
+            }
+            #expect(pair.dialler.value.reasons == [])
+            first.withEnd { _, lane in
+                // A header that announces more than a frame may have, past the queues.
+                let header: [UInt8] = [0xFF, 0xFF, 0xFF, 200, 0, 0, 0, 0]
+                unsafe header.withUnsafeBytes { header in
+                    try? unsafe lane.session?.encrypt(header, output: lane.loop.buffers.ciphertext)
+                }
+                lane.sendRecords()
+            }
+            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
+            guard case .closedByNeighbor(let closing)? = pair.dialler.value.reasons.first else {
+                Issue.record("\(pair.dialler.value.reasons)")
+                return
+            }
+            #expect(closing.reason == .protocolError)
+        }
+    }
+}
+
+@Suite("Lane liveness")
+struct LaneLivenessTests {
+    private let health = HealthParameters(heartbeat: .milliseconds(250), misses: 3)
+
+    private func instant(_ milliseconds: UInt64) -> Instant {
+        Instant(nanoseconds: 1_000_000_000 + milliseconds * 1_000_000)
+    }
+
+    @Test(
+        "a silent neighbour is judged at three heartbeats, and later when the loop itself was late"
+    )
+    func silence() {
+        let liveness = LaneLiveness(at: instant(0))
+        #expect(liveness.deadline(health) == instant(750))
+        #expect(liveness.judge(at: instant(749), lateness: .zero, health) == nil)
+        #expect(
+            liveness.judge(at: instant(750), lateness: .zero, health)
+                == .silent(.milliseconds(750))
+        )
+        #expect(liveness.judge(at: instant(1200), lateness: .milliseconds(500), health) == nil)
+    }
+
+    @Test("the round trip leaves out what the neighbour held, and slow lanes get more time")
+    func roundTrip() {
+        var near = LaneLiveness(at: instant(0))
+        var far = LaneLiveness(at: instant(0))
+        var now: UInt64 = 0
+        // 400 ms each way, held for 100 ms.
+        for _ in 0..<20 {
+            let question = near.heartbeat(at: instant(now))
+            far.received(question, at: instant(now + 400))
+            let answer = far.heartbeat(at: instant(now + 500))
+            near.received(answer, at: instant(now + 900))
+            near.lastReceived = instant(now + 900)
+            now += 1000
+        }
+        #expect(near.roundTrip == .milliseconds(800))
+        #expect(near.silenceMax(health) >= .milliseconds(2400))
+        #expect(near.silenceMax(health) <= .milliseconds(3000))
+    }
+
+    @Test("absurd echoes are no samples and no answers")
+    func absurd() {
+        var liveness = LaneLiveness(at: instant(0))
+        let future = Heartbeat(sent: 1, echo: .max, held: 0)
+        liveness.received(future, at: instant(10))
+        let tooLong = Heartbeat(sent: 2, echo: instant(5).nanoseconds, held: .max)
+        liveness.received(tooLong, at: instant(20))
+        #expect(liveness.roundTrip == nil)
+        #expect(liveness.silenceMax(health) == .milliseconds(750))
+        // However slow a lane claims to be, its end comes.
+        var slow = LaneLiveness(at: instant(0))
+        slow.received(
+            Heartbeat(sent: 1, echo: 1, held: 0),
+            at: Instant(nanoseconds: 3_600_000_000_000)
+        )
+        #expect(slow.silenceMax(health) == .seconds(9))
+    }
+
+    @Test("a neighbour that sends and never answers is judged too")
+    func unanswered() {
+        var liveness = LaneLiveness(at: instant(0))
+        for time in stride(from: UInt64(100), through: 2900, by: 100) {
+            liveness.lastReceived = instant(time)
+            #expect(liveness.judge(at: instant(time), lateness: .zero, health) == nil)
+        }
+        liveness.lastReceived = instant(3000)
+        #expect(
+            liveness.judge(at: instant(3000), lateness: .zero, health)
+                == .unanswered(.seconds(3))
+        )
+    }
+}
