@@ -43,6 +43,12 @@ package final class Ciphertext {
         let capacity = unsafe memory.count
         guard end + count > capacity else { return }
         let used = self.count
+        // Half empty: moving costs less than growing, and a queue that never runs dry does not grow for ever.
+        if used + count <= capacity / 2 {
+            unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[start..<end]))
+            (start, end) = (0, used)
+            return
+        }
         let larger = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(used + count, 2 * capacity, 4096),
             alignment: 16

@@ -72,7 +72,7 @@ extension FileDescriptor {
         let client = clinux_accept(number, nil, nil)
         if client >= 0 { return FileDescriptor(owning: client) }
         switch errno {
-        case EAGAIN, EINTR: return nil
+        case EAGAIN: return nil
         default: throw .last("accept")
         }
     }
@@ -143,7 +143,10 @@ extension FileDescriptor {
 extension FileDescriptor {
     /// Reads once.
     package func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        let count = unsafe recv(number, buffer.baseAddress, buffer.count, 0)
+        var count: Int
+        repeat {
+            count = unsafe recv(number, buffer.baseAddress, buffer.count, 0)
+        } while count < 0 && errno == EINTR
         if count > 0 { return .bytes(count) }
         return count == 0 ? .endOfFile : failure("read")
     }
@@ -151,7 +154,10 @@ extension FileDescriptor {
     /// Writes once; SIGPIPE never comes.
     package func write(_ buffer: UnsafeRawBufferPointer) -> IOResult {
         let flags = Int32(MSG_NOSIGNAL)
-        let count = unsafe send(number, buffer.baseAddress, buffer.count, flags)
+        var count: Int
+        repeat {
+            count = unsafe send(number, buffer.baseAddress, buffer.count, flags)
+        } while count < 0 && errno == EINTR
         return count >= 0 ? .bytes(count) : failure("write")
     }
 
@@ -172,9 +178,6 @@ extension FileDescriptor {
 
     private func failure(_ operation: String) -> IOResult {
         let code = errno
-        guard code == EAGAIN || code == EINTR else {
-            return .failed(SystemError(operation, code: code))
-        }
-        return .wouldBlock
+        return code == EAGAIN ? .wouldBlock : .failed(SystemError(operation, code: code))
     }
 }

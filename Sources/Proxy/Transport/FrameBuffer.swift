@@ -98,6 +98,12 @@ package struct FrameBuffer: ~Copyable {
     private mutating func makeRoom(_ count: Int) {
         guard end + count > capacity else { return }
         let used = self.count
+        // Half empty: moving costs less than growing, and a queue that never runs dry does not grow for ever.
+        if used + count <= capacity / 2 {
+            unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory[start..<end]))
+            (start, end) = (0, used)
+            return
+        }
         let larger = UnsafeMutableRawBufferPointer.allocate(
             byteCount: max(used + count, 2 * capacity, 512),
             alignment: 8

@@ -39,7 +39,7 @@ extension Lane {
     /// Moves an established lane to another loop; nothing more is delivered here, not even `laneClosed`.
     ///
     /// `adopt` gets the lane at its new loop and must set its `delegate` before it returns. Frames that follow
-    /// the one being delivered are delivered there.
+    /// the one being delivered are delivered there. Not to be called from `laneProduceData`.
     package func handOver(
         to mailbox: Mailbox,
         adopt: @escaping @Sendable (Lane, EventLoop) -> Void

@@ -1,0 +1,143 @@
+import Glibc
+import NetworkModel
+import Proxy
+import Testing
+
+@Suite("Listener", .timeLimit(.minutes(1)), .serialized)
+struct ListenerTests {
+    @Test("two loops listen at one port and share its connections")
+    func sharing() throws {
+        try withLoops { first, second in
+            let counts = Shared([0, 0])
+            let listen = { @Sendable (port: UInt16) in
+                { @Sendable (loop: EventLoop) -> UInt16 in
+                    let index = loop.index
+                    let made = try? Listener(
+                        address: loopback,
+                        port: port,
+                        purpose: .service,
+                        on: loop
+                    ) { _, remote in
+                        if remote.address == loopback { counts.update { $0[index] += 1 } }
+                    }
+                    if let made { loop.setLocal(made) }
+                    return made?.endpoint.port ?? 0
+                }
+            }
+            let port = try #require(first.run(listen(0)))
+            #expect(second.run(listen(port)) == port)
+            var clients: [BlockingSocket] = []
+            for _ in 0..<200 { clients.append(try #require(BlockingSocket.connected(to: port))) }
+            #expect(eventually { counts.value[0] + counts.value[1] == 200 })
+            #expect(counts.value[0] > 20 && counts.value[1] > 20)
+            first.closeListener()
+            second.closeListener()
+            #expect(BlockingSocket.connected(to: port) == nil)
+        }
+    }
+
+    @Test("all addresses are IPv4 and IPv6, and IPv4 clients keep their IPv4 address")
+    func anyAddress() throws {
+        try withLoops { loop, _ in
+            let remote = Shared<Endpoint?>(nil)
+            let port = loop.run { loop -> UInt16 in
+                let made = try? Listener(address: nil, port: 0, purpose: .service, on: loop) {
+                    _,
+                    from in
+                    remote.update { $0 = from }
+                }
+                if let made { loop.setLocal(made) }
+                return made?.endpoint.port ?? 0
+            }
+            let number = try #require(port)
+            let client = try #require(BlockingSocket.connected(to: number))
+            #expect(eventually { remote.value != nil })
+            #expect(remote.value?.address == loopback)
+            client.close()
+        }
+    }
+
+    @Test("a port that somebody else has is an error that says so")
+    func taken() throws {
+        try withLoops { loop, _ in
+            let (other, port) = BlockingSocket.listening()
+            let text = loop.run { loop -> String in
+                do {
+                    let made = try Listener(
+                        address: loopback,
+                        port: port,
+                        purpose: .service,
+                        on: loop
+                    ) { _, _ in }
+                    return "listens at \(made.endpoint)"
+                } catch { return "\(error)" }
+            }
+            #expect(text == "bind: Address already in use")
+            other.close()
+        }
+    }
+
+    @Test(
+        "without descriptors a listener pauses instead of spinning, and goes on when there are some"
+    )
+    func exhaustion() async throws {
+        await #expect(processExitsWith: .success) {
+            var limits = rlimit(rlim_cur: 64, rlim_max: 64)
+            unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+            let loop = try EventLoopThread(index: 0)
+            let accepted = Shared(0)
+            let port = loop.run { loop -> UInt16 in
+                // Keeps what it accepts until it is told otherwise.
+                let kept = Keeper()
+                loop.setLocal(kept)
+                let made = try? Listener(
+                    address: loopback,
+                    port: 0,
+                    purpose: .service,
+                    on: loop
+                ) { socket, _ in
+                    kept.keep(socket)
+                    accepted.update { $0 += 1 }
+                }
+                if let made { loop.setLocal(made) }
+                return made?.endpoint.port ?? 0
+            }
+            guard let port, port != 0 else { exit(2) }
+            // The clients' ends are descriptors of the same process: 64 hold both ends of few.
+            var clients: [BlockingSocket] = []
+            while clients.count < 40, let client = BlockingSocket.connected(to: port) {
+                clients.append(client)
+            }
+            usleep(200_000)
+            var before = rusage()
+            unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &before)
+            let held = accepted.value
+            usleep(500_000)
+            var after = rusage()
+            unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &after)
+            let burnt = after.ru_utime.tv_usec - before.ru_utime.tv_usec
+            guard held < clients.count, accepted.value == held, burnt < 100_000 else { exit(3) }
+            // Room again: those that waited are accepted.
+            for client in clients.prefix(held) { client.close() }
+            _ = loop.run { loop -> Bool in
+                loop.local(Keeper.self)?.drop()
+                return true
+            }
+            guard eventually(within: .seconds(2), { accepted.value > held }) else { exit(4) }
+            loop.stop()
+            exit(0)
+        }
+    }
+}
+
+/// Sockets that nobody relays.
+private final class Keeper {
+    private var numbers: [Int32] = []
+
+    func keep(_ socket: consuming FileDescriptor) { numbers.append(socket.release()) }
+
+    func drop() {
+        numbers.forEach { _ = close($0) }
+        numbers = []
+    }
+}
