@@ -181,6 +181,10 @@ let package = Package(
         tests("BalancingTests", ["Balancing", "NetworkModel"]),
         tests("RoutingTests", ["Routing", "NetworkModel"]),
         tests(
+            "ProxyControlTests",
+            ["Proxy", "Wire", "Certificates", "SiteConfiguration", "NetworkModel"]
+        ),
+        tests(
             "NetworkAPITests",
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
         ),

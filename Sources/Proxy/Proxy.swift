@@ -1,5 +1,7 @@
 package import NetworkModel
 package import SiteConfiguration
+import Synchronization
+import TLS
 
 /// A running proxy: the one door between the process and the data plane.
 ///
@@ -8,44 +10,185 @@ package final class Proxy: Sendable {
     package let options: ProxyOptions
     /// This instance: the site of the credentials and a random number.
     package let id: ProxyID
+    private let snapshots: SnapshotStore
+    private let context: Mutex<TLSContext>
+    private let running = Mutex<Running?>(nil)
 
-    /// Checks the credentials and makes the loops; nothing listens yet.
-    package init(options: ProxyOptions, credentials: ProxyCredentials) throws(ProxyError) {
-        fatalError()
+    private struct Running: Sendable {
+        let core: ProxyCore
+        let threads: [EventLoopThread]
     }
 
-    /// Starts the loops; a gateway listens for its mesh and edges, an edge for its clients.
-    package func start() throws(ProxyError) {}
+    /// Checks the credentials; nothing runs yet.
+    package init(options: ProxyOptions, credentials: ProxyCredentials) throws(ProxyError) {
+        self.options = options
+        let context = try Self.context(credentials)
+        let identity = context.credentials.identity
+        let wanted: ProxyRole =
+            switch options.role {
+            case .gateway: .gateway
+            case .edge: .edge
+            }
+        guard identity.role == wanted else {
+            throw .credentials("the leaf is for a \(identity.role), this is a \(wanted)")
+        }
+        id = ProxyID(site: identity.site, instance: .random(in: 1...UInt64.max))
+        snapshots = SnapshotStore(proxy: id)
+        self.context = Mutex(context)
+    }
+
+    private static func context(
+        _ credentials: ProxyCredentials
+    ) throws(ProxyError) -> TLSContext {
+        do {
+            return try TLSContext(
+                credentials: try Credentials(
+                    certificates: Array(credentials.certificateChain.utf8),
+                    privateKey: Array(credentials.privateKey.utf8)
+                )
+            )
+        } catch {
+            throw .credentials("\(error)")
+        }
+    }
+
+    /// Starts the loops; a gateway listens for its mesh and edges, an edge attaches to its gateways.
+    package func start() throws(ProxyError) {
+        let count = options.loops ?? LoopCount.available
+        let context = context.withLock { $0 }
+        do {
+            let threads = try Self.startLoops(count)
+            let core = ProxyCore(
+                id: id,
+                options: options,
+                context: context,
+                mailboxes: threads.map(\.mailbox)
+            )
+            running.withLock { $0 = Running(core: core, threads: threads) }
+            populate(core)
+        } catch {
+            throw .system("\(error)")
+        }
+    }
+
+    private static func startLoops(_ count: Int) throws(SystemError) -> [EventLoopThread] {
+        var threads: [EventLoopThread] = []
+        do throws(SystemError) {
+            for index in 0..<max(1, count) { threads.append(try EventLoopThread(index: index)) }
+        } catch {
+            for thread in threads { thread.stop() }
+            throw error
+        }
+        return threads
+    }
+
+    /// Gives every loop its agent, and loop 0 the control plane, which starts when all have theirs.
+    private func populate(_ core: ProxyCore) {
+        let empty = DataPlaneView(
+            proxy: id,
+            isEdge: core.isEdge,
+            services: [:],
+            routes: [:],
+            keys: KeyRing(),
+            isDraining: false
+        )
+        let snapshots = snapshots
+        core.mailboxes[0].post { loop in
+            loop.setLocal(ControlPlane(core: core, loop: loop, snapshots: snapshots))
+        }
+        for mailbox in core.mailboxes {
+            mailbox.post { loop in
+                loop.setLocal(LoopAgent(loop: loop, core: core, view: empty))
+            }
+        }
+        // Letters to agents come after the one above, on every loop.
+        core.tellControl { $0.start() }
+    }
+
+    private func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
+        running.withLock { $0?.core }?.tellControl(letter)
+    }
+
+    // MARK: What the process tells
 
     /// Applies a configuration; one that is older than the applied generation is ignored.
     ///
     /// Only what differs is touched.
-    package func apply(_ document: ConfigurationDocument) {}
+    package func apply(_ document: ConfigurationDocument) { tellControl { $0.apply(document) } }
 
-    /// Why the newest configuration could not be used (from whoever reads it); shown in the snapshot until the next `apply`.
-    package func reportConfigurationError(_ message: String) {}
+    /// Why the newest configuration could not be used (from whoever reads it); shown until the next `apply`.
+    package func reportConfigurationError(_ message: String) {
+        tellControl { $0.reportConfigurationError(message) }
+    }
 
     /// The servers behind the core Service of this name (`Provider.endpointSlices`), all of them.
-    package func setEndpoints(service: String, _ endpoints: [LocalEndpoint]) {}
+    package func setEndpoints(service: String, _ endpoints: [LocalEndpoint]) {
+        tellControl { $0.setEndpoints(service, endpoints) }
+    }
 
     /// New lanes use these; those of another site's CA are refused.
-    package func setCredentials(_ credentials: ProxyCredentials) throws(ProxyError) {}
+    package func setCredentials(_ credentials: ProxyCredentials) throws(ProxyError) {
+        let new = try Self.context(credentials)
+        guard new.credentials.identity.site == id.site else {
+            throw .credentials(
+                "the new credentials are of site \(new.credentials.identity.site), not \(id.site)"
+            )
+        }
+        context.withLock { $0 = new }
+        running.withLock { $0?.core }?.setContext(new)
+        tellControl { $0.credentialsChanged(new) }
+    }
 
-    /// What this proxy observes now.
-    package var snapshot: ProxySnapshot { ProxySnapshot(proxy: id) }
+    // MARK: What it observes
+
+    /// What this proxy observes, at most 200 ms old.
+    package var snapshot: ProxySnapshot { snapshots.current }
 
     /// Waits until the snapshot's version is above `version`, at most `limit`; answers with the newest either way.
     package func snapshot(after version: UInt64, limit: Duration) async -> ProxySnapshot {
-        snapshot
+        await snapshots.wait(after: version, limit: limit)
     }
 
     /// True for a gateway that has applied a configuration, and for an edge that was told of every address it listens for.
-    package var isReady: Bool { false }
+    package var isReady: Bool { snapshots.isReady }
+
+    /// Connections and streams that are open on all loops, at most 200 ms old.
+    package var openStreams: Int { running.withLock { $0?.core }?.openStreams ?? 0 }
+
+    // MARK: The end
 
     /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, lets streams end within `drain.grace`, resets the
     /// rest and stops the loops.
-    package func drain() async {}
+    package func drain() async {
+        let parameters: DrainParameters? = await withCheckedContinuation { continuation in
+            let isRunning = running.withLock { $0 != nil }
+            guard isRunning else {
+                continuation.resume(returning: nil)
+                return
+            }
+            tellControl { continuation.resume(returning: $0.beginDrain()) }
+        }
+        if let parameters {
+            try? await Task.sleep(for: parameters.delay)
+            tellControl { $0.stopListening() }
+            let end = EventLoop.clock() + parameters.grace
+            // The count is up to 200 ms old: two looks that find nothing are enough.
+            var quiet = 0
+            while quiet < 2, EventLoop.clock() < end {
+                try? await Task.sleep(for: .milliseconds(250))
+                quiet = openStreams == 0 ? quiet + 1 : 0
+            }
+        }
+        await stop()
+    }
 
     /// Stops at once: open connections are reset.
-    package func stop() async {}
+    package func stop() async {
+        guard let running = running.withLock({ $0.take() }) else { return }
+        running.core.tellControl { $0.shutDown() }
+        running.core.tellAgents { $0.shutDown() }
+        // One more turn, so that CLOSE frames leave.
+        try? await Task.sleep(for: .milliseconds(20))
+        for thread in running.threads { thread.stop() }
+    }
 }

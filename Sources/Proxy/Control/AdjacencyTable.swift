@@ -1,0 +1,118 @@
+import NetworkModel
+import Routing
+import SiteConfiguration
+import Wire
+
+/// Every neighbor with its lanes, as loop 0 knows them.
+///
+/// An adjacency is decided by the ProxyID in HELLO: it exists while at least one of its lanes lives. Pure.
+struct AdjacencyTable {
+    enum Kind: Hashable {
+        /// A gateway of another site.
+        case remote
+        /// A gateway of this site, seen by another one.
+        case sibling
+        /// A sidecar of this site, seen by its gateway.
+        case edge
+        /// A gateway of this site, seen by a sidecar.
+        case home
+    }
+
+    struct LaneEntry {
+        let id: LaneID
+        let loop: Int
+        /// Nil for lanes to and from edges.
+        let edge: EdgeName?
+        let isDialled: Bool
+        let gauge: LaneGauge
+    }
+
+    struct Adjacency {
+        let neighbor: ProxyID
+        let kind: Kind
+        /// What the neighbor's site calls itself.
+        var name: String
+        var loops: Int
+        /// In the order of establishment: the first carries the control frames.
+        var lanes: [LaneEntry]
+        var isDraining = false
+
+        var edges: [EdgeName] { Set(lanes.compactMap(\.edge)).sorted() }
+    }
+
+    private(set) var adjacencies: [ProxyID: Adjacency] = [:]
+    private var owners: [LaneID: ProxyID] = [:]
+
+    static let neighborLimit = 4_096
+
+    subscript(neighbor: ProxyID) -> Adjacency? { adjacencies[neighbor] }
+
+    func owner(of lane: LaneID) -> ProxyID? { owners[lane] }
+
+    var isFull: Bool { adjacencies.count >= Self.neighborLimit }
+
+    /// True when the adjacency is new.
+    @discardableResult
+    mutating func add(_ lane: LaneEntry, _ hello: Hello, kind: Kind) -> Bool {
+        owners[lane.id] = hello.proxy
+        guard adjacencies[hello.proxy] != nil else {
+            adjacencies[hello.proxy] = Adjacency(
+                neighbor: hello.proxy,
+                kind: kind,
+                name: hello.name,
+                loops: hello.loops,
+                lanes: [lane]
+            )
+            return true
+        }
+        adjacencies[hello.proxy]?.lanes.append(lane)
+        adjacencies[hello.proxy]?.name = hello.name
+        return false
+    }
+
+    /// What the end of a lane means for its adjacency.
+    struct Removal {
+        let neighbor: ProxyID
+        let kind: Kind
+        let lane: LaneEntry
+        /// The last lane: the adjacency is gone.
+        let isLast: Bool
+        /// Control frames may have been lost with it.
+        let wasFirst: Bool
+    }
+
+    mutating func remove(_ id: LaneID) -> Removal? {
+        guard let neighbor = owners.removeValue(forKey: id), var adjacency = adjacencies[neighbor],
+            let index = adjacency.lanes.firstIndex(where: { $0.id == id })
+        else { return nil }
+        let lane = adjacency.lanes.remove(at: index)
+        adjacencies[neighbor] = adjacency.lanes.isEmpty ? nil : adjacency
+        return Removal(
+            neighbor: neighbor,
+            kind: adjacency.kind,
+            lane: lane,
+            isLast: adjacency.lanes.isEmpty,
+            wasFirst: index == 0
+        )
+    }
+
+    mutating func setDraining(_ neighbor: ProxyID) { adjacencies[neighbor]?.isDraining = true }
+
+    /// The loop with the fewest lanes of this neighbor, `preferred` if that is one of them.
+    func loop(for neighbor: ProxyID, of count: Int, preferred: Int) -> Int {
+        var lanes = [Int](repeating: 0, count: count)
+        for lane in adjacencies[neighbor]?.lanes ?? [] { lanes[lane.loop] += 1 }
+        let fewest = lanes.min() ?? 0
+        return lanes[preferred] == fewest ? preferred : lanes.firstIndex(of: fewest) ?? preferred
+    }
+
+    /// Neighbors of a kind, in order.
+    func neighbors(_ kind: Kind) -> [ProxyID] {
+        adjacencies.values.filter { $0.kind == kind }.map(\.neighbor).sorted()
+    }
+
+    /// Lanes that this proxy dialled to `neighbor`.
+    func dialledLanes(to neighbor: ProxyID) -> Int {
+        (adjacencies[neighbor]?.lanes ?? []).count { $0.isDialled }
+    }
+}

@@ -1,0 +1,124 @@
+import NetworkModel
+import Routing
+import SiteConfiguration
+import TLS
+import Wire
+
+// What the process tells: configurations, endpoints, credentials, drain.
+
+extension ControlPlane {
+    /// Applies a configuration if it is newer; touches only what differs.
+    func apply(_ new: ConfigurationDocument) {
+        guard routing != nil, document.map({ new.generation > $0.generation }) ?? true else {
+            return
+        }
+        guard new.configuration.site.id == core.id.site else {
+            configurationError =
+                "the configuration is for site \(new.configuration.site.id), the credentials are for"
+                + " \(core.id.site)"
+            snapshotChanged()
+            return
+        }
+        let difference = ConfigurationDifference(
+            from: document?.configuration,
+            to: new.configuration
+        )
+        document = new
+        configurationError = nil
+        appliedCount += 1
+        core.setHealth(new.configuration.health)
+        applyLinks(difference, new.configuration)
+        if difference.servicesChanged { services.configure(new.configuration.services) }
+        if difference.routingChanged { configureRouting() }
+        if difference.servicesChanged {
+            refreshServices()
+        } else {
+            // Edges acknowledge every generation.
+            edges.changed()
+            updateReadiness()
+        }
+        snapshotChanged()
+    }
+
+    private func applyLinks(
+        _ difference: ConfigurationDifference,
+        _ configuration: SiteConfiguration
+    ) {
+        for name in difference.closed { links.removeValue(forKey: name)?.stop() }
+        for link in configuration.links { links[link.name]?.update(link) }
+        for link in difference.dialled where !isDraining {
+            let dialer = LinkDialer(link, control: self)
+            links[link.name] = dialer
+            dialer.start()
+        }
+        if let accepts = difference.acceptsLinks {
+            listen(.link, port: core.options.linkPort, isOn: accepts && !hasStoppedListening)
+        }
+        for neighbor in adjacencies.neighbors(.remote)
+        where difference.disallowed.contains(neighbor.site) {
+            for lane in adjacencies[neighbor]?.lanes ?? [] where !lane.isDialled {
+                let text = LinkFailure.notAllowed(SiteName(id: neighbor.site), remote: core.id.site)
+                closeLane(lane.id, LaneClosing(.notAllowed, text))
+            }
+        }
+    }
+
+    func configureRouting() {
+        routing?.feed(
+            .configure(
+                RoutingConfiguration(
+                    displayName: siteName.name,
+                    linkCosts: document?.configuration.linkCosts ?? [:],
+                    overload: isDraining
+                )
+            )
+        )
+    }
+
+    func setEndpoints(_ name: String, _ endpoints: [LocalEndpoint]) {
+        services.setEndpoints(name, endpoints)
+        refreshServices()
+    }
+
+    func reportConfigurationError(_ message: String) {
+        configurationError = message
+        snapshotChanged()
+    }
+
+    /// New lanes and later LSAs use these; lanes that exist stay.
+    func credentialsChanged(_ context: TLSContext) {
+        routing?.feed(
+            .credentials(
+                certificateChain: context.credentials.chain,
+                agreementKey: agreementKey
+            )
+        )
+    }
+
+    // MARK: Drain
+
+    /// Withdraws: no new streams from elsewhere, while clients are still accepted.
+    func beginDrain() -> DrainParameters {
+        isDraining = true
+        configureRouting()
+        for kind in [AdjacencyTable.Kind.remote, .sibling, .edge, .home] {
+            for neighbor in adjacencies.neighbors(kind) { send(.goAway, [], to: neighbor) }
+        }
+        publish()
+        return document?.configuration.drain ?? .standard
+    }
+
+    /// Closes every listener; what is open goes on.
+    func stopListening() {
+        hasStoppedListening = true
+        core.tellAgents { $0.setClientListeners([]) }
+        listen(.inside, port: core.options.internalPort, isOn: false)
+        listen(.link, port: core.options.linkPort, isOn: false)
+    }
+
+    func shutDown() {
+        inside?.stop()
+        for link in links.values { link.stop() }
+        links = [:]
+    }
+}

@@ -1,0 +1,174 @@
+import Balancing
+import NetworkModel
+import Routing
+import SiteConfiguration
+
+// The snapshot: what this proxy observes, as the controller and people read it.
+
+extension ControlPlane {
+    private static let snapshotInterval: Duration = .milliseconds(200)
+
+    /// Something that the snapshot shows may have changed; it is built a little later, at most five times a second.
+    func snapshotChanged() {
+        guard !isSnapshotScheduled else { return }
+        isSnapshotScheduled = true
+        loop.schedule(after: Self.snapshotInterval) { [weak self] _ in
+            guard let self else { return }
+            isSnapshotScheduled = false
+            snapshots.offer(makeSnapshot())
+        }
+    }
+
+    func makeSnapshot() -> ProxySnapshot {
+        let now = loop.now
+        var snapshot = ProxySnapshot(proxy: core.id)
+        snapshot.appliedGeneration = document?.generation ?? 0
+        snapshot.appliedCount = appliedCount
+        snapshot.configurationError = configurationError
+        snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
+        snapshot.refused = refused
+        snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)
+        snapshot.counters = counters(sharedServices)
+        snapshot.failovers = failovers.map { self.snapshot(of: $0, at: now) }
+        snapshot.edges = edges.snapshots(at: now)
+        return snapshot
+    }
+
+    private func isShown(_ key: ServicePort) -> Bool {
+        core.isEdge || services.configuration(key) != nil
+    }
+
+    // MARK: Links
+
+    private func link(_ dialer: LinkDialer) -> LinkSnapshot {
+        let configuration = dialer.configuration
+        let isConnected = dialer.isConnected
+        var snapshot = LinkSnapshot(
+            name: configuration.name,
+            reason: isConnected ? .connected : dialer.failure?.reason ?? .connecting,
+            message: isConnected ? "" : dialer.failure?.message ?? "",
+            cost: configuration.cost
+        )
+        if let name = dialer.remoteName {
+            snapshot.remote = SiteName(id: configuration.remoteSite, name: name)
+        }
+        let lanes = dialer.lanes.compactMap { id in
+            adjacencies.owner(of: id)
+                .flatMap { adjacencies[$0]?.lanes.first { $0.id == id } }
+        }
+        snapshot.active = lanes.reduce(0) { $0 + $1.gauge.active }
+        snapshot.opened = dialer.openedBefore + lanes.reduce(0) { $0 + $1.gauge.opened }
+        snapshot.roundTripMicroseconds = roundTrip(
+            configuration.name,
+            lanes.compactMap(\.gauge.roundTrip).min()
+        )
+        snapshot.losses = dialer.losses
+        snapshot.lastLoss = dialer.lastLoss
+        return snapshot
+    }
+
+    /// Keeps what was shown until the measurement has moved by a quarter.
+    private func roundTrip(_ name: LinkName, _ measured: UInt64?) -> UInt64? {
+        guard let measured else {
+            shownRoundTrips[name] = nil
+            return nil
+        }
+        if let shown = shownRoundTrips[name], measured < shown + shown / 4,
+            measured > shown - shown / 4
+        {
+            return shown
+        }
+        shownRoundTrips[name] = measured
+        return measured
+    }
+
+    // MARK: Services
+
+    private func service(_ key: ServicePort) -> ServiceSnapshot {
+        let shared = sharedServices[key]
+        let via = Dictionary(
+            (routeTable.services[key] ?? []).map { ($0.site, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        let targets = (shared?.states ?? [])
+            .sorted { ($0.target.cost, $0.target.site) < ($1.target.cost, $1.target.site) }
+            .map { state in
+                let (condition, reason) = describe(state.condition)
+                return ServiceSnapshot.Target(
+                    site: name(state.target.site),
+                    pathCost: state.target.cost,
+                    endpoints: state.target.weight,
+                    connections: state.own + state.others,
+                    state: condition,
+                    reason: reason,
+                    via: self.via(state.target.site, via[state.target.site])
+                )
+            }
+        var snapshot = ServiceSnapshot(
+            service: key,
+            listening: shared?.hasTarget == true && listenErrors[key] == nil
+                && !hasStoppedListening,
+            targets: targets
+        )
+        snapshot.listenError = listenErrors[key]
+        return snapshot
+    }
+
+    private func describe(
+        _ condition: TargetState.Condition
+    ) -> (ServiceSnapshot.State, String?) {
+        switch condition {
+        case .usable: (.usable, nil)
+        case .ejected(let reason, _): (.ejected, reason.rawValue)
+        case .absent(.draining): (.draining, FailoverReason.draining.rawValue)
+        case .absent(let reason): (.unreachable, reason.rawValue)
+        }
+    }
+
+    /// How connections leave this site: `local`, over a Link of its own, or over one that another site dialled.
+    private func via(_ site: SiteID, _ route: RouteTarget?) -> String {
+        guard site != core.id.site else { return "local" }
+        switch route?.via {
+        case .link(core.id.site, let name)?: return "link/\(name)"
+        case .link(let dialler, _)?: return "from/\(dialler)"
+        case .mesh?, nil:
+            // A sibling has the way: the site after it tells which Link that is.
+            let next = route?.routes.first?.first { $0.site != core.id.site }?.site ?? site
+            let link = document?.configuration.links.first { $0.remoteSite == next }
+            return link.map { "link/\($0.name)" } ?? "from/\(next)"
+        }
+    }
+
+    func name(_ site: SiteID) -> SiteName {
+        SiteName(id: site, name: siteNames[site] ?? "")
+    }
+
+    /// The names that sites give themselves; this one's as configured.
+    var siteNames: [SiteID: String] {
+        if let edge { return edge.routes.names }
+        var names = routeTable.siteNames
+        names[core.id.site] = siteName.name
+        return names
+    }
+
+    // MARK: Counters and records
+
+    func counters(_ shared: [ServicePort: SharedService]) -> [ServiceCounters] {
+        shared.sorted { $0.key < $1.key }.map(\.value.counters)
+            .filter { $0.opened > 0 || $0.active > 0 || $0.failed > 0 || $0.interrupted > 0 }
+    }
+
+    func snapshot(of record: FailoverRecord, at now: Instant) -> FailoverSnapshot {
+        FailoverSnapshot(
+            sequence: record.sequence,
+            service: record.service,
+            from: name(record.from),
+            to: name(record.to),
+            reason: record.reason.rawValue,
+            time: (WallClock.time(of: record.at, at: now) * 10).rounded() / 10,
+            lost: record.lost,
+            resumed: record.resumed,
+            durationMilliseconds: UInt64(clamping: record.duration.wholeNanoseconds / 1_000_000)
+        )
+    }
+}

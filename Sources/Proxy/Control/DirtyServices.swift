@@ -1,0 +1,29 @@
+import NetworkModel
+import Synchronization
+
+/// Collects, from all loops, the services whose counts have changed, and wakes loop 0 once per batch.
+final class DirtyServices: Sendable {
+    private struct State {
+        var services: Set<ServicePort> = []
+        var isSignalled = false
+    }
+
+    private let state = Mutex(State())
+
+    /// True when loop 0 has to be woken.
+    func insert(_ service: ServicePort) -> Bool {
+        state.withLock { state in
+            state.services.insert(service)
+            defer { state.isSignalled = true }
+            return !state.isSignalled
+        }
+    }
+
+    func take() -> Set<ServicePort> {
+        state.withLock { state in
+            state.isSignalled = false
+            defer { state.services = [] }
+            return state.services
+        }
+    }
+}

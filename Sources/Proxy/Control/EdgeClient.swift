@@ -1,0 +1,115 @@
+import Balancing
+import NetworkModel
+import SiteConfiguration
+import Wire
+
+/// An edge's side: what its gateways tell, and what it reports to them.
+///
+/// Confined to loop 0.
+final class EdgeClient {
+    private unowned let control: ControlPlane
+    private(set) var routes = EdgeRoutes()
+    private(set) var shared: [ServicePort: SharedService] = [:]
+    private var reported: [ServicePort: ServiceCounters] = [:]
+    private var reportedSequence: UInt64 = 0
+    private var needsAll = true
+    private let listeners: [EdgeListener]
+    private static let reportInterval: Duration = .milliseconds(500)
+
+    init(control: ControlPlane, listeners: [EdgeListener]) {
+        self.control = control
+        self.listeners = listeners
+    }
+
+    func start() {
+        control.loop.schedule(after: Self.reportInterval) { [weak self] _ in
+            guard let self else { return }
+            report()
+            start()
+        }
+    }
+
+    // MARK: Tables
+
+    func received(_ table: EdgeTable, from gateway: ProxyID) {
+        guard let generation = routes.apply(table, from: gateway) else { return }
+        refresh()
+        var writer = FrameWriter()
+        EdgeTableAcknowledgement(generation: generation).encode(into: &writer)
+        control.send(.tableAcknowledgement, writer.bytes, to: gateway)
+    }
+
+    func attached() { needsAll = true }
+
+    func detached(_ gateway: ProxyID) {
+        routes.drop(gateway)
+        needsAll = true
+        refresh()
+    }
+
+    func disturbed() { needsAll = true }
+
+    private func refresh() {
+        let known = routes.services
+        for key in known {
+            let service = shared[key] ?? control.makeService(key)
+            if shared[key] == nil {
+                shared[key] = service
+                control.counts.applyOthers(key)
+            }
+            service.update(targets: routes.targets(key).map(\.target), at: control.loop.now)
+        }
+        for key in shared.keys where !known.contains(key) {
+            shared[key]?.update(targets: [], at: control.loop.now)
+            if shared[key]?.isIdle == true { shared[key] = nil }
+        }
+        control.publish()
+    }
+
+    /// True once a gateway has told of every address that this edge listens for.
+    var isReady: Bool {
+        let known = routes.services
+        return !control.homes.isEmpty && listeners.allSatisfy { known.contains($0.service) }
+    }
+
+    var clientListeners: [ClientListener] {
+        listeners.filter { shared[$0.service]?.hasTarget == true }
+            .map {
+                ClientListener(
+                    service: $0.service,
+                    address: $0.endpoint.address,
+                    port: $0.endpoint.port
+                )
+            }
+    }
+
+    // MARK: Reports
+
+    /// Tells every gateway what has changed since the last report; all of it after a gateway came.
+    private func report() {
+        let counters = control.counters(shared)
+        let changed = counters.filter { needsAll || reported[$0.service] != $0 }
+        let records = control.failovers.filter { needsAll || $0.sequence > reportedSequence }
+        guard !control.homes.isEmpty, !changed.isEmpty || !records.isEmpty else { return }
+        let report = EdgeReport(
+            counters: changed.map {
+                EdgeReport.Counter(
+                    service: $0.service,
+                    active: $0.active,
+                    opened: $0.opened,
+                    failed: $0.failed,
+                    interrupted: $0.interrupted
+                )
+            },
+            failovers: records
+        )
+        for fragment in report.fragments() {
+            var writer = FrameWriter()
+            fragment.encode(into: &writer, at: control.loop.now)
+            for home in control.homes { control.send(.report, writer.bytes, to: home) }
+        }
+        for counter in counters { reported[counter.service] = counter }
+        reportedSequence = records.last?.sequence ?? reportedSequence
+        needsAll = false
+    }
+}

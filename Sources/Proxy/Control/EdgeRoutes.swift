@@ -1,0 +1,115 @@
+import Balancing
+import NetworkModel
+import SiteConfiguration
+import Wire
+
+/// What an edge was told by its gateways, joined into targets and routes.
+///
+/// A target costs what the cheapest gateway says; the routes of all gateways with that cost are kept, each with the gateway
+/// before it. A target is absent only if no gateway can reach it. Pure.
+struct EdgeRoutes {
+    private struct Told {
+        var services: [ServicePort: EdgeService] = [:]
+        var names: [SiteID: String] = [:]
+        /// Fragments of a generation that is not complete.
+        var partial: [EdgeTable] = []
+    }
+
+    private var gateways: [ProxyID: Told] = [:]
+    private static let fragmentLimit = 1_024
+
+    /// Takes one frame; gives the generation when it was the last of its table, which then is in force.
+    mutating func apply(_ table: EdgeTable, from gateway: ProxyID) -> UInt64? {
+        var told = gateways[gateway] ?? Told()
+        if let first = told.partial.first, first.generation != table.generation {
+            told.partial = []
+        }
+        guard told.partial.count < Self.fragmentLimit else { return nil }
+        told.partial.append(table)
+        guard table.isLast else {
+            gateways[gateway] = told
+            return nil
+        }
+        for part in told.partial {
+            if part.replacesAll {
+                told.services = [:]
+                told.names = [:]
+            }
+            for service in part.services { told.services[service.service] = service }
+            for service in part.removed { told.services[service] = nil }
+            for name in part.names { told.names[name.site] = name.name }
+        }
+        told.partial = []
+        gateways[gateway] = told
+        return table.generation
+    }
+
+    mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
+
+    var services: Set<ServicePort> {
+        Set(gateways.values.flatMap { $0.services.keys })
+    }
+
+    var names: [SiteID: String] {
+        gateways.sorted { $0.key > $1.key }
+            .reduce(into: [:]) { names, gateway in
+                names.merge(gateway.value.names) { _, new in new }
+            }
+    }
+
+    func timeouts(_ service: ServicePort) -> ServiceTimeouts {
+        let told = gateways.sorted { $0.key < $1.key }.lazy
+            .compactMap { $0.value.services[service] }.first
+        guard let told else { return .standard }
+        return ServiceTimeouts(
+            connect: told.connect,
+            idle: told.idle,
+            halfClosed: told.halfClosed
+        )
+    }
+
+    /// One target with its routes from this edge.
+    struct Joined: Equatable {
+        var target: Target
+        var routes: [[ProxyID]]
+    }
+
+    func targets(_ service: ServicePort) -> [Joined] {
+        var joined: [SiteID: Joined] = [:]
+        for (gateway, told) in gateways.sorted(by: { $0.key < $1.key }) {
+            for offer in told.services[service]?.targets ?? [] {
+                let next = Joined(
+                    target: Target(
+                        site: offer.site,
+                        cost: offer.cost,
+                        weight: offer.weight,
+                        isLastResort: offer.isLastResort,
+                        absence: offer.absence
+                    ),
+                    routes: offer.routes.map { [gateway] + $0 }
+                )
+                joined[offer.site] = joined[offer.site].map { Self.join($0, next) } ?? next
+            }
+        }
+        return joined.values.sorted { $0.target.site < $1.target.site }
+    }
+
+    private static func join(_ left: Joined, _ right: Joined) -> Joined {
+        guard left.isUsable, right.isUsable else { return left.isUsable ? left : right }
+        // A target whose endpoints only terminate, in the eyes of one gateway, is as good as the other one says.
+        if left.target.isLastResort != right.target.isLastResort {
+            return left.target.isLastResort ? right : left
+        }
+        var best = left.target.cost <= right.target.cost ? left : right
+        best.target.weight = max(left.target.weight, right.target.weight)
+        if left.target.cost == right.target.cost { best.routes = left.routes + right.routes }
+        return best
+    }
+}
+
+extension EdgeRoutes.Joined {
+    fileprivate var isUsable: Bool {
+        target.absence == nil && target.weight > 0 && target.cost != .unreachable
+            && !routes.isEmpty
+    }
+}

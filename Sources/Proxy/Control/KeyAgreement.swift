@@ -1,0 +1,42 @@
+import NetworkModel
+import Routing
+import TLS
+
+/// This gateway's X25519 key, and the MAC keys that it shares with each other gateway.
+///
+/// Two gateways derive the same key: HKDF over the shared secret and both ProxyIDs in order.
+struct KeyAgreement {
+    private struct Agreed {
+        let publicKey: [UInt8]
+        let key: [UInt8]
+    }
+
+    private let own: ProxyID
+    private let privateKey = X25519PrivateKey()
+    private var agreed: [ProxyID: Agreed] = [:]
+
+    init(own: ProxyID) { self.own = own }
+
+    var publicKey: [UInt8] { privateKey.publicKey }
+
+    /// The keys for every gateway of the table; those of gateways that are gone are forgotten.
+    mutating func keys(for table: RouteTable) -> [ProxyID: [UInt8]] {
+        agreed = agreed.filter { table.gateways[$0.key] != nil }
+        for (gateway, route) in table.gateways
+        where agreed[gateway]?.publicKey != route.agreementKey {
+            guard let secret = privateKey.agree(with: route.agreementKey) else {
+                agreed[gateway] = nil
+                continue
+            }
+            let pair = [own, gateway].sorted().map(\.description).joined(separator: " ")
+            let key = Crypto.hkdfSHA256(
+                secret: secret,
+                salt: Array("tieline/1 stream set-up".utf8),
+                purpose: Array(pair.utf8),
+                count: 32
+            )
+            agreed[gateway] = Agreed(publicKey: route.agreementKey, key: key)
+        }
+        return agreed.mapValues(\.key)
+    }
+}

@@ -1,0 +1,222 @@
+import NetworkModel
+import SiteConfiguration
+import TLS
+import Wire
+
+/// One lane from its first byte to its last: HELLO, admission, then frames to where they belong.
+///
+/// The dialler greets first. An accepted lane waits for the control plane's verdict before it greets, so a neighbor
+/// that is not wanted never gets further than its own HELLO.
+final class LaneSession: LaneDelegate {
+    private enum Phase {
+        case connecting
+        case awaitingHello
+        /// Accepted; the control plane decides.
+        case awaitingAdmission(LaneCandidate)
+        case up(StreamCarrier, ProxyID)
+    }
+
+    let id: LaneID
+    let purpose: LanePurpose
+    let gauge = LaneGauge()
+    private(set) var lane: Lane?
+    private unowned let agent: LoopAgent
+    /// What a dialler greets with.
+    private let hello: Hello?
+    private var phase = Phase.connecting
+    private var helloTimer: TimerID?
+
+    private static let helloLimit: Duration = .seconds(5)
+
+    init(id: LaneID, purpose: LanePurpose, hello: Hello?, agent: LoopAgent) {
+        self.id = id
+        self.purpose = purpose
+        self.hello = hello
+        self.agent = agent
+    }
+
+    func start(_ lane: Lane) { self.lane = lane }
+
+    // MARK: What the lane tells
+
+    func laneEstablished(_ lane: Lane) {
+        phase = .awaitingHello
+        if let hello { greet(hello) }
+        helloTimer = agent.loop.schedule(after: Self.helloLimit) { [weak self] _ in
+            self?.end(LaneClosing(.protocolError, "no HELLO within 5 s"))
+        }
+    }
+
+    func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {
+        do {
+            guard let known = try FrameType.known(type) else { return }
+            if case .up(let carrier, let neighbor) = phase {
+                if known.isOfStream {
+                    carrier.received(known, label: label, payload)
+                } else if known == .hello {
+                    try updateHello(payload, of: neighbor)
+                } else {
+                    deliver(known, payload, from: neighbor)
+                }
+            } else if known == .hello, case .awaitingHello = phase {
+                try receiveHello(payload)
+            } else {
+                end(LaneClosing(.protocolError, "frame \(known) before HELLO"))
+            }
+        } catch {
+            end(LaneClosing(.protocolError, "\(error)"))
+        }
+    }
+
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
+        if case .up(let carrier, _) = phase { carrier.produceData(into: &buffer, limit: limit) }
+    }
+
+    func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
+        cancelTimer()
+        let wasUp: Bool
+        if case .up(let carrier, _) = phase {
+            wasUp = true
+            carrier.closed()
+        } else {
+            wasUp = false
+        }
+        self.lane = nil
+        agent.sessionEnded(self, reason, wasUp: wasUp)
+    }
+
+    // MARK: HELLO
+
+    private func receiveHello(_ payload: RawSpan) throws(WireError) {
+        let hello = try Hello.decode(payload)
+        guard let lane, let identity = lane.neighbor else { return }
+        cancelTimer()
+        guard hello.proxy.site == identity.site, hello.isEdge == (identity.role == .edge) else {
+            end(
+                LaneClosing(
+                    .helloContradictsCertificate,
+                    "HELLO says \(hello.proxy), the certificate \(identity.site) \(identity.role)"
+                )
+            )
+            return
+        }
+        let candidate = LaneCandidate(
+            id: id,
+            loop: agent.loop.index,
+            purpose: purpose,
+            side: lane.side,
+            remote: lane.remote,
+            identity: identity,
+            hello: hello,
+            gauge: gauge
+        )
+        switch lane.side {
+        case .acceptor:
+            phase = .awaitingAdmission(candidate)
+            agent.core.tellControl { $0.admit(candidate) }
+        case .dialler:
+            guard identity.role == .gateway else {
+                end(LaneClosing(.wrongRole, "a sidecar's certificate on a gateway's port"))
+                return
+            }
+            attach(to: hello)
+            agent.core.tellControl { $0.dialled(candidate) }
+        }
+    }
+
+    /// A second HELLO carries other heartbeats; nothing else of it may differ.
+    private func updateHello(_ payload: RawSpan, of neighbor: ProxyID) throws(WireError) {
+        let hello = try Hello.decode(payload)
+        guard hello.proxy == neighbor else {
+            end(LaneClosing(.protocolError, "a second HELLO of another proxy"))
+            return
+        }
+        lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+    }
+
+    /// The control plane's verdict over an accepted lane.
+    func decide(_ admission: LaneAdmission) {
+        guard case .awaitingAdmission(let candidate) = phase, let lane, lane.isEstablished
+        else { return }
+        switch admission {
+        case .refused(let closing): end(closing)
+        case .admitted(let index, let answer) where index == agent.loop.index:
+            welcome(candidate.hello, with: answer)
+        case .admitted(let index, let answer):
+            // Its new loop makes a session of its own; this one is done.
+            let (id, purpose, hello) = (id, purpose, candidate.hello)
+            agent.forget(self)
+            self.lane = nil
+            lane.handOver(to: agent.core.mailboxes[index]) { lane, loop in
+                guard let agent = loop.local(LoopAgent.self) else { return }
+                agent.adopt(lane, id: id, purpose: purpose, hello: hello, answer: answer)
+            }
+        }
+    }
+
+    /// Greets a neighbor that was admitted, and opens the lane for streams.
+    func welcome(_ hello: Hello, with answer: Hello) {
+        lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+        greet(answer)
+        attach(to: hello)
+        let (id, gauge) = (id, gauge)
+        agent.core.tellControl { $0.welcomed(id, gauge: gauge) }
+    }
+
+    private func greet(_ hello: Hello) {
+        var writer = FrameWriter()
+        hello.encode(into: &writer)
+        lane?.send(FrameType.hello.rawValue, writer.bytes)
+    }
+
+    private func attach(to hello: Hello) {
+        guard let lane else { return }
+        let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
+        phase = .up(carrier, hello.proxy)
+    }
+
+    private func cancelTimer() {
+        if let helloTimer { agent.loop.cancel(helloTimer) }
+        helloTimer = nil
+    }
+
+    // MARK: Frames of the adjacency
+
+    private func deliver(_ type: FrameType, _ payload: RawSpan, from neighbor: ProxyID) {
+        let bytes = payload.bytes
+        let id = id
+        agent.core.tellControl { $0.received(type, bytes, from: neighbor, on: id) }
+    }
+
+    /// Sends a control frame, if the lane is up.
+    func send(_ type: FrameType, _ payload: [UInt8]) {
+        guard case .up = phase else { return }
+        lane?.send(type.rawValue, payload)
+    }
+
+    /// Dialler: other heartbeats from now on, announced to the neighbor.
+    func retime(_ hello: Hello) {
+        lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+        guard case .up = phase else { return }
+        greet(hello)
+    }
+
+    func end(_ closing: LaneClosing) { lane?.close(closing) }
+
+    /// Brings the gauge up to date.
+    func measure() {
+        guard case .up(let carrier, _) = phase else { return }
+        gauge.update(
+            roundTrip: lane?.roundTrip,
+            active: carrier.activeStreams,
+            opened: carrier.openedStreams
+        )
+    }
+}
+
+extension RawSpan {
+    /// A copy that outlives the frame.
+    var bytes: [UInt8] {
+        unsafe withUnsafeBytes { unsafe [UInt8]($0) }
+    }
+}

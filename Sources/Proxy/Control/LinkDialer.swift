@@ -1,0 +1,226 @@
+import NetworkModel
+import SiteConfiguration
+import Wire
+
+/// Keeps the lanes of one Link dialled: the endpoints in turn, names resolved each time, never giving up.
+///
+/// One lane at first; once the neighbor's HELLO tells its loops, max(loops of both) and at most eight. Confined to loop 0.
+final class LinkDialer {
+    private enum State {
+        /// Waits for its timer, or for a look-up.
+        case waiting
+        case dialling(LaneID, endpoint: String)
+        case up(LaneID)
+    }
+
+    private struct Slot {
+        var state = State.waiting
+        var backOff = BackOff()
+        var attempts = 0
+        /// Distinguishes the timers and look-ups of a slot's successive states.
+        var generation = 0
+    }
+
+    private(set) var configuration: LinkConfiguration
+    /// What the status says.
+    private(set) var failure: LinkFailure?
+    private(set) var remoteName: String?
+    private(set) var losses: UInt64 = 0
+    private(set) var lastLoss: LinkLoss?
+    /// Streams that lanes of this Link carried which have ended.
+    private(set) var openedBefore: UInt64 = 0
+    private unowned let control: ControlPlane
+    private var slots = [Slot()]
+    /// The last error of every endpoint.
+    private var errors: [String: String] = [:]
+    private var isStopped = false
+    private static let laneLimit = 8
+
+    init(_ configuration: LinkConfiguration, control: ControlPlane) {
+        self.configuration = configuration
+        self.control = control
+    }
+
+    var isConnected: Bool {
+        slots.contains { if case .up = $0.state { true } else { false } }
+    }
+
+    var lanes: [LaneID] {
+        slots.compactMap { slot in
+            switch slot.state {
+            case .up(let id), .dialling(let id, _): id
+            case .waiting: nil
+            }
+        }
+    }
+
+    func start() {
+        guard configuration.remoteSite != control.core.id.site else {
+            failure = LinkFailure(.toSelf, LinkFailure.toSelf)
+            return
+        }
+        attempt(0)
+    }
+
+    /// Closes every lane; the dialer is done.
+    func stop() {
+        isStopped = true
+        for id in lanes { control.closeLane(id, LaneClosing(.configurationChanged)) }
+        slots = []
+    }
+
+    func update(_ configuration: LinkConfiguration) {
+        let isRetimed = configuration.health != self.configuration.health
+        let isReaddressed = configuration.endpoints != self.configuration.endpoints
+        self.configuration = configuration
+        if isReaddressed { errors = [:] }
+        guard isRetimed else { return }
+        for id in lanes { control.retime(id, control.hello(for: configuration)) }
+    }
+
+    // MARK: Attempts
+
+    private func attempt(_ index: Int) {
+        guard !isStopped, slots.indices.contains(index) else { return }
+        let endpoints = configuration.endpoints
+        let target = endpoints[slots[index].attempts % endpoints.count]
+        let round = slots[index].attempts / endpoints.count
+        slots[index].attempts += 1
+        slots[index].generation += 1
+        let generation = slots[index].generation
+        let name = configuration.name
+        control.resolver.resolve(target.host, replyTo: control.loop.mailbox) { loop, result in
+            loop.local(ControlPlane.self)?.links[name]?
+                .resolved(target, result, round: round, slot: index, generation)
+        }
+    }
+
+    private func resolved(
+        _ target: HostAndPort,
+        _ result: Result<[IPAddress], ResolverError>,
+        round: Int,
+        slot index: Int,
+        _ generation: Int
+    ) {
+        guard !isStopped, slots.indices.contains(index), slots[index].generation == generation
+        else { return }
+        switch result {
+        case .failure(let error):
+            fail(index, LinkFailure(.unreachable, "\(target): \(error.reason)"), at: "\(target)")
+        case .success(let addresses) where addresses.isEmpty:
+            fail(index, LinkFailure(.unreachable, "\(target): no address"), at: "\(target)")
+        case .success(let addresses):
+            let id = control.core.makeLaneID()
+            slots[index].state = .dialling(id, endpoint: "\(target)")
+            let order = DialOrder(
+                id: id,
+                purpose: .link,
+                endpoint: Endpoint(
+                    address: addresses[round % addresses.count],
+                    port: target.port
+                ),
+                parameters: Lane.Parameters(
+                    context: control.core.current.context,
+                    health: configuration.health,
+                    expectedSite: configuration.remoteSite
+                ),
+                hello: control.hello(for: configuration)
+            )
+            control.dial(order, for: .link(configuration.name), on: index % control.core.loops)
+        }
+    }
+
+    private func fail(_ index: Int, _ failure: LinkFailure, at endpoint: String) {
+        errors[endpoint] = failure.message
+        if !isConnected {
+            self.failure = failure
+            if failure.reason == .unreachable, errors.count > 1 {
+                self.failure?.message = errors.sorted { $0.key < $1.key }.map(\.value)
+                    .joined(separator: "; ")
+            }
+        }
+        control.snapshotChanged()
+        slots[index].state = .waiting
+        // The first lane speaks for all: the others come back with it.
+        if index > 0, !isConnected {
+            slots.removeSubrange(1...)
+            return
+        }
+        retry(index)
+    }
+
+    private func retry(_ index: Int) {
+        slots[index].generation += 1
+        let generation = slots[index].generation
+        let wait = slots[index].backOff.next(using: &control.random)
+        control.loop.schedule(after: wait) { [weak self] _ in
+            guard let self, slots.indices.contains(index), slots[index].generation == generation
+            else { return }
+            attempt(index)
+        }
+    }
+
+    // MARK: What becomes of lanes
+
+    /// A lane of this Link has exchanged HELLOs.
+    func laneUp(_ id: LaneID, _ hello: Hello) {
+        guard let index = slot(of: id) else {
+            control.closeLane(id, LaneClosing(.configurationChanged))
+            return
+        }
+        slots[index].state = .up(id)
+        slots[index].attempts = 0
+        slots[index].backOff.reset()
+        failure = nil
+        errors = [:]
+        remoteName = hello.name
+        let wanted = min(max(hello.loops, control.core.loops), Self.laneLimit)
+        while slots.count < wanted {
+            slots.append(Slot())
+            attempt(slots.count - 1)
+        }
+    }
+
+    /// A lane of this Link has ended, or was never established.
+    func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool, gauge: LaneGauge?) {
+        openedBefore += gauge?.opened ?? 0
+        guard !isStopped, let index = slot(of: id) else { return }
+        var endpoint = configuration.endpoints.first.map { "\($0)" } ?? ""
+        if case .dialling(_, let name) = slots[index].state { endpoint = name }
+        slots[index].state = .waiting
+        if wasUp, !isConnected {
+            losses += 1
+            lastLoss = LinkLoss(
+                time: WallClock.now,
+                reason: reason.explanation,
+                connections: gauge?.active ?? 0
+            )
+        }
+        let failure = LinkFailure(
+            reason,
+            link: configuration,
+            endpoint: endpoint,
+            site: control.siteName
+        )
+        fail(index, failure, at: endpoint)
+    }
+
+    /// The neighbor of these lanes drains: others are dialled before it closes them.
+    func replace(_ draining: [LaneID]) {
+        for index in slots.indices {
+            guard case .up(let id) = slots[index].state, draining.contains(id) else { continue }
+            slots[index].state = .waiting
+            slots[index].backOff.reset()
+            retry(index)
+        }
+    }
+
+    private func slot(of id: LaneID) -> Int? {
+        slots.firstIndex { slot in
+            switch slot.state {
+            case .up(id), .dialling(id, _): true
+            default: false
+            }
+        }
+    }
+}

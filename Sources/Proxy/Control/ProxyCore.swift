@@ -1,0 +1,64 @@
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+import TLS
+
+/// What every loop of a proxy may use: identity, mailboxes, and what new lanes are made with.
+final class ProxyCore: Sendable {
+    let id: ProxyID
+    let options: ProxyOptions
+    let mailboxes: [Mailbox]
+    let isEdge: Bool
+    private let laneNumber = Atomic<UInt64>(0)
+    private let acceptance: Mutex<Acceptance>
+    private let streams: Mutex<[Int]>
+
+    /// What accepted lanes are made with.
+    struct Acceptance: Sendable {
+        var context: TLSContext
+        var health: HealthParameters
+    }
+
+    init(id: ProxyID, options: ProxyOptions, context: TLSContext, mailboxes: [Mailbox]) {
+        self.id = id
+        self.options = options
+        self.mailboxes = mailboxes
+        if case .edge = options.role { isEdge = true } else { isEdge = false }
+        streams = Mutex(Array(repeating: 0, count: mailboxes.count))
+        acceptance = Mutex(Acceptance(context: context, health: .standard))
+    }
+
+    var loops: Int { mailboxes.count }
+
+    func makeLaneID() -> LaneID {
+        LaneID(number: laneNumber.wrappingAdd(1, ordering: .relaxed).newValue)
+    }
+
+    var current: Acceptance { acceptance.withLock { $0 } }
+
+    func setContext(_ context: TLSContext) { acceptance.withLock { $0.context = context } }
+    func setHealth(_ health: HealthParameters) { acceptance.withLock { $0.health = health } }
+
+    func setStreams(_ count: Int, loop: Int) { streams.withLock { $0[loop] = count } }
+
+    /// Connections and streams that are open on all loops, at most 200 ms old.
+    var openStreams: Int { streams.withLock { $0.reduce(0, +) } }
+
+    /// Runs `letter` on loop 0 with the control plane.
+    func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
+        mailboxes[0].post { loop in
+            if let control = loop.local(ControlPlane.self) { letter(control) }
+        }
+    }
+
+    /// Runs `letter` on loop `index` with its agent.
+    func tellAgent(_ index: Int, _ letter: @escaping @Sendable (LoopAgent) -> Void) {
+        mailboxes[index].post { loop in
+            if let agent = loop.local(LoopAgent.self) { letter(agent) }
+        }
+    }
+
+    func tellAgents(_ letter: @escaping @Sendable (LoopAgent) -> Void) {
+        for index in mailboxes.indices { tellAgent(index, letter) }
+    }
+}

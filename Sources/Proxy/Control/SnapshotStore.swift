@@ -1,0 +1,78 @@
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+
+/// The newest snapshot, and those who wait for a newer one.
+final class SnapshotStore: Sendable {
+    private struct State {
+        var snapshot: ProxySnapshot
+        var isReady = false
+        var waiters: [UInt64: Waiter] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+
+    private struct Waiter {
+        let after: UInt64
+        let continuation: CheckedContinuation<ProxySnapshot, Never>
+    }
+
+    private let state: Mutex<State>
+
+    init(proxy: ProxyID) {
+        state = Mutex(State(snapshot: ProxySnapshot(proxy: proxy)))
+    }
+
+    var current: ProxySnapshot { state.withLock { $0.snapshot } }
+
+    var isReady: Bool { state.withLock { $0.isReady } }
+
+    func setReady(_ isReady: Bool) { state.withLock { $0.isReady = isReady } }
+
+    /// Takes a snapshot without a version; it becomes the newest one if anything in it differs.
+    func offer(_ snapshot: ProxySnapshot) {
+        let (next, waiters) = state.withLock { state in
+            var next = snapshot
+            next.version = state.snapshot.version
+            guard next != state.snapshot else { return (next, [] as [Waiter]) }
+            next.version += 1
+            state.snapshot = next
+            let ready = state.waiters.filter { $0.value.after < next.version }
+            for key in ready.keys { state.waiters[key] = nil }
+            return (next, Array(ready.values))
+        }
+        for waiter in waiters { waiter.continuation.resume(returning: next) }
+    }
+
+    /// The first snapshot with a higher version than `version`, or the newest one after `limit`.
+    func wait(after version: UInt64, limit: Duration) async -> ProxySnapshot {
+        let id = state.withLock { state in
+            state.nextWaiter += 1
+            return state.nextWaiter
+        }
+        let timer = Task {
+            try? await Task.sleep(for: limit)
+            self.release(id)
+        }
+        defer { timer.cancel() }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let snapshot: ProxySnapshot? = state.withLock { state in
+                    let isOver = timer.isCancelled || Task.isCancelled || limit <= .zero
+                    guard state.snapshot.version <= version, !isOver else { return state.snapshot }
+                    state.waiters[id] = Waiter(after: version, continuation: continuation)
+                    return nil
+                }
+                if let snapshot { continuation.resume(returning: snapshot) }
+            }
+        } onCancel: {
+            release(id)
+        }
+    }
+
+    private func release(_ id: UInt64) {
+        let (waiter, snapshot) = state.withLock { state in
+            (state.waiters.removeValue(forKey: id), state.snapshot)
+        }
+        waiter?.continuation.resume(returning: snapshot)
+    }
+}
