@@ -182,7 +182,10 @@ let package = Package(
         tests("RoutingTests", ["Routing", "NetworkModel"]),
         tests(
             "ProxyControlTests",
-            ["Proxy", "Wire", "Certificates", "SiteConfiguration", "NetworkModel"]
+            [
+                "Proxy", "Wire", "Routing", "Balancing", "TLS", "Certificates",
+                "SiteConfiguration", "NetworkModel",
+            ]
         ),
         tests(
             "NetworkAPITests",

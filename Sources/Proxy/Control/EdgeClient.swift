@@ -59,9 +59,20 @@ final class EdgeClient {
             }
             service.update(targets: routes.targets(key).map(\.target), at: control.loop.now)
         }
-        for key in shared.keys where !known.contains(key) {
-            shared[key]?.update(targets: [], at: control.loop.now)
-            if shared[key]?.isIdle == true { shared[key] = nil }
+        for (key, service) in shared where !known.contains(key) {
+            // Without a gateway nothing is in reach; the balancer remembers, for the failback.
+            let targets = service.targets.map { target in
+                Target(
+                    site: target.site,
+                    cost: .unreachable,
+                    weight: 0,
+                    absence: target.absence ?? .linkLost
+                )
+            }
+            service.update(targets: targets, at: control.loop.now)
+            if service.isIdle, !listeners.contains(where: { $0.service == key }) {
+                shared[key] = nil
+            }
         }
         control.publish()
     }

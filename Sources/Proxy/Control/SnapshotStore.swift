@@ -8,6 +8,8 @@ final class SnapshotStore: Sendable {
         var snapshot: ProxySnapshot
         var isReady = false
         var waiters: [UInt64: Waiter] = [:]
+        /// Waiters whose time was over before they waited.
+        var expired: Set<UInt64> = []
         var nextWaiter: UInt64 = 0
     }
 
@@ -50,15 +52,19 @@ final class SnapshotStore: Sendable {
             return state.nextWaiter
         }
         let timer = Task {
-            try? await Task.sleep(for: limit)
+            // Cancelled once the wait is over: nobody is left to release then.
+            guard (try? await Task.sleep(for: limit)) != nil else { return }
             self.release(id)
         }
-        defer { timer.cancel() }
+        defer {
+            timer.cancel()
+            state.withLock { _ = $0.expired.remove(id) }
+        }
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let snapshot: ProxySnapshot? = state.withLock { state in
-                    let isOver = timer.isCancelled || Task.isCancelled || limit <= .zero
-                    guard state.snapshot.version <= version, !isOver else { return state.snapshot }
+                    guard state.snapshot.version <= version, !state.expired.contains(id)
+                    else { return state.snapshot }
                     state.waiters[id] = Waiter(after: version, continuation: continuation)
                     return nil
                 }
@@ -71,7 +77,9 @@ final class SnapshotStore: Sendable {
 
     private func release(_ id: UInt64) {
         let (waiter, snapshot) = state.withLock { state in
-            (state.waiters.removeValue(forKey: id), state.snapshot)
+            let waiter = state.waiters.removeValue(forKey: id)
+            if waiter == nil { state.expired.insert(id) }
+            return (waiter, state.snapshot)
         }
         waiter?.continuation.resume(returning: snapshot)
     }

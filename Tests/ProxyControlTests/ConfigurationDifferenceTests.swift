@@ -1,0 +1,98 @@
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Proxy
+
+@Suite("Configuration difference")
+struct ConfigurationDifferenceTests {
+    private let site = SiteName(id: SiteID(publicKeyDigest: Array(repeating: 1, count: 32)))
+    private let other = SiteID(publicKeyDigest: Array(repeating: 2, count: 32))
+    private let third = SiteID(publicKeyDigest: Array(repeating: 3, count: 32))
+
+    private func link(_ name: String, cost: Int32 = 1) throws -> LinkConfiguration {
+        try LinkConfiguration(name, to: other, at: HostAndPort(host: "a", port: 1), cost: cost)
+    }
+
+    private func difference(
+        _ change: (inout SiteConfiguration) -> Void
+    ) throws -> (ConfigurationDifference, SiteConfiguration) {
+        let links = [try link("a"), try link("b", cost: 5)]
+        let old = SiteConfiguration(
+            site: site,
+            allow: [SiteName(id: other)],
+            acceptsLinks: true,
+            links: links
+        )
+        var new = old
+        change(&new)
+        return (ConfigurationDifference(from: old, to: new), new)
+    }
+
+    @Test("an equal configuration asks for nothing")
+    func equal() throws {
+        let (difference, new) = try difference { _ in }
+        #expect(difference == ConfigurationDifference(from: new, to: new))
+        #expect(difference.dialled.isEmpty && difference.closed.isEmpty)
+        #expect(!difference.routingChanged && !difference.servicesChanged)
+    }
+
+    @Test("a cost is routing's business only: no link is touched")
+    func cost() throws {
+        let cost = try #require(LinkCost(20))
+        let (difference, new) = try difference { $0.links[1].cost = cost }
+        var expected = ConfigurationDifference(from: new, to: new)
+        expected.routingChanged = true
+        #expect(difference == expected)
+    }
+
+    @Test("other endpoints and heartbeats keep the lanes; another site does not")
+    func links() throws {
+        let (difference, new) = try difference {
+            $0.links[0].endpoints = [HostAndPort(host: "b", port: 2)]
+            $0.links[1].health.misses = 9
+        }
+        #expect(difference.readdressed == [new.links[0]])
+        #expect(difference.retimed == [new.links[1]])
+        #expect(difference.dialled.isEmpty && difference.closed.isEmpty)
+        let (moved, _) = try self.difference { $0.links[0].remoteSite = third }
+        #expect(moved.closed.map(\.text) == ["a"])
+        #expect(moved.dialled.map(\.name.text) == ["a"])
+    }
+
+    @Test("links come and go, sites are disallowed, accepting ends")
+    func others() throws {
+        let added = try link("c")
+        let (difference, _) = try difference {
+            $0.links.removeFirst()
+            $0.links.append(added)
+            $0.allow = [SiteName(id: third)]
+            $0.acceptsLinks = false
+        }
+        #expect(difference.closed.map(\.text) == ["a"])
+        #expect(difference.dialled == [added])
+        #expect(difference.disallowed == [other])
+        #expect(difference.acceptsLinks == false)
+        #expect(difference.routingChanged)
+    }
+
+    @Test("the first configuration dials everything")
+    func first() throws {
+        let (_, new) = try difference { _ in }
+        let first = ConfigurationDifference(from: nil, to: new)
+        #expect(first.dialled == new.links)
+        #expect(first.acceptsLinks == true && first.servicesChanged && first.routingChanged)
+    }
+
+    @Test("back-off doubles with jitter from 100 ms to 10 s and starts again after a success")
+    func backOff() {
+        var random = SystemRandomNumberGenerator()
+        var backOff = BackOff()
+        for expected in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
+            let wait = backOff.next(using: &random)
+            #expect(wait >= .milliseconds(expected / 2) && wait <= .milliseconds(expected))
+        }
+        backOff.reset()
+        #expect(backOff.next(using: &random) <= .milliseconds(100))
+    }
+}

@@ -1,0 +1,92 @@
+import Certificates
+import NetworkModel
+import Routing
+import TLS
+import Testing
+import Wire
+
+@testable import Proxy
+
+@Suite("Signed advertisements")
+struct LSAAuthorityTests {
+    private func signed(
+        _ site: TestSite,
+        _ role: CertificateRole = .gateway,
+        as origin: SiteID? = nil
+    ) throws -> SignedLSA {
+        let pem = try site.credentials(role)
+        let credentials = try Credentials(
+            certificates: Array(pem.certificateChain.utf8),
+            privateKey: Array(pem.privateKey.utf8)
+        )
+        let lsa = LSA(
+            origin: ProxyID(site: origin ?? site.id, instance: 5),
+            sequence: 1,
+            agreementKey: X25519PrivateKey().publicKey,
+            certificateChain: credentials.chain
+        )
+        return try LSAAuthority().sign(lsa, with: credentials)
+    }
+
+    private var now: Int64 { Int64(WallClock.now) }
+
+    @Test("what a gateway signed is believed, and comes back as it was")
+    func believed() throws {
+        var authority = LSAAuthority()
+        let signed = try signed(TestSite("east"))
+        #expect(try authority.verify(signed.bytes, at: now) == signed)
+        #expect(try authority.verify(signed.bytes, at: now) == signed, "from the cache")
+    }
+
+    @Test("an edge's leaf, another site's name, a changed byte, an old leaf: refused")
+    func refused() throws {
+        var authority = LSAAuthority()
+        let (east, west) = (try TestSite("east"), try TestSite("west"))
+        let edge = try signed(east, .edge)
+        #expect(throws: LSAAuthority.Refusal.wrongOrigin(edge.lsa.origin)) {
+            try authority.verify(edge.bytes, at: now)
+        }
+        let stolen = try signed(east, as: west.id)
+        #expect(throws: LSAAuthority.Refusal.wrongOrigin(stolen.lsa.origin)) {
+            try authority.verify(stolen.bytes, at: now)
+        }
+        let good = try signed(east)
+        // The origin's instance number: the format stays right.
+        var changed = good.bytes
+        changed[12 + SiteID.length + 3] ^= 1
+        #expect(throws: LSAAuthority.Refusal.self) { try authority.verify(changed, at: now) }
+        #expect(throws: LSAAuthority.Refusal.self) {
+            try authority.verify(good.bytes, at: now + 30 * 24 * 3_600)
+        }
+        for count in [0, 1, 50, good.bytes.count - 1] {
+            #expect(throws: LSAAuthority.Refusal.self) {
+                try authority.verify(Array(good.bytes.prefix(count)), at: now)
+            }
+        }
+    }
+
+    @Test("two gateways derive the same MAC key, a third another one")
+    func keys() throws {
+        let ids = (1...3).map { index in
+            ProxyID(
+                site: SiteID(publicKeyDigest: Array(repeating: UInt8(index), count: 32)),
+                instance: UInt64(index)
+            )
+        }
+        var agreements = ids.map { KeyAgreement(own: $0) }
+        func key(_ from: Int, _ to: Int) -> [UInt8]? {
+            var table = RouteTable(origin: ids[from])
+            table.gateways[ids[to]] = GatewayRoute(
+                cost: .zero,
+                hops: [ids[to]],
+                via: .mesh,
+                agreementKey: agreements[to].publicKey
+            )
+            return agreements[from].keys(for: table)[ids[to]]
+        }
+        #expect(key(0, 1) != nil)
+        #expect(key(0, 1) == key(1, 0))
+        #expect(key(0, 1) != key(0, 2))
+        #expect(key(0, 1)?.count == 32)
+    }
+}
