@@ -25,7 +25,9 @@ final class TestTraffic: Sendable {
     }
 
     /// Starts a server; its endpoint as a ready pod.
-    func serve(_ name: String, at address: IPAddress, port: UInt16 = 0) async throws -> LocalEndpoint {
+    func serve(_ name: String, at address: IPAddress, port: UInt16 = 0) async throws
+        -> LocalEndpoint
+    {
         let result = await ask { table in
             Result<Endpoint, SystemError> { () throws(SystemError) in
                 try table.serve(name, at: address, port: port)
@@ -46,7 +48,9 @@ final class TestTraffic: Sendable {
     /// Connections that a server has open.
     func open(at name: String) async -> Int { await ask { $0.open(at: name) } ?? 0 }
 
-    /// Connects and waits for the server's name; the connection stays open. Nil when it ended before a name came.
+    /// Connects and waits for the server's name; the connection stays open.
+    ///
+    /// Nil when it ended before a name came.
     func connect(to endpoint: Endpoint, limit: Duration = .seconds(10)) async -> HeldClient? {
         await withCheckedContinuation { continuation in
             let isPosted = thread.mailbox.post { loop in
@@ -82,7 +86,8 @@ private final class TrafficTable {
 
     init(_ loop: EventLoop) { self.loop = loop }
 
-    func serve(_ name: String, at address: IPAddress, port: UInt16) throws(SystemError) -> Endpoint {
+    func serve(_ name: String, at address: IPAddress, port: UInt16) throws(SystemError) -> Endpoint
+    {
         let listener = try Listener(address: address, port: port, purpose: .service, on: loop) {
             [unowned self] socket, _ in
             let connection = TrafficConnection(socket, on: loop)

@@ -85,7 +85,7 @@ final class CountsExchange {
         } else {
             counts = ledger.sum(service)
         }
-        control.services.shared[service]?.setOthers(counts)
+        control.sharedServices[service]?.setOthers(counts)
         control.snapshotChanged()
     }
 

@@ -17,7 +17,7 @@ final class LoopAgent {
     init(loop: EventLoop, core: ProxyCore, view: DataPlaneView) {
         self.loop = loop
         self.core = core
-        engine = StreamEngine(loop: loop, view: view)
+        engine = StreamEngine(loop: loop, view: view, plane: core.plane)
         measureLater()
     }
 

@@ -9,6 +9,8 @@ final class ProxyCore: Sendable {
     let options: ProxyOptions
     let mailboxes: [Mailbox]
     let isEdge: Bool
+    /// What the stream engines share.
+    let plane: StreamPlane
     private let laneNumber = Atomic<UInt64>(0)
     private let acceptance: Mutex<Acceptance>
     private let streams: Mutex<[Int]>
@@ -23,6 +25,7 @@ final class ProxyCore: Sendable {
         self.id = id
         self.options = options
         self.mailboxes = mailboxes
+        plane = StreamPlane(mailboxes: mailboxes)
         if case .edge = options.role { isEdge = true } else { isEdge = false }
         streams = Mutex(Array(repeating: 0, count: mailboxes.count))
         acceptance = Mutex(Acceptance(context: context, health: .standard))
