@@ -149,6 +149,13 @@ let package = Package(
                 "CLinux",
             ]
         ),
+        tests(
+            "StreamTests",
+            [
+                "Proxy", "Wire", "Balancing", "TLS", "SiteConfiguration", "NetworkModel",
+                "CertificateFixtures",
+            ]
+        ),
         tests("TLSTests", ["TLS", "NetworkModel", "CertificateFixtures", "COpenSSL"]),
         tests(
             "ControllerTests",

@@ -1,0 +1,69 @@
+import Testing
+import Wire
+
+@testable import Proxy
+
+@Suite("ByteRing")
+struct ByteRingTests {
+    @Test("a ring holds what was added and not dropped, whatever the order")
+    func model() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(state: seed)
+        let pool = BufferPool()
+        for _ in 0..<20 {
+            var ring = ByteRing(pool)
+            var written: UInt64 = 0
+            for _ in 0..<100 {
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0:
+                    let count = UInt64.random(in: 0..<9_000, using: &random)
+                    Pattern.bytes(written..<written + count).withRawSpan { ring.append($0) }
+                    written += count
+                case 1:
+                    let limit = Int.random(in: 1..<9_000, using: &random)
+                    let result = unsafe ring.fill(atMost: limit) { region in
+                        let count = Int.random(in: 1...max(1, region.count), using: &random)
+                        let bytes = Pattern.bytes(written..<written + UInt64(count))
+                        unsafe region.copyBytes(from: bytes)
+                        return .bytes(count)
+                    }
+                    if case .bytes(let count) = result { written += UInt64(count) }
+                default:
+                    ring.drop(before: UInt64.random(in: ring.start...ring.end, using: &random))
+                }
+                #expect(ring.end == written, "seed \(seed)")
+                var held = [UInt8](repeating: 0, count: ring.count)
+                unsafe held.withUnsafeMutableBytes { unsafe ring.copy(from: ring.start, to: $0) }
+                #expect(held == Pattern.bytes(ring.start..<ring.end), "seed \(seed)")
+                #expect(ring.isEmpty == (ring.capacity == 0), "an empty ring owns no memory")
+            }
+        }
+        #expect(pool.used == 0)
+    }
+
+    @Test("draining gives the bytes in order and drops what was taken")
+    func drain() {
+        let pool = BufferPool()
+        var ring = ByteRing(pool)
+        Pattern.bytes(0..<10_000).withRawSpan { ring.append($0) }
+        var taken: [UInt8] = []
+        while !ring.isEmpty {
+            _ = unsafe ring.drain { bytes in
+                let count = min(bytes.count, 777)
+                unsafe taken += Array(bytes.prefix(count))
+                return .bytes(count)
+            }
+        }
+        #expect(taken == Pattern.bytes(0..<10_000))
+        #expect(pool.used == 0)
+    }
+
+    @Test("a failed read adds nothing and keeps no memory")
+    func failedRead() {
+        let pool = BufferPool()
+        var ring = ByteRing(pool)
+        #expect(unsafe ring.fill(atMost: 100) { _ in .wouldBlock } == .wouldBlock)
+        #expect(ring.capacity == 0)
+        #expect(pool.used == 0)
+    }
+}

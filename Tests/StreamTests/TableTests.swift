@@ -1,0 +1,90 @@
+import NetworkModel
+import Testing
+import Wire
+
+@testable import Proxy
+
+@Suite("Stream tables")
+struct TableTests {
+    @Test("a replay window accepts each number once and nothing old, like a set would")
+    func replay() {
+        let seed = UInt64.random(in: 0 ... .max)
+        var random = SplitMix(state: seed)
+        var window = ReplayWindow()
+        var seen: Set<UInt64> = []
+        var highest: UInt64 = 0
+        for _ in 0..<5_000 {
+            let reach: UInt64 = random.chance(1) ? 200_000 : 2_000
+            let low =
+                highest > 70_000 && random.chance(5) ? highest - 70_000 : max(highest, 1_000) - 999
+            let number = UInt64.random(in: max(low, 1)...highest + reach, using: &random)
+            let isOld = highest >= ReplayWindow.size && number <= highest - ReplayWindow.size
+            #expect(window.accept(number) == (!isOld && !seen.contains(number)), "seed \(seed)")
+            seen.insert(number)
+            highest = max(highest, number)
+        }
+    }
+
+    @Test(
+        "one ingress's numbers are not another's, and a full table makes room of unknown signers only"
+    )
+    func replayGuard() {
+        let site = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
+        let signer = ProxyID(site: site, instance: 1)
+        var guardian = ReplayGuard()
+        for instance in 1...10 {
+            let ingress = ProxyID(site: site, instance: UInt64(instance))
+            #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true } == .accepted)
+            #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true } == .replay)
+        }
+    }
+
+    @Test("a label that was given back is not found again, and its successor differs")
+    func labels() throws {
+        var table = LabelTable()
+        let (first, second) = (StreamEnd(), StreamEnd())
+        let labelGiven = table.open(first)
+        let label = try #require(labelGiven)
+        #expect(table.find(label | LabelTable.answerBit) === first)
+        #expect(table.find(label) == nil)
+        table.remove(first, label: label)
+        #expect(table.find(label | LabelTable.answerBit) == nil)
+        let nextGiven = table.open(second)
+        let next = try #require(nextGiven)
+        #expect(next != label)
+        #expect(table.find(label | LabelTable.answerBit) == nil)
+        #expect(table.count == 1)
+    }
+
+    @Test("both sides may choose the same label without meeting")
+    func bothSides() throws {
+        var table = LabelTable()
+        let (own, theirs) = (StreamEnd(), StreamEnd())
+        let labelGiven = table.open(own)
+        let label = try #require(labelGiven)
+        let answerGiven = table.accept(label, theirs)
+        let answer = try #require(answerGiven)
+        #expect(table.find(label | LabelTable.answerBit) === own)
+        #expect(table.find(label) === theirs)
+        #expect(answer.label == label | LabelTable.answerBit)
+        #expect(table.accept(answer.label, theirs) == nil)
+        table.remove(theirs, label: answer.label)
+        #expect(table.find(label) == nil)
+        #expect(table.removeAll().count == 1)
+        #expect(table.count == 0)
+    }
+
+    @Test("a queue of ends keeps order and lets one be taken out of the middle")
+    func queue() {
+        var queue = StreamEndQueue()
+        let ends = (0..<5).map { _ in StreamEnd() }
+        for end in ends { queue.append(end) }
+        queue.remove(ends[2])
+        queue.remove(ends[4])
+        var order: [StreamEnd] = []
+        while let end = queue.popFirst() { order.append(end) }
+        #expect(order.map(ObjectIdentifier.init) == [0, 1, 3].map { ObjectIdentifier(ends[$0]) })
+        queue.append(ends[4])
+        #expect(queue.popFirst() === ends[4])
+    }
+}
