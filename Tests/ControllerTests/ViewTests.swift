@@ -1,3 +1,4 @@
+import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
@@ -123,5 +124,33 @@ struct ViewTests {
         #expect(link.reason == .notAllowed)
         #expect(link.message == "m2")
         #expect(link.cost == nil)
+    }
+
+    @Test("a gateway that serves is awaited for five seconds, until it answers")
+    func awaited() throws {
+        let registry = SiteRegistry()
+        let pod = Core.Pod {
+            $0.metadata = Samples.metadata("gw")
+            $0.status.conditions = [
+                Core.PodCondition {
+                    $0.type = "Ready"; $0.status = "True"
+                }
+            ]
+        }
+        func isSettling(_ milliseconds: UInt64) -> Bool {
+            registry.view(
+                of: [pod],
+                in: "shop",
+                at: Instant(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
+            ).isSettling
+        }
+        #expect(isSettling(0))
+        #expect(isSettling(4_900))
+        #expect(!isSettling(5_000))
+        let key = SiteRegistry.GatewayKey(pod: pod.key, uid: "uid-gw")
+        #expect(registry.set(try Samples.snapshot(), of: key) == nil)
+        #expect(!isSettling(5_100))
+        #expect(registry.set(nil, of: key) != nil)
+        #expect(isSettling(5_200))
     }
 }

@@ -24,7 +24,7 @@ enum Transitions {
                     seed: seed
                 )
             )
-        } else if before[type: type]?.status == .yes {
+        } else if connected.status == .no, before[type: type]?.status == .yes {
             events.append(
                 EventPlan(
                     regarding: ObjectReference(to: link),

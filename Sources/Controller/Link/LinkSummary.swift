@@ -11,6 +11,8 @@ struct LinkFacts {
     /// Why the Link is not used; nil when it is.
     var finding: Finding?
     var view = LinkView()
+    /// A gateway has yet to answer for the first time.
+    var isSettling = false
     /// Whether every gateway and sidecar routes with the configuration that carries this Link as it is now.
     var isApplied = false
 }

@@ -10,14 +10,18 @@ struct GatewayView: Equatable, Sendable {
     var isTerminating: Bool
     /// Nil until the gateway has answered once.
     var snapshot: ProxySnapshot?
+    /// It should answer any moment, for the first time: what it knows is not known to be different.
+    var isAwaited: Bool
 
     init(
         pod: String,
         address: String? = nil,
         isReady: Bool,
         isTerminating: Bool = false,
-        snapshot: ProxySnapshot? = nil
+        snapshot: ProxySnapshot? = nil,
+        isAwaited: Bool = false
     ) {
+        self.isAwaited = isAwaited
         self.pod = pod
         self.address = address
         self.isReady = isReady
@@ -45,6 +49,9 @@ struct SiteView: Equatable, Sendable {
         self.gateways = gateways
         proxies = Self.merge(gateways)
     }
+
+    /// Whether statuses had better stay as they are for a moment: after a start of the controller, or of a gateway.
+    var isSettling: Bool { gateways.contains(where: \.isAwaited) }
 
     /// The snapshots of the serving gateways; of every gateway while none of them serves.
     var snapshots: [ProxySnapshot] {

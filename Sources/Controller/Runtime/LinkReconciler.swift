@@ -17,6 +17,7 @@ struct LinkReconciler: Reconciler {
         guard let namespace = key.namespace, let link = shared.world.links.store.get(key),
             !link.metadata.isTerminating, let facts = observe(link, in: namespace)
         else { return .done }
+        guard !facts.isSettling else { return .again(after: Shared.settling) }
         let now = Timestamp.now()
         let status = LinkSummary.make(link: link, facts: facts, at: now)
         do {
@@ -62,6 +63,7 @@ struct LinkReconciler: Reconciler {
             $0.object == FoundObject(kind: .link, name: link.metadata.name)
         }
         let view = shared.view(of: record)
+        facts.isSettling = view.isSettling
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }
         facts.isApplied = record.generation(of: link, .link).map(view.allApplied) ?? false
         return facts

@@ -48,6 +48,7 @@ struct ServiceReconciler: Reconciler {
             result = .again(after: .seconds(30))
         }
         guard !service.metadata.isTerminating else { return result }
+        guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         if let record { observe(service, record: record, view: view, &facts) }
         return result.sooner(try await summarise(service, facts: facts))
     }

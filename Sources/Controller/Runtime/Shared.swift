@@ -19,6 +19,8 @@ struct Shared: Sendable {
 
     /// How long until something that no event tells is looked at again.
     static let conflictRetry: Duration = .seconds(5)
+    /// How long until a status is looked at again that waits for the first answer of a gateway.
+    static let settling: Duration = .milliseconds(500)
 
     /// The Sites of a namespace that are ours to act on; nil when all that are there belong to another controller.
     func ownSites(in namespace: String) -> [Site]? {
@@ -32,7 +34,8 @@ struct Shared: Sendable {
     func view(of record: SiteRecord) -> SiteView {
         registry.view(
             of: world.gatewayPods(of: record.site),
-            in: record.site.metadata.namespace ?? ""
+            in: record.site.metadata.namespace ?? "",
+            at: clock.now
         )
     }
 

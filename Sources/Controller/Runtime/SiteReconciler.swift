@@ -105,6 +105,7 @@ struct SiteReconciler: Reconciler {
         if old.map({ !$0.isSame(as: record) }) ?? true { enqueueDependents(namespace) }
         if !facts.conflicts.isEmpty { result = result.sooner(.again(after: Shared.conflictRetry)) }
         observe(site, record: record, &facts)
+        guard !facts.view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         return result.sooner(try await summarise(site, facts: facts))
     }
 

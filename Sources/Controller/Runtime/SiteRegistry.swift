@@ -125,7 +125,12 @@ final class SiteRegistry: Sendable {
         var records: [String: SiteRecord] = [:]
         var snapshots: [GatewayKey: ProxySnapshot] = [:]
         var views: [String: SiteView] = [:]
+        /// Since when a gateway serves without having answered.
+        var awaited: [GatewayKey: Instant] = [:]
     }
+
+    /// How long a gateway that serves is given to answer for the first time.
+    private static let patience: Duration = .seconds(5)
 
     private let state = Mutex(State())
 
@@ -144,6 +149,7 @@ final class SiteRegistry: Sendable {
         state.withLock { state in
             let old = state.snapshots[gateway]
             state.snapshots[gateway] = snapshot
+            state.awaited[gateway] = nil
             return old
         }
     }
@@ -151,26 +157,37 @@ final class SiteRegistry: Sendable {
     /// What the gateways among `pods`, those of one namespace, say.
     ///
     /// Merged once for all who ask until a pod or a snapshot changes.
-    func view(of pods: [Core.Pod], in namespace: String) -> SiteView {
+    func view(of pods: [Core.Pod], in namespace: String, at now: Instant) -> SiteView {
         let (gateways, known) = state.withLock { state in
-            (
-                pods.map { pod in
-                    GatewayView(
-                        pod: pod.metadata.name,
-                        address: pod.status.podIP,
-                        isReady: pod.status.isReady,
-                        isTerminating: pod.metadata.isTerminating,
-                        snapshot: pod.metadata.uid.flatMap {
-                            state.snapshots[GatewayKey(pod: pod.key, uid: $0)]
-                        }
-                    )
-                }, state.views[namespace]
-            )
+            (pods.map { Self.gateway($0, &state, at: now) }, state.views[namespace])
         }
         if let known, known.gateways.isSame(as: gateways) { return known }
         let view = SiteView(gateways: gateways)
         state.withLock { $0.views[namespace] = view }
         return view
+    }
+
+    private static func gateway(
+        _ pod: Core.Pod,
+        _ state: inout State,
+        at now: Instant
+    ) -> GatewayView {
+        let key = GatewayKey(pod: pod.key, uid: pod.metadata.uid ?? "")
+        var gateway = GatewayView(
+            pod: pod.metadata.name,
+            address: pod.status.podIP,
+            isReady: pod.status.isReady,
+            isTerminating: pod.metadata.isTerminating,
+            snapshot: state.snapshots[key]
+        )
+        if gateway.isServing, gateway.snapshot == nil {
+            let since = state.awaited[key] ?? now
+            state.awaited[key] = since
+            gateway.isAwaited = now - since < patience
+        } else {
+            state.awaited[key] = nil
+        }
+        return gateway
     }
 }
 
@@ -180,7 +197,8 @@ extension [GatewayView] {
         count == others.count
             && zip(self, others).allSatisfy { left, right in
                 left.pod == right.pod && left.address == right.address
-                    && left.isReady == right.isReady && left.isTerminating == right.isTerminating
+                    && left.isReady == right.isReady && left.isAwaited == right.isAwaited
+                    && left.isTerminating == right.isTerminating
                     && left.snapshot?.proxy == right.snapshot?.proxy
                     && left.snapshot?.version == right.snapshot?.version
             }

@@ -36,7 +36,7 @@ enum ServiceSummary {
         } else {
             writer.set(.accepted, .yes, .accepted)
             setProgrammed(&writer, facts: facts)
-            setHasTargets(&writer, service: service, view: facts.view)
+            setHasTargets(&writer, service: service, facts: facts)
         }
         writer.summarise([.accepted, .programmed, .hasTargets], stalls: stalls)
         status.conditions = writer.conditions
@@ -75,9 +75,12 @@ enum ServiceSummary {
     private static func setHasTargets(
         _ writer: inout ConditionWriter,
         service: Service,
-        view: ServiceView
+        facts: ServiceFacts
     ) {
-        if view.hasUsableTarget {
+        let view = facts.view
+        if facts.servingGateways == 0, view.targets.isEmpty {
+            writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
+        } else if view.hasUsableTarget {
             writer.set(.hasTargets, .yes, .targetsUsable)
         } else if view.targets.isEmpty {
             let address = service.spec.address?.text ?? service.metadata.name

@@ -15,6 +15,7 @@ final class FakeGateway: Sendable {
     private struct State {
         var snapshot: ProxySnapshot
         var keys: Set<String> = []
+        var asked = 0
     }
 
     let address: String
@@ -75,6 +76,7 @@ final class FakeGateway: Sendable {
     }
 
     private func answer(_ request: AdminRequest) async -> AdminResponse {
+        state.withLock { $0.asked += 1 }
         let after = request.query["after"].flatMap { UInt64($0) } ?? 0
         let deadline = ContinuousClock.now + .seconds(5)
         while ContinuousClock.now < deadline, !Task.isCancelled {
@@ -90,6 +92,9 @@ final class FakeGateway: Sendable {
         let snapshot = state.withLock { $0.snapshot }
         return .json((try? JSONEncoder().encode(snapshot)) ?? Data())
     }
+
+    /// How many polls have begun.
+    var timesAsked: Int { state.withLock { $0.asked } }
 
     /// The keys with which it was asked.
     var askedWith: Set<String> { state.withLock { $0.keys } }
