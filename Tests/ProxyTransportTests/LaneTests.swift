@@ -96,8 +96,14 @@ struct LaneTests {
                     pair.dialler.value.byteCount == total && pair.acceptor.value.byteCount == total
                 }
             )
-            #expect(pair.dialler.value.reasons == [])
-            #expect(pair.acceptor.value.reasons == [])
+            let expected = (0..<count).reduce(UInt64(0)) { sum, number in
+                let seed = UInt8(truncatingIfNeeded: number)
+                return checksum([UInt8](repeating: seed, count: 65_536), sum)
+            }
+            for log in [pair.dialler, pair.acceptor] {
+                #expect(log.value.checksum == expected)
+                #expect(log.value.reasons == [])
+            }
         }
     }
 
