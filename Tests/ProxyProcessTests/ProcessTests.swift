@@ -1,0 +1,140 @@
+import Foundation
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import Testing
+
+@testable import ProxyProcess
+
+/// The real process with real sockets on an address of the loopback that is its own.
+@Suite("Process of a plain site", .serialized)
+struct ProcessTests {
+    private static let site = """
+        apiVersion: tieline.dev/v1alpha1
+        kind: Site
+        metadata: {name: plain}
+        spec:
+          drain: {delay: 0s, grace: 1s}
+        """
+
+    private static func link(cost: String) -> String {
+        """
+        apiVersion: tieline.dev/v1alpha1
+        kind: Link
+        metadata: {name: west}
+        spec:
+          endpoints: [{host: 127.0.0.1, port: 9}]
+          remoteSiteID: BBBBBBBBBBBBBBBBBBBBBBBBBB
+          cost: \(cost)
+        """
+    }
+
+    private static func service(server: Int) -> String {
+        """
+        apiVersion: tieline.dev/v1alpha1
+        kind: Service
+        metadata: {name: echo}
+        spec:
+          ports: [{name: tcp, port: 8080, targetPort: \(server)}]
+          hosts: [127.0.0.1]
+          listen: {enabled: true}
+        """
+    }
+
+    /// Where the programs are built: beside the test program.
+    private static func program(_ name: String) throws -> URL {
+        let folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+        return try #require(
+            [folder, Bundle.main.bundleURL, folder.deletingLastPathComponent()]
+                .map { $0.appending(path: name) }
+                .first { FileManager.default.isExecutableFile(atPath: $0.path) },
+            "\(name) is not built"
+        )
+    }
+
+    private func start(_ directory: String, _ address: String) throws -> (Process, Pipe) {
+        let process = Process()
+        process.executableURL = try Self.program("tieline-proxy")
+        process.arguments = [
+            "run", "--site-dir", directory, "--bind", address, "--admin", "\(address):5673",
+            "--loops", "1",
+        ]
+        let errors = Pipe()
+        process.standardError = errors
+        try process.run()
+        return (process, errors)
+    }
+
+    @Test("good, broken, repaired, cost changed, ended")
+    func lifeCycle() async throws {
+        try await withDirectory { path in
+            let address = "127.\(Int.random(in: 1...250)).\(Int.random(in: 1...250)).7"
+            let server = try EchoServer()
+            try write(Self.site, "\(path)/site.yaml")
+            try write(Self.link(cost: "5"), "\(path)/link.yaml")
+            try write(Self.service(server: server.port), "\(path)/service.yaml")
+            let (process, errors) = try start(path, address)
+            // Read all along, so that the pipe never fills.
+            let log = LogReader(errors)
+            defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+
+            func serves() -> Bool { EchoServer.asks("\(address)", 8080) }
+            func cost() throws -> Int32? {
+                guard let data = try Files.read("\(path)/status/link-west.json") else { return nil }
+                return try JSONDecoder().decode(Link.self, from: data).status.appliedCost?.value
+            }
+            #expect(try await eventually { serves() }, "\(log.text)")
+            #expect(try await eventually { try cost() == 5 })
+
+            try write(Self.link(cost: "[9"), "\(path)/link.yaml")
+            #expect(
+                try await eventually {
+                    try Files.read("\(path)/status/site-plain.json").map {
+                        String(decoding: $0, as: UTF8.self).contains("link.yaml:8")
+                    } ?? false
+                }
+            )
+            #expect(log.text.contains("link.yaml:8"))
+            #expect(serves())
+            #expect(try cost() == 5)
+            #expect(kill(process.processIdentifier, SIGHUP) == 0)
+
+            try write(Self.link(cost: "9"), "\(path)/link.yaml")
+            let begin = ContinuousClock.now
+            #expect(try await eventually { try cost() == 9 })
+            #expect(ContinuousClock.now - begin < .seconds(3))
+            #expect(serves())
+
+            process.terminate()
+            #expect(try await eventually { !process.isRunning })
+            #expect(process.terminationStatus == 0, "\(log.text)")
+            #expect(!serves())
+            for secret in [
+                "PRIVATE KEY", try #require(try Files.read("\(path)/identity/snapshot.key")).text,
+            ] {
+                #expect(!log.text.contains(secret))
+            }
+        }
+    }
+
+    @Test("without a good configuration at the first start it ends with 2 and says where")
+    func unusable() async throws {
+        try await withDirectory { path in
+            try write(Self.link(cost: "0"), "\(path)/link.yaml")
+            let (process, errors) = try start(path, "127.0.0.7")
+            let log = LogReader(errors)
+            #expect(try await eventually { !process.isRunning })
+            #expect(process.terminationStatus == 2)
+            #expect(
+                try await eventually { log.text.contains("link.yaml:7: spec.cost") },
+                "\(log.text)"
+            )
+        }
+    }
+}
+
+extension Data {
+    fileprivate var text: String {
+        String(decoding: self, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+}
