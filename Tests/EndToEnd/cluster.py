@@ -43,7 +43,8 @@ class Cluster:
         self.env = dict(os.environ, TIELINE_CLUSTER=name)
 
     def __enter__(self):
-        self.script("up", timeout=180)
+        self.script("down")  # what an interrupted run left
+        self.script("up", timeout=600)
         for line in self.script("env").splitlines():
             key, _, value = line.removeprefix("export ").partition("=")
             if key:

@@ -24,10 +24,10 @@ def service(where, name, selector=None, listen=True, port=8080, **spec):
 
 
 def server(where, app, replicas=1, **template):
-    """A Deployment of `traffic serve` whose pods answer their own name."""
+    """A Deployment of `traffic serve` whose pods answer SITE/POD."""
     container = {
         "name": "server", "image": "traffic:dev",
-        "args": ["serve", "--listen", "0.0.0.0:8080", "--name", "$(POD_NAME)"],
+        "args": ["serve", "--listen", "0.0.0.0:8080", "--name", f"{where}/$(POD_NAME)"],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "tcp", "containerPort": 8080}],
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},

@@ -30,10 +30,11 @@ def tests(words):
 
 
 def logs(cluster):
-    """The last lines of what the controller and the gateways said: for the reader of a failure."""
+    """What the controller and the gateways complained of lately: for the reader of a failure."""
     found = subprocess.run([str(os.path.join(os.path.dirname(__file__), "..", "..", "hack", "cluster.sh")),
-                            "logs", "--tail", "15"], env=cluster.env, text=True, capture_output=True)
-    return found.stdout[-6000:]
+                            "logs", "--tail", "30"], env=cluster.env, text=True, capture_output=True)
+    lines = [line for line in found.stdout.splitlines() if " info " not in line and not line.startswith("==>")]
+    return "\n".join(lines[-30:])
 
 
 def main(words):
