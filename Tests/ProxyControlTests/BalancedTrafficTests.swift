@@ -11,13 +11,6 @@ struct BalancedTrafficTests {
 
     init() throws { traffic = try TestTraffic() }
 
-    /// A site with a gateway and servers of its own.
-    private struct Place {
-        let site: TestSite
-        let gateway: Gateway
-        let listen: Endpoint
-    }
-
     private func place(
         _ name: String,
         servers: Int,
@@ -35,47 +28,11 @@ struct BalancedTrafficTests {
         listens: Bool = false,
         loops: Int = 1
     ) async throws -> Place {
-        let gateway = try site.gateway(loops: loops)
-        var pods: [LocalEndpoint] = []
-        for index in 0..<servers {
-            let name = index == 0 ? site.name : "\(site.name)-\(index)"
-            pods.append(try await traffic.serve(name, at: Loopback.address()))
-        }
-        let service = try ServiceConfiguration.backend(
-            provides: servers > 0,
-            listen: listens ? .init(host: "\(gateway.address)", port: 8080) : nil
-        )
-        gateway.proxy.setEndpoints(service: "backend-pods", pods)
-        gateway.proxy.apply(site.edit { $0.services = [service] })
-        return Place(
-            site: site,
-            gateway: gateway,
-            listen: Endpoint(address: gateway.address, port: 8080)
-        )
-    }
-
-    private func link(_ from: Place, to: Place, cost: Int32) throws {
-        let link = try LinkConfiguration(
-            to.site.name,
-            to: to.site.id,
-            at: to.gateway.linkEndpoint,
-            cost: cost
-        )
-        from.gateway.proxy.apply(from.site.edit { $0.links.append(link) })
-    }
-
-    /// Opens `count` connections one by one and holds them; how many each server name got.
-    private func hold(_ count: Int, at endpoint: Endpoint) async -> [String: Int] {
-        var held: [String: Int] = [:]
-        for _ in 0..<count {
-            let name = await traffic.connect(to: endpoint)?.name ?? "none"
-            held[name, default: 0] += 1
-        }
-        return held
+        try await Place(site, servers: servers, traffic: traffic, listens: listens, loops: loops)
     }
 
     private func stop(_ places: Place...) async {
-        for place in places { await place.gateway.proxy.stop() }
+        for place in places { await place.proxy.stop() }
         traffic.stop()
     }
 
@@ -84,11 +41,9 @@ struct BalancedTrafficTests {
         let main = try TestSite("main")
         let backup = try await place("backup", servers: 1, allow: [main], loops: loops)
         let local = try await place(main, servers: 1, listens: true, loops: loops)
-        try link(local, to: backup, cost: 9999)
-        await local.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
-        #expect(await hold(320, at: local.listen) == ["main": 320])
+        try local.link(to: backup, cost: 9999)
+        await local.waitForTargets(2)
+        #expect(await traffic.hold(320, at: local.listen) == ["main": 320])
         await stop(local, backup)
     }
 
@@ -97,11 +52,9 @@ struct BalancedTrafficTests {
         let main = try TestSite("main")
         let remote = try await place("remote", servers: 1, allow: [main], loops: loops)
         let local = try await place(main, servers: 2, listens: true, loops: loops)
-        try link(local, to: remote, cost: 1)
-        await local.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
-        let held = await hold(40, at: local.listen)
+        try local.link(to: remote, cost: 1)
+        await local.waitForTargets(2)
+        let held = await traffic.hold(40, at: local.listen)
         #expect(held["remote"] == 13)
         #expect([held["main"], held["main-1"]].compactMap(\.self).sorted() == [13, 14])
         await stop(local, remote)
@@ -116,14 +69,12 @@ struct BalancedTrafficTests {
         let second = try await place(b, servers: 1)
         let third = try await place(c, servers: 1)
         let fourth = try await place("d", servers: 1, allow: [a])
-        try link(first, to: second, cost: 1)
-        try link(second, to: third, cost: 1)
-        try link(first, to: fourth, cost: 1)
-        let snapshot = await first.gateway.proxy.wait("all usable") {
-            $0.backend.count { $0.state == .usable } == 3
-        }
+        try first.link(to: second, cost: 1)
+        try second.link(to: third, cost: 1)
+        try first.link(to: fourth, cost: 1)
+        let snapshot = await first.waitForTargets(3)
         #expect(snapshot.target(c)?.pathCost == PathCost(2))
-        let held = await hold(60, at: first.listen)
+        let held = await traffic.hold(60, at: first.listen)
         let smaller = b.id < fourth.site.id ? "b" : "d"
         #expect(held["c"] == 19)
         #expect(held[smaller] == 21)
@@ -140,11 +91,9 @@ struct BalancedTrafficTests {
         let near = try await place("near", servers: 1, allow: [ingress], loops: loops)
         let far = try await place("far", servers: 1, allow: [ingress], loops: loops)
         let client = try await place(ingress, servers: 0, listens: true, loops: loops)
-        try link(client, to: near, cost: 1)
-        try link(client, to: far, cost: 51)
-        await client.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
+        try client.link(to: near, cost: 1)
+        try client.link(to: far, cost: 51)
+        await client.waitForTargets(2)
         var open: [HeldClient] = []
         for total in [20, 50, 101, 200] {
             while open.count < total {
@@ -160,7 +109,7 @@ struct BalancedTrafficTests {
         }
         open.shuffle()
         for _ in 0..<100 { await traffic.close(open.removeLast()) }
-        await client.gateway.proxy.wait("closed") { $0.counters.first?.active == 100 }
+        await client.proxy.wait("closed") { $0.counters.first?.active == 100 }
         while open.count < 200 {
             open.append(try #require(await traffic.connect(to: client.listen)))
         }
@@ -175,17 +124,15 @@ struct BalancedTrafficTests {
         let first = try await place("first", servers: 1, allow: [ingress])
         let second = try await place("second", servers: 1, allow: [ingress])
         let client = try await place(ingress, servers: 0, listens: true)
-        try link(client, to: first, cost: 1)
-        try link(client, to: second, cost: 1)
-        await client.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
+        try client.link(to: first, cost: 1)
+        try client.link(to: second, cost: 1)
+        await client.waitForTargets(2)
         var taken: [String: Int] = [:]
         for round in 0..<20 {
             let held = try #require(await traffic.connect(to: client.listen))
             taken[held.name, default: 0] += 1
             await traffic.close(held)
-            await client.gateway.proxy.wait("closed \(round)") {
+            await client.proxy.wait("closed \(round)") {
                 ($0.counters.first?.active ?? 0) == 0
                     && ($0.counters.first?.opened ?? 0) == UInt64(round) + 1
             }
@@ -199,26 +146,24 @@ struct BalancedTrafficTests {
         let main = try TestSite("main")
         let backup = try await place("backup", servers: 1, allow: [main])
         let local = try await place(main, servers: 1, listens: true)
-        try link(local, to: backup, cost: 500)
-        let up = await local.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
+        try local.link(to: backup, cost: 500)
+        let up = await local.waitForTargets(2)
         #expect(up.services.first?.listening == true)
-        #expect(await hold(3, at: local.listen) == ["main": 3])
+        #expect(await traffic.hold(3, at: local.listen) == ["main": 3])
         await traffic.kill("main")
-        #expect(await hold(20, at: local.listen) == ["backup": 20])
-        let failed = await local.gateway.proxy.wait("a failover") { !$0.failovers.isEmpty }
+        #expect(await traffic.hold(20, at: local.listen) == ["backup": 20])
+        let failed = await local.proxy.wait("a failover") { !$0.failovers.isEmpty }
         let record = try #require(failed.failovers.first)
         #expect(record.from.id == main.id && record.to.id == backup.site.id)
         #expect(record.reason == "ConnectRefused")
         #expect(failed.counters.first?.failed == 0)
         // Back as a new pod.
         let pod = try await traffic.serve("main", at: Loopback.address())
-        local.gateway.proxy.setEndpoints(service: "backend-pods", [])
-        local.gateway.proxy.setEndpoints(service: "backend-pods", [pod])
-        await local.gateway.proxy.wait("usable again") { $0.target(main)?.state == .usable }
-        #expect(await hold(3, at: local.listen) == ["main": 3])
-        let back = await local.gateway.proxy.wait("a failback") { $0.failovers.count > 1 }
+        local.proxy.setEndpoints(service: "backend-pods", [])
+        local.proxy.setEndpoints(service: "backend-pods", [pod])
+        await local.proxy.wait("usable again") { $0.target(main)?.state == .usable }
+        #expect(await traffic.hold(3, at: local.listen) == ["main": 3])
+        let back = await local.proxy.wait("a failback") { $0.failovers.count > 1 }
         #expect(back.failovers.map(\.reason).last == "Failback")
         #expect(back.failovers.count == 2)
         await stop(local, backup)
@@ -229,17 +174,15 @@ struct BalancedTrafficTests {
         let main = try TestSite("main")
         let remote = try await place("remote", servers: 1, allow: [main])
         let local = try await place(main, servers: 1, listens: true)
-        try link(local, to: remote, cost: 100)
-        await local.gateway.proxy.wait("both usable") {
-            $0.backend.count { $0.state == .usable } == 2
-        }
+        try local.link(to: remote, cost: 100)
+        await local.waitForTargets(2)
         var held: [HeldClient] = []
         for _ in 0..<30 { held.append(try #require(await traffic.connect(to: local.listen))) }
         #expect(held.allSatisfy { $0.name == "main" })
         for round in 0..<20 {
             let cost = try #require(LinkCost(round % 2 == 0 ? 1 : 100))
-            local.gateway.proxy.apply(local.site.edit { $0.links[0].cost = cost })
-            await local.gateway.proxy.wait("the cost") {
+            local.proxy.apply(local.site.edit { $0.links[0].cost = cost })
+            await local.proxy.wait("the cost") {
                 $0.target(remote.site)?.pathCost == PathCost(cost)
             }
             let next = try #require(await traffic.connect(to: local.listen))
@@ -247,7 +190,7 @@ struct BalancedTrafficTests {
             held.append(next)
         }
         for client in held { #expect(await traffic.isOpen(client)) }
-        #expect(local.gateway.proxy.snapshot.links.first?.losses == 0)
+        #expect(local.proxy.snapshot.links.first?.losses == 0)
         await stop(local, remote)
     }
 
@@ -257,8 +200,8 @@ struct BalancedTrafficTests {
         let near = try await place("near", servers: 1, allow: [ingress])
         let far = try await place("far", servers: 1, allow: [ingress])
         let client = try await place(ingress, servers: 0)
-        try link(client, to: near, cost: 1)
-        try link(client, to: far, cost: 51)
+        try client.link(to: near, cost: 1)
+        try client.link(to: far, cost: 51)
         let service = try #require(ServicePort("backend/http"))
         var edges: [(Proxy, Endpoint)] = []
         for _ in 0..<3 {
@@ -267,7 +210,7 @@ struct BalancedTrafficTests {
             edges.append((try ingress.edge(of: client.gateway.address, [listener]), endpoint))
         }
         for (edge, _) in edges {
-            await edge.wait("both usable") { $0.backend.count { $0.state == .usable } == 2 }
+            await edge.wait("both usable") { $0.usable == 2 }
         }
         var held: [String: Int] = [:]
         for index in 0..<200 {
@@ -278,7 +221,7 @@ struct BalancedTrafficTests {
         let (nears, fars) = (held["near"] ?? 0, held["far"] ?? 0)
         #expect(nears + fars == 200)
         #expect(abs(nears - fars - 50) <= 13)
-        await client.gateway.proxy.wait("reported") { snapshot in
+        await client.proxy.wait("reported") { snapshot in
             snapshot.edges.reduce(0) { $0 + ($1.counters.first?.opened ?? 0) } == 200
         }
         for (edge, _) in edges { await edge.stop() }

@@ -123,6 +123,7 @@ struct LinkTests {
         west.apply(pair.west.edit { $0.links += links })
         let snapshot = await west.wait("all reasons") { snapshot in
             snapshot.links.count == 4 && !snapshot.links.contains { $0.reason == .connecting }
+                && snapshot.links.first?.reason == .connected
         }
         let reasons = snapshot.links.map(\.reason)
         #expect(reasons == [.connected, .siteIDMismatch, .toSelf, .unreachable])

@@ -204,7 +204,8 @@ private final class TrafficConnection: EventHandler {
                     onLine?(line)
                 }
             case .wouldBlock?, nil: return
-            case .endOfFile?, .failed?: end()
+            case .endOfFile?: finish()
+            case .failed?: end()
             }
         }
     }

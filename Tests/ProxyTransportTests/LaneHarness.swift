@@ -91,7 +91,7 @@ func checksum(_ bytes: [UInt8], _ start: UInt64 = 0) -> UInt64 {
             high = (high &+ low) &* 0x100_0000_01B3
             offset += 8
         }
-        for unsafebyte in unsafe bytes[offset...] {
+        for byte in unsafe Array(bytes[offset...]) {
             low &+= UInt64(byte)
             high = (high &+ low) &* 0x100_0000_01B3
         }

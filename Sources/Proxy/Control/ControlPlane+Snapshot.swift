@@ -104,13 +104,13 @@ extension ControlPlane {
                     via: self.via(state.target.site, via[state.target.site])
                 )
             }
+        let error = listenErrors.first { $0.key.service == key }?.value
         var snapshot = ServiceSnapshot(
             service: key,
-            listening: shared?.hasTarget == true && listenErrors[key] == nil
-                && !hasStoppedListening,
+            listening: shared?.hasTarget == true && error == nil && !hasStoppedListening,
             targets: targets
         )
-        snapshot.listenError = listenErrors[key]
+        snapshot.listenError = error
         return snapshot
     }
 

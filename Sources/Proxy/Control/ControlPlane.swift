@@ -25,7 +25,7 @@ final class ControlPlane {
     /// Lanes that were let in and have not yet said that they are in place.
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
     var refused: [RefusedLink] = []
-    var listenErrors: [ServicePort: String] = [:]
+    var listenErrors: [ClientListener: String] = [:]
     var failovers: [FailoverRecord] = []
     var failoverSequence: UInt64 = 0
     var configurationError: String?
@@ -250,6 +250,7 @@ final class ControlPlane {
             guard let service = sharedServices[key] else { continue }
             own[key] = service.ownCounts
             collectRecords(of: service)
+            if !core.isEdge { services.doubtHosts(of: key) }
         }
         counts.ownChanged(own)
         snapshotChanged()
@@ -283,7 +284,7 @@ final class ControlPlane {
     }
 
     func listenerFailed(_ listener: ClientListener, _ error: String?) {
-        listenErrors[listener.service] = error
+        listenErrors[listener] = error
         if let error {
             log("cannot listen for \(listener.service) on port \(listener.port): \(error)")
             // Whoever holds the port may let go of it.
@@ -314,6 +315,8 @@ final class ControlPlane {
         guard !hasStoppedListening else { return }
         let listeners =
             edge?.clientListeners ?? services.listeners(bind: core.options.bind)
+        // What is not wanted any more cannot fail any more.
+        listenErrors = listenErrors.filter { listeners.contains($0.key) }
         core.tellAgents { $0.setClientListeners(listeners) }
     }
 

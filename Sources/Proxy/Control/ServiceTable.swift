@@ -137,10 +137,13 @@ final class ServiceTable {
         }
     }
 
-    /// The connect to a server of this service failed: its names are looked up again soon.
-    func connectFailed(_ service: ServicePort) {
-        if case .hosts(let names)? = configurations[service]?.0.provider {
-            hosts.doubt(Set(names))
+    /// Looks the names of a service's servers up again if connects to them have failed.
+    func doubtHosts(of service: ServicePort) {
+        guard case .hosts(let names)? = configurations[service]?.0.provider else { return }
+        let own = control.core.id.site
+        let isEjected = shared[service]?.states.contains { state in
+            if case .ejected = state.condition { state.target.site == own } else { false }
         }
+        if isEjected == true { hosts.doubt(Set(names)) }
     }
 }

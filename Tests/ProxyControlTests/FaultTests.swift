@@ -1,0 +1,242 @@
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Proxy
+
+/// What breaks, and what clients see of it.
+@Suite("Faults", .timeLimit(.minutes(3)), .serialized)
+struct FaultTests {
+    private let traffic: TestTraffic
+
+    init() throws { traffic = try TestTraffic() }
+
+    @Test("a site is gone: its connections are reset, new ones go elsewhere, one record says so")
+    func lostSite() async throws {
+        let main = try TestSite("main")
+        let near = try await Place(
+            TestSite("near", allow: [main.id]),
+            servers: 1,
+            traffic: traffic
+        )
+        let far = try await Place(TestSite("far", allow: [main.id]), servers: 1, traffic: traffic)
+        let client = try await Place(main, servers: 0, traffic: traffic, listens: true)
+        try client.link(to: near, cost: 1)
+        try client.link(to: far, cost: 500)
+        await client.waitForTargets(2)
+        var held: [HeldClient] = []
+        for _ in 0..<5 { held.append(try #require(await traffic.connect(to: client.listen))) }
+        #expect(held.allSatisfy { $0.name == "near" })
+        await near.proxy.stop()
+        #expect(await traffic.hold(10, at: client.listen) == ["far": 10])
+        for connection in held { #expect(await !traffic.isOpen(connection)) }
+        let snapshot = await client.proxy.wait("a record") { !$0.failovers.isEmpty }
+        let record = try #require(snapshot.failovers.first)
+        #expect(record.from.id == near.site.id && record.to.id == far.site.id)
+        #expect(record.lost == 5)
+        #expect(["LinkLost", "SiteLost"].contains(record.reason))
+        #expect(snapshot.counters.first?.interrupted == 5)
+        #expect(snapshot.counters.first?.failed == 0)
+        #expect(snapshot.links.first { $0.name.text == "near" }?.losses == 1)
+        await client.proxy.stop()
+        await far.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("a gateway drains: what is open may end, what is new goes elsewhere, nothing fails")
+    func drain() async throws {
+        let main = try TestSite("main")
+        let near = try await Place(
+            TestSite("near", allow: [main.id]),
+            servers: 1,
+            traffic: traffic
+        )
+        let far = try await Place(TestSite("far", allow: [main.id]), servers: 1, traffic: traffic)
+        let client = try await Place(main, servers: 0, traffic: traffic, listens: true)
+        try client.link(to: near, cost: 1)
+        try client.link(to: far, cost: 500)
+        await client.waitForTargets(2)
+        let held = try #require(await traffic.connect(to: client.listen))
+        #expect(held.name == "near")
+        near.proxy.apply(
+            near.site.edit { $0.drain = DrainParameters(delay: .zero, grace: .seconds(20)) }
+        )
+        let end = Task { await near.proxy.drain() }
+        await client.proxy.wait("draining") { $0.target(near.site)?.state == .draining }
+        #expect(await traffic.hold(5, at: client.listen) == ["far": 5])
+        #expect(await traffic.isOpen(held))
+        #expect(!near.proxy.isReady)
+        await traffic.close(held)
+        await end.value
+        let snapshot = await client.proxy.wait("a record") { !$0.failovers.isEmpty }
+        #expect(snapshot.failovers.map(\.reason) == ["Draining"])
+        #expect(snapshot.counters.first?.failed == 0)
+        #expect(snapshot.counters.first?.interrupted == 0)
+        await client.proxy.stop()
+        await far.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("without a usable target the port is closed, and open again with the first one")
+    func closedListener() async throws {
+        let place = try await Place(
+            TestSite("main"),
+            servers: 1,
+            traffic: traffic,
+            listens: true
+        )
+        await place.waitForTargets(1)
+        #expect(await traffic.hold(1, at: place.listen) == ["main": 1])
+        place.proxy.setEndpoints(service: "backend-pods", [])
+        let closed = await place.proxy.wait("closed") { $0.services.first?.listening == false }
+        #expect(closed.backend.map(\.state) == [.unreachable])
+        #expect(closed.backend.map(\.reason) == ["NoEndpoints"])
+        #expect(await traffic.connect(to: place.listen, limit: .seconds(2)) == nil)
+        let pod = try await traffic.serve("next", at: Loopback.address())
+        place.proxy.setEndpoints(service: "backend-pods", [pod])
+        await place.proxy.wait("open") { $0.services.first?.listening == true }
+        #expect(await traffic.hold(1, at: place.listen) == ["next": 1])
+        await place.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("a port that is taken is told, and used once it is free")
+    func takenPort() async throws {
+        let site = try TestSite("main")
+        let address = Loopback.address()
+        _ = try await traffic.serve("squatter", at: address, port: 8080)
+        let gateway = try site.gateway(at: address)
+        let pod = try await traffic.serve("main", at: Loopback.address())
+        gateway.proxy.setEndpoints(service: "backend-pods", [pod])
+        let service = try ServiceConfiguration.backend(
+            listen: .init(host: "\(address)", port: 8081)
+        )
+        let second = try ServiceConfiguration.backend(
+            listen: .init(host: "203.0.113.7", port: 8080)
+        )
+        gateway.proxy.apply(site.edit { $0.services = [second] })
+        let snapshot = await gateway.proxy.wait("the error") {
+            $0.services.first?.listenError != nil
+        }
+        #expect(snapshot.services.first?.listening == false)
+        gateway.proxy.apply(site.edit { $0.services = [service] })
+        await gateway.proxy.wait("listening") {
+            $0.services.first?.listening == true && $0.services.first?.listenError == nil
+        }
+        let endpoint = Endpoint(address: address, port: 8081)
+        #expect(await traffic.hold(1, at: endpoint) == ["main": 1])
+        await gateway.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("two replicas share their counts: a difference of 50 is kept over both")
+    func replicas() async throws {
+        let main = try TestSite("main")
+        let near = try await Place(
+            TestSite("near", allow: [main.id]),
+            servers: 1,
+            traffic: traffic
+        )
+        let far = try await Place(TestSite("far", allow: [main.id]), servers: 1, traffic: traffic)
+        let addresses = [Loopback.address(), Loopback.address()]
+        let gateways = [
+            try main.gateway(at: addresses[0], mesh: addresses[1]),
+            try main.gateway(at: addresses[1], mesh: addresses[0]),
+        ]
+        let links = [
+            try LinkConfiguration("near", to: near.site.id, at: near.gateway.linkEndpoint),
+            try LinkConfiguration("far", to: far.site.id, at: far.gateway.linkEndpoint, cost: 51),
+        ]
+        let service = try ServiceConfiguration.backend(provides: false, listen: .init(port: 8080))
+        let document = main.edit {
+            $0.links = links
+            $0.services = [service]
+        }
+        for gateway in gateways {
+            gateway.proxy.apply(document)
+            await gateway.proxy.wait("both usable") { $0.usable == 2 }
+        }
+        var held: [String: Int] = [:]
+        for index in 0..<200 {
+            let endpoint = Endpoint(address: addresses[index % 2], port: 8080)
+            held[await traffic.connect(to: endpoint)?.name ?? "none", default: 0] += 1
+            try await ContinuousClock().sleep(for: .milliseconds(5))
+        }
+        #expect(held.values.reduce(0, +) == 200 && held["none"] == nil)
+        #expect(abs((held["near"] ?? 0) - (held["far"] ?? 0) - 50) <= 12)
+        // Both gateways know the whole.
+        for gateway in gateways {
+            await gateway.proxy.wait("all connections") { snapshot in
+                snapshot.backend.reduce(0) { $0 + $1.connections } == 200
+            }
+        }
+        for gateway in gateways { await gateway.proxy.stop() }
+        await near.proxy.stop()
+        await far.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("a sidecar with two gateways loses one: no connection fails")
+    func edgeLosesGateway() async throws {
+        let main = try TestSite("main")
+        let addresses = [Loopback.address(), Loopback.address()]
+        let gateways = [
+            try main.gateway(at: addresses[0], mesh: addresses[1]),
+            try main.gateway(at: addresses[1], mesh: addresses[0]),
+        ]
+        let pod = try await traffic.serve("main", at: Loopback.address())
+        let service = try ServiceConfiguration.backend()
+        let document = main.edit { $0.services = [service] }
+        for gateway in gateways {
+            gateway.proxy.setEndpoints(service: "backend-pods", [pod])
+            gateway.proxy.apply(document)
+        }
+        let key = try #require(ServicePort("backend/http"))
+        let endpoint = Endpoint(address: Loopback.address(), port: 8080)
+        let listener = EdgeListener(service: key, endpoint: endpoint)
+        let edge = try main.edge(of: addresses[0], [listener])
+        await edge.wait("usable") { $0.usable == 1 }
+        #expect(await traffic.hold(5, at: endpoint) == ["main": 5])
+        let counted = await gateways[0].proxy.wait("counted") {
+            $0.target(main)?.connections == 5
+        }
+        #expect(counted.edges.count == 1)
+        await gateways[0].proxy.stop()
+        await edge.wait("alone") { $0.usable == 0 }
+        #expect(edge.snapshot.backend.map(\.reason) == ["LinkLost"])
+        let third = try main.gateway(at: addresses[0], mesh: addresses[1])
+        third.proxy.setEndpoints(service: "backend-pods", [pod])
+        third.proxy.apply(document)
+        await edge.wait("attached again", limit: .seconds(20)) { $0.usable == 1 }
+        #expect(await traffic.hold(5, at: endpoint) == ["main": 5])
+        await edge.stop()
+        await third.proxy.stop()
+        await gateways[1].proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("servers given by name or address, outside of any cluster")
+    func hosts() async throws {
+        let site = try TestSite("plain")
+        let gateway = try site.gateway()
+        let pod = try await traffic.serve("outside", at: Loopback.address())
+        var service = try ServiceConfiguration.backend(
+            listen: .init(host: "\(gateway.address)", port: 8080)
+        )
+        service.provider = .hosts(["\(pod.endpoint.address)"])
+        service.ports[0].targetPort = pod.endpoint.port
+        let first = service
+        gateway.proxy.apply(site.edit { $0.services = [first] })
+        await gateway.proxy.wait("usable") { $0.usable == 1 }
+        let endpoint = Endpoint(address: gateway.address, port: 8080)
+        #expect(await traffic.hold(2, at: endpoint) == ["outside": 2])
+        service.provider = .hosts(["localhost"])
+        let second = service
+        gateway.proxy.apply(site.edit { $0.services = [second] })
+        await gateway.proxy.wait("the name's addresses") { snapshot in
+            snapshot.backend.first.map { $0.endpoints >= 1 } ?? false
+        }
+        await gateway.proxy.stop()
+        traffic.stop()
+    }
+}
