@@ -1,0 +1,196 @@
+import CertificateFixtures
+import NetworkModel
+import SiteConfiguration
+import Testing
+import Wire
+
+@testable import Proxy
+
+/// Streams that somebody has no right to open.
+@Suite("Who may open a stream", .timeLimit(.minutes(2)), .serialized)
+struct StreamIdentityTests {
+    /// Remembers the answer to an OPEN that the test wrote.
+    private final class Probe: StreamEnd {
+        enum Answer: Equatable, Sendable {
+            case opened
+            case refused(Refused.Reason, by: ProxyID)
+        }
+
+        let answer: Promise<Answer>
+        init(_ answer: Promise<Answer>) { self.answer = answer }
+
+        override func receive(_ opened: Opened) throws(StreamViolation) {
+            answer.fulfil(.opened)
+            sendCancel()
+        }
+
+        override func receive(_ refused: Refused) throws(StreamViolation) {
+            answer.fulfil(.refused(refused.reason, by: refused.by))
+            detach()
+        }
+
+        private func sendCancel() {
+            carrier?.conduit.send(.cancel, label: label)
+            detach()
+        }
+    }
+
+    private let near: TestProxy
+    private let middle: TestProxy
+    private let far: TestProxy
+    private let server = TestServer.named("far")
+
+    init() throws {
+        near = try TestProxy(FixtureSite("near"))
+        middle = try TestProxy(FixtureSite("middle"))
+        far = try TestProxy(FixtureSite("far"))
+        try near.link(to: middle)
+        try middle.link(to: far)
+        try near.knows([middle, far])
+        try middle.knows([near, far])
+        try far.knows([near, middle])
+        far.servers([server.port])
+    }
+
+    private func stop() { for proxy in [near, middle, far] { proxy.stop() } }
+
+    private func open(
+        number: UInt64,
+        ingress: ProxyID? = nil,
+        route: [ProxyID]? = nil,
+        target: SiteID? = nil
+    ) -> Open {
+        Open(
+            name: StreamName(ingress: ingress ?? near.id, number: number),
+            service: TestProxy.backend,
+            route: route ?? [middle.id, far.id],
+            target: target ?? far.site.id,
+            client: Endpoint(address: loopback, port: 1),
+            window: 65_536
+        )
+    }
+
+    /// Sends OPEN from `near`, signed as told, and waits for the answer.
+    private func ask(
+        _ open: Open,
+        sign: @escaping @Sendable (Open, KeyRing, ProxyID) -> Open.Signature? = {
+            $1.seal($0, signer: $2)
+        }
+    ) throws -> Probe.Answer? {
+        let answer = Promise<Probe.Answer>()
+        let middle = middle.id
+        try near.withEngine { engine in
+            var open = open
+            open.signature = sign(open, engine.view.keys, engine.view.proxy)
+            let probe = Probe(answer)
+            let carrier = try #require(engine.carrier(to: middle, mayBridge: false))
+            try #require(carrier.open(probe))
+            let frame = open
+            carrier.conduit.send(.open, label: probe.label) { frame.encode(into: &$0) }
+        }
+        return answer.value
+    }
+
+    @Test("a right OPEN is taken once: its number again is a replay")
+    func replay() throws {
+        defer { stop() }
+        #expect(try ask(open(number: 5)) == .opened)
+        #expect(try ask(open(number: 5)) == .refused(.replay, by: far.id))
+        #expect(try ask(open(number: 4)) == .opened)
+        #expect(try ask(open(number: 200_000)) == .opened)
+        #expect(try ask(open(number: 6)) == .refused(.replay, by: far.id))
+    }
+
+    @Test("an OPEN that was changed on the way, or is not signed, is refused by the egress")
+    func changed() throws {
+        defer { stop() }
+        let wrong = try ask(open(number: 1)) { open, keys, signer in
+            var other = open
+            other.client = Endpoint(address: loopback, port: 2)
+            return keys.seal(other, signer: signer)
+        }
+        #expect(wrong == .refused(.unauthenticated, by: far.id))
+        let unsigned = try ask(open(number: 2)) { _, _, _ in nil }
+        #expect(unsigned == .refused(.unauthenticated, by: middle.id))
+    }
+
+    @Test("nobody speaks for another: not for another proxy, nor for another site's signature")
+    func impersonation() throws {
+        defer { stop() }
+        let stranger = ProxyID(site: far.site.id, instance: 99)
+        #expect(
+            try ask(open(number: 1, ingress: stranger)) == .refused(.noRoute, by: middle.id)
+        )
+        let (near, middle) = (near.id, middle.id)
+        let foreign = try ask(open(number: 2)) { open, keys, _ in
+            guard let mac = keys.seal(open, signer: middle)?.mac else { return nil }
+            return Open.Signature(signer: middle, mac: mac)
+        }
+        #expect(foreign == .refused(.unauthenticated, by: far.id))
+        let unknown = ProxyID(site: near.site, instance: 98)
+        let unheard = try ask(open(number: 3)) { open, keys, _ in
+            keys.seal(open, signer: unknown)
+        }
+        #expect(unheard == .refused(.unknownOrigin, by: far.id))
+    }
+
+    @Test(
+        "a wrong target, a route that does not lead on, an unknown service: refused with the reason"
+    )
+    func wrongWay() throws {
+        defer { stop() }
+        #expect(
+            try ask(open(number: 1, target: near.site.id)) == .refused(.wrongSite, by: far.id)
+        )
+        let nowhere = ProxyID(site: far.site.id, instance: 77)
+        try near.knows([middle, far])
+        #expect(
+            try ask(open(number: 2, route: [middle.id, nowhere])) { _, _, signer in
+                Open.Signature(signer: signer, mac: Array(repeating: 0, count: 16))
+            } == .refused(.noRoute, by: middle.id)
+        )
+        #expect(
+            try ask(open(number: 3, route: [far.id])) == .refused(.noRoute, by: middle.id)
+        )
+        var unknown = open(number: 4)
+        unknown.service = try #require(ServicePort("other/http"))
+        #expect(try ask(unknown) == .refused(.noService, by: far.id))
+        #expect(eventually { (try? far.isEmpty) == true && (try? middle.isEmpty) == true })
+    }
+
+    @Test("an edge may use its own name only")
+    func edgeName() throws {
+        defer { stop() }
+        let site = try FixtureSite("home")
+        let edge = try TestProxy(site, instance: 7, isEdge: true)
+        let gateway = try TestProxy(site, instance: 1)
+        defer { for proxy in [edge, gateway] { proxy.stop() } }
+        try edge.link(to: gateway)
+        try gateway.link(to: far)
+        try gateway.knows([far])
+        try far.knows([near, middle, gateway])
+        let (home, far) = (gateway.id, far.id)
+        let target = self.far.site.id
+        func ask(_ name: ProxyID) throws -> Probe.Answer? {
+            let answer = Promise<Probe.Answer>()
+            try edge.withEngine { engine in
+                let probe = Probe(answer)
+                let carrier = try #require(engine.carrier(to: home, mayBridge: false))
+                try #require(carrier.open(probe))
+                let open = Open(
+                    name: StreamName(ingress: name, number: 1),
+                    service: TestProxy.backend,
+                    route: [home, far],
+                    target: target,
+                    client: Endpoint(address: loopback, port: 1),
+                    window: 65_536
+                )
+                carrier.conduit.send(.open, label: probe.label) { open.encode(into: &$0) }
+            }
+            return answer.value
+        }
+        #expect(try ask(ProxyID(site: site.id, instance: 8)) == .refused(.noRoute, by: home))
+        #expect(try ask(near.id) == .refused(.noRoute, by: home))
+        #expect(try ask(edge.id) == .opened)
+    }
+}

@@ -1,0 +1,304 @@
+import Balancing
+import CertificateFixtures
+import Glibc
+import NetworkModel
+import SiteConfiguration
+import Synchronization
+import TLS
+import Testing
+import Wire
+
+@testable import Proxy
+
+let loopback = IPAddress.v4(0x7F00_0001)
+
+/// Waits until `condition` holds; false when it did not within `limit`.
+func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) -> Bool {
+    let end = EventLoop.clock() + limit
+    while !condition() {
+        guard EventLoop.clock() < end else { return false }
+        usleep(2_000)
+    }
+    return true
+}
+
+extension EventLoopThread {
+    /// Runs `body` on the loop and waits for its answer.
+    func run<Answer: Sendable>(
+        _ body: @escaping @Sendable (EventLoop) throws -> Answer
+    ) throws -> Answer {
+        let answer = Mutex<Result<Answer, any Error>?>(nil)
+        let box = Box(answer)
+        mailbox.post { loop in
+            let result = Result { try body(loop) }
+            box.value.withLock { $0 = result }
+        }
+        _ = eventually { box.value.withLock { $0 != nil } }
+        return try #require(box.value.withLock { $0 }).get()
+    }
+
+    private final class Box<Answer: Sendable>: Sendable {
+        let value: Mutex<Result<Answer, any Error>?>
+        init(_ value: consuming Mutex<Result<Answer, any Error>?>) { self.value = value }
+    }
+}
+
+/// One proxy without a control plane: loops with stream engines, lanes without HELLO, views made by hand.
+final class TestProxy: Sendable {
+    static let backend: ServicePort = {
+        guard let service = ServicePort("backend/http") else { preconditionFailure() }
+        return service
+    }()
+
+    let site: FixtureSite
+    let id: ProxyID
+    let isEdge: Bool
+    let threads: [EventLoopThread]
+    let plane: StreamPlane
+    let shared = SharedService(service: backend) {}
+    private let context: TLSContext
+    private let view: Mutex<DataPlaneView>
+
+    init(_ site: FixtureSite, instance: UInt64 = 1, loops: Int = 1, isEdge: Bool = false) throws {
+        self.site = site
+        self.isEdge = isEdge
+        id = ProxyID(site: site.id, instance: instance)
+        context = try site.context(isEdge ? .edge : .gateway)
+        threads = try (0..<loops).map { try EventLoopThread(index: $0) }
+        plane = StreamPlane(mailboxes: threads.map(\.mailbox))
+        let view = DataPlaneView(
+            proxy: id,
+            isEdge: isEdge,
+            services: [
+                Self.backend: ServiceEntry(
+                    shared: shared,
+                    timeouts: ServiceTimeouts(
+                        connect: .seconds(3),
+                        idle: .seconds(60),
+                        halfClosed: .seconds(60)
+                    )
+                )
+            ],
+            routes: [:],
+            keys: KeyRing(),
+            isDraining: false
+        )
+        self.view = Mutex(view)
+        let plane = plane
+        for thread in threads {
+            try thread.run { loop in _ = StreamEngine(loop: loop, view: view, plane: plane) }
+        }
+    }
+
+    func stop() { for thread in threads { thread.stop() } }
+
+    /// Changes what all loops see.
+    func publish(_ change: (inout DataPlaneView) -> Void) throws {
+        let view = view.withLock { view in
+            change(&view)
+            return view
+        }
+        for thread in threads {
+            try thread.run { loop in loop.local(StreamEngine.self)?.update(view) }
+        }
+    }
+
+    /// Shares a MAC key with each of `others`.
+    func knows(_ others: [TestProxy]) throws {
+        var keys: [ProxyID: [UInt8]] = [:]
+        for other in others {
+            let pair = [id, other.id].sorted().map(\.description).joined()
+            keys[other.id] = Crypto.sha256(Array(pair.utf8))
+        }
+        let ring = KeyRing(keys)
+        try publish { $0.keys = ring }
+    }
+
+    struct Way {
+        let site: SiteID
+        let cost: UInt32
+        let route: [ProxyID]
+    }
+
+    /// The targets of the service, by cost and route; an empty route is this proxy itself.
+    func targets(_ ways: [Way]) throws {
+        shared.update(
+            targets: ways.map { Target(site: $0.site, cost: PathCost($0.cost), weight: 1) },
+            at: EventLoop.clock()
+        )
+        var routes: [SiteID: [[ProxyID]]] = [:]
+        for way in ways where !way.route.isEmpty { routes[way.site] = [way.route] }
+        let bySite = routes
+        try publish { $0.routes = [Self.backend: bySite] }
+    }
+
+    func servers(_ ports: [UInt16]) {
+        shared.update(
+            servers: ports.map {
+                EndpointBalancer.Server(
+                    endpoint: Endpoint(address: loopback, port: $0),
+                    isReady: true,
+                    isServing: true
+                )
+            }
+        )
+    }
+
+    /// Listens for clients on every loop; the port.
+    func listen() throws -> UInt16 {
+        var port: UInt16 = 0
+        for thread in threads {
+            let wanted = port
+            port = try thread.run { loop in
+                let listener = try Listener(
+                    address: loopback,
+                    port: wanted,
+                    purpose: .service,
+                    on: loop
+                ) { socket, client in
+                    loop.local(StreamEngine.self)?
+                        .accepted(socket, service: Self.backend, client: client)
+                }
+                loop.setLocal(listener)
+                return listener.endpoint.port
+            }
+        }
+        return port
+    }
+
+    /// Dials `other` from one loop to one of its loops, and waits until streams can be opened.
+    func link(to other: TestProxy, loop: Int = 0, otherLoop: Int = 0) throws {
+        let (own, far, context) = (id, other.id, context)
+        let (isEdge, farContext) = (isEdge, other.context)
+        let health = HealthParameters(heartbeat: .milliseconds(250), misses: 3)
+        let isUp = Mutex(0)
+        let count = Counter(isUp)
+        let port = try other.threads[otherLoop].run { loop -> UInt16 in
+            let listener = try Listener(address: loopback, port: 0, purpose: .lane, on: loop) {
+                socket,
+                remote in
+                let session = TestSession(own, isEdge: isEdge, on: loop, count)
+                session.lane = Lane(
+                    accepting: socket,
+                    from: remote,
+                    Lane.Parameters(context: farContext, health: health),
+                    delegate: session,
+                    on: loop
+                )
+            }
+            loop.local(Sessions.self, orMake: Sessions()).listeners.append(listener)
+            return listener.endpoint.port
+        }
+        try threads[loop].run { loop in
+            let session = TestSession(far, isEdge: false, on: loop, count)
+            session.lane = Lane(
+                dialling: Endpoint(address: loopback, port: port),
+                Lane.Parameters(context: context, health: health),
+                delegate: session,
+                on: loop
+            )
+        }
+        try #require(eventually { count.value.withLock { $0 } == 2 })
+    }
+
+    /// Ends every lane of this proxy.
+    func cutLanes() throws {
+        for thread in threads {
+            try thread.run { loop in
+                for session in loop.local(Sessions.self, orMake: Sessions()).all {
+                    session.lane?.close(LaneClosing(.shutdown))
+                }
+            }
+        }
+    }
+
+    /// Runs `body` with the engine of a loop.
+    func withEngine<Answer: Sendable>(
+        loop index: Int = 0,
+        _ body: @escaping @Sendable (StreamEngine) throws -> Answer
+    ) throws -> Answer {
+        try threads[index].run { loop in try body(#require(loop.local(StreamEngine.self))) }
+    }
+
+    var streamCount: Int {
+        get throws {
+            try threads.indices.reduce(0) { try $0 + withEngine(loop: $1) { $0.streamCount } }
+        }
+    }
+
+    var ringBytes: Int {
+        get throws {
+            try threads.indices.reduce(0) { try $0 + withEngine(loop: $1) { $0.pool.used } }
+        }
+    }
+
+    /// Nothing of any stream is left.
+    var isEmpty: Bool {
+        get throws {
+            let isRestful = try streamCount == 0 && ringBytes == 0
+            return isRestful && shared.ownCounts.isEmpty && shared.isIdle
+        }
+    }
+}
+
+final class Counter: Sendable {
+    let value: Mutex<Int>
+    init(_ value: consuming Mutex<Int>) { self.value = value }
+}
+
+/// What a loop keeps of the lanes of a test.
+final class Sessions {
+    var all: [TestSession] = []
+    var listeners: [Listener] = []
+}
+
+extension EventLoop {
+    func local<Object: AnyObject>(
+        _ type: Object.Type,
+        orMake make: @autoclosure () -> Object
+    ) -> Object {
+        if let object = local(type) { return object }
+        let object = make()
+        setLocal(object)
+        return object
+    }
+}
+
+/// A lane whose neighbour is known beforehand.
+final class TestSession: LaneDelegate {
+    var lane: Lane?
+    private var carrier: StreamCarrier?
+    private let neighbor: ProxyID
+    private let isEdge: Bool
+    private let loop: EventLoop
+    private let count: Counter
+
+    init(_ neighbor: ProxyID, isEdge: Bool, on loop: EventLoop, _ count: Counter) {
+        self.neighbor = neighbor
+        self.isEdge = isEdge
+        self.loop = loop
+        self.count = count
+        loop.local(Sessions.self, orMake: Sessions()).all.append(self)
+    }
+
+    func laneEstablished(_ lane: Lane) {
+        carrier = loop.local(StreamEngine.self)?
+            .attach(lane, neighbor: neighbor, isEdge: isEdge)
+        count.value.withLock { $0 += 1 }
+    }
+
+    func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {
+        guard let type = FrameType(rawValue: type) else { return }
+        carrier?.received(type, label: label, payload)
+    }
+
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
+        carrier?.produceData(into: &buffer, limit: limit)
+    }
+
+    func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
+        carrier?.closed()
+        carrier = nil
+        self.lane = nil
+    }
+}
