@@ -95,10 +95,11 @@ struct ReflectorSession<Object: KubernetesObject> {
     }
 
     private mutating func pause(_ reason: String, _ wait: Duration) async {
-        // One line for a trouble, not one for each attempt.
-        let level: Logger.Level = lastFailure == reason ? .debug : .warning
+        // One line for a trouble, not one for each attempt; numbers in it (times, ports) may differ.
+        let trouble = reason.filter { !$0.isNumber }
+        let level: Logger.Level = lastFailure == trouble ? .debug : .warning
         logger.log(level: level, "\(reason)", metadata: ["retryIn": "\(wait)"])
-        lastFailure = reason
+        lastFailure = trouble
         isDoubtful = true
         try? await Task.sleep(for: wait)
     }
