@@ -157,4 +157,25 @@ struct RealStreamTests {
         #expect(chain.near.shared.counters.interrupted == 1)
         #expect(chain.near.shared.counters.failed == 0)
     }
+
+    @Test("a proxy that stops in the middle of everything resets its clients and leaves nothing")
+    func stop() throws {
+        let chain = try Chain()
+        let server = TestServer { client in
+            client.write([1])
+            _ = client.read()
+        }
+        chain.far.servers([server.port])
+        let client = try #require(TestSocket.connected(to: chain.port))
+        #expect(client.read(limit: 1).bytes == [1])
+        // One that waits for a server that never answers.
+        chain.far.servers([])
+        let waiting = try #require(TestSocket.connected(to: chain.port))
+        chain.near.stop()
+        #expect(client.read().end == .reset)
+        #expect(waiting.read().end == .reset)
+        chain.middle.stop()
+        chain.far.stop()
+        #expect(eventually { server.openCount == 0 })
+    }
 }

@@ -94,7 +94,9 @@ class SocketStream: StreamEnd, EventHandler {
         if isReadable { requestDataIfPossible() }
     }
 
-    final func loopEnded() {
+    final func loopEnded() { abandon() }
+
+    override func abandon() {
         detach()
         close()
     }

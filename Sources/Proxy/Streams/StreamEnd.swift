@@ -58,6 +58,9 @@ class StreamEnd {
 
     /// The proxy stops: the stream is reset.
     func shutDown() {}
+
+    /// The loop has ended: let go of everything, tell nobody.
+    func abandon() { detach() }
 }
 
 /// A queue of ends, linked through the ends themselves.

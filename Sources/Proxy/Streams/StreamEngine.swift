@@ -2,7 +2,7 @@ import NetworkModel
 import Wire
 
 /// The streams of one loop: clients, servers and what passes through.
-final class StreamEngine {
+final class StreamEngine: EventHandler {
     /// Memory of rings per loop beyond which streams that need more are reset.
     private static let memoryLimit = 512 << 20
     /// Beyond this, windows grow no more.
@@ -28,6 +28,16 @@ final class StreamEngine {
         self.plane = plane
         // Letters of other loops' bridges find it there.
         loop.setLocal(self)
+        // To be told of the loop's end.
+        _ = loop.register(self)
+    }
+
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {}
+
+    func loopEnded() {
+        for stream in streams.values { stream.abandon() }
+        streams = [:]
+        lazy = []
     }
 
     func update(_ view: DataPlaneView) { self.view = view }

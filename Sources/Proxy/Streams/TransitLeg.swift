@@ -198,6 +198,11 @@ final class TransitLeg: StreamEnd {
 
     override func shutDown() { resetBoth(.shutdown) }
 
+    override func abandon() {
+        part()
+        detach()
+    }
+
     private func resetBoth(_ reason: Reset.Reason) {
         reset(reason)
         other?.reset(reason)
