@@ -169,7 +169,7 @@ let package = Package(
             "CommandLineToolTests",
             ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "NetworkModel"]
         ),
-        module("NetworkTestSupport", path: "Tests/NetworkTestSupport"),
+        module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
         tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
         tests("KubernetesAPITests", ["KubernetesAPI"]),
         tests(

@@ -268,7 +268,7 @@ struct RestartTests {
         arguments: [true, false]
     )
     func compaction(usesWatchList: Bool) async throws {
-        let server = try await OwnAPIServer(flags: ["--etcd-compaction-interval", "1s"])
+        let server = try await OwnAPIServer()
         let configuration = try ClientConfiguration.load(kubeconfig: server.kubeconfig)
         let scene = try Scene(configuration, namespace: "default")
         defer { scene.forwarder.stop() }
@@ -285,12 +285,12 @@ struct RestartTests {
         informer.addHandler { changes.note($0) }
         let task = Task { await informer.run() }
         #expect(await eventually { changes.all == ["+a", "+b"] }, "\(changes.all)")
-        // While the informer hears nothing: changes, a compaction of them, and a new watch cache.
+        // While the informer hears nothing: changes, their compaction, and a new watch cache.
         scene.forwarder.stop()
         try await scene.remove("a")
         for round in 2...20 { try await scene.put("b", "\(round)") }
-        try await Task.sleep(for: .seconds(3))
         try await scene.put("c")
+        try await server.compact()
         server.kill()
         try await server.start()
         try scene.forwarder.resume()

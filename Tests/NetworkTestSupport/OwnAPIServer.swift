@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import HTTPTransport
 
 /// A test API server of a test's own, which it may stop and start.
 package final class OwnAPIServer: Sendable {
@@ -33,6 +34,29 @@ package final class OwnAPIServer: Sendable {
             }
         }
         guard status == 0 else { throw POSIXError(.ECHILD) }
+    }
+
+    /// Makes etcd forget all states before the present one.
+    package func compact() async throws {
+        struct Answer: Decodable {
+            struct Header: Decodable { let revision: String }
+            let header: Header
+        }
+        let range = try await askEtcd("range", #"{"key":"AA=="}"#)
+        let revision = try JSONDecoder().decode(Answer.self, from: range).header.revision
+        _ = try await askEtcd("compaction", #"{"revision":"\#(revision)","physical":true}"#)
+    }
+
+    private func askEtcd(_ call: String, _ body: String) async throws -> Data {
+        let url = try String(contentsOfFile: state + "/etcd.url", encoding: .utf8)
+        var request = HTTPRequest(
+            method: "POST",
+            url: url.trimmingCharacters(in: .whitespacesAndNewlines) + "/v3/kv/" + call
+        )
+        request.body = Data(body.utf8)
+        let response = try await HTTPTransport().send(request)
+        guard response.isSuccess else { throw POSIXError(.EPROTO) }
+        return response.body
     }
 
     /// Ends the server at once, as a crash would, and its etcd with it.
