@@ -58,6 +58,11 @@ final class Admin: Sendable {
             let (dataPlane, end) = state.withLock { ($0.dataPlane, $0.certificateEnd) }
             guard let dataPlane else { return }
             writer.add(dataPlane.snapshot, isReady: dataPlane.isReady, certificateEnd: end())
+            writer.gauge(
+                "tieline_streams_active",
+                help: "Connections and streams that are open: as ingress, egress and transit.",
+                value: Double(dataPlane.openStreams)
+            )
         }
         let server = AdminServer(
             host: "\(endpoint.address)",

@@ -10,6 +10,8 @@ package protocol DataPlane: Sendable {
     var snapshot: ProxySnapshot { get }
     func snapshot(after version: UInt64, limit: Duration) async -> ProxySnapshot
     var isReady: Bool { get }
+    /// Connections and streams that are open: as ingress, egress and transit.
+    var openStreams: Int { get }
     func drain() async
     func stop() async
 }

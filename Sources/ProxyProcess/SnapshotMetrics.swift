@@ -136,6 +136,12 @@ extension MetricsWriter {
             labels,
             value: Double(link.losses)
         )
+        counter(
+            "tieline_link_lanes_dialled_total",
+            help: "Lanes dialled for the link, those that failed included.",
+            labels,
+            value: Double(link.lanesDialled)
+        )
         guard let roundTrip = link.roundTripMicroseconds else { return }
         gauge(
             "tieline_link_rtt_seconds",

@@ -67,6 +67,8 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     package var roundTripMicroseconds: UInt64?
     /// How often an established link was lost.
     package var losses: UInt64
+    /// Lanes dialled so far, those that failed included.
+    package var lanesDialled: UInt64
     package var lastLoss: LinkLoss?
 
     package init(name: LinkName, reason: Reason, message: String, cost: LinkCost) {
@@ -77,6 +79,7 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
         active = 0
         opened = 0
         losses = 0
+        lanesDialled = 0
     }
 }
 

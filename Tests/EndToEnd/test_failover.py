@@ -1,5 +1,6 @@
 """Servers, gateways and whole neighbours that die or fall silent: no connection fails."""
 import json
+import os
 import signal
 import time
 
@@ -15,7 +16,7 @@ def under_load(net, name, address, fault, repair):
     interrupted = metric(net, "a", "tieline_connections_interrupted_total")
     with Run(net.cluster, "load", address, rate=200, seconds=15, timeout=5, hold=100) as load:
         time.sleep(5)  # the load before the fault is part of what is measured
-        open_then = net_open(net, name)
+        open_then = held_open(net)
         began = time.monotonic()
         fault()
         record = wait("the failover is in status", lambda: failover(net, name, began), 5 + 1)
@@ -24,18 +25,19 @@ def under_load(net, name, address, fault, repair):
     repair()
     cut = metric(net, "a", "tieline_connections_interrupted_total") - interrupted
     bad = {key: value for key, value in result["endings"].items() if key != "done"}
-    failed = sum(bad.values()) - cut
-    print(f"   {result['total']} connections: {failed:g} failed, {cut:g} interrupted (of {open_then} open at the "
+    failed = max(0, sum(bad.values()) - cut)
+    print(f"   {result['total']} connections: {failed:g} failed, {cut:g} interrupted ({open_then:g} were open at the "
           f"fault), {result['delayedOverSecond']} delayed by more than 1 s, slowest "
           f"{result['slowestMilliseconds']} ms; status named it after {noticed:.1f} s: {record}")
     check(failed <= 0, f"{failed:g} connections failed: {bad}, {cut:g} of them interrupted")
-    check(cut <= max(open_then, 40), f"{cut:g} interrupted, more than were open")
+    # At 200 a second, some more were opened between the count and the fault.
+    check(cut <= open_then + 20, f"{cut:g} interrupted, {open_then:g} were open")
     check(noticed <= 5, f"status after {noticed:.1f} s")
     expect_event(net, name, "FailedOver", record)
 
 
-def net_open(net, name):
-    return net.cluster.get("tsvc", "a", name)["status"].get("connections", {}).get("active", 0)
+def held_open(net):
+    return metric(net, "a", "tieline_connections_active")
 
 
 def failover(net, name, _):
@@ -58,8 +60,7 @@ def expect_event(net, name, reason, record):
     texts = [item["note"] for item in found]
     check(any(record["from"] in text and record["to"] in text and record["reason"] in text for text in texts),
           f"no Event names from, to and reason: {texts}")
-    same = [text for text in texts]
-    check(len(same) == len({item["metadata"]["name"] for item in found}), f"an Event twice: {texts}")
+    check(len(texts) == len(set(texts)), f"an Event twice: {texts}")
 
 
 def ready_again(net, name):
@@ -81,9 +82,8 @@ def test_the_preferred_server_is_killed(net):
     address = prepare(net, "over1")
 
     def fault():
+        net.cluster.kill(net.cluster.ready_pods("b", "app=s")[0])
         net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 0}})
-        for pod in net.cluster.pods("b", "app=s"):
-            net.cluster.kill(pod)
 
     def repair():
         net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 1}})
@@ -111,7 +111,6 @@ def test_the_gateway_of_the_preferred_server_is_stopped(net):
     pid = net.cluster.pid(pod)
 
     def repair():
-        import os
         try:
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:

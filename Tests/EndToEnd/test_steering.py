@@ -53,7 +53,7 @@ def test_twenty_cost_changes_drop_nothing_and_redial_nothing(net):
 
 
 def lanes_dialled(net):
-    return metric(net, "a", "tieline_lanes_dialled_total")
+    return metric(net, "a", "tieline_link_lanes_dialled_total")
 
 
 def metric(net, where, name):

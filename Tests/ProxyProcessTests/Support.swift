@@ -64,6 +64,7 @@ final class Recorder: DataPlane {
     }
 
     var isReady: Bool { told.withLock { !$0.documents.isEmpty } }
+    let openStreams = 0
     func drain() async {}
     func stop() async {}
 }

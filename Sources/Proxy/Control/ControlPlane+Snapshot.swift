@@ -63,6 +63,7 @@ extension ControlPlane {
             lanes.compactMap(\.gauge.roundTrip).min()
         )
         snapshot.losses = dialer.losses
+        snapshot.lanesDialled = dialer.dials
         snapshot.lastLoss = dialer.lastLoss
         return snapshot
     }

@@ -26,6 +26,8 @@ final class LinkDialer {
     private(set) var failure: LinkFailure?
     private(set) var remoteName: String?
     private(set) var losses: UInt64 = 0
+    /// Lanes dialled so far, those that failed included.
+    private(set) var dials: UInt64 = 0
     private(set) var lastLoss: LinkLoss?
     /// Streams that lanes of this Link carried which have ended.
     private(set) var openedBefore: UInt64 = 0
@@ -111,6 +113,7 @@ final class LinkDialer {
             fail(index, LinkFailure(.unreachable, "\(target): no address"), at: "\(target)")
         case .success(let addresses):
             let id = control.core.makeLaneID()
+            dials += 1
             slots[index].state = .dialling(id, endpoint: "\(target)")
             let order = DialOrder(
                 id: id,
