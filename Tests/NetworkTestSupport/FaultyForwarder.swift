@@ -77,11 +77,14 @@ package final class FaultyForwarder: Sendable {
 
     private func forward(_ client: TestSocket) {
         guard let server = try? TestSocket.connected(port: target) else { return }
-        let id = state.withLock { state in
+        let id = state.withLock { state -> Int? in
+            // A connection that was taken just before `refuse` must not outlive it unnoticed.
+            guard state.listener != nil else { return nil }
             state.accepted += 1
             state.pairs[state.accepted] = (client, server)
             return state.accepted
         }
+        guard let id else { return }
         for (from, to) in [(client, server), (server, client)] {
             Thread.detachNewThread { [self] in
                 while let bytes = from.read() {
