@@ -99,6 +99,7 @@ struct GatewaySources: Sendable {
         let slices = Informer<Discovery.EndpointSlice>(
             client: client,
             scope: Scope(namespace: namespace),
+            settings: Self.settings,
             logger: logger
         )
         return [
@@ -109,6 +110,15 @@ struct GatewaySources: Sendable {
         ]
     }
 
+    /// A gateway is back within a second of its API server: what changed meanwhile are its servers' addresses.
+    ///
+    /// There are few gateways, and a refused connect costs the server nothing.
+    private static let settings: ReflectorSettings = {
+        var settings = ReflectorSettings()
+        settings.absence = Backoff(base: .milliseconds(200), maximum: .seconds(1), jitter: 0.5)
+        return settings
+    }()
+
     private func secret(
         _ name: String,
         _ namespace: String,
@@ -118,6 +128,7 @@ struct GatewaySources: Sendable {
         let informer = Informer<Core.Secret>(
             client: client,
             scope: .object(ObjectKey(namespace: namespace, name: name)),
+            settings: Self.settings,
             logger: logger
         )
         informer.addHandler { change in

@@ -1,4 +1,7 @@
 """Bad input: each gets its condition or error with the remedy, and nothing else is disturbed."""
+import base64
+import tempfile
+
 from cluster import check, condition, wait
 from network import API, service, site
 
@@ -73,3 +76,24 @@ def test_two_sites_in_a_namespace(net):
     check("a" in message.split() or '"a"' in message or "a/a" in message, f"it names the older Site: {message}")
     check(condition(net.cluster.get("tsite", "a", "a"), "Ready") == "True", "the older one is not disturbed")
     net.cluster.kubectl("delete", "tsite", "-n", "a", "second")
+
+
+def test_an_edge_leaf_on_a_link(net):
+    """A sidecar's certificate opens nothing on the port for links, of its own site or of another."""
+    leaf = net.cluster.get("secret", "a", "tieline-edge")["data"]
+    with tempfile.NamedTemporaryFile() as chain, tempfile.NamedTemporaryFile() as key:
+        chain.write(base64.b64decode(leaf["tls.crt"]))
+        key.write(base64.b64decode(leaf["tls.key"]))
+        chain.flush()
+        key.flush()
+        for where in "ab":
+            client = net.cluster.exec([
+                "openssl", "s_client", "-connect", net.address(where, "tieline-link", 5671), "-tls1_3", "-alpn", "tieline/1",
+                "-cert", chain.name, "-cert_chain", chain.name, "-key", key.name])
+            try:
+                out, errors = client.communicate(timeout=10)
+            finally:
+                client.kill()
+            said = [line for line in (out + errors).splitlines() if "alert" in line]
+            check(said and "alert" in said[0], f"site {where} must refuse it in the handshake: {out[-300:]} {errors[-300:]}")
+            print(f"   edge leaf at site {where}'s link port: {said[0].split(':')[-1] if ':' in said[0] else said[0]}")
