@@ -9,7 +9,7 @@ import Wire
 /// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect` and at most five targets. Then,
 /// and whenever a stream with bytes is lost, the client gets a RST.
 final class IngressConnection: SocketStream {
-    private enum Phase {
+    enum Phase {
         /// Between two attempts.
         case choosing
         case connecting(LocalConnector)
@@ -25,11 +25,11 @@ final class IngressConnection: SocketStream {
     /// The first wait for routing to learn of a loss; doubles.
     private static let pause: Duration = .milliseconds(20)
 
-    private let client: Endpoint
-    private let service: SharedService
-    private let timeouts: ServiceTimeouts
+    let client: Endpoint
+    let service: SharedService
+    let timeouts: ServiceTimeouts
     private let deadline: Instant
-    private var phase = Phase.choosing
+    var phase = Phase.choosing
     private var attempts = 0
     private var pick: Pick?
     /// Targets that said no.
@@ -86,7 +86,7 @@ final class IngressConnection: SocketStream {
     }
 
     /// The target did not take it, and that speaks against the target.
-    private func refused(_ reason: FailoverReason) {
+    func refused(_ reason: FailoverReason) {
         guard let pick = pick.take() else { return }
         service.failed(pick, reason: reason, at: engine.loop.now)
         refused.append(pick.site)
@@ -94,128 +94,18 @@ final class IngressConnection: SocketStream {
     }
 
     /// The target could not be asked.
-    private func unreachable() {
+    func unreachable() {
         guard let pick = pick.take() else { return }
         service.release(pick)
         unreached.append(pick.site)
         next()
     }
 
-    // MARK: A server of this site
-
-    private func connect() {
-        // The relay watches the client; until then only the server matters.
-        unwatch()
-        let connector = LocalConnector(
-            service,
-            timeout: timeouts.connect,
-            on: engine.loop,
-            connected: { [self] socket, endpoint in relay(socket, endpoint) },
-            failed: { [self] reason in
-                switch reason {
-                case .connectTimeout: refused(.connectTimeout)
-                case .noEndpoint: refused(.noEndpoints)
-                default: refused(.connectRefused)
-                }
-            }
-        )
-        phase = .connecting(connector)
-    }
-
-    private func relay(_ server: consuming FileDescriptor, _ endpoint: Endpoint) {
-        guard let client = socket.take() else { return end(.client) }
-        didOpen()
-        let relay = PlainRelay(
-            client: client,
-            server: server,
-            unsent: sender.takeUnsent(),
-            timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
-            on: engine.loop
-        ) { [self] relay, ending in
-            relayEnded(relay, ending, endpoint)
-        }
-        phase = .relaying(relay, endpoint)
-    }
-
-    private func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ endpoint: Endpoint) {
-        service.serverReleased(endpoint)
-        let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
-        switch ending {
-        case .finished: end(.finished)
-        case .client: end(.client)
-        case .idle, .halfClosed, .aborted: end(.cut(hadBytes: hadBytes))
-        case .server:
-            guard let reclaimed = relay.reclaimClient() else {
-                return end(.lost(hadBytes: hadBytes))
-            }
-            sender.prepend(reclaimed.unsent)
-            socket = consume reclaimed.socket
-            refused(.connectRefused)
-        }
-    }
-
     // MARK: A server elsewhere
 
-    /// Sends OPEN on the way to the target; false when there is no way.
-    private func open(_ pick: Pick) -> Bool {
-        let view = engine.view
-        let routes = view.routes[service.service]?[pick.site] ?? []
-        for turn in 0..<routes.count {
-            // Routes of equal cost take turns.
-            let route = routes[Int((pick.number &+ UInt64(turn)) % UInt64(routes.count))]
-            guard let hop = route.first, let carrier = engine.carrier(to: hop, mayBridge: true)
-            else { continue }
-            var open = Open(
-                name: StreamName(ingress: view.proxy, number: engine.plane.nextNumber()),
-                service: service.service,
-                route: route,
-                target: pick.site,
-                client: client,
-                window: UInt32(receiver.window)
-            )
-            if !view.isEdge {
-                guard let signature = view.keys.seal(open, signer: view.proxy) else { continue }
-                open.signature = signature
-            }
-            guard watchClient(), carrier.open(self) else { continue }
-            countWindow()
-            carrier.conduit.send(.open, label: label) { open.encode(into: &$0) }
-            let limit = engine.loop.schedule(after: timeouts.connect) { [self] _ in timedOut() }
-            phase = .opening(open, limit)
-            return true
-        }
-        return false
-    }
-
-    private var isWatched = false
-
-    private func watchClient() -> Bool {
-        if !isWatched { isWatched = watch() }
-        return isWatched
-    }
+    var isWatched = false
 
     override func didUnwatch() { isWatched = false }
-
-    private func timedOut() {
-        guard case .opening = phase else { return }
-        cancel()
-        refused(.connectTimeout)
-    }
-
-    /// Gives up a stream on which nothing was sent.
-    private func cancel() {
-        carrier?.conduit.send(.cancel, label: label)
-        leaveStream()
-    }
-
-    /// Back to where another stream could be opened.
-    private func leaveStream() {
-        if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
-        phase = .choosing
-        detach()
-        isOpen = false
-        sender.restart()
-    }
 
     override func receive(_ opened: Opened) throws(StreamViolation) {
         guard case .opening(let open, let limit) = phase else { throw .unexpected(.opened) }
@@ -329,7 +219,7 @@ final class IngressConnection: SocketStream {
 
     // MARK: The end
 
-    private enum Ending {
+    enum Ending {
         case finished
         /// The client reset its connection or vanished.
         case client
@@ -339,7 +229,7 @@ final class IngressConnection: SocketStream {
         case cut(hadBytes: Bool)
     }
 
-    private func didOpen() {
+    func didOpen() {
         if let pick { service.opened(pick, at: engine.loop.now) }
         if !wasOpened { service.count(.opened) }
         wasOpened = true
@@ -351,7 +241,7 @@ final class IngressConnection: SocketStream {
         end(.client)
     }
 
-    private func end(_ ending: Ending) {
+    func end(_ ending: Ending) {
         if case .ended = phase { return }
         if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
         phase = .ended

@@ -5,25 +5,25 @@ import Wire
 ///
 /// Bytes from the socket are read only when the carrier asks for them and go into its buffer at once; until their
 /// acknowledgement a copy stays in the sender's ring. Bytes from the carrier are written to the socket at once; what it
-/// does not take waits, bounded by the window. Every end of the stream leads through `finish` or `abort`, once.
+/// does not take waits, bounded by the window. Whatever ends the stream leads through `close`, once.
 class SocketStream: StreamEnd, EventHandler {
-    private static let readMinimum = 4_096
+    static let readMinimum = 4_096
 
     unowned let engine: StreamEngine
     final var socket: FileDescriptor?
     private final var registration: RegistrationID?
     /// There may be bytes, a FIN or an error to read.
-    private final var isReadable = false
+    final var isReadable = false
     /// There may be room in the socket.
-    private final var isWritable = true
+    final var isWritable = true
     /// How much to read at once: grows while reads are full.
-    private final var readSize = SocketStream.readMinimum
+    final var readSize = SocketStream.readMinimum
     final var sender: StreamSender
     final var receiver: StreamReceiver
-    private final var owesLazily = false
+    final var owesLazily = false
     private final var isWindowCounted = false
     /// When a byte or a FIN last moved.
-    final private(set) var lastMoved: Instant
+    final var lastMoved: Instant
     /// True once the other end has taken the stream: bytes may flow.
     final var isOpen = false
 
@@ -119,10 +119,6 @@ class SocketStream: StreamEnd, EventHandler {
         requestDataIfPossible()
     }
 
-    private final func requestDataIfPossible() {
-        if sender.ready > 0 || sender.isFinDue || (isReadable && sender.room > 0) { requestData() }
-    }
-
     // MARK: Towards the carrier
 
     final override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {
@@ -149,61 +145,6 @@ class SocketStream: StreamEnd, EventHandler {
             }
         }
         return isOpen && (sender.ready > 0 || (isReadable && sender.room > 0) || sender.isFinDue)
-    }
-
-    /// Reads once; false when there was nothing, or the stream has ended.
-    private final func read(atMost most: Int) -> Bool {
-        let wanted = min(most, readSize)
-        let result = unsafe sender.fill(atMost: wanted) { region in
-            unsafe socket?.read(into: region) ?? .wouldBlock
-        }
-        switch result {
-        case .bytes(let count):
-            if count == readSize, readSize < FrameHeader.maximumData {
-                readSize = min(4 * readSize, FrameHeader.maximumData)
-            } else if count < readSize / 8 {
-                readSize = max(readSize / 2, Self.readMinimum)
-            }
-            lastMoved = engine.loop.now
-            return true
-        case .endOfFile:
-            isReadable = false
-            lastMoved = engine.loop.now
-            directionEnded()
-            return true
-        case .wouldBlock:
-            isReadable = false
-            return false
-        case .failed:
-            isReadable = false
-            // Not from within the carrier's turn.
-            engine.loop.schedule(after: .zero) { [self] _ in failLater() }
-            return false
-        }
-    }
-
-    private final func append(_ count: Int, to buffer: inout FrameBuffer) {
-        let offset = sender.sent
-        buffer.append(type: .data, label: label, count: DataFrame.headerSize + count) { span in
-            unsafe span.withUnsafeMutableBytes { bytes in
-                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-                unsafe sender.ring.copy(
-                    from: offset,
-                    to: UnsafeMutableRawBufferPointer(rebasing: bytes[DataFrame.headerSize...])
-                )
-            }
-        }
-        sender.didSend(count)
-    }
-
-    private final func appendFin(to buffer: inout FrameBuffer) {
-        let offset = sender.sent
-        buffer.append(type: .fin, label: label, count: Fin.size) { span in
-            unsafe span.withUnsafeMutableBytes { bytes in
-                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-            }
-        }
-        sender.didSendFin()
     }
 
     // MARK: From the carrier
@@ -256,79 +197,16 @@ class SocketStream: StreamEnd, EventHandler {
         streamReset(reset.reason)
     }
 
-    /// Writes what waits.
-    private final func drainPending() {
-        while !receiver.pending.isEmpty {
-            let result = unsafe receiver.drain { bytes in
-                unsafe socket?.write(bytes) ?? .wouldBlock
-            }
-            switch result {
-            case .bytes: lastMoved = engine.loop.now
-            case .wouldBlock, .endOfFile:
-                isWritable = false
-                acknowledgeIfDue()
-                return
-            case .failed: return socketFailed()
-            }
-        }
-        acknowledgeIfDue()
-        deliverFinIfDue()
-    }
-
-    private final func deliverFinIfDue() {
-        guard receiver.isFinDue else { return }
-        do throws(SystemError) {
-            try socket?.shutdownWriting()
-        } catch {
-            return socketFailed()
-        }
-        receiver.didDeliverFin()
-        lastMoved = engine.loop.now
-        directionEnded()
-        acknowledgeIfDue()
-        finishIfDone()
-    }
-
-    private final func acknowledgeIfDue() {
-        if receiver.isAcknowledgementDue {
-            let frame = takeAcknowledgement()
-            carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
-        } else if receiver.owesAcknowledgement, !owesLazily {
-            // So that the sender's ring is not held for long by the last bytes of a burst.
-            owesLazily = true
-            engine.acknowledgeLazily(self)
-        }
-    }
-
-    /// What `acknowledgeLazily` asked for.
-    final func acknowledgeNow() {
-        owesLazily = false
-        guard receiver.owesAcknowledgement, isAttached else { return }
-        let frame = takeAcknowledgement()
-        carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
-    }
-
-    private final func takeAcknowledgement() -> Acknowledgement {
-        let before = receiver.window
-        let frame = receiver.takeAcknowledgement(
-            at: engine.loop.now,
-            roundTrip: carrier?.conduit.roundTrip ?? .milliseconds(1),
-            mayGrow: engine.mayGrow(before)
-        )
-        if receiver.window > before { engine.windowGranted(receiver.window - before) }
-        return frame
-    }
-
     /// One of the directions is done: the time limit is another one from now on.
     func directionEnded() {}
 
     // MARK: The end
 
-    private final func failLater() {
+    final func failLater() {
         if !isClosed { socketFailed() }
     }
 
-    private final func finishIfDone() {
+    final func finishIfDone() {
         guard sender.isFinAcknowledged, receiver.isFinDelivered, !isClosed else { return }
         // Both FINs have passed: closing is no reset. Fails only when the connection is gone.
         try? socket?.setAbortive(false)
@@ -344,7 +222,7 @@ class SocketStream: StreamEnd, EventHandler {
         detach()
     }
 
-    private final func overloaded() {
+    final func overloaded() {
         sendReset(.overloaded)
         streamReset(.overloaded)
     }
@@ -352,23 +230,5 @@ class SocketStream: StreamEnd, EventHandler {
     final override func violated(_ violation: StreamViolation) {
         sendReset(.protocolError)
         streamReset(.protocolError)
-    }
-}
-
-extension FrameBuffer {
-    /// Appends one frame of `count` bytes that `write` fills.
-    mutating func append(
-        type: FrameType,
-        label: UInt32,
-        count: Int,
-        write: (inout MutableRawSpan) -> Void
-    ) {
-        append(type: type.rawValue, label: label, count: count, write: write)
-    }
-
-    mutating func append(type: FrameType, label: UInt32, _ body: (inout FrameWriter) -> Void) {
-        var writer = FrameWriter(reserving: 32)
-        body(&writer)
-        append(type: type.rawValue, label: label, payload: writer.bytes)
     }
 }

@@ -133,7 +133,7 @@ final class TransitLeg: StreamEnd {
         var frame = acknowledgement
         if engine.isUnderPressure {
             // Less than the receiver offers, but never less than was let pass already.
-            let least = frame.offset + UInt64(StreamReceiver.minimumWindow)
+            let least = frame.offset + UInt64(StreamReceiver.standardWindow)
             let lowered = max(limit, min(least, frame.offset + UInt64(frame.window)))
             frame.window = UInt32(clamping: lowered - min(lowered, frame.offset))
         }

@@ -1,0 +1,67 @@
+import Wire
+
+/// From the carrier to the socket.
+extension SocketStream {
+    /// Writes what waits.
+    func drainPending() {
+        while !receiver.pending.isEmpty {
+            let result = unsafe receiver.drain { bytes in
+                unsafe socket?.write(bytes) ?? .wouldBlock
+            }
+            switch result {
+            case .bytes: lastMoved = engine.loop.now
+            case .wouldBlock, .endOfFile:
+                isWritable = false
+                acknowledgeIfDue()
+                return
+            case .failed: return socketFailed()
+            }
+        }
+        acknowledgeIfDue()
+        deliverFinIfDue()
+    }
+
+    func deliverFinIfDue() {
+        guard receiver.isFinDue else { return }
+        do throws(SystemError) {
+            try socket?.shutdownWriting()
+        } catch {
+            return socketFailed()
+        }
+        receiver.didDeliverFin()
+        lastMoved = engine.loop.now
+        directionEnded()
+        acknowledgeIfDue()
+        finishIfDone()
+    }
+
+    func acknowledgeIfDue() {
+        if receiver.isAcknowledgementDue {
+            let frame = takeAcknowledgement()
+            carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
+        } else if receiver.owesAcknowledgement, !owesLazily {
+            // So that the sender's ring is not held for long by the last bytes of a burst.
+            owesLazily = true
+            engine.acknowledgeLazily(self)
+        }
+    }
+
+    /// What `acknowledgeLazily` asked for.
+    func acknowledgeNow() {
+        owesLazily = false
+        guard receiver.owesAcknowledgement, isAttached else { return }
+        let frame = takeAcknowledgement()
+        carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
+    }
+
+    func takeAcknowledgement() -> Acknowledgement {
+        let before = receiver.window
+        let frame = receiver.takeAcknowledgement(
+            at: engine.loop.now,
+            roundTrip: carrier?.conduit.roundTrip ?? .milliseconds(1),
+            mayGrow: engine.mayGrow(before)
+        )
+        if receiver.window > before { engine.windowGranted(receiver.window - before) }
+        return frame
+    }
+}
