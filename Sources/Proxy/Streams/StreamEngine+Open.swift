@@ -106,8 +106,8 @@ extension StreamEngine {
             return refuse(open, .overloaded, label: label, carrier)
         }
         carrier.accept(inner, label: label)
+        // The pair stands and falls together: one entry for both legs.
         add(inner)
-        add(outer)
         onward.conduit.send(.open, label: outer.label) { open.encode(into: &$0) }
     }
 

@@ -42,7 +42,7 @@ final class StreamEngine: EventHandler {
 
     func update(_ view: DataPlaneView) { self.view = view }
 
-    /// Clients, servers and streams in transit, each leg of the latter.
+    /// Clients, servers and streams in transit.
     var streamCount: Int { streams.count }
 
     /// A client was accepted.

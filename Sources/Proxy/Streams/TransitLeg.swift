@@ -199,6 +199,7 @@ final class TransitLeg: StreamEnd {
     override func shutDown() { resetBoth(.shutdown) }
 
     override func abandon() {
+        other?.detach()
         part()
         detach()
     }
