@@ -110,12 +110,14 @@ struct GatewaySources: Sendable {
         ]
     }
 
-    /// A gateway is back within a second of its API server: what changed meanwhile are its servers' addresses.
+    /// A gateway is back soon after its API server: what changed meanwhile are its servers' addresses.
     ///
-    /// There are few gateways, and a refused connect costs the server nothing.
+    /// There are few gateways, and a refused connect costs the server nothing. A load balancer before a server that is
+    /// away resets what it has accepted, which looks like any other failure.
     private static let settings: ReflectorSettings = {
         var settings = ReflectorSettings()
         settings.absence = Backoff(base: .milliseconds(200), maximum: .seconds(1), jitter: 0.5)
+        settings.backoff = Backoff(base: .milliseconds(400), maximum: .seconds(2), jitter: 0.5)
         return settings
     }()
 

@@ -27,13 +27,13 @@ def server(where, app, replicas=1, **template):
     """A Deployment of `traffic serve` whose pods answer SITE/POD."""
     container = {
         "name": "server", "image": "traffic:dev",
-        "args": ["serve", "--listen", "0.0.0.0:8080", "--name", f"{where}/$(POD_NAME)"],
+        "args": ["serve", "--listen", "0.0.0.0:8080", "--name", f"{where}/$(POD_NAME)", "--linger", "2"],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "tcp", "containerPort": 8080}],
         "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
     }
     return deployment(where, app, replicas, {"containers": [container],
-                                             "terminationGracePeriodSeconds": 1, **template})
+                                             "terminationGracePeriodSeconds": 4, **template})
 
 
 def deployment(where, app, replicas, pod):

@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from cluster import check, wait
+from cluster import Failed, check, wait
 from network import service
 from test_balance import offer
 from test_steering import metric
@@ -25,9 +25,17 @@ def test_a_controller_restart_changes_nothing(net):
     def active():
         return net.cluster.get("tsvc", "a", "ctl")["status"]["connections"]["active"]
 
+    def wait_active(count):
+        try:
+            wait(f"{count} connections are in status", lambda: active() == count, 30)
+        except Failed:
+            print(f"   active: {active()}, by the gateway's metrics: {metric(net, 'a', 'tieline_connections_active')}")
+            print(net.cluster.kubectl("get", "tsvc", "-n", "a", "ctl", "-o", "yaml"))
+            raise
+
     with Run(net.cluster, "flow", address, count=100, seconds=120) as flow:
         check(flow.line()["flowing"] == 100, "100 connections flow")
-        wait("they are in status", lambda: active() == 100)
+        wait_active(100)
         before = state()
         for pod in net.cluster.pods("tieline-system", CONTROLLER):
             net.cluster.kill(pod)
@@ -35,7 +43,7 @@ def test_a_controller_restart_changes_nothing(net):
         wait("a controller leads again", lambda: renewed() != last, 40)
         with Hold(net.cluster, address) as clients:
             clients.open(7)
-            wait("it reports counts again", lambda: active() == 107, 30)
+            wait_active(107)
         result = flow.result()
     after = state()
     print(f"   controllers killed under 100 flows: {result}; Secret and applied counters {before} -> {after}")

@@ -88,12 +88,12 @@ def test_an_edge_leaf_on_a_link(net):
         key.flush()
         for where in "ab":
             client = net.cluster.exec([
-                "openssl", "s_client", "-connect", net.address(where, "tieline-link", 5671), "-tls1_3", "-alpn", "tieline/1",
+                "openssl", "s_client", "-connect", net.address(where, "tieline-link", 5671), "-tls1_3", "-ign_eof", "-alpn", "tieline/1",
                 "-cert", chain.name, "-cert_chain", chain.name, "-key", key.name])
             try:
                 out, errors = client.communicate(timeout=10)
             finally:
                 client.kill()
             said = [line for line in (out + errors).splitlines() if "alert" in line]
-            check(said and "alert" in said[0], f"site {where} must refuse it in the handshake: {out[-300:]} {errors[-300:]}")
+            check(said, f"site {where} must refuse it in the handshake: {out[-300:]} {errors[-300:]}")
             print(f"   edge leaf at site {where}'s link port: {said[0].split(':')[-1] if ':' in said[0] else said[0]}")

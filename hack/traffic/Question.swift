@@ -6,8 +6,10 @@ enum Ending: String {
     case refused
     /// A RST came after it was accepted.
     case reset
-    /// A FIN came before the answer, or while it was held.
+    /// A FIN came before the answer.
     case end
+    /// A FIN came after the answer, while it was held.
+    case closed
     /// No answer came in time.
     case timeout
 }
@@ -68,7 +70,7 @@ final class Question {
         case .answered:
             var buffer: [UInt8] = Array(repeating: 0, count: 64)
             switch socket.read(into: &buffer) {
-            case .end: state = .ended(.end)
+            case .end: state = .ended(.closed)
             case .broken: state = .ended(.reset)
             case .bytes, .wouldBlock: break
             }

@@ -11,12 +11,19 @@ final class Server {
         self.listener = listener
     }
 
-    func run() throws {
+    /// Serves until SIGTERM and `linger` seconds beyond, as servers do whose clients hear of the end with a delay.
+    func run(linger: Double) throws {
+        let termination = try TerminationSignal()
+        poller.add(termination.descriptor, .read)
         poller.add(listener.descriptor, .read)
         var buffer = Array(repeating: UInt8(0), count: 256 * 1024)
-        while true {
-            for descriptor in poller.wait(seconds: nil) {
-                if descriptor == listener.descriptor {
+        var end: Double?
+        while end.map({ now() < $0 }) ?? true {
+            for descriptor in poller.wait(seconds: end.map { $0 - now() }) {
+                if descriptor == termination.descriptor {
+                    poller.remove(descriptor)
+                    end = now() + linger
+                } else if descriptor == listener.descriptor {
                     accept()
                 } else if let connection = connections[descriptor] {
                     serve(connection, &buffer)

@@ -173,6 +173,22 @@ final class Poller {
     }
 }
 
+/// SIGTERM as a descriptor that becomes readable.
+///
+/// The first process of a container ignores signals that it does not handle.
+struct TerminationSignal {
+    let descriptor: Int32
+
+    init() throws {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, SIGTERM)
+        unsafe sigprocmask(SIG_BLOCK, &set, nil)
+        descriptor = unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC))
+        guard descriptor >= 0 else { throw SystemError("signalfd") }
+    }
+}
+
 /// Seconds on the monotonic clock.
 func now() -> Double {
     var time = timespec()

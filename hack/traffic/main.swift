@@ -16,16 +16,17 @@ struct Traffic: ParsableCommand {
 }
 
 struct Serve: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Serve until killed.")
+    static let configuration = CommandConfiguration(abstract: "Serve until told to stop.")
 
     @Option(help: "HOST:PORT to listen on.") var listen = "0.0.0.0:8080"
     @Option(help: "What `name` answers.") var name: String
+    @Option(help: "Seconds to go on serving after SIGTERM.") var linger = 0.0
 
     func run() throws {
         let poller = try Poller()
         let listener = try Socket.listen(on: try SocketAddress(listen))
         let server = Server(name: name, poller: poller, listener: listener)
-        try server.run()
+        try server.run(linger: linger)
     }
 }
 
