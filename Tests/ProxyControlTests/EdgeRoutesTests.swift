@@ -78,6 +78,18 @@ struct EdgeRoutesTests {
         #expect(routes.targets(try web).first?.target.absence == .linkLost)
     }
 
+    @Test("a gateway that drains is used only while there is no other")
+    func draining() throws {
+        var routes = EdgeRoutes()
+        _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
+        routes.setDraining(gateway(1))
+        #expect(routes.targets(try web).first?.routes == [[gateway(1), egress]])
+        _ = routes.apply(try table(1, [target(9)]), from: gateway(2))
+        #expect(routes.targets(try web).first?.routes == [[gateway(2), egress]])
+        routes.drop(gateway(2))
+        #expect(routes.targets(try web).first?.routes == [[gateway(1), egress]])
+    }
+
     @Test("a table in several frames is in force with the last one, and not before")
     func fragments() throws {
         var routes = EdgeRoutes()

@@ -112,6 +112,7 @@ extension ControlPlane {
     func stopListening() {
         hasStoppedListening = true
         core.tellAgents { $0.setClientListeners([]) }
+        publish()
         listen(.inside, port: core.options.internalPort, isOn: false)
         listen(.link, port: core.options.linkPort, isOn: false)
     }

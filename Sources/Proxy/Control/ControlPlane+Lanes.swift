@@ -276,5 +276,6 @@ extension ControlPlane {
         adjacencies.setDraining(neighbor)
         let lanes = adjacency.lanes.filter(\.isDialled).map(\.id)
         for link in links.values { link.replace(lanes) }
+        edge?.draining(neighbor)
     }
 }

@@ -303,7 +303,8 @@ final class ControlPlane {
             services: serviceEntries,
             routes: routesBySite,
             keys: keyRing,
-            isDraining: isDraining
+            // Whoever has not heard of the drain yet is still served.
+            isDraining: hasStoppedListening
         )
         core.tellAgents { $0.engine.update(view) }
         publishListeners()

@@ -39,7 +39,16 @@ final class EdgeClient {
         control.send(.tableAcknowledgement, writer.bytes, to: gateway)
     }
 
-    func attached() { needsAll = true }
+    func attached() {
+        needsAll = true
+        refresh()
+    }
+
+    /// The gateway drains: the others are used, if there are any.
+    func draining(_ gateway: ProxyID) {
+        routes.setDraining(gateway)
+        refresh()
+    }
 
     func detached(_ gateway: ProxyID) {
         routes.drop(gateway)

@@ -11,6 +11,7 @@ struct EdgeRoutes {
     private struct Told {
         var services: [ServicePort: EdgeService] = [:]
         var names: [SiteID: String] = [:]
+        var isDraining = false
         /// Fragments of a generation that is not complete.
         var partial: [EdgeTable] = []
     }
@@ -46,6 +47,17 @@ struct EdgeRoutes {
 
     mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
 
+    mutating func setDraining(_ gateway: ProxyID) {
+        gateways[gateway, default: Told()].isDraining = true
+    }
+
+    /// The gateways to go through, in order: those that drain only when there is no other with a table.
+    private var usable: [(key: ProxyID, value: Told)] {
+        let all = gateways.sorted { $0.key < $1.key }
+        let staying = all.filter { !$0.value.isDraining && !$0.value.services.isEmpty }
+        return staying.isEmpty ? all : staying
+    }
+
     var services: Set<ServicePort> {
         Set(gateways.values.flatMap { $0.services.keys })
     }
@@ -76,7 +88,7 @@ struct EdgeRoutes {
 
     func targets(_ service: ServicePort) -> [Joined] {
         var joined: [SiteID: Joined] = [:]
-        for (gateway, told) in gateways.sorted(by: { $0.key < $1.key }) {
+        for (gateway, told) in usable {
             for offer in told.services[service]?.targets ?? [] {
                 let next = Joined(
                     target: Target(
