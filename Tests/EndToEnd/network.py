@@ -1,5 +1,6 @@
 """Sites, links, services and servers of the tests, as manifests."""
 from cluster import check, condition, wait
+from traffic import Hold
 
 API = "tieline.dev/v1alpha1"
 GATEWAYS = "app.kubernetes.io/name=tieline-proxy"
@@ -121,6 +122,17 @@ class Network:
         ip = wait(f"core Service {where}/{name}",
                   lambda: self.cluster.get("service", where, name)["spec"]["clusterIP"])
         return f"{ip}:{port}"
+
+    def answering(self, where, name):
+        """The address of a core Service, once a client gets an answer there: kube-proxy lags behind the status."""
+        address = self.address(where, name)
+
+        def answers():
+            with Hold(self.cluster, address, timeout=2) as clients:
+                return sum(clients.open(1).values()) == 1
+
+        wait(f"{where}/{name} answers", answers, 15)
+        return address
 
     def targets(self, where, name):
         """Site name -> target entry of a Service's status."""

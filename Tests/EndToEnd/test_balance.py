@@ -34,7 +34,7 @@ def offer(net, name, servers, costs=None):
     if "a" not in servers:
         net.cluster.apply(service("a", name))
     net.wait_targets("a", name, endpoints)
-    return net.address("a", name)
+    return net.answering("a", name)
 
 
 def held(net, address, count, by=1):
@@ -69,6 +69,7 @@ def test_two_local_pods_and_a_remote_one(net):
 def test_chain_and_branch(net):
     address = offer(net, "row4", {"b": "s", "c": "s", "d": "s"},
                     {("a", "b"): 1, ("b", "c"): 1, ("a", "d"): 1})
+    held(net, address, 1)  # with the one of `offer`: b and d were picked once each, in the order of their IDs
     counts = held(net, address, 60)
     print(f"   chain a-b-c plus a-d, 60 held: {counts}")
     first, second = sorted("bd", key=lambda name: net.ids[name])

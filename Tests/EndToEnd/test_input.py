@@ -74,7 +74,8 @@ def test_two_sites_in_a_namespace(net):
     net.cluster.apply(second)
     message = reason(net, "tsite", "a", "second", "Accepted", "Conflict")
     check("a" in message.split() or '"a"' in message or "a/a" in message, f"it names the older Site: {message}")
-    check(condition(net.cluster.get("tsite", "a", "a"), "Ready") == "True", "the older one is not disturbed")
+    check(condition(net.cluster.get("tsite", "a", "a"), "Accepted") == "True", "the older one keeps the namespace")
+    net.wait_ready("tsite", "a", "a", 5)
     net.cluster.kubectl("delete", "tsite", "-n", "a", "second")
 
 
