@@ -108,14 +108,15 @@ ip=$(kubectl get service -n north web -o jsonpath='{.spec.clusterIP}')
 hack/cluster.sh exec "$PWD/.build/release/traffic" load --http --to "$ip:8080" --rate 100 --seconds 10 >"$out.load" &
 load=$!
 sleep 3
-kubectl scale -n east deployment/web --replicas=0 | sed 's/^/    /'
-kill -9 "$(hack/cluster.sh pid "east/$(kubectl get pod -n east -l app=web -o jsonpath='{.items[0].metadata.name}')")" 2>/dev/null || true
+server=$(kubectl get pod -n east -l app=web -o jsonpath='{.items[0].metadata.name}')
+run kill -9 "$(hack/cluster.sh pid "east/$server")"
+run kubectl scale -n east deployment/web --replicas=0
 wait "$load"
 sed 's/^/    /' "$out.load"
 [ "$(jq -c .endings "$out.load")" = '{"done":1000}' ] || die "a connection failed"
 expect "the failover is in status" sh -c "kubectl get tsvc -n north web -o jsonpath={.status.lastFailover.to} | grep -qx west"
 run kubectl get tsvc -n north web -o jsonpath='{.status.lastFailover}{"\n"}'
-kubectl scale -n east deployment/web --replicas=1 | sed 's/^/    /'
+run kubectl scale -n east deployment/web --replicas=1
 expect "east is used again" sh -c "kubectl get tsvc -n north web -o jsonpath={.status.activeSites} | grep -q east"
 seen=$(ask "open 10")
 echo "    $seen"
