@@ -49,6 +49,7 @@ held() { jq -r ".open[\"$2\"] // 0" <<<"$1"; }
 say "1. Install, build, and start a cluster (real API server; pods are local processes)"
 hack/install-deps.sh
 swift build -c release 2>&1 | tail -1
+ln -sf tieline .build/release/kubectl-tieline # on the PATH under this name, kubectl finds it
 hack/cluster.sh down >/dev/null 2>&1 || true
 hack/cluster.sh up
 eval "$(hack/cluster.sh env)"
@@ -124,7 +125,7 @@ echo "    $seen"
 
 say "7. What the cluster says of it"
 run kubectl get tieline -A
-run tieline status -A
+run kubectl tieline status -A
 run kubectl get events.events.k8s.io -n north -o custom-columns=REASON:.reason,OBJECT:.regarding.name,NOTE:.note
 kubectl get events.events.k8s.io -n north -o json | jq -e '[.items[].reason] | index("FailedOver")' >/dev/null || die "no Event FailedOver"
 

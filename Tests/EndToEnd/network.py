@@ -151,6 +151,17 @@ class Network:
             print(self.cluster.kubectl("get", "tsvc", "-n", where, name, "-o", "yaml"))
             raise
 
+    def metric(self, where, name):
+        """The sum of a metric over the site's gateways; one that has no series yet counts 0."""
+        amount = 0.0
+        for pod in self.cluster.ready_pods(where, GATEWAYS):
+            url = f"http://{pod['status']['podIP']}:5673/metrics"
+            text = self.cluster.exec(["curl", "-sf", url]).communicate()[0]
+            check("tieline_ready" in text, f"the gateway of {where} has no metrics: {text}")
+            amount += sum(float(line.split()[-1]) for line in text.splitlines()
+                          if line.split("{")[0].split(" ")[0] == name)
+        return amount
+
     def gateways(self, where, count=1):
         return self.cluster.wait_ready(where, GATEWAYS, count)
 

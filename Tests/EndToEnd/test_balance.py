@@ -1,7 +1,7 @@
 """Exactness: the right column of the table of what the peers do, and the same over several proxies of a site."""
 import time
 
-from cluster import check
+from cluster import check, wait
 from network import client_with_sidecar, expect_close, server, service
 from traffic import Hold, Run, grouped
 
@@ -111,7 +111,7 @@ def test_cost_difference_of_50_with_parallel_clients_and_churn(net):
         print(f"   50 parallel clients, N = 500: {counts}")
         expect_close("parallel", counts, "a", "b", 50)
         clients.ask("close 250 20261122")
-        time.sleep(0.2)  # the FINs of 250 clients have to arrive; what is checked is what comes after
+        wait("the gateway has seen 250 FINs", lambda: net.metric("a", "tieline_connections_active") == 250, 5)
         counts = grouped(clients.open(250, by=50), "ab")
         print(f"   a random half closed (seed 20261122) and re-opened: {counts}")
         expect_close("churn", counts, "a", "b", 50)

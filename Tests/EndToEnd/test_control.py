@@ -6,7 +6,6 @@ import time
 from cluster import Failed, check, wait
 from network import service
 from test_balance import offer
-from test_steering import metric
 from traffic import Hold, Run
 
 CONTROLLER = "app.kubernetes.io/name=tieline-controller"
@@ -17,7 +16,7 @@ def test_a_controller_restart_changes_nothing(net):
 
     def state():
         version = net.cluster.get("secret", "a", "tieline-proxy")["metadata"]["resourceVersion"]
-        return version, {site: metric(net, site, "tieline_configurations_applied_total") for site in "abcd"}
+        return version, {site: net.metric(site, "tieline_configurations_applied_total") for site in "abcd"}
 
     def renewed():
         return net.cluster.get("lease", "tieline-system", "tieline-controller")["spec"]["renewTime"]
@@ -29,7 +28,7 @@ def test_a_controller_restart_changes_nothing(net):
         try:
             wait(f"{count} connections are in status", lambda: active() == count, 30)
         except Failed:
-            print(f"   active: {active()}, by the gateway's metrics: {metric(net, 'a', 'tieline_connections_active')}")
+            print(f"   active: {active()}, by the gateway's metrics: {net.metric('a', 'tieline_connections_active')}")
             print(net.cluster.kubectl("get", "tsvc", "-n", "a", "ctl", "-o", "yaml"))
             raise
 

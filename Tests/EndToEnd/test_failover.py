@@ -7,13 +7,12 @@ import time
 from cluster import check, wait
 from network import GATEWAYS
 from test_balance import offer
-from test_steering import metric
 from traffic import Hold, Run
 
 
 def under_load(net, name, address, fault, repair):
     """200 new connections a second from 5 s before the fault to 10 s after it: none fails."""
-    interrupted = metric(net, "a", "tieline_connections_interrupted_total")
+    interrupted = net.metric("a", "tieline_connections_interrupted_total")
     with Run(net.cluster, "load", address, rate=200, seconds=15, timeout=5, hold=100) as load:
         time.sleep(5)  # the load before the fault is part of what is measured
         open_then = held_open(net)
@@ -23,7 +22,7 @@ def under_load(net, name, address, fault, repair):
         noticed = time.monotonic() - began
         result = load.result()
     repair()
-    cut = metric(net, "a", "tieline_connections_interrupted_total") - interrupted
+    cut = net.metric("a", "tieline_connections_interrupted_total") - interrupted
     bad = {key: value for key, value in result["endings"].items() if key not in ("done", "closed")}
     failed = max(0, sum(bad.values()) - cut)
     closed = result["endings"].get("closed", 0)  # answered, then ended by the server's own FIN
@@ -38,7 +37,7 @@ def under_load(net, name, address, fault, repair):
 
 
 def held_open(net):
-    return metric(net, "a", "tieline_connections_active")
+    return net.metric("a", "tieline_connections_active")
 
 
 def failover(net, name, _):

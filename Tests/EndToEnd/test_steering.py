@@ -53,15 +53,4 @@ def test_twenty_cost_changes_drop_nothing_and_redial_nothing(net):
 
 
 def lanes_dialled(net):
-    return metric(net, "a", "tieline_link_lanes_dialled_total")
-
-
-def metric(net, where, name):
-    """The sum of a metric over the site's gateways; one that has no series yet counts 0."""
-    amount = 0.0
-    for pod in net.gateways(where, 1):
-        text = net.cluster.exec(["curl", "-sf", f"http://{pod['status']['podIP']}:5673/metrics"]).communicate()[0]
-        check("tieline_ready" in text, f"the gateway of {where} has no metrics: {text}")
-        amount += sum(float(line.split()[-1]) for line in text.splitlines()
-                      if line.split("{")[0].split(" ")[0] == name)
-    return amount
+    return net.metric("a", "tieline_link_lanes_dialled_total")

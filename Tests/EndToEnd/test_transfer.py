@@ -3,7 +3,6 @@ import os
 
 from cluster import check, wait
 from test_balance import offer
-from test_steering import metric
 from traffic import Hold, Run
 
 GIB = 1 << 30
@@ -35,7 +34,7 @@ def test_a_thousand_connections_leave_nothing_behind(net):
     with Hold(net.cluster, address) as clients:
         clients.open(10, by=10)
         clients.ask("close all")
-        streams = lambda: {site: metric(net, site, "tieline_streams_active") for site in "abc"}
+        streams = lambda: {site: net.metric(site, "tieline_streams_active") for site in "abc"}
         wait("no stream is left", lambda: sum(streams().values()) == 0, 2)
         before = {site: descriptors(net, site) for site in "abc"}
         check(sum(clients.open(1000, by=50).values()) == 1000, "1,000 open")
