@@ -72,7 +72,7 @@ package struct ServiceBalancer: Sendable {
         if was.isUsable, !slot.isUsable {
             let held = was.own > 0 || was.recentlyLost(at: now) > 0
             if held || winner == target.site {
-                let reason = target.absence ?? .noEndpoints
+                let reason = target.absence ?? (target.isLastResort ? .draining : .noEndpoints)
                 log.judge(target.site, reason: reason, lastPick: picks, at: now)
             }
         } else if !was.isUsable, slot.isUsable {

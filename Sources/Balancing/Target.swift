@@ -6,7 +6,7 @@ package struct Target: Hashable, Sendable {
     package var cost: PathCost
     /// Ready endpoints, what open connections are divided by; 0: not usable.
     package var weight: UInt32
-    /// Only used while nothing else is: endpoints that still serve while they terminate.
+    /// Only used while nothing else is: endpoints that terminate, or gateways that drain, and still serve.
     package var isLastResort: Bool
     /// Why it is not usable; nil when it is.
     package var absence: FailoverReason?

@@ -36,12 +36,11 @@ extension RouteTable {
 
     /// What the gateways of one site say about one service port.
     private struct Offer {
-        var cost = PathCost.unreachable
-        var weight: UInt32 = 0
-        var routes: [[ProxyID]] = []
-        var via: EdgeName?
-        var isReached = false
-        var isServing = false
+        private var serving = Choice()
+        /// Gateways that drain still take connections until their listeners close.
+        private var draining = Choice()
+        private var isReached = false
+        private var isServing = false
 
         /// Gateways come in order, which makes the routes' order the gateways'.
         mutating func add(
@@ -52,8 +51,31 @@ extension RouteTable {
         ) {
             guard let path else { return }
             isReached = true
-            guard !isDraining else { return }
-            isServing = true
+            if isDraining {
+                draining.add(path, endpoints)
+            } else {
+                isServing = true
+                serving.add(path, endpoints)
+            }
+        }
+
+        func target(_ site: SiteID, _ losses: Losses) -> RouteTarget {
+            if serving.weight > 0 { return serving.target(site) }
+            if draining.weight > 0 { return draining.target(site, isLastResort: true) }
+            if isServing { return serving.target(site, absence: .noEndpoints) }
+            if isReached { return serving.target(site, absence: .draining) }
+            return serving.target(site, absence: losses.reason(site))
+        }
+    }
+
+    /// The cheapest of some gateways of a site.
+    private struct Choice {
+        private var cost = PathCost.unreachable
+        private(set) var weight: UInt32 = 0
+        private var routes: [[ProxyID]] = []
+        private var via: EdgeName?
+
+        mutating func add(_ path: SPF.Path, _ endpoints: UInt32) {
             guard endpoints > 0 else { return }
             weight = max(weight, endpoints)
             if path.cost < cost {
@@ -64,23 +86,18 @@ extension RouteTable {
             if path.cost == cost { routes.append(path.hops) }
         }
 
-        func target(_ site: SiteID, _ losses: Losses) -> RouteTarget {
-            let absence: FailoverReason?
-            if weight > 0 {
-                absence = nil
-            } else if isServing {
-                absence = .noEndpoints
-            } else if isReached {
-                absence = .draining
-            } else {
-                absence = losses.reason(site)
-            }
-            return RouteTarget(
+        func target(
+            _ site: SiteID,
+            isLastResort: Bool = false,
+            absence: FailoverReason? = nil
+        ) -> RouteTarget {
+            RouteTarget(
                 site: site,
                 cost: cost,
                 weight: weight,
                 routes: routes,
                 via: via,
+                isLastResort: isLastResort,
                 absence: absence
             )
         }

@@ -60,6 +60,8 @@ package struct RouteTarget: Hashable, Sendable {
     package var routes: [[ProxyID]]
     /// The edge by which the first route leaves this proxy; nil when unusable.
     package var via: EdgeName?
+    /// Every gateway that could serve drains: used only while nothing else is left.
+    package var isLastResort: Bool
     /// Why it is not usable; nil when it is.
     package var absence: FailoverReason?
 
@@ -69,6 +71,7 @@ package struct RouteTarget: Hashable, Sendable {
         weight: UInt32,
         routes: [[ProxyID]],
         via: EdgeName?,
+        isLastResort: Bool = false,
         absence: FailoverReason? = nil
     ) {
         self.site = site
@@ -76,6 +79,7 @@ package struct RouteTarget: Hashable, Sendable {
         self.weight = weight
         self.routes = routes
         self.via = via
+        self.isLastResort = isLastResort
         self.absence = absence
     }
 }

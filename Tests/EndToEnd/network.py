@@ -77,7 +77,7 @@ class Network:
         for name in names:
             self.ids[name] = wait(
                 f"site {name} has an identity",
-                lambda: self.cluster.get("tsite", name, name).get("status", {}).get("siteID"))
+                lambda: self.cluster.get("tsite", name, name).get("status", {}).get("siteID"), 90)
         for name in names:
             self.wait_ready("tsite", name, name)
 

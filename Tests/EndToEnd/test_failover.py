@@ -130,3 +130,25 @@ def test_clients_see_a_reset_when_their_proxy_is_killed(net):
     check(ended == {"reset": 20}, f"every client sees RST, never EOF: {ended}")
     net.gateways("a", 1)
     net.wait_ready("tlink", "a", "b", 60)
+
+
+def test_rolling_the_gateways_of_either_end_fails_nothing(net):
+    """A drain: new gateways are up before the old ones go, which go on accepting while kube-proxy lags."""
+    address = offer(net, "rolled", {"b": "s"}, {("a", "b"): 1})
+    for where in "ab":
+        net.cluster.patch("tsite", where, where, {"spec": {"proxy": {"replicas": 2}}})
+    try:
+        for where in "ba":
+            net.gateways(where, 2)
+            with Run(net.cluster, "load", address, rate=100, seconds=20, timeout=5, hold=50) as load:
+                net.cluster.kubectl("rollout", "restart", "-n", where, "deployment/tieline-proxy")
+                net.cluster.kubectl("rollout", "status", "-n", where, "deployment/tieline-proxy", "--timeout=60s")
+                result = load.result()
+            print(f"   both gateways of {where} rolled under load: {result}")
+            check(set(result["endings"]) == {"done"}, f"{result}")
+    finally:
+        for where in "ab":
+            net.cluster.patch("tsite", where, where, {"spec": {"proxy": {"replicas": 1}}})
+            net.gateways(where, 1)
+    net.wait_ready("tlink", "a", "b")
+    net.wait_ready("tlink", "a", "d")

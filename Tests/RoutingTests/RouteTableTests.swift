@@ -155,7 +155,7 @@ struct RouteTableTests {
         #expect(bench.target(1)?.cost == PathCost(5))
     }
 
-    @Test("a draining gateway is neither a target nor passed through, and says so")
+    @Test("a draining gateway is the last resort as a target, and not passed through")
     func overload() {
         var bench = Bench()
         bench.dial(1, cost: 1)
@@ -165,9 +165,11 @@ struct RouteTableTests {
         bench.learn(far)
         #expect(bench.target(2)?.cost == PathCost(2))
         bench.learn(lsa(1, sequence: 2, overload: true, edges: near))
-        #expect(bench.target(1)?.absence == .draining)
+        #expect(bench.target(1)?.isLastResort == true)
+        #expect(bench.target(1)?.absence == nil)
         #expect(bench.target(2)?.absence != nil)
         bench.learn(lsa(1, sequence: 3, edges: near))
+        #expect(bench.target(1)?.isLastResort == false)
         #expect(bench.target(2)?.absence == nil)
     }
 

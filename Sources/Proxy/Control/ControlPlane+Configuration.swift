@@ -23,6 +23,7 @@ extension ControlPlane {
             from: document?.configuration,
             to: new.configuration
         )
+        if document == nil { settle() }
         document = new
         configurationError = nil
         appliedCount += 1

@@ -94,7 +94,7 @@ extension ControlPlane {
         let targets = (shared?.states ?? [])
             .sorted { ($0.target.cost, $0.target.site) < ($1.target.cost, $1.target.site) }
             .map { state in
-                let (condition, reason) = describe(state.condition)
+                let (condition, reason) = describe(state)
                 return ServiceSnapshot.Target(
                     site: name(state.target.site),
                     pathCost: state.target.cost,
@@ -115,10 +115,10 @@ extension ControlPlane {
         return snapshot
     }
 
-    private func describe(
-        _ condition: TargetState.Condition
-    ) -> (ServiceSnapshot.State, String?) {
-        switch condition {
+    private func describe(_ state: TargetState) -> (ServiceSnapshot.State, String?) {
+        switch state.condition {
+        case .usable where state.target.isLastResort:
+            (.draining, FailoverReason.draining.rawValue)
         case .usable: (.usable, nil)
         case .ejected(let reason, _): (.ejected, reason.rawValue)
         case .absent(.draining): (.draining, FailoverReason.draining.rawValue)

@@ -38,6 +38,8 @@ final class ControlPlane {
     /// Round trips as last shown, so that jitter makes no new snapshots.
     var shownRoundTrips: [LinkName: UInt64] = [:]
     let snapshots: SnapshotStore
+    /// The links of the first configuration have been tried.
+    var hasSettled = false
     private(set) lazy var services = ServiceTable(control: self)
     private(set) lazy var counts = CountsExchange(control: self)
     private(set) lazy var edges = EdgeServer(control: self)
@@ -346,12 +348,6 @@ final class ControlPlane {
             }
         }
         return routes
-    }
-
-    func updateReadiness() {
-        let isReady =
-            edge?.isReady ?? (document != nil && boundLoops.count == core.loops)
-        snapshots.setReady(isReady && !isDraining)
     }
 }
 

@@ -93,6 +93,7 @@ final class ServiceTable {
                     site: route.site,
                     cost: route.cost,
                     weight: route.weight,
+                    isLastResort: route.isLastResort,
                     absence: route.absence
                 )
             }
