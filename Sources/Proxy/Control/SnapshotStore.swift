@@ -45,7 +45,9 @@ final class SnapshotStore: Sendable {
         for waiter in waiters { waiter.continuation.resume(returning: next) }
     }
 
-    /// The first snapshot with a higher version than `version`, or the newest one after `limit`.
+    /// The first snapshot with another version than `version`, or the newest one after `limit`.
+    ///
+    /// A version beyond the newest one is of an earlier life of this proxy: its reader is answered at once.
     func wait(after version: UInt64, limit: Duration) async -> ProxySnapshot {
         let id = state.withLock { state in
             state.nextWaiter += 1
@@ -63,7 +65,7 @@ final class SnapshotStore: Sendable {
         return await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let snapshot: ProxySnapshot? = state.withLock { state in
-                    guard state.snapshot.version <= version, !state.expired.contains(id)
+                    guard state.snapshot.version == version, !state.expired.contains(id)
                     else { return state.snapshot }
                     state.waiters[id] = Waiter(after: version, continuation: continuation)
                     return nil
