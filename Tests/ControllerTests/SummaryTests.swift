@@ -326,9 +326,20 @@ struct PacingTests {
         #expect(pacer.decide(place, .measurement, at: at(0)) == .wait(.seconds(60)))
         #expect(pacer.decide(place, .measurement, at: at(1000)) == .wait(.seconds(59)))
         #expect(pacer.decide(place, .fewCounts, at: at(2000)) == .wait(.seconds(1)))
-        #expect(pacer.decide(place, .manyCounts, at: at(2100)) == .wait(.milliseconds(900)))
+        #expect(pacer.decide(place, .manyCounts, at: at(2100)) == .wait(.milliseconds(400)))
         #expect(pacer.decide(place, .measurement, at: at(3200)) == .write)
         #expect(pacer.decide(place, .measurement, at: at(3300)) == .wait(.seconds(60)))
+    }
+
+    @Test("an object that is asked about all the time keeps no other one waiting")
+    func reservesNothing() {
+        var pacer = StatusPacer()
+        let other = StatusPacer.ObjectPlace(kind: "Service", key: ObjectKey(name: "b"))
+        for turn in 0..<1000 {
+            let difference: StatusDifference = turn % 2 == 0 ? .fewCounts : .manyCounts
+            _ = pacer.decide(place, difference, at: at(UInt64(turn)))
+        }
+        #expect(pacer.decide(other, .fewCounts, at: at(1000)) == .wait(.seconds(1)))
     }
 
     @Test("a hundred objects share five writes a second, first come first served")

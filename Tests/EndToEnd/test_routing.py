@@ -1,5 +1,5 @@
 """Costs along paths of several links."""
-from cluster import check, wait
+from cluster import Failed, check, wait
 from test_balance import held, offer
 from traffic import Hold, grouped
 
@@ -20,8 +20,13 @@ def test_a_cheaper_path_of_two_hops_is_preferred_to_a_dear_link(net):
     check(net.targets("a", "paths")["c"]["via"] == "link/b", f"{net.targets('a', 'paths')}")
     crossing = lambda name: net.cluster.get("tlink", "a", name)["status"]["connections"]["active"]
     with Hold(net.cluster, address) as clients:
-        clients.open(20)
-        wait("20 connections cross link/b", lambda: crossing("b") == 20)
+        check(sum(clients.open(20).values()) == 20, "20 connections are open")
+        try:
+            wait("20 connections cross link/b", lambda: crossing("b") == 20, 15)
+        except Failed:
+            print(f"   crossing b {crossing('b')}, c {crossing('c')}, d {crossing('d')}; by the metrics "
+                  f"{net.metric('a', 'tieline_link_connections_active')}; {net.targets('a', 'paths')}")
+            raise
         check(crossing("c") == 0, "the direct link must carry nothing")
         net.set_cost("a", "c", 5)
         wait("the direct path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 5)

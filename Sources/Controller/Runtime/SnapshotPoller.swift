@@ -14,7 +14,8 @@ struct SnapshotPoller: Sendable {
     let shared: Shared
     let transport: HTTPTransport
 
-    private static let wait = 30
+    /// In seconds; also bounds how old the last news can be when an answer is lost on the way.
+    private static let wait = 5
     /// A gateway under load changes all the time; so often is it asked.
     private static let pause: Duration = .milliseconds(200)
 
@@ -70,7 +71,7 @@ struct SnapshotPoller: Sendable {
                 "http://\(host):\(Names.adminPort)/v1/snapshot?after=\(version)&wait=\(Self.wait)s",
             headers: [("Authorization", "Bearer \(key)")]
         )
-        request.timeout = .seconds(Self.wait + 10)
+        request.timeout = .seconds(Self.wait + 3)
         request.connectTimeout = .seconds(3)
         request.proxy = .none
         request.bodyLimit = 64 << 20

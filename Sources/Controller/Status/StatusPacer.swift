@@ -16,7 +16,7 @@ enum StatusDifference: Equatable {
 
 /// Decides when a status is written, so that moving counters cost a bounded number of writes.
 ///
-/// All counters share one budget; whoever asked first is served first.
+/// All counters share one budget.
 struct StatusPacer {
     enum Decision: Equatable {
         case skip
@@ -28,10 +28,10 @@ struct StatusPacer {
     /// Five writes of counters a second.
     static let interval: Duration = .milliseconds(200)
 
-    /// When the next free place in the budget is.
-    private var nextPlace = Instant(nanoseconds: 0)
-    /// The place that each waiting object has.
-    private var places: [ObjectPlace: Instant] = [:]
+    /// When the budget allows the next write of counters.
+    private var nextFree = Instant(nanoseconds: 0)
+    /// Since when each waiting object may be written.
+    private var due: [ObjectPlace: Instant] = [:]
 
     /// An object of one kind.
     struct ObjectPlace: Hashable {
@@ -47,28 +47,22 @@ struct StatusPacer {
         let patience: Duration
         switch difference {
         case .none:
-            places[object] = nil
+            due[object] = nil
             return .skip
         case .meaning:
-            places[object] = nil
+            due[object] = nil
             return .write
         case .measurement: patience = .seconds(60)
         case .fewCounts: patience = .seconds(1)
         case .manyCounts: patience = .milliseconds(400)
         }
-        if let place = places[object], place <= now {
-            places[object] = nil
-            return .write
-        }
-        // A place that was taken for something less pressing is given up for an earlier one.
-        if places[object].map({ now + patience < $0 }) ?? true {
-            var place = now + patience
-            if difference != .measurement {
-                place = max(place, nextPlace)
-                nextPlace = place + Self.interval
-            }
-            places[object] = min(place, places[object] ?? place)
-        }
-        return .wait((places[object] ?? now) - now)
+        // Asking again never moves an object back, and reserves nothing: the budget is spent by writes alone.
+        let deadline = min(due[object] ?? now + patience, now + patience)
+        due[object] = deadline
+        let place = difference == .measurement ? deadline : max(deadline, nextFree)
+        guard place <= now else { return .wait(place - now) }
+        due[object] = nil
+        if difference != .measurement { nextFree = now + Self.interval }
+        return .write
     }
 }
