@@ -41,7 +41,9 @@ actor NodeNetwork {
         try await tools.ip(
             [
                 "link set lo up",
-                "link add cni0 type bridge",
+                // Without one of its own a bridge takes the lowest address of its ports: it would change as
+                // pods come, and those that remember the old one would not reach the node for seconds.
+                "link add cni0 address 0a:58:0a:f4:00:01 type bridge",
                 "addr add \(Self.address)/16 dev cni0",
                 "link set cni0 up",
                 "addr add \(Self.apiAddress)/32 dev lo",
