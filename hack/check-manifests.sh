@@ -20,6 +20,8 @@ expect() {
     printf 'FAILED: %s\n  wanted: %s\n  got: %s\n' "$1" "$2" "$output" >&2
   fi
 }
+# until_true COMMAND...: tries for 10 s.
+until_true() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; echo "never true: $*" >&2; return 1; }
 # try KIND SPEC SENTENCE REGEX [NAME]: what the server says to an object of that spec (in flow style), stored by nobody.
 try() {
   expect "$3" "$4" kubectl create --dry-run=server -f <(printf -- '---\n{apiVersion: tieline.dev/v1alpha1, kind: %s, metadata: {name: %s, namespace: default}, spec: %s}\n' "$1" "${5:-x}" "$2")
@@ -82,6 +84,13 @@ try Site '{health: {heartbeat: 10ms}}' "the heartbeat has bounds" "spec.health.h
 try Site '{health: {misses: 1}}' "one miss is too few" "spec.health.misses"
 expect "controllerName is immutable" "spec.controllerName: Forbidden.*immutable" kubectl patch tsite sample -n sample --type merge -p '{"spec": {"controllerName": "other"}}'
 
+# --- What the README shows
+kubectl create namespace shop >/dev/null
+sed -n '/^```yaml$/,/^```$/{ /^```yaml$/d; s/^```$/---/; p; }' README.md >"$state/readme.yaml"
+kubectl create --dry-run=server -f "$state/readme.yaml" >"$state/out" 2>&1 || true
+expect "every object of the README is accepted" "^$(grep -c ^kind: "$state/readme.yaml") 0 $" sh -c "grep -c created '$state/out'; grep -vc created '$state/out'"
+grep -v created "$state/out" >&2 || true
+
 # --- Links
 id=ABCDEFGHIJKLMNOPQRSTUVWXYZ
 link() { echo "{endpoints: [{host: a, port: 1}], remoteSiteID: $id, $1}"; }
@@ -142,8 +151,7 @@ can "without a binding it may not" no get secrets/tieline-site-ca -n sample $con
 expect "the controller may not bind another role" "forbidden.*not currently held" bind cluster-admin tieline-controller
 expect "nor make a role" "forbidden" kubectl create clusterrole x --verb=get --resource=secrets $controller
 expect "it may bind its own" "created" bind tieline-controller-site tieline-controller
-kubectl wait --for=create rolebinding/tieline-controller -n sample --timeout=5s >/dev/null
-sleep 0.3
+until_true kubectl auth can-i get secrets/tieline-site-ca -n sample $controller # the server's authorizer follows by a watch
 can "then it may" yes get secrets/tieline-site-ca -n sample $controller
 can "then it may" yes create secrets -n sample $controller
 can "then it may" yes patch deployments.apps/tieline-proxy -n sample $controller
@@ -153,16 +161,16 @@ can "and only there" no create secrets -n default $controller
 can "its Lease" yes update leases.coordination.k8s.io/tieline-controller -n tieline-system $controller
 can "no other Lease" no update leases.coordination.k8s.io/other -n tieline-system $controller
 kubectl create rolebinding tieline-proxy -n sample --clusterrole=tieline-proxy --serviceaccount=sample:tieline-proxy >/dev/null
-sleep 0.3
 proxy=--as=system:serviceaccount:sample:tieline-proxy
+until_true kubectl auth can-i watch secrets/tieline-proxy -n sample $proxy
 can "a gateway may" yes watch secrets/tieline-proxy -n sample $proxy
 can "a gateway may" yes list endpointslices.discovery.k8s.io -n sample $proxy
 can "a gateway may not" no get secrets/tieline-site-ca -n sample $proxy
 can "a gateway may not" no list secrets -n sample $proxy
 for role in view edit admin; do kubectl create clusterrolebinding "is-$role" --clusterrole=$role --user=$role >/dev/null; done
-kubectl wait --for='jsonpath={.rules[0].verbs[0]}=create' clusterrole/admin --timeout=10s >/dev/null
-kubectl wait --for='jsonpath={.rules[0].verbs[0]}=create' clusterrole/edit --timeout=10s >/dev/null
-sleep 0.3
+until_true kubectl auth can-i list links.tieline.dev --as=view # the roles are aggregated some time after they are made
+until_true kubectl auth can-i patch links.tieline.dev --as=edit
+until_true kubectl auth can-i patch sites.tieline.dev --as=admin
 can "a viewer may" yes list links.tieline.dev --as=view
 can "a viewer may not" no patch links.tieline.dev --as=view
 can "an editor may" yes patch links.tieline.dev --as=edit

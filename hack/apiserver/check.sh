@@ -109,9 +109,9 @@ expect "roles are aggregated" "met" kubectl wait --for 'jsonpath={.rules[0].reso
 
 # A restart keeps port, data and tokens; a stop ends open watches at once
 token=$(kubectl create token x) port=$(cat "$state/port")
-kubectl get pods -w >/dev/null 2>&1 &
+kubectl get pods -w >"$state/watch" 2>&1 &
 watch=$!
-sleep 0.3
+until_true test -s "$state/watch"
 began=$(date +%s)
 stop
 [ $(($(date +%s) - began)) -le 5 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo "FAILED: stopping took more than 5 s" >&2; }
