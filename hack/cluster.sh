@@ -141,7 +141,8 @@ up() {
     down
   fi
   mkdir -p "$state/exec"
-  trap 'down; fail "cluster \"$name\" did not start"' ERR
+  trap not_up EXIT
+  trap 'exit 1' INT TERM HUP
   start_api_server
   start_node
   for _ in $(seq 1500); do
@@ -150,13 +151,20 @@ up() {
     sleep 0.02
   done
   [ -e "$state/network" ] || { tail -5 "$state/devnode.log" >&2; false; }
-  trap - ERR
   cat >"$state/resolv.conf" <<END
 nameserver 10.96.0.10
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 END
+  trap - EXIT INT TERM HUP
   echo "cluster \"$name\" is up; eval \"\$(hack/cluster.sh env --name $name)\"" >&2
+}
+
+not_up() { # whatever ended `up`: nothing is left
+  trap - EXIT
+  trap '' INT TERM HUP
+  down
+  fail "cluster \"$name\" did not start"
 }
 
 down() {
@@ -184,6 +192,9 @@ record_own() { # record_own PID FILE: only if the process works in this state fo
 
 print_env() {
   need_cluster
+  local kubectl
+  kubectl=$("$root/hack/kubectl.sh") || true
+  [ -z "$kubectl" ] || echo "export PATH='$kubectl:$PATH'"
   echo "export KUBECONFIG='$state/apiserver/kubeconfig'"
   echo "export TIELINE_CLUSTER='$name'"
 }

@@ -26,11 +26,12 @@ expect() { # expect WHAT COMMAND...: waits at most 60 s for the command to succe
   done
 }
 
-clients= load=
+work=$(mktemp -d) clients=
 finish() {
   local code=$?
-  exec 3>&- 4<&- 2>/dev/null || true
-  [ -z "$clients" ] || wait "$clients" 2>/dev/null || true
+  exec 3>&- 4<&-
+  [ -z "$clients" ] || wait "$clients" || true # they end with their input
+  rm -rf "$work"
   if [ $code = 0 ] && [ -n "$keep" ]; then return; fi
   hack/cluster.sh down >/dev/null 2>&1 || true
   [ $code = 0 ] || echo "the demo ended early; hack/demo.sh --keep leaves a good run standing for a look" >&2
@@ -48,7 +49,10 @@ held() { jq -r ".open[\"$2\"] // 0" <<<"$1"; }
 
 say "1. Install, build, and start a cluster (real API server; pods are local processes)"
 hack/install-deps.sh
-swift build -c release 2>&1 | tail -1
+kubectl=$(hack/kubectl.sh)
+PATH=${kubectl:+$kubectl:}$PATH
+swift build -c release >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; die "the build failed"; }
+tail -1 "$work/build.log"
 ln -sf tieline .build/release/kubectl-tieline # on the PATH under this name, kubectl finds it
 hack/cluster.sh down >/dev/null 2>&1 || true
 hack/cluster.sh up
@@ -81,12 +85,10 @@ done
 
 say "4. 60 connections from the client's sidecar: east is 19 connections nearer, so it holds 19 or 20 more"
 pod=$(kubectl get pod -n north -l app=client -o jsonpath='{.items[0].metadata.name}')
-mkdir -p "${TMPDIR:-/tmp}/tieline-demo"
-in=${TMPDIR:-/tmp}/tieline-demo/in out=${TMPDIR:-/tmp}/tieline-demo/out
-rm -f "$in" "$out"; mkfifo "$in" "$out"
-hack/cluster.sh exec --pod "north/$pod" "$PWD/.build/release/traffic" hold --http --to 127.0.0.1:8080 <"$in" >"$out" &
+mkfifo "$work/in" "$work/out"
+hack/cluster.sh exec --pod "north/$pod" "$PWD/.build/release/traffic" hold --http --to 127.0.0.1:8080 <"$work/in" >"$work/out" &
 clients=$!
-exec 3>"$in" 4<"$out"
+exec 3>"$work/in" 4<"$work/out"
 seen=$(ask "open 60")
 echo "    $seen"
 east=$(held "$seen" east) west=$(held "$seen" west)
@@ -106,15 +108,15 @@ ask "close all" >/dev/null
 
 say "6. 100 new connections a second through the core Service; the server at east is killed after 3 s and comes back"
 ip=$(kubectl get service -n north web -o jsonpath='{.spec.clusterIP}')
-hack/cluster.sh exec "$PWD/.build/release/traffic" load --http --to "$ip:8080" --rate 100 --seconds 10 >"$out.load" &
+hack/cluster.sh exec "$PWD/.build/release/traffic" load --http --to "$ip:8080" --rate 100 --seconds 10 >"$work/load" &
 load=$!
 sleep 3
 server=$(kubectl get pod -n east -l app=web -o jsonpath='{.items[0].metadata.name}')
 run kill -9 "$(hack/cluster.sh pid "east/$server")"
 run kubectl scale -n east deployment/web --replicas=0
 wait "$load"
-sed 's/^/    /' "$out.load"
-[ "$(jq -c .endings "$out.load")" = '{"done":1000}' ] || die "a connection failed"
+sed 's/^/    /' "$work/load"
+[ "$(jq -c .endings "$work/load")" = '{"done":1000}' ] || die "a connection failed"
 expect "the failover is in status" sh -c "kubectl get tsvc -n north web -o jsonpath={.status.lastFailover.to} | grep -qx west"
 run kubectl get tsvc -n north web -o jsonpath='{.status.lastFailover}{"\n"}'
 run kubectl scale -n east deployment/web --replicas=1

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what building, testing and the demo need, from Debian's packages. Needs root; does nothing when all is there.
+# A kubectl that is new enough is unpacked into the user's cache if none is on the PATH: hack/kubectl.sh.
 #
 #   hack/install-deps.sh          installs what is missing
 #   hack/install-deps.sh --check  says what is missing (exit code 1), installs nothing
 #
-# Swift 6.3 itself must be on the PATH already.
+# Swift 6.3 or newer must be on the PATH already.
 set -euo pipefail
 
 packages=(
@@ -13,8 +14,7 @@ packages=(
   ca-certificates curl git jq python3 python3-venv     # scripts and tests
   nginx redis-server                                   # workloads of the samples and of the demo
 )
-# A kubectl from elsewhere is as good.
-command -v kubectl >/dev/null || packages+=(kubernetes-client)
+cd "$(dirname "$0")/.."
 
 say() { echo "hack/install-deps.sh: $*" >&2; }
 is_installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
@@ -24,11 +24,14 @@ for package in "${packages[@]}"; do
   is_installed "$package" || missing+=("$package")
 done
 
+if [ "${1:-}" = --check ]; then
+  hack/kubectl.sh >/dev/null 2>&1 || missing+=(kubectl)
+  command -v swift >/dev/null || missing+=(swift)
+  [ ${#missing[@]} -gt 0 ] || exit 0
+  say "missing: ${missing[*]}"
+  exit 1
+fi
 if [ ${#missing[@]} -gt 0 ]; then
-  if [ "${1:-}" = --check ]; then
-    say "missing: ${missing[*]}"
-    exit 1
-  fi
   if [ "$(id -u)" != 0 ]; then
     say "run me as root: I have to install ${missing[*]}"
     exit 1
@@ -63,10 +66,5 @@ install_missing() {
 }
 [ ${#missing[@]} = 0 ] || install_missing
 
-# Debian 12's own kubectl lacks what the tests use (wait --for=jsonpath, patch --subresource).
-minor=$(kubectl version --client -o json 2>/dev/null | jq -r '.clientVersion.minor // "0"' | tr -dc 0-9 || true)
-if [ "${minor:-0}" -lt 28 ]; then
-  say "kubectl 1.28 or newer is needed, this one is 1.${minor:-0}: put a newer one on the PATH"
-  exit 1
-fi
-command -v swift >/dev/null || { say "no swift on the PATH: Swift 6.3 is needed"; exit 1; }
+hack/kubectl.sh --fetch >/dev/null
+command -v swift >/dev/null || { say "no swift on the PATH: Swift 6.3 or newer is needed"; exit 1; }

@@ -5,7 +5,7 @@
 #   hack/test.sh fast        format, import table, unit tests (no root, no API server)
 #   hack/test.sh e2e [NAME]  only the end-to-end tests (all, or those whose name contains NAME)
 #
-# Slow suites have their own commands; CONTRIBUTING.md lists them.
+# CONTRIBUTING.md lists the commands for parts of it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,8 +29,16 @@ step() { # step NAME COMMAND...: runs it, says how long it took
 
 format() { swift format lint --strict --recursive --parallel Package.swift Sources Tests hack; }
 
-needs_deps() {
-  hack/install-deps.sh --check 2>/dev/null || { [ "$(id -u)" = 0 ] && hack/install-deps.sh; }
+need_root() { # at once, not after minutes
+  [ "$(id -u)" = 0 ] || { echo "hack/test.sh $what: needs root for network namespaces; hack/test.sh fast needs none" >&2; exit 1; }
+}
+
+need_deps() { hack/install-deps.sh --check 2>/dev/null || hack/install-deps.sh; }
+
+use_kubectl() { # puts one on the PATH that is new enough
+  local folder
+  folder=$(hack/kubectl.sh)
+  PATH=${folder:+$folder:}$PATH
 }
 
 test_api_server() { # starts one API server for the tests that take TIELINE_TEST_KUBECONFIG
@@ -53,11 +61,15 @@ case $what in
   fast) fast ;;
   e2e)
     shift
+    need_root
+    use_kubectl
     step "release build" swift build -c release
     step "end-to-end tests" python3 Tests/EndToEnd/run.py "$@"
     ;;
   all)
-    step "dependencies" needs_deps
+    need_root
+    step "dependencies" need_deps
+    use_kubectl
     step "test API server" hack/apiserver/build.sh
     test_api_server
     fast

@@ -2,8 +2,7 @@
 # Builds the test API server (src/) from Debian's packages and prints the path of the program on the last line.
 #
 #   TIELINE_APISERVER_CACHE  where everything goes; default ${XDG_CACHE_HOME:-~/.cache}/tieline/apiserver
-#   TIELINE_DEBIAN_MIRROR    default: the first Debian mirror of this machine's apt sources
-#   TIELINE_DEBIAN_SUITE     default: sid
+#   TIELINE_DEBIAN_MIRROR, TIELINE_DEBIAN_SUITE: see hack/debian.sh
 #
 # Go, the Kubernetes libraries and etcd are unpacked into the cache; nothing is installed, no root is needed. The
 # first run takes about 4 minutes on 2 cores, one with unchanged sources nothing. Parallel runs wait for each other.
@@ -16,6 +15,7 @@ fail() { echo "hack/apiserver/build.sh: $*" >&2; exit 1; }
 
 exec 9>"$cache/.lock"
 flock 9
+. "$here/../debian.sh"
 digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
 wanted=$(digest "$here/build.sh" "$here/packages.txt" "$here"/src/*.go)
 programs=$cache/programs/${wanted:0:16} # by the sources: working copies that differ do not rebuild for each other
@@ -24,30 +24,17 @@ if [ -x "$programs/apiserver" ]; then
   exit
 fi
 
-# Prints the URL of the first Debian mirror that apt knows.
-mirror() {
-  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null | sed 's/#.*//' |
-    grep -oE '(https?|file):[^ ]*/debian/?([ ]|$)' | head -1 | tr -d ' ' || true
-}
-
 # Unpacks the packages of packages.txt into $cache/root, with an apt of its own: own lists, nothing installed.
 fetch() {
-  local from=${TIELINE_DEBIAN_MIRROR:-$(mirror)} suite=${TIELINE_DEBIAN_SUITE:-sid} missing package
-  [ -n "$from" ] || fail "no Debian mirror in this machine's apt sources; set TIELINE_DEBIAN_MIRROR"
-  mkdir -p "$cache"/apt/{preferences.d,lists/partial,archives/partial} "$cache/debs"
-  : >"$cache/apt/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $suite main" >"$cache/apt/sources.list"
-  local apt=(-o Dir::Etc="$cache/apt" -o Dir::Etc::SourceList="$cache/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
-    -o Dir::State="$cache/apt" -o Dir::State::Lists="$cache/apt/lists" -o Dir::State::status="$cache/apt/status"
-    -o Dir::Cache="$cache/apt" -o Dir::Cache::Archives="$cache/apt/archives" -o Acquire::Languages=none
-    -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false -o APT::Sandbox::User=root -o Acquire::Retries=3)
-  apt-get "${apt[@]}" -qq update || fail "cannot read the package lists of $from $suite"
-  missing=$(comm -23 <(sort "$here/packages.txt") <(apt-cache "${apt[@]}" pkgnames | sort -u) | paste -sd' ')
-  [ -z "$missing" ] || fail "$from $suite has no package named: $missing (renamed? correct hack/apiserver/packages.txt)"
+  local missing package
+  debian_open "$cache"
+  missing=$(comm -23 <(sort "$here/packages.txt") <(debian_apt apt-cache pkgnames | sort -u) | paste -sd' ')
+  [ -z "$missing" ] || fail "$debian has no package named: $missing (renamed? correct hack/apiserver/packages.txt)"
+  mkdir -p "$cache/debs"
   rm -f "$cache"/debs/*.deb
-  if ! (cd "$cache/debs" && xargs apt-get "${apt[@]}" -qq download <"$here/packages.txt"); then
+  if ! (cd "$cache/debs" && xargs apt-get "${debian_options[@]}" -qq download <"$here/packages.txt"); then
     while read -r package; do
-      (cd "$cache/debs" && apt-get "${apt[@]}" -qq download "$package") || fail "cannot download the package $package from $from $suite"
+      (cd "$cache/debs" && debian_apt apt-get -qq download "$package") || fail "cannot download the package $package from $debian"
     done <"$here/packages.txt"
   fi
   rm -rf "$cache/root"
@@ -56,7 +43,8 @@ fetch() {
     dpkg -x "$package" "$cache/root" || fail "cannot unpack $(basename "$package")"
   done
   (cd "$cache/debs" && ls -- *.deb) >"$cache/versions.txt"
-  rm -f "$cache"/debs/*.deb "$cache"/apt/lists/*Packages*
+  rm -f "$cache"/debs/*.deb
+  debian_close "$cache"
 }
 
 packages=$(digest "$here/packages.txt")
