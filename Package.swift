@@ -66,7 +66,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
-    // From the mains down; imports go downwards only (hack/check-imports.sh).
+    // From the mains down; imports go downwards only (hack/check-imports.py).
     targets: [
         program("tieline", ["CommandLineTool", arguments]),
         program("tieline-controller", ["Controller", arguments, logging]),
@@ -127,9 +127,10 @@ let package = Package(
             path: "hack/devnode",
             [
                 "DevnodeCore", "KubernetesRuntime", "KubernetesClient", "HTTPTransport",
-                "KubernetesAPI", "CLinux", arguments, logging,
+                "KubernetesAPI", "CNamespaces", "CLinux", arguments, logging,
             ]
         ),
+        .target(name: "CNamespaces", path: "hack/devnode-namespaces"),
         module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI"]),
         program("traffic", path: "hack/traffic", ["CLinux", arguments]),
 

@@ -15,7 +15,7 @@ package struct ProxyOptions: Sendable {
     package var bind: IPAddress?
     package var linkPort: UInt16
     package var internalPort: UInt16
-    /// Overrides the configuration's loops; nil: as configured.
+    /// Event loops; nil: one per core that the process may use, at most eight.
     package var loops: Int?
 
     package init(

@@ -1,4 +1,4 @@
-import CLinux
+import CNamespaces
 import Glibc
 
 /// A network namespace without a name: it goes with the last process and descriptor that hold it.
@@ -12,14 +12,14 @@ final class NetworkNamespace: Sendable {
     static func make() async throws -> NetworkNamespace {
         // The thread changes its namespace, so it is one that ends right after.
         let descriptor = try await onThread {
-            try SystemError.check(clinux_new_network(), "make a network namespace")
+            try SystemError.check(cns_new_network(), "make a network namespace")
         }
         return NetworkNamespace(descriptor: descriptor)
     }
 
     /// Moves the calling thread into the namespace.
     func enter() throws(SystemError) {
-        try SystemError.check(clinux_enter_network(descriptor), "enter a network namespace")
+        try SystemError.check(cns_enter_network(descriptor), "enter a network namespace")
     }
 
     /// Runs a blocking closure inside; sockets that it makes stay inside for good.

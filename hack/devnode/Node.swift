@@ -1,4 +1,4 @@
-import CLinux
+import CNamespaces
 import DevnodeCore
 import FoundationEssentials
 import Glibc
@@ -24,7 +24,7 @@ struct Node: Sendable {
         self.client = client
         self.logger = logger
         // The mount namespace is devnode's own: nothing of this is seen outside.
-        try SystemError.check(unsafe clinux_mount_tmpfs("/run", "mode=755"), "mount /run")
+        try SystemError.check(unsafe cns_mount_tmpfs("/run", "mode=755"), "mount /run")
         try Files.makeDirectory(options.work)
         try Files.makeDirectory(options.state + "/pods")
         tools = try Tools(processes: processes, directory: options.work + "/tools")

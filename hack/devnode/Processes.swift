@@ -1,4 +1,4 @@
-import CLinux
+import CNamespaces
 import Glibc
 import Synchronization
 
@@ -96,13 +96,13 @@ final class ProcessTable: Sendable {
     private func reap() {
         while true {
             var status: Int32 = 0
-            let pid = unsafe clinux_wait_any(&status)
+            let pid = unsafe cns_wait_any(&status)
             guard pid > 0 else {
                 // No child at all: only before the first one, or when the anchor was killed.
                 usleep(20_000)
                 continue
             }
-            let code = clinux_exit_code(status)
+            let code = cns_exit_code(status)
             let waiting: CheckedContinuation<Int32, Never>? = entries.withLock { entries in
                 switch entries[pid] {
                 case .running(let continuation?):
@@ -123,7 +123,7 @@ final class ProcessTable: Sendable {
         _ command: Command,
         _ arena: CStringArena
     ) throws(SpawnError) -> pid_t {
-        var process = unsafe clinux_process()
+        var process = unsafe cns_process()
         unsafe process.path = UnsafePointer(arena.copy(command.path))
         unsafe process.argv = UnsafePointer(arena.list([command.path] + command.arguments))
         let variables = command.environment.sorted { $0.key < $1.key }
@@ -136,7 +136,7 @@ final class ProcessTable: Sendable {
         unsafe process.network = command.network
         unsafe process.input = -1
         unsafe process.output = command.output
-        var mounts: [clinux_mount] = unsafe []
+        var mounts: [cns_mount] = unsafe []
         if let isolation = command.isolation {
             unsafe process.isolated = 1
             unsafe process.hostname = UnsafePointer(arena.copy(isolation.hostname))
@@ -145,7 +145,7 @@ final class ProcessTable: Sendable {
             unsafe process.read_only_root = isolation.isReadOnly ? 1 : 0
             for mount in isolation.mounts {
                 unsafe mounts.append(
-                    clinux_mount(
+                    cns_mount(
                         source: UnsafePointer(arena.copy(mount.source)),
                         target: UnsafePointer(arena.copy(mount.target)),
                         kind: mount.kind.rawValue,
@@ -158,7 +158,7 @@ final class ProcessTable: Sendable {
         let pid = unsafe mounts.withUnsafeBufferPointer { mounts in
             unsafe process.mounts = mounts.baseAddress
             unsafe process.mount_count = mounts.count
-            return unsafe clinux_spawn(&process, &step)
+            return unsafe cns_spawn(&process, &step)
         }
         guard pid > 0 else {
             throw SpawnError(

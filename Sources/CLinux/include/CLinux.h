@@ -13,10 +13,11 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
-#include "namespace.h"
-
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int clinux_accept(int listener, struct sockaddr *address, socklen_t *length);
+
+/// How many processors sched_getaffinity(2) lets the calling thread run on; 0 when that cannot be told.
+int clinux_processors(void);
 
 /// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
 int clinux_name_thread(const char *name);

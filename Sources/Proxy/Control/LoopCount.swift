@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// How many loops a proxy runs unless it is told.
@@ -6,8 +7,7 @@ enum LoopCount {
 
     /// The cores of the cgroup's quota, or those that the process may run on, whichever is less; 1...8.
     static var available: Int {
-        let cores = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-        return max(1, min(quota ?? most, cores, most))
+        max(1, min(quota ?? most, Int(clinux_processors()), most))
     }
 
     /// cgroup v2 `cpu.max`: microseconds per period, rounded up to whole cores.

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "namespace.h"
+#include "CNamespaces.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,14 +37,14 @@ static int make_directories(char *path) {
 #define OLD_ROOT "/.devnode-old-root"
 
 /// Makes what is to be mounted on, a directory or an empty file, and copies its path to `path`.
-static int make_target(char *path, size_t size, const struct clinux_mount *m) {
+static int make_target(char *path, size_t size, const struct cns_mount *m) {
     size_t length = strlen(m->target);
     if (length + 1 > size) {
         errno = ENAMETOOLONG;
         return -1;
     }
     memcpy(path, m->target, length + 1);
-    if (m->kind != CLINUX_MOUNT_FILE) return make_directories(path);
+    if (m->kind != CNS_MOUNT_FILE) return make_directories(path);
     char *slash = strrchr(path, '/');
     if (slash != path) {
         *slash = 0;
@@ -60,13 +60,13 @@ static int make_target(char *path, size_t size, const struct clinux_mount *m) {
     return close(fd);
 }
 
-static const char *mount_one(const struct clinux_mount *m) {
+static const char *mount_one(const struct cns_mount *m) {
     char path[PATH_MAX], source[PATH_MAX];
     if (make_target(path, sizeof path, m) != 0) return "make a mount point";
     switch (m->kind) {
-    case CLINUX_MOUNT_PROC:
+    case CNS_MOUNT_PROC:
         return mount("proc", path, "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0 ? NULL : "mount proc";
-    case CLINUX_MOUNT_TMPFS:
+    case CNS_MOUNT_TMPFS:
         return mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV, m->source) == 0 ? NULL : "mount tmpfs";
     default:
         if (strlen(OLD_ROOT) + strlen(m->source) + 1 > sizeof source) {
@@ -83,7 +83,7 @@ static const char *mount_one(const struct clinux_mount *m) {
     }
 }
 
-static const char *enter_root(const struct clinux_process *p) {
+static const char *enter_root(const struct cns_process *p) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return "make mounts private";
     if (mount("overlay", p->root, "overlay", 0, p->overlay) != 0) return "mount the root overlay";
     if (chdir(p->root) != 0) return "enter the root";
@@ -102,7 +102,7 @@ static const char *enter_root(const struct clinux_process *p) {
         const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY;
         if (mount(NULL, "/", NULL, flags, NULL) != 0) return "make the root read-only";
         for (size_t i = 0; i < p->mount_count; i++) {
-            if (p->mounts[i].kind != CLINUX_MOUNT_TMPFS) continue;
+            if (p->mounts[i].kind != CNS_MOUNT_TMPFS) continue;
             if (mount(NULL, p->mounts[i].target, NULL, flags, NULL) != 0) return "make a tmpfs read-only";
         }
     }
@@ -118,7 +118,7 @@ static const char *variable(char *const *envp, const char *name) {
     return NULL;
 }
 
-static void execute(const struct clinux_process *p) {
+static void execute(const struct cns_process *p) {
     if (strchr(p->path, '/')) {
         execve(p->path, p->argv, p->envp);
         return;
@@ -152,7 +152,7 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static const char *run_child(const struct clinux_process *p) {
+static const char *run_child(const struct cns_process *p) {
     reset_signals();
     setsid();
     if (p->network >= 0 && setns(p->network, CLONE_NEWNET) != 0) return "join the network namespace";
@@ -169,7 +169,7 @@ static const char *run_child(const struct clinux_process *p) {
     return "execute the program";
 }
 
-pid_t clinux_spawn(const struct clinux_process *p, const char **step) {
+pid_t cns_spawn(const struct cns_process *p, const char **step) {
     int report[2];
     *step = "make a pipe";
     if (pipe2(report, O_CLOEXEC) != 0) return -errno;
@@ -208,23 +208,23 @@ pid_t clinux_spawn(const struct clinux_process *p, const char **step) {
     return pid;
 }
 
-int clinux_new_network(void) {
+int cns_new_network(void) {
     if (unshare(CLONE_NEWNET) != 0) return -errno;
     int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
-int clinux_enter_network(int network) { return setns(network, CLONE_NEWNET) == 0 ? 0 : -errno; }
+int cns_enter_network(int network) { return setns(network, CLONE_NEWNET) == 0 ? 0 : -errno; }
 
-int clinux_mount_tmpfs(const char *target, const char *options) {
+int cns_mount_tmpfs(const char *target, const char *options) {
     return mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options) == 0 ? 0 : -errno;
 }
 
-int clinux_unmount(const char *target) { return umount2(target, MNT_DETACH) == 0 ? 0 : -errno; }
+int cns_unmount(const char *target) { return umount2(target, MNT_DETACH) == 0 ? 0 : -errno; }
 
-pid_t clinux_wait_any(int *status) {
+pid_t cns_wait_any(int *status) {
     pid_t pid = waitpid(-1, status, 0);
     return pid < 0 ? -errno : pid;
 }
 
-int clinux_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+int cns_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
