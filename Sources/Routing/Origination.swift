@@ -20,13 +20,11 @@ struct Origination: Sendable {
         perSecond: RoutingLimits.originationsPerSecond,
         burst: RoutingLimits.originationBurst
     )
+    private var layout = FragmentLayout()
     private var sequence: UInt64 = 0
     /// As last handed out for signing; sequence numbers aside, what the network knows.
     private var originated: [LSA] = []
     private(set) var dueAt: Instant?
-
-    /// Bytes of edges and services per fragment: leaves room for the header and the certificates.
-    private static let fragmentBytes = 40_000
 
     init(origin: ProxyID) { self.origin = origin }
 
@@ -81,29 +79,12 @@ struct Origination: Sendable {
         return left == right
     }
 
-    private func fragments(_ content: Content) -> [LSA] {
-        var fragments = [LSA(origin: origin, sequence: 0)]
-        var size = 0
-        func room(_ bytes: Int, isFull: Bool) {
-            if size + bytes > Self.fragmentBytes || isFull {
-                fragments.append(LSA(origin: origin, sequence: 0))
-                size = 0
-            }
-            size += bytes
-        }
-        for edge in content.edges.sorted() {
-            let isFull =
-                fragments[fragments.count - 1].edges.count == RoutingLimits.edgesPerFragment
-            room(70 + edge.name.description.utf8.count, isFull: isFull)
-            fragments[fragments.count - 1].edges.append(edge)
-        }
-        for service in content.services.sorted(by: { $0.service < $1.service }) {
-            let isFull =
-                fragments[fragments.count - 1].services.count == RoutingLimits.servicesPerFragment
-            room(8 + service.service.description.utf8.count, isFull: isFull)
-            fragments[fragments.count - 1].services.append(service)
-        }
-        fragments = Array(fragments.prefix(RoutingLimits.fragmentsPerOrigin))
+    private mutating func fragments(_ content: Content) -> [LSA] {
+        var fragments = layout.fragments(
+            of: origin,
+            edges: content.edges,
+            services: content.services
+        )
         for index in fragments.indices {
             fragments[index].fragment = UInt16(index)
             fragments[index].fragmentCount = UInt16(fragments.count)

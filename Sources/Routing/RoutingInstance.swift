@@ -89,7 +89,9 @@ package struct RoutingInstance: Sendable {
 
     /// Everything that is due, in the order in which it depends on each other.
     private mutating func advance(_ outputs: inout [RoutingOutput], at now: Instant) {
-        outputs += origination.take(content, at: now).map(RoutingOutput.sign)
+        if let due = origination.dueAt, now >= due {
+            outputs += origination.take(content, at: now).map(RoutingOutput.sign)
+        }
         if let deadline = database.nextDeadline, now >= deadline { schedule.request() }
         if schedule.start(at: now, size: database.fragments.count) { run(&outputs, at: now) }
         for neighbor in adjacencies.keys.sorted() {

@@ -63,6 +63,10 @@ package struct RoutingConfiguration: Equatable, Sendable {
 /// The bounds and paces of routing.
 package enum RoutingLimits {
     package static let origins = 8_192
+    /// Gateways of one site that are believed at a time, those included that are gone and not yet forgotten.
+    package static let originsPerSite = 64
+    /// Bytes of advertisements that are held of one site.
+    package static let bytesPerSite = 8 << 20
     package static let fragmentsPerOrigin = 64
     package static let edgesPerFragment = 512
     package static let servicesPerFragment = 512

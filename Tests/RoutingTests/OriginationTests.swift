@@ -90,6 +90,35 @@ struct OriginationTests {
         #expect(instance.headers.map(\.key.fragment) == [0])
     }
 
+    @Test("what is new goes where there is room: nothing that was advertised moves")
+    func stable() {
+        var instance = RoutingInstance(origin: gateway(0))
+        var services: [ServicePort: UInt32] = [:]
+        for index in 0..<1_200 { services[service("service-\(1_000 + index)/http")] = 1 }
+        var places: [ServicePort: UInt16] = [:]
+        for lsa in signed(instance.handle(.services(services), at: .milliseconds(1_000))) {
+            for entry in lsa.services { places[entry.service] = lsa.fragment }
+        }
+        // Both sort before everything that is there.
+        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        services[service("a/http")] = 1
+        let changed =
+            signed(
+                instance.handle(
+                    .adjacency(neighbor: gateway(1), edges: [edge]),
+                    at: .milliseconds(2_000)
+                )
+            ) + signed(instance.handle(.services(services), at: .milliseconds(3_000)))
+        for lsa in changed {
+            for entry in lsa.services where entry.service != service("a/http") {
+                #expect(places[entry.service] == lsa.fragment)
+            }
+        }
+        #expect(changed.flatMap(\.edges).map(\.name).contains(edge))
+        #expect(changed.flatMap(\.services).map(\.service).contains(service("a/http")))
+        #expect(changed.count == 2)
+    }
+
     @Test("an LSA of ours that is newer than ours is overtaken")
     func overtaken() {
         var instance = RoutingInstance(origin: gateway(0))

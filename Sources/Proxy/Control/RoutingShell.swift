@@ -11,9 +11,10 @@ final class RoutingShell {
     private unowned let control: ControlPlane
     private var authority = LSAAuthority()
     private var timer: (id: TimerID, at: Instant)?
-    /// LSAs that were not believed, and the last reason.
-    private(set) var refusals: UInt64 = 0
-    private(set) var lastRefusal: LSAAuthority.Refusal?
+    private var disbelieved: UInt64 = 0
+    /// A neighbor that floods rubbish must not fill the log as well.
+    private var nextComplaint = Instant(nanoseconds: 0)
+    private static let complaintInterval: Duration = .seconds(10)
 
     init(control: ControlPlane) {
         self.control = control
@@ -21,6 +22,9 @@ final class RoutingShell {
     }
 
     var table: RouteTable { instance.table }
+
+    /// LSAs that were not believed, or did not fit into the database.
+    var refusals: UInt64 { disbelieved + instance.refusals }
 
     func feed(_ input: RoutingInput) {
         handle(input)
@@ -85,6 +89,12 @@ final class RoutingShell {
         }
     }
 
+    private func complain(_ message: String) {
+        guard control.loop.now >= nextComplaint else { return }
+        nextComplaint = control.loop.now + Self.complaintInterval
+        control.log(message)
+    }
+
     private func receiveLSA(_ bytes: [UInt8], from neighbor: ProxyID) throws(WireError) {
         let header = try bytes.withRawSpan { span throws(WireError) in
             try LSACodec.header(span)
@@ -97,9 +107,8 @@ final class RoutingShell {
             let signed = try authority.verify(bytes, at: Int64(WallClock.now))
             feed(.received(signed, from: neighbor))
         } catch {
-            refusals += 1
-            lastRefusal = error
-            control.log("from \(neighbor): \(error)")
+            disbelieved += 1
+            complain("\(error), from \(neighbor) (refused so far: \(refusals))")
             // Acknowledged, or it would come again every second; the next comparison asks for it again.
             feed(.receivedKnown(header, from: neighbor))
         }
