@@ -34,7 +34,11 @@ package struct EndpointBalancer: Sendable {
     package init() {}
 
     /// Takes the servers that exist now; connections to others stay counted until released.
-    package mutating func update(_ servers: [Server]) {
+    ///
+    /// True when one of them is ready that was not before.
+    @discardableResult
+    package mutating func update(_ servers: [Server]) -> Bool {
+        var isRenewed = false
         var rest: [Endpoint: Slot] = [:]
         for slot in slots { rest[slot.server.endpoint] = slot }
         var updated: [Slot] = []
@@ -46,8 +50,12 @@ package struct EndpointBalancer: Sendable {
                     last.server.isServing || server.isServing
                 continue
             }
-            var slot = rest.removeValue(forKey: server.endpoint) ?? Slot(server: server)
-            if server.isReady, !slot.server.isReady { slot.ejection = nil }
+            let old = rest.removeValue(forKey: server.endpoint)
+            var slot = old ?? Slot(server: server)
+            if server.isReady, old?.server.isReady != true {
+                slot.ejection = nil
+                isRenewed = true
+            }
             slot.server = server
             updated.append(slot)
         }
@@ -57,6 +65,7 @@ package struct EndpointBalancer: Sendable {
             updated.append(slot)
         }
         slots = updated.sorted { $0.server.endpoint < $1.server.endpoint }
+        return isRenewed
     }
 
     /// Counts the connection as open to the chosen server.

@@ -81,6 +81,13 @@ package struct ServiceBalancer: Sendable {
         return slot
     }
 
+    /// A server of this target is ready that was not before: what failed may work now, also where their number is the same.
+    package mutating func renew(_ site: SiteID) {
+        guard let index = index(of: site), slots[index].ejection != nil else { return }
+        slots[index].ejection = nil
+        if slots[index].isUsable { log.returned(site) }
+    }
+
     /// What the site's other proxies have open, per target; all of them.
     package mutating func setOthers(_ counts: [SiteID: UInt64]) {
         others = counts

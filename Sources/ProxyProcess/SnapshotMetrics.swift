@@ -29,6 +29,11 @@ extension MetricsWriter {
                 value: certificateEnd.timeIntervalSince1970.rounded()
             )
         }
+        counter(
+            "tieline_advertisements_refused_total",
+            help: "Advertisements of other gateways that were not believed or did not fit.",
+            value: Double(snapshot.refusedAdvertisements)
+        )
         for counters in snapshot.counters { add(counters) }
         for service in snapshot.services { add(service) }
         for link in snapshot.links { add(link) }
@@ -76,7 +81,7 @@ extension MetricsWriter {
             value: service.listening ? 1 : 0
         )
         for target in service.targets {
-            let labels = labels.merging(["remote_site": target.site.label]) { old, _ in old }
+            let labels = labels.merging(target.site.labels) { old, _ in old }
             gauge(
                 "tieline_service_path_cost",
                 help: "Cost of the cheapest path to the site.",
@@ -105,7 +110,8 @@ extension MetricsWriter {
     }
 
     private mutating func add(_ link: LinkSnapshot) {
-        let labels = ["link": link.name.text, "remote_site": link.remote?.label ?? ""]
+        let remote = link.remote?.labels ?? ["remote_site": "", "remote_site_id": ""]
+        let labels = remote.merging(["link": link.name.text]) { old, _ in old }
         gauge(
             "tieline_link_up",
             help: "1 while the link is established.",
@@ -159,4 +165,9 @@ extension MetricsWriter {
 extension SiteName {
     /// The name, or the identity where there is none.
     var label: String { name.isEmpty ? id.text : name }
+
+    /// For people the name that the site gives itself; two may have the same one, so the identity as well.
+    var labels: Labels {
+        ["remote_site": label, "remote_site_id": id.text]
+    }
 }

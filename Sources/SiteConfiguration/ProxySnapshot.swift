@@ -15,6 +15,8 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
     package var appliedCount: UInt64
     /// Why the newest configuration was not applied; nil when it was.
     package var configurationError: String?
+    /// Advertisements of other gateways that were not believed, or for which there was no room.
+    package var refusedAdvertisements: UInt64
     package var links: [LinkSnapshot]
     /// Sites that tried to link to this one and were refused, newest last, at most 16.
     package var refused: [RefusedLink]
@@ -29,6 +31,7 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
         self.proxy = proxy
         appliedGeneration = 0
         appliedCount = 0
+        refusedAdvertisements = 0
         links = []
         refused = []
         services = []

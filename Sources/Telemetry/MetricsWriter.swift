@@ -2,7 +2,8 @@
 package struct MetricsWriter {
     /// The value of every label of a series that was one too many.
     static let other = "other"
-    static let maximumLabelBytes = 128
+    /// More than any name that the API allows, so that two of them never become one.
+    static let maximumLabelBytes = 256
 
     private enum Kind: String {
         case counter, gauge, histogram
@@ -69,10 +70,10 @@ package struct MetricsWriter {
         var key = Self.text(of: labels)
         let other = Self.text(of: labels.mapValues { _ in Self.other })
         let count = family.series.count - (family.series[other] == nil ? 0 : 1)
-        if family.series[key] == nil, count >= maximumSeries { key = other }
+        let isOneTooMany = family.series[key] == nil && count >= maximumSeries
+        if isOneTooMany { key = other }
         switch (family.series[key], sample) {
-        case (.number(let old)?, .number(let new))
-        where kind == .counter || key == other:
+        case (.number(let old)?, .number(let new)) where kind == .counter || isOneTooMany:
             family.series[key] = .number(old + new)
         default:
             family.series[key] = sample
@@ -122,7 +123,7 @@ package struct MetricsWriter {
             .joined(separator: ",")
     }
 
-    /// The value, cut to `maximumLabelBytes` at a character.
+    /// The value; one that is too long is cut at a character.
     private static func bounded(_ value: String) -> String {
         guard value.utf8.count > maximumLabelBytes else { return value }
         var cut = ""

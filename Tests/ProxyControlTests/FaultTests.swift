@@ -1,3 +1,4 @@
+import Glibc
 import NetworkModel
 import SiteConfiguration
 import Testing
@@ -100,11 +101,10 @@ struct FaultTests {
         traffic.stop()
     }
 
-    @Test("a port that is taken is told, and used once it is free")
-    func takenPort() async throws {
+    @Test("an address that cannot be bound is told, until the configuration names another one")
+    func wrongAddress() async throws {
         let site = try TestSite("main")
         let address = Loopback.address()
-        _ = try await traffic.serve("squatter", at: address, port: 8080)
         let gateway = try site.gateway(at: address)
         let pod = try await traffic.serve("main", at: Loopback.address())
         gateway.proxy.setEndpoints(service: "backend-pods", [pod])
@@ -125,6 +125,53 @@ struct FaultTests {
         }
         let endpoint = Endpoint(address: address, port: 8081)
         #expect(await traffic.hold(1, at: endpoint) == ["main": 1])
+        await gateway.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("a client port that another program holds is used soon after it is free")
+    func freedPort() async throws {
+        let site = try TestSite("main")
+        let address = Loopback.address()
+        let squatter = try Squatter(address, 8080)
+        let gateway = try site.gateway(at: address)
+        let pod = try await traffic.serve("main", at: Loopback.address())
+        gateway.proxy.setEndpoints(service: "backend-pods", [pod])
+        let service = try ServiceConfiguration.backend(
+            listen: .init(host: "\(address)", port: 8080)
+        )
+        gateway.proxy.apply(site.edit { $0.services = [service] })
+        let start = ContinuousClock.now
+        await gateway.proxy.wait("the error") { $0.services.first?.listenError != nil }
+        // Longer than one retry: the second one must not be the last.
+        await gateway.proxy.wait("a second failure", limit: .seconds(10)) { _ in
+            ContinuousClock.now - start > .seconds(3)
+        }
+        squatter.leave()
+        await gateway.proxy.wait("listening", limit: .seconds(10)) {
+            $0.services.first?.listening == true && $0.services.first?.listenError == nil
+        }
+        #expect(await traffic.hold(1, at: Endpoint(address: address, port: 8080)) == ["main": 1])
+        await gateway.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test(
+        "a lane port that another program holds is asked for every 2 s on each loop, and used once it is free"
+    )
+    func freedLanePort() async throws {
+        let site = try TestSite("main")
+        let address = Loopback.address()
+        let squatter = try Squatter(address, 5672)
+        let gateway = try site.gateway(at: address, loops: 3)
+        gateway.proxy.apply(site.edit { _ in })
+        let start = ContinuousClock.now
+        await gateway.proxy.wait("some retries", limit: .seconds(15)) { _ in
+            ContinuousClock.now - start > .seconds(7)
+        }
+        #expect(!gateway.proxy.isReady)
+        squatter.leave()
+        await gateway.proxy.wait("ready", limit: .seconds(10)) { _ in gateway.proxy.isReady }
         await gateway.proxy.stop()
         traffic.stop()
     }
@@ -238,5 +285,32 @@ struct FaultTests {
         }
         await gateway.proxy.stop()
         traffic.stop()
+    }
+}
+
+/// Another program's listening socket: its port cannot be shared.
+private final class Squatter {
+    private var descriptor: Int32
+
+    init(_ address: IPAddress, _ port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var bytes = sockaddr_in()
+        bytes.sin_family = sa_family_t(AF_INET)
+        bytes.sin_port = port.bigEndian
+        bytes.sin_addr.s_addr = unsafe inet_addr("\(address)")
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = unsafe withUnsafePointer(to: &bytes) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { socketAddress in
+                unsafe bind(descriptor, socketAddress, size) == 0
+            }
+        }
+        try #require(isBound && listen(descriptor, 1) == 0)
+    }
+
+    deinit { leave() }
+
+    func leave() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
     }
 }

@@ -140,7 +140,8 @@ final class TestProxy: Sendable {
                     isReady: true,
                     isServing: true
                 )
-            }
+            },
+            at: id.site
         )
     }
 

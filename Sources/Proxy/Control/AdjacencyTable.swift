@@ -98,14 +98,6 @@ struct AdjacencyTable {
 
     mutating func setDraining(_ neighbor: ProxyID) { adjacencies[neighbor]?.isDraining = true }
 
-    /// The loop with the fewest lanes of this neighbor, `preferred` if that is one of them.
-    func loop(for neighbor: ProxyID, of count: Int, preferred: Int) -> Int {
-        var lanes = [Int](repeating: 0, count: count)
-        for lane in adjacencies[neighbor]?.lanes ?? [] { lanes[lane.loop] += 1 }
-        let fewest = lanes.min() ?? 0
-        return lanes[preferred] == fewest ? preferred : lanes.firstIndex(of: fewest) ?? preferred
-    }
-
     /// Neighbors of a kind, in order.
     func neighbors(_ kind: Kind) -> [ProxyID] {
         adjacencies.values.filter { $0.kind == kind }.map(\.neighbor).sorted()

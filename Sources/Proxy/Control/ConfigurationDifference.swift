@@ -1,18 +1,14 @@
 import NetworkModel
 import SiteConfiguration
 
-/// What a new configuration asks of running links: only what differs is touched.
+/// What a new configuration starts and ends: only what differs is touched.
 ///
-/// Pure. A configuration that differs by costs only gives no link to touch at all.
+/// Other endpoints, heartbeats and costs end nothing: a link takes them over as it runs. Pure.
 struct ConfigurationDifference: Equatable {
     /// To be dialled: new ones, and those that pin another site now.
     var dialled: [LinkConfiguration] = []
     /// Whose lanes are closed: removed ones, and those that pin another site now.
     var closed: [LinkName] = []
-    /// Whose next attempts use other endpoints; their lanes stay.
-    var readdressed: [LinkConfiguration] = []
-    /// Whose lanes get other heartbeats, without being redialled.
-    var retimed: [LinkConfiguration] = []
     /// Sites that may not dial any more: their lanes are closed at once.
     var disallowed: Set<SiteID> = []
     /// Whether this site accepts Links now; nil: as before.
@@ -33,10 +29,7 @@ struct ConfigurationDifference: Equatable {
             if known.remoteSite != link.remoteSite {
                 closed.append(link.name)
                 dialled.append(link)
-                continue
             }
-            if known.endpoints != link.endpoints { readdressed.append(link) }
-            if known.health != link.health { retimed.append(link) }
         }
         let names = Set(new.links.map(\.name))
         closed += (old?.links ?? []).map(\.name).filter { !names.contains($0) }

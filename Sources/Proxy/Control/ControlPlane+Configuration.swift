@@ -53,7 +53,10 @@ extension ControlPlane {
             dialer.start()
         }
         if let accepts = difference.acceptsLinks {
-            listen(.link, port: core.options.linkPort, isOn: accepts && !hasStoppedListening)
+            lanePorts.listen(
+                .link,
+                on: accepts && !hasStoppedListening ? core.options.linkPort : nil
+            )
         }
         for neighbor in adjacencies.neighbors(.remote)
         where difference.disallowed.contains(neighbor.site) {
@@ -76,11 +79,6 @@ extension ControlPlane {
         )
     }
 
-    func setEndpoints(_ name: String, _ endpoints: [LocalEndpoint]) {
-        services.setEndpoints(name, endpoints)
-        refreshServices()
-    }
-
     func reportConfigurationError(_ message: String) {
         configurationError = message
         snapshotChanged()
@@ -91,7 +89,7 @@ extension ControlPlane {
         routing?.feed(
             .credentials(
                 certificateChain: context.credentials.chain,
-                agreementKey: agreementKey
+                agreementKey: keys.publicKey
             )
         )
     }
@@ -114,8 +112,8 @@ extension ControlPlane {
         hasStoppedListening = true
         core.tellAgents { $0.setClientListeners([]) }
         publish()
-        listen(.inside, port: core.options.internalPort, isOn: false)
-        listen(.link, port: core.options.linkPort, isOn: false)
+        lanePorts.listen(.inside, on: nil)
+        lanePorts.listen(.link, on: nil)
     }
 
     func shutDown() {

@@ -193,7 +193,7 @@ extension ControlPlane {
 
     // MARK: Ends
 
-    func laneEnded(_ id: LaneID, purpose: LanePurpose, _ reason: LaneCloseReason, wasUp: Bool) {
+    func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool) {
         admitted[id] = nil
         let removal = adjacencies.remove(id)
         switch dials.removeValue(forKey: id) {

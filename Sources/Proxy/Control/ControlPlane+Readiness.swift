@@ -11,7 +11,7 @@ extension ControlPlane {
 
     func updateReadiness() {
         let isReady =
-            edge?.isReady ?? (document != nil && boundLoops.count == core.loops && hasSettled)
+            edge?.isReady ?? (document != nil && lanePorts.isOpen(.inside) && hasSettled)
         snapshots.setReady(isReady && !isDraining)
     }
 

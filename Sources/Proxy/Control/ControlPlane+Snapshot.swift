@@ -25,11 +25,12 @@ extension ControlPlane {
         snapshot.appliedGeneration = document?.generation ?? 0
         snapshot.appliedCount = appliedCount
         snapshot.configurationError = configurationError
+        snapshot.refusedAdvertisements = routing?.refusals ?? 0
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
         snapshot.refused = refused
         snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)
         snapshot.counters = counters(sharedServices)
-        snapshot.failovers = failovers.map { self.snapshot(of: $0, at: now) }
+        snapshot.failovers = failovers.records.map { self.snapshot(of: $0, at: now) }
         snapshot.edges = edges.snapshots(at: now)
         return snapshot
     }

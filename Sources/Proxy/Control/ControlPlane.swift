@@ -26,20 +26,21 @@ final class ControlPlane {
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
     var refused: [RefusedLink] = []
     var listenErrors: [ClientListener: String] = [:]
-    var failovers: [FailoverRecord] = []
-    var failoverSequence: UInt64 = 0
+    var failovers = FailoverJournal()
     var configurationError: String?
     var appliedCount: UInt64 = 0
     var isDraining = false
     var hasStoppedListening = false
-    /// Loops on which the internal port is bound.
-    var boundLoops: Set<Int> = []
+    /// When changes of counts were last taken.
+    var lastChanges = Instant(nanoseconds: 0)
+    var isRefreshScheduled = false
     var isSnapshotScheduled = false
     /// Round trips as last shown, so that jitter makes no new snapshots.
     var shownRoundTrips: [LinkName: UInt64] = [:]
     let snapshots: SnapshotStore
     /// The links of the first configuration have been tried.
     var hasSettled = false
+    private(set) lazy var lanePorts = LanePorts(control: self)
     private(set) lazy var services = ServiceTable(control: self)
     private(set) lazy var counts = CountsExchange(control: self)
     private(set) lazy var edges = EdgeServer(control: self)
@@ -47,10 +48,10 @@ final class ControlPlane {
     private(set) var routing: RoutingShell?
     /// Nil for a gateway.
     private(set) var edge: EdgeClient?
-    private var keys: KeyAgreement
-    var agreementKey: [UInt8] { keys.publicKey }
-    private var keyRing = KeyRing()
-    private let dirty = DirtyServices()
+    /// The key that others agree with; what it gives with theirs is in `keyRing`.
+    var keys: KeyAgreement
+    var keyRing = KeyRing()
+    let changes = ServiceChanges()
     private let logger = Logger(label: "tieline.proxy")
 
     /// Who asked for a lane.
@@ -78,7 +79,7 @@ final class ControlPlane {
                     agreementKey: keys.publicKey
                 )
             )
-            listen(.inside, port: core.options.internalPort, isOn: true)
+            lanePorts.listen(.inside, on: core.options.internalPort)
             if let mesh { inside = InsideDialer(mesh, kind: .sibling, control: self) }
         case .edge(let gateways, let listeners):
             let client = EdgeClient(control: self, listeners: listeners)
@@ -164,34 +165,6 @@ final class ControlPlane {
         core.tellAgent(lane.loop) { $0.send(type, payload, on: id) }
     }
 
-    /// Listens for lanes on every loop, again every 2 s while a port is taken.
-    func listen(_ purpose: LanePurpose, port: UInt16, isOn: Bool) {
-        for index in core.mailboxes.indices {
-            core.tellAgent(index) { agent in
-                do {
-                    try agent.listen(purpose, port: port, isOn: isOn)
-                    let isBound = isOn && purpose == .inside
-                    agent.core.tellControl { control in
-                        if isBound { control.boundLoops.insert(index) }
-                        control.updateReadiness()
-                    }
-                } catch {
-                    agent.core.tellControl { control in
-                        control.log("cannot listen on port \(port): \(error)")
-                        control.loop.schedule(after: .seconds(2)) { [weak control] _ in
-                            control?.relisten(purpose, port: port)
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    private func relisten(_ purpose: LanePurpose, port: UInt16) {
-        let isWanted = purpose == .inside || document?.configuration.acceptsLinks == true
-        if isWanted, !hasStoppedListening { listen(purpose, port: port, isOn: true) }
-    }
-
     // MARK: Adjacencies
 
     func adjacencyUp(_ neighbor: ProxyID, _ kind: AdjacencyTable.Kind) {
@@ -233,136 +206,5 @@ final class ControlPlane {
         guard adjacency == nil || adjacency?.kind == .remote || adjacency?.kind == .sibling
         else { return }
         routing?.feed(.adjacency(neighbor: neighbor, edges: adjacency?.edges ?? []))
-    }
-
-    // MARK: Services
-
-    func makeService(_ key: ServicePort) -> SharedService {
-        let (core, dirty) = (core, dirty)
-        return SharedService(service: key) {
-            if dirty.insert(key) { core.tellControl { $0.servicesChanged() } }
-        }
-    }
-
-    var sharedServices: [ServicePort: SharedService] { edge?.shared ?? services.shared }
-
-    private func servicesChanged() {
-        var own: [ServicePort: [SiteID: UInt64]] = [:]
-        for key in dirty.take() {
-            guard let service = sharedServices[key] else { continue }
-            own[key] = service.ownCounts
-            collectRecords(of: service)
-            if !core.isEdge { services.doubtHosts(of: key) }
-        }
-        counts.ownChanged(own)
-        snapshotChanged()
-    }
-
-    private func collectRecords(of service: SharedService) {
-        for record in service.takeRecords() {
-            failoverSequence += 1
-            failovers.append(record.numbered(failoverSequence))
-        }
-        failovers = failovers.suffix(256)
-    }
-
-    /// Local servers, their names, or the configuration changed.
-    func refreshServices() {
-        let advertised = services.refresh(routeTable, at: loop.now)
-        routing?.feed(.services(advertised))
-        edges.changed()
-        publish()
-    }
-
-    func routesChanged(_ table: RouteTable) {
-        keyRing = KeyRing(keys.keys(for: table))
-        _ = services.refresh(table, at: loop.now)
-        edges.changed()
-        publish()
-    }
-
-    func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) {
-        if services.hostResolved(name, result) { refreshServices() }
-    }
-
-    func listenerFailed(_ listener: ClientListener, _ error: String?) {
-        listenErrors[listener] = error
-        if let error {
-            log("cannot listen for \(listener.service) on port \(listener.port): \(error)")
-            // Whoever holds the port may let go of it.
-            loop.schedule(after: .seconds(2)) { [weak self] _ in self?.publishListeners() }
-        }
-        snapshotChanged()
-    }
-
-    // MARK: Publishing
-
-    /// Gives every loop what it needs for streams, and opens and closes client listeners.
-    func publish() {
-        let view = DataPlaneView(
-            proxy: core.id,
-            isEdge: core.isEdge,
-            services: serviceEntries,
-            routes: routesBySite,
-            keys: keyRing,
-            // Whoever has not heard of the drain yet is still served.
-            isDraining: hasStoppedListening
-        )
-        core.tellAgents { $0.engine.update(view) }
-        publishListeners()
-        updateReadiness()
-        snapshotChanged()
-    }
-
-    private func publishListeners() {
-        guard !hasStoppedListening else { return }
-        let listeners =
-            edge?.clientListeners ?? services.listeners(bind: core.options.bind)
-        // What is not wanted any more cannot fail any more.
-        listenErrors = listenErrors.filter { listeners.contains($0.key) }
-        core.tellAgents { $0.setClientListeners(listeners) }
-    }
-
-    private var serviceEntries: [ServicePort: ServiceEntry] {
-        var entries: [ServicePort: ServiceEntry] = [:]
-        for (key, shared) in sharedServices {
-            let timeouts = edge?.routes.timeouts(key) ?? services.timeouts(key)
-            entries[key] = ServiceEntry(shared: shared, timeouts: timeouts)
-        }
-        return entries
-    }
-
-    private var routesBySite: [ServicePort: [SiteID: [[ProxyID]]]] {
-        var routes: [ServicePort: [SiteID: [[ProxyID]]]] = [:]
-        if let edge {
-            for key in edge.shared.keys {
-                for joined in edge.routes.targets(key) {
-                    routes[key, default: [:]][joined.target.site] = joined.routes
-                }
-            }
-        } else {
-            for (key, targets) in routeTable.services {
-                for target in targets where !target.routes.isEmpty {
-                    routes[key, default: [:]][target.site] = target.routes
-                }
-            }
-        }
-        return routes
-    }
-}
-
-extension FailoverRecord {
-    fileprivate func numbered(_ sequence: UInt64) -> FailoverRecord {
-        FailoverRecord(
-            sequence: sequence,
-            service: service,
-            from: from,
-            to: to,
-            reason: reason,
-            at: at,
-            lost: lost,
-            resumed: resumed,
-            duration: duration
-        )
     }
 }

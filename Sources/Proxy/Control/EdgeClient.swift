@@ -109,7 +109,9 @@ final class EdgeClient {
     private func report() {
         let counters = control.counters(shared)
         let changed = counters.filter { needsAll || reported[$0.service] != $0 }
-        let records = control.failovers.filter { needsAll || $0.sequence > reportedSequence }
+        let records = control.failovers.records.filter {
+            needsAll || $0.sequence > reportedSequence
+        }
         guard !control.homes.isEmpty, !changed.isEmpty || !records.isEmpty else { return }
         let report = EdgeReport(
             counters: changed.map {

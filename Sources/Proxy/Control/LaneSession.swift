@@ -74,6 +74,7 @@ final class LaneSession: LaneDelegate {
 
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
         cancelTimer()
+        measure()
         let wasUp: Bool
         if case .up(let carrier, _) = phase {
             wasUp = true
@@ -173,6 +174,7 @@ final class LaneSession: LaneDelegate {
         guard let lane else { return }
         let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
         phase = .up(carrier, hello.proxy)
+        agent.isNoStranger(id)
     }
 
     private func cancelTimer() {

@@ -33,6 +33,8 @@ final class LinkDialer {
     private(set) var openedBefore: UInt64 = 0
     private unowned let control: ControlPlane
     private var slots = [Slot()]
+    /// Lanes of draining neighbors: they carry their streams to the end, new ones were dialled in their place.
+    private var retired: Set<LaneID> = []
     /// The last error of every endpoint.
     private var errors: [String: String] = [:]
     private var isStopped = false
@@ -47,13 +49,15 @@ final class LinkDialer {
         slots.contains { if case .up = $0.state { true } else { false } }
     }
 
+    /// Every lane that was dialled and has not ended.
     var lanes: [LaneID] {
-        slots.compactMap { slot in
-            switch slot.state {
-            case .up(let id), .dialling(let id, _): id
-            case .waiting: nil
+        retired.sorted()
+            + slots.compactMap { slot in
+                switch slot.state {
+                case .up(let id), .dialling(let id, _): id
+                case .waiting: nil
+                }
             }
-        }
     }
 
     func start() {
@@ -69,6 +73,7 @@ final class LinkDialer {
         isStopped = true
         for id in lanes { control.closeLane(id, LaneClosing(.configurationChanged)) }
         slots = []
+        retired = []
     }
 
     func update(_ configuration: LinkConfiguration) {
@@ -187,6 +192,7 @@ final class LinkDialer {
     /// A lane of this Link has ended, or was never established.
     func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool, gauge: LaneGauge?) {
         openedBefore += gauge?.opened ?? 0
+        retired.remove(id)
         guard !isStopped, let index = slot(of: id) else { return }
         var endpoint = configuration.endpoints.first.map { "\($0)" } ?? ""
         if case .dialling(_, let name) = slots[index].state { endpoint = name }
@@ -212,6 +218,7 @@ final class LinkDialer {
     func replace(_ draining: [LaneID]) {
         for index in slots.indices {
             guard case .up(let id) = slots[index].state, draining.contains(id) else { continue }
+            retired.insert(id)
             slots[index].state = .waiting
             slots[index].backOff.reset()
             retry(index)

@@ -9,10 +9,16 @@ final class LoopAgent {
     private var sessions: [LaneID: LaneSession] = [:]
     private var laneListeners: [LanePurpose: Listener] = [:]
     private var clientListeners: [ClientListener: Listener] = [:]
-    /// Those that could not be bound, not to be reported again every time.
+    /// Those that could not be bound, and why; asked for again until they can.
     private var failed: [ClientListener: String] = [:]
+    private var isRetrying = false
+    /// Accepted lanes whose neighbors have not been let in yet, the oldest first.
+    private var strangers: [LaneID] = []
 
     private static let measureInterval: Duration = .milliseconds(200)
+    private static let retry: Duration = .seconds(2)
+    /// Handshakes at once: silent clients must not use up what lanes live on.
+    private static let strangerLimit = 1_024
 
     init(loop: EventLoop, core: ProxyCore, view: DataPlaneView) {
         self.loop = loop
@@ -27,6 +33,7 @@ final class LoopAgent {
         for listener in clientListeners.values { listener.close() }
         laneListeners = [:]
         clientListeners = [:]
+        failed = [:]
         engine.resetAll()
         for session in sessions.values { session.end(LaneClosing(.shutdown)) }
     }
@@ -65,6 +72,7 @@ final class LoopAgent {
         _ purpose: LanePurpose
     ) {
         guard sessions.count < Self.laneLimit else { return }
+        makeRoomForStranger()
         let acceptance = core.current
         let session = LaneSession(
             id: core.makeLaneID(),
@@ -73,6 +81,7 @@ final class LoopAgent {
             agent: self
         )
         sessions[session.id] = session
+        strangers.append(session.id)
         let lane = Lane(
             accepting: socket,
             from: endpoint,
@@ -81,6 +90,17 @@ final class LoopAgent {
             on: loop
         )
         session.start(lane)
+    }
+
+    private func makeRoomForStranger() {
+        guard strangers.count >= Self.strangerLimit else { return }
+        let oldest = strangers.removeFirst()
+        sessions[oldest]?.end(LaneClosing(.overloaded, "too many lanes are being set up"))
+    }
+
+    /// The neighbor of this lane was let in, or the lane has ended.
+    func isNoStranger(_ id: LaneID) {
+        if let index = strangers.firstIndex(of: id) { strangers.remove(at: index) }
     }
 
     /// Takes over an accepted lane from another loop.
@@ -102,12 +122,15 @@ final class LoopAgent {
 
     func retime(_ id: LaneID, _ hello: Hello) { sessions[id]?.retime(hello) }
 
-    func forget(_ session: LaneSession) { sessions[session.id] = nil }
+    func forget(_ session: LaneSession) {
+        sessions[session.id] = nil
+        isNoStranger(session.id)
+    }
 
     func sessionEnded(_ session: LaneSession, _ reason: LaneCloseReason, wasUp: Bool) {
-        sessions[session.id] = nil
-        let (id, remote) = (session.id, session.purpose)
-        core.tellControl { $0.laneEnded(id, purpose: remote, reason, wasUp: wasUp) }
+        forget(session)
+        let id = session.id
+        core.tellControl { $0.laneEnded(id, reason, wasUp: wasUp) }
     }
 
     /// Far beyond 1,000 sites with eight lanes each.
@@ -115,12 +138,8 @@ final class LoopAgent {
 
     // MARK: Listeners
 
-    /// Listens for lanes on `port`, or stops.
-    func listen(_ purpose: LanePurpose, port: UInt16, isOn: Bool) throws(SystemError) {
-        guard isOn else {
-            laneListeners.removeValue(forKey: purpose)?.close()
-            return
-        }
+    /// Listens for lanes on `port`.
+    func listen(_ purpose: LanePurpose, port: UInt16) throws(SystemError) {
         guard laneListeners[purpose] == nil else { return }
         laneListeners[purpose] = try Listener(
             address: core.options.bind,
@@ -132,6 +151,10 @@ final class LoopAgent {
         }
     }
 
+    func stopListening(_ purpose: LanePurpose) {
+        laneListeners.removeValue(forKey: purpose)?.close()
+    }
+
     /// Opens and closes client listeners so that exactly these are open.
     func setClientListeners(_ wanted: [ClientListener]) {
         let set = Set(wanted)
@@ -141,6 +164,19 @@ final class LoopAgent {
         }
         failed = failed.filter { set.contains($0.key) }
         for spec in wanted where clientListeners[spec] == nil { open(spec) }
+        retryLater()
+    }
+
+    /// Whoever holds a port may let go of it.
+    private func retryLater() {
+        guard !failed.isEmpty, !isRetrying else { return }
+        isRetrying = true
+        loop.schedule(after: Self.retry) { [weak self] _ in
+            guard let self else { return }
+            isRetrying = false
+            for spec in failed.keys { open(spec) }
+            retryLater()
+        }
     }
 
     private func open(_ spec: ClientListener) {
@@ -154,13 +190,13 @@ final class LoopAgent {
                 engine.accepted(socket, service: spec.service, client: client)
             }
             if failed.removeValue(forKey: spec) != nil {
-                core.tellControl { $0.listenerFailed(spec, nil) }
+                core.tellControl { $0.listenerTried(spec, nil) }
             }
         } catch {
             let text = "\(error)"
             guard failed[spec] != text else { return }
             failed[spec] = text
-            core.tellControl { $0.listenerFailed(spec, text) }
+            core.tellControl { $0.listenerTried(spec, text) }
         }
     }
 }

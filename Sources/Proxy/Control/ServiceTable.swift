@@ -86,7 +86,7 @@ final class ServiceTable {
         let known = Set(configurations.keys).union(table.services.keys)
         for key in known {
             let service = entry(key)
-            service.update(servers: servers(key))
+            service.update(servers: servers(key), at: control.core.id.site)
             let ready = service.readyCount
             var targets = (table.services[key] ?? []).map { route in
                 Target(
@@ -112,7 +112,7 @@ final class ServiceTable {
             service.update(targets: targets, at: now)
         }
         for key in shared.keys where !known.contains(key) {
-            shared[key]?.update(servers: [])
+            shared[key]?.update(servers: [], at: control.core.id.site)
             shared[key]?.update(targets: [], at: now)
             if shared[key]?.isIdle == true { shared[key] = nil }
         }

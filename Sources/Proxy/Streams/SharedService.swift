@@ -48,8 +48,11 @@ extension SharedService {
         }
     }
 
-    func update(servers: [EndpointBalancer.Server]) {
-        state.withLock { $0.endpoints.update(servers) }
+    /// The servers of this site, all of them.
+    func update(servers: [EndpointBalancer.Server], at site: SiteID) {
+        state.withLock { state in
+            if state.endpoints.update(servers) { state.balancer.renew(site) }
+        }
     }
 
     /// What the site's other proxies have open, per target.

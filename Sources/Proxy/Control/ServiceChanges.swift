@@ -2,7 +2,9 @@ import NetworkModel
 import Synchronization
 
 /// Collects, from all loops, the services whose counts have changed, and wakes loop 0 once per batch.
-final class DirtyServices: Sendable {
+///
+/// A batch lasts until loop 0 takes it: while it waits for its time, connections come and go without waking anyone.
+final class ServiceChanges: Sendable {
     private struct State {
         var services: Set<ServicePort> = []
         var isSignalled = false
