@@ -173,6 +173,10 @@ struct StreamLawTests {
         let pool = BufferPool()
         var receiver = StreamReceiver(pool, window: 1_000, at: Instant(nanoseconds: 0))
         expect(.gap(offset: 1, expected: 0)) { try receiver.check(1, count: 1) }
+        for offset in [UInt64.max, UInt64.max - 1] {
+            expect(.gap(offset: offset, expected: 0)) { try receiver.check(offset, count: 65_536) }
+            expect(.fin(offset: offset)) { try receiver.finish(offset) }
+        }
         expect(.window(end: 1_001, granted: 1_000)) { try receiver.check(0, count: 1_001) }
         receiver.passed(try receiver.check(0, count: 10) + 10)
         expect(.fin(offset: 9)) { try receiver.finish(9) }
@@ -205,6 +209,11 @@ struct StreamLawTests {
         sender.didSend(60)
         expect(.acknowledgement(offset: 61, sent: 60)) {
             try sender.acknowledged(Acknowledgement(offset: 61, window: 100))
+        }
+        for offset in [UInt64.max, UInt64.max - 1] {
+            expect(.acknowledgement(offset: offset, sent: 60)) {
+                try sender.acknowledged(Acknowledgement(offset: offset, window: .max))
+            }
         }
         #expect(try sender.acknowledged(Acknowledgement(offset: 50, window: 100)))
         #expect(sender.ring.count == 50)

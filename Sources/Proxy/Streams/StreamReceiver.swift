@@ -48,11 +48,12 @@ struct StreamReceiver: ~Copyable {
     ///
     /// The rest is to be handed to `passed` and `store`, in order.
     func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
-        let end = offset + UInt64(count)
         guard offset <= next else { throw .gap(offset: offset, expected: next) }
         guard end <= granted else { throw .window(end: end, granted: granted) }
         if let finOffset, end > finOffset { throw .afterFin(end: end, fin: finOffset) }
         return Int(min(next, end) - offset)
+        // Cannot overflow any more: `next` is a number of bytes that came.
+        let end = offset + UInt64(count)
     }
 
     /// Counts bytes of a frame that were written to the socket at once; only while nothing waits.
