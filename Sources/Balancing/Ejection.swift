@@ -15,10 +15,15 @@ struct Ejection: Sendable {
     static let probeLimit: Duration = .seconds(30)
     private var probeStarted = Instant(nanoseconds: 0)
 
-    init(reason: FailoverReason, at now: Instant) {
+    /// `failures` counts those before that this one belongs to.
+    init(reason: FailoverReason, after failures: Int = 0, at now: Instant) {
         self.reason = reason
-        failures = 1
-        until = now + Self.shortest
+        self.failures = failures + 1
+        until = now + Self.wait(after: self.failures)
+    }
+
+    private static func wait(after failures: Int) -> Duration {
+        min(shortest * (1 << min(failures - 1, 10)), longest)
     }
 
     /// True when the next connection may try again.
@@ -41,6 +46,6 @@ struct Ejection: Sendable {
         guard probe == number || now >= until else { return }
         probe = nil
         failures += 1
-        until = now + min(Self.shortest * (1 << min(failures - 1, 10)), Self.longest)
+        until = now + Self.wait(after: failures)
     }
 }

@@ -1,10 +1,17 @@
 package import NetworkModel
 
+/// A server that was chosen for a connection, which is counted already and has to be released, whatever becomes of it.
+package struct ServerPick: Hashable, Sendable {
+    package var endpoint: Endpoint
+    /// Increases with every pick of the service port.
+    package var number: UInt64
+}
+
 /// Chooses among the servers of one service port at this site.
 ///
 /// The ready server with the fewest open connections wins, then the one picked longest ago, then the smaller endpoint.
 /// If none is ready, those that serve while they terminate. A server that failed is avoided for a while, but tried when
-/// there is no other.
+/// there is no other. Every pick ends with exactly one of `failed` and `release`.
 package struct EndpointBalancer: Sendable {
     /// One server.
     package struct Server: Hashable, Sendable {
@@ -25,6 +32,8 @@ package struct EndpointBalancer: Sendable {
         var open: UInt64 = 0
         var lastPicked: UInt64 = 0
         var ejection: Ejection?
+        /// What the last ejection had counted when a connect succeeded, and when that was.
+        var recovered: (failures: Int, at: Instant)?
     }
 
     /// Sorted by endpoint; a server that is gone stays, neither ready nor serving, while connections are open to it.
@@ -71,7 +80,10 @@ package struct EndpointBalancer: Sendable {
     /// Counts the connection as open to the chosen server.
     ///
     /// Nil when every usable server is in `excluded`.
-    package mutating func pick(excluding excluded: [Endpoint] = [], at now: Instant) -> Endpoint? {
+    package mutating func pick(
+        excluding excluded: [Endpoint] = [],
+        at now: Instant
+    ) -> ServerPick? {
         let anyReady = slots.contains { $0.server.isReady }
         var best: (index: Int, key: (Int, UInt64, UInt64))?
         for index in slots.indices {
@@ -88,31 +100,46 @@ package struct EndpointBalancer: Sendable {
         slots[index].open += 1
         slots[index].lastPicked = picks
         slots[index].ejection?.startProbe(picks, at: now)
-        return slots[index].server.endpoint
+        return ServerPick(endpoint: slots[index].server.endpoint, number: picks)
     }
 
     /// The server accepted a connection.
-    package mutating func opened(_ endpoint: Endpoint) {
-        guard let index = index(of: endpoint) else { return }
-        slots[index].ejection = nil
-    }
-
-    /// The connect failed: the server is avoided for a while, and the pick released.
-    package mutating func failed(_ endpoint: Endpoint, at now: Instant) {
-        guard let index = index(of: endpoint) else { return }
-        if let probe = slots[index].ejection?.probe {
-            slots[index].ejection?.fail(probe, at: now)
-        } else {
-            slots[index].ejection =
-                slots[index].ejection ?? Ejection(reason: .connectRefused, at: now)
+    package mutating func opened(_ pick: ServerPick, at now: Instant) {
+        guard let index = index(of: pick.endpoint), let ejection = slots[index].ejection else {
+            return
         }
-        release(endpoint)
+        slots[index].ejection = nil
+        slots[index].recovered = (ejection.failures, now)
     }
 
-    /// The connection has ended.
-    package mutating func release(_ endpoint: Endpoint) {
-        guard let index = index(of: endpoint) else { return }
-        precondition(slots[index].open > 0, "\(endpoint): more releases than picks")
+    /// The server refused the connection, or reset it at once: it is avoided for a while, and the pick released.
+    ///
+    /// One that fails soon after a connect had succeeded is avoided for longer each time, like one that fails in a row.
+    package mutating func failed(_ pick: ServerPick, at now: Instant) {
+        guard let index = index(of: pick.endpoint) else { return }
+        if slots[index].ejection != nil {
+            slots[index].ejection?.fail(pick.number, at: now)
+        } else {
+            let before = slots[index].recovered
+                .flatMap { now - $0.at <= Ejection.longest ? $0.failures : nil }
+            slots[index].ejection = Ejection(
+                reason: .connectRefused,
+                after: before ?? 0,
+                at: now
+            )
+        }
+        release(index)
+    }
+
+    /// The connection has ended, or was given up for a reason that does not speak against the server.
+    package mutating func release(_ pick: ServerPick) {
+        guard let index = index(of: pick.endpoint) else { return }
+        slots[index].ejection?.abandonProbe(pick.number)
+        release(index)
+    }
+
+    private mutating func release(_ index: Int) {
+        precondition(slots[index].open > 0, "\(slots[index].server): more releases than picks")
         slots[index].open -= 1
         let slot = slots[index]
         if slot.open == 0, !slot.server.isReady, !slot.server.isServing { slots.remove(at: index) }

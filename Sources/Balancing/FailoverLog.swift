@@ -99,8 +99,6 @@ struct FailoverLog: Sendable {
         )
     }
 
-    var isEmpty: Bool { records.isEmpty }
-
     mutating func take() -> [FailoverRecord] {
         defer { records = [] }
         return records

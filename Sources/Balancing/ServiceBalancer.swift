@@ -222,6 +222,4 @@ package struct ServiceBalancer: Sendable {
 
     /// The failovers and failbacks completed since the last call; their sequence numbers are 0.
     package mutating func takeRecords() -> [FailoverRecord] { log.take() }
-
-    package var hasRecords: Bool { !log.isEmpty }
 }

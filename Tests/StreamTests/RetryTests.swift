@@ -10,43 +10,6 @@ import Wire
 /// What a client never sees: targets that fail before anything was exchanged.
 @Suite("Another target", .timeLimit(.minutes(2)), .serialized)
 struct RetryTests {
-    /// A client's proxy with two sites to choose from, the first one cheaper.
-    private struct Fork {
-        let near: TestProxy
-        let first: TestProxy
-        let second: TestProxy
-        let port: UInt16
-
-        init() throws {
-            near = try TestProxy(FixtureSite("near"))
-            first = try TestProxy(FixtureSite("first"))
-            second = try TestProxy(FixtureSite("second"))
-            for far in [first, second] {
-                try near.link(to: far)
-                try far.knows([near])
-            }
-            try near.knows([first, second])
-            try near.targets([
-                TestProxy.Way(site: first.site.id, cost: 1, route: [first.id]),
-                TestProxy.Way(site: second.site.id, cost: 100, route: [second.id]),
-            ])
-            port = try near.listen()
-        }
-
-        func stop() { for proxy in [near, first, second] { proxy.stop() } }
-
-        func isEmptied() -> Bool {
-            eventually { [near, first, second].allSatisfy { (try? $0.isEmpty) == true } }
-        }
-
-        /// The name that a new client hears.
-        func ask() throws -> String {
-            let client = try #require(TestSocket.connected(to: port))
-            let line = client.read(limit: 7).bytes
-            return String(decoding: line, as: UTF8.self)
-        }
-    }
-
     @Test("a target whose server refuses is replaced by the next, without the client noticing")
     func refused() throws {
         let fork = try Fork()
@@ -96,6 +59,68 @@ struct RetryTests {
         #expect(try fork.ask() == "second\n")
         #expect(fork.isEmptied())
         #expect(fork.near.shared.counters.interrupted == 0)
+    }
+
+    @Test(
+        "a server that resets what it takes is left alone, and its site is not",
+        arguments: [true, false]
+    )
+    func oneResets(isLocal: Bool) throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        // Late enough for the connect to have succeeded.
+        let bad = TestServer { client in
+            usleep(5_000)
+            client.reset()
+        }
+        let good = TestServer.named("good__")
+        let other = TestServer.named("second")
+        let holder = isLocal ? fork.near : fork.first
+        holder.servers([bad.port, good.port])
+        fork.second.servers([other.port])
+        try fork.near.targets([
+            TestProxy.Way(site: holder.site.id, cost: 1, route: isLocal ? [] : [holder.id]),
+            TestProxy.Way(site: fork.second.site.id, cost: 100, route: [fork.second.id]),
+        ])
+        for _ in 0..<20 { #expect(try fork.ask() == "good__\n") }
+        #expect((1...5).contains(bad.acceptedCount))
+        #expect(fork.isEmptied())
+        #expect(other.acceptedCount == 0)
+        #expect(fork.near.shared.counters.interrupted == 0)
+    }
+
+    @Test("what a client said meanwhile goes to the server that takes the place of one that reset")
+    func earlyBytes() throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let bad = TestServer { client in
+            usleep(200_000)
+            client.reset()
+        }
+        // Its queue is full: a connection to it is neither taken nor refused.
+        let (deaf, deafPort) = TestSocket.listening(backlog: 0)
+        let filler = TestSocket.connected(to: deafPort)
+        let good = TestServer { $0.write($0.read().bytes + Array("!".utf8)) }
+        fork.first.servers([bad.port])
+        let client = try #require(TestSocket.connected(to: fork.port))
+        #expect(eventually { bad.acceptedCount == 1 })
+        fork.first.servers([bad.port, deafPort, good.port])
+        let busy = try #require(
+            fork.first.shared.pickServer(
+                excluding: [bad.port, deafPort].map { Endpoint(address: loopback, port: $0) },
+                at: EventLoop.clock()
+            )
+        )
+        usleep(400_000)
+        // Now `deaf` is asked.
+        client.write(Array("question".utf8))
+        client.finishWriting()
+        #expect(client.read().bytes == Array("question!".utf8))
+        fork.first.shared.serverReleased(busy)
+        #expect(fork.isEmptied())
+        #expect(bad.acceptedCount == 1)
+        filler?.close()
+        deaf.close()
     }
 
     @Test("a lane lost after OPENED, before any byte, moves the client to another target")

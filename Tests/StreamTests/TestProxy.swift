@@ -59,7 +59,14 @@ final class TestProxy: Sendable {
     private let context: TLSContext
     private let view: Mutex<DataPlaneView>
 
-    init(_ site: FixtureSite, instance: UInt64 = 1, loops: Int = 1, isEdge: Bool = false) throws {
+    init(
+        _ site: FixtureSite,
+        instance: UInt64 = 1,
+        loops: Int = 1,
+        isEdge: Bool = false,
+        connect: Duration = .seconds(3),
+        idle: Duration = .seconds(60)
+    ) throws {
         self.site = site
         self.isEdge = isEdge
         id = ProxyID(site: site.id, instance: instance)
@@ -73,8 +80,8 @@ final class TestProxy: Sendable {
                 Self.backend: ServiceEntry(
                     shared: shared,
                     timeouts: ServiceTimeouts(
-                        connect: .seconds(3),
-                        idle: .seconds(60),
+                        connect: connect,
+                        idle: idle,
                         halfClosed: .seconds(60)
                     )
                 )

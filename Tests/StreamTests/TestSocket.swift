@@ -51,12 +51,12 @@ final class TestSocket: Sendable {
         return (result, UInt16(bigEndian: address.sin_port))
     }
 
-    static func listening() -> (socket: TestSocket, port: UInt16) {
+    static func listening(backlog: Int32 = 1024) -> (socket: TestSocket, port: UInt16) {
         let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let (status, port) = unsafe withAddress(0) { address, size in
             unsafe bind(number, address, size) | getsockname(number, address, &size)
         }
-        precondition(status == 0 && listen(number, 1024) == 0, "no listener")
+        precondition(status == 0 && listen(number, backlog) == 0, "no listener")
         return (TestSocket(number), port)
     }
 

@@ -1,37 +1,56 @@
+import Balancing
 import NetworkModel
 import SiteConfiguration
 import Wire
 
 /// The end of a stream at the proxy that has the server.
+///
+/// A server that resets the connection before it took or gave anything is replaced by another one without the ingress
+/// hearing of it: what came from the client meanwhile waits for the next server.
 final class EgressStream: SocketStream {
     private let open: Open
     private let service: SharedService
+    private let connectTimeout: Duration
     private var connector: LocalConnector?
-    private var server: Endpoint?
+    private var server: ServerPick?
+    /// When `server` accepted.
+    private var connectedAt: Instant
+    /// When the first server accepted.
+    private var openedAt: Instant?
+    /// Servers that accepted and then reset.
+    private var resetBy: [Endpoint] = []
 
     /// Begins to connect; the answer goes to `carrier` under the label of the OPEN.
     init(_ open: Open, _ entry: ServiceEntry, engine: StreamEngine) {
         self.open = open
         service = entry.shared
+        connectTimeout = entry.timeouts.connect
+        connectedAt = engine.loop.now
         super.init(socket: nil, engine: engine)
         countWindow()
+        connect(within: connectTimeout)
+    }
+
+    private func connect(within timeout: Duration) {
         connector = LocalConnector(
             service,
-            timeout: entry.timeouts.connect,
+            excluding: resetBy,
+            timeout: timeout,
             on: engine.loop,
-            connected: { [self] socket, endpoint in connected(socket, to: endpoint) },
+            connected: { [self] socket, server in connected(socket, to: server) },
             failed: { [self] reason in failed(reason) }
         )
     }
 
-    private func connected(_ socket: consuming FileDescriptor, to endpoint: Endpoint) {
+    private func connected(_ socket: consuming FileDescriptor, to server: ServerPick) {
         connector = nil
-        server = endpoint
+        self.server = server
         self.socket = consume socket
-        guard watch() else {
-            refuse(.overloaded)
-            return end()
-        }
+        connectedAt = engine.loop.now
+        guard watch() else { return failed(.overloaded) }
+        // For a replaced server the first events move what waits.
+        guard openedAt == nil else { return }
+        openedAt = engine.loop.now
         let view = engine.view
         let answer = Opened(
             egress: view.proxy,
@@ -44,7 +63,11 @@ final class EgressStream: SocketStream {
 
     private func failed(_ reason: Refused.Reason) {
         connector = nil
-        refuse(reason)
+        if openedAt == nil {
+            refuse(reason)
+        } else {
+            sendReset(reason == .overloaded ? .overloaded : .endpoint)
+        }
         end()
     }
 
@@ -71,8 +94,26 @@ final class EgressStream: SocketStream {
     override func streamFinished() { end() }
 
     override func socketFailed() {
-        sendReset(.endpoint)
-        end()
+        // A failure that was noticed twice.
+        guard let server = server.take() else { return }
+        let now = engine.loop.now
+        let wasSilent = !sender.hasRead
+        if wasSilent, now - connectedAt <= connectTimeout {
+            service.serverFailed(server, at: now)
+        } else {
+            service.serverReleased(server)
+        }
+        // The ingress takes a reset within its own `connect` for the target's refusal: the last one has to reach it in time.
+        let passed = now - (openedAt ?? now)
+        let isUntouched = wasSilent && receiver.hasDeliveredNothing
+        guard isUntouched, passed <= connectTimeout / 2 else {
+            sendReset(.endpoint)
+            return end()
+        }
+        unwatch()
+        socket = nil
+        resetBy.append(server.endpoint)
+        connect(within: connectTimeout * 3 / 4 - passed)
     }
 
     override func shutDown() {

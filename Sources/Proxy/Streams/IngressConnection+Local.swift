@@ -1,3 +1,4 @@
+import Balancing
 import NetworkModel
 import SiteConfiguration
 import Wire
@@ -9,13 +10,15 @@ extension IngressConnection {
         unwatch()
         let connector = LocalConnector(
             service,
+            excluding: resetBy,
             timeout: timeouts.connect,
             on: engine.loop,
-            connected: { [self] socket, endpoint in relay(socket, endpoint) },
+            connected: { [self] socket, server in relay(socket, server) },
             failed: { [self] reason in
                 switch reason {
                 case .connectTimeout: refused(.connectTimeout)
                 case .noEndpoint: refused(.noEndpoints)
+                case .overloaded: unreachable()
                 default: refused(.connectRefused)
                 }
             }
@@ -23,8 +26,11 @@ extension IngressConnection {
         phase = .connecting(connector)
     }
 
-    func relay(_ server: consuming FileDescriptor, _ endpoint: Endpoint) {
-        guard let client = socket.take() else { return end(.client) }
+    func relay(_ server: consuming FileDescriptor, _ pick: ServerPick) {
+        guard let client = socket.take() else {
+            service.serverReleased(pick)
+            return end(.client)
+        }
         didOpen()
         let relay = PlainRelay(
             client: client,
@@ -33,13 +39,17 @@ extension IngressConnection {
             timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
             on: engine.loop
         ) { [self] relay, ending in
-            relayEnded(relay, ending, endpoint)
+            relayEnded(relay, ending, pick)
         }
-        phase = .relaying(relay, endpoint)
+        phase = .relaying(relay, pick)
     }
 
-    func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ endpoint: Endpoint) {
-        service.serverReleased(endpoint)
+    func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ server: ServerPick) {
+        if case .server = ending, relay.bytesToClient == 0, wasOpenedJustNow {
+            service.serverFailed(server, at: engine.loop.now)
+        } else {
+            service.serverReleased(server)
+        }
         let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
         switch ending {
         case .finished: end(.finished)
@@ -51,7 +61,10 @@ extension IngressConnection {
             }
             sender.prepend(reclaimed.unsent)
             socket = consume reclaimed.socket
-            refused(.connectRefused)
+            guard beginAnew() else { return again() }
+            // Another server of this site comes before another site.
+            resetBy.append(server.endpoint)
+            connect()
         }
     }
 }

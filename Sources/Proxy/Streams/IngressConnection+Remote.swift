@@ -56,6 +56,7 @@ extension IngressConnection {
     /// Back to where another stream could be opened.
     func leaveStream() {
         if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
+        cancelTimer()
         phase = .choosing
         detach()
         isOpen = false

@@ -6,15 +6,16 @@ import Wire
 /// A client's connection, from accept to its end: picks a target, and another one for as long as nobody could tell.
 ///
 /// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
-/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect` and at most five targets. Then,
-/// and whenever a stream with bytes is lost, the client gets a RST.
+/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect` and at most five targets. One that
+/// was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream with bytes
+/// is lost, the client gets a RST.
 final class IngressConnection: SocketStream {
     enum Phase {
         /// Between two attempts.
         case choosing
         case connecting(LocalConnector)
         /// The server is of this site.
-        case relaying(PlainRelay, Endpoint)
+        case relaying(PlainRelay, ServerPick)
         /// OPEN was sent.
         case opening(Open, TimerID)
         case streaming
@@ -28,7 +29,8 @@ final class IngressConnection: SocketStream {
     let client: Endpoint
     let service: SharedService
     let timeouts: ServiceTimeouts
-    private let deadline: Instant
+    /// Until when another target is tried; set anew when a target that had taken the connection loses it.
+    private var deadline: Instant
     var phase = Phase.choosing
     private var attempts = 0
     private var pick: Pick?
@@ -36,7 +38,11 @@ final class IngressConnection: SocketStream {
     private var refused: [SiteID] = []
     /// Targets that could not be asked: tried again when no other is left.
     private var unreached: [SiteID] = []
-    private var wasOpened = false
+    /// Servers of this site that took the connection in this attempt and reset it at once.
+    var resetBy: [Endpoint] = []
+    /// When a target took the connection last.
+    private var openedAt: Instant?
+    /// The time limit of a stream, or the wait for routing.
     private var timer: TimerID?
 
     init(
@@ -66,6 +72,7 @@ final class IngressConnection: SocketStream {
         }
         self.pick = pick
         attempts += 1
+        resetBy = []
         let view = engine.view
         if pick.site == view.proxy.site, !view.isEdge {
             connect()
@@ -79,6 +86,7 @@ final class IngressConnection: SocketStream {
         guard !unreached.isEmpty else { return fail() }
         unreached = []
         let delay = Self.pause * (1 << min(attempts, 5))
+        cancelTimer()
         timer = engine.loop.schedule(after: delay) { [self] _ in
             timer = nil
             next()
@@ -99,6 +107,32 @@ final class IngressConnection: SocketStream {
         service.release(pick)
         unreached.append(pick.site)
         next()
+    }
+
+    /// The target has ended the connection for reasons of its own: all are candidates, itself included.
+    func again() {
+        guard let pick = pick.take() else { return }
+        service.release(pick)
+        next()
+    }
+
+    /// A target that had taken the connection loses it, and nobody could tell: another may take it.
+    ///
+    /// True when that comes so soon after it was taken that it is an answer to the attempt. Else what the attempts before
+    /// had met is long past, and counts no more.
+    func beginAnew() -> Bool {
+        let now = engine.loop.now
+        deadline = now + timeouts.connect * 2
+        if wasOpenedJustNow { return true }
+        attempts = 0
+        refused = []
+        unreached = []
+        return false
+    }
+
+    /// Whether what the target does now is an answer to the attempt to connect.
+    var wasOpenedJustNow: Bool {
+        openedAt.map { engine.loop.now - $0 <= timeouts.connect } ?? false
     }
 
     // MARK: A server elsewhere
@@ -164,6 +198,7 @@ final class IngressConnection: SocketStream {
         case .opening: break
         case .streaming:
             guard isUntouched else { return end(.lost(hadBytes: true)) }
+            _ = beginAnew()
         default: return
         }
         leaveStream()
@@ -178,18 +213,26 @@ final class IngressConnection: SocketStream {
         case .streaming:
             guard isUntouched else { return end(.lost(hadBytes: true)) }
             leaveStream()
-            // The server took it and reset it at once, or the path was lost.
-            if reason == .endpoint { refused(.connectRefused) } else { unreachable() }
+            let isAnswer = beginAnew()
+            // The path was lost, or the servers took it and reset it: at once, or when it had been idle for a while.
+            guard reason == .endpoint else { return unreachable() }
+            if isAnswer { refused(.connectRefused) } else { again() }
         default: break
         }
     }
 
     override func socketFailed() {
         switch phase {
+        // A failure is told once: whoever swallows it takes what follows for an orderly end.
+        case .choosing: break
+        case .connecting(let connector): connector.cancel()
+        case .relaying(let relay, _):
+            // It was noticed while the client was still ours; ends in `relayEnded`.
+            return relay.abort()
         case .opening: cancel()
         case .streaming:
             if isUntouched { cancel() } else { sendReset(.endpoint) }
-        default: return
+        case .ended: return
         }
         end(.client)
     }
@@ -202,8 +245,7 @@ final class IngressConnection: SocketStream {
 
     /// Waits for the time limit that holds now; zero means never.
     private func arm() {
-        if let timer { engine.loop.cancel(timer) }
-        timer = nil
+        cancelTimer()
         guard case .streaming = phase else { return }
         let isHalfClosed = sender.finOffset != nil || receiver.isFinDelivered
         let limit = isHalfClosed ? timeouts.halfClosed : timeouts.idle
@@ -217,6 +259,11 @@ final class IngressConnection: SocketStream {
         }
     }
 
+    func cancelTimer() {
+        if let timer { engine.loop.cancel(timer) }
+        timer = nil
+    }
+
     // MARK: The end
 
     enum Ending {
@@ -225,18 +272,21 @@ final class IngressConnection: SocketStream {
         case client
         /// The target or the path was lost.
         case lost(hadBytes: Bool)
-        /// This proxy cut it.
+        /// This proxy cut it, or found no other target for one that had been open.
         case cut(hadBytes: Bool)
     }
 
     func didOpen() {
-        if let pick { service.opened(pick, at: engine.loop.now) }
-        if !wasOpened { service.count(.opened) }
-        wasOpened = true
+        let now = engine.loop.now
+        if let pick { service.opened(pick, at: now) }
+        if openedAt == nil { service.count(.opened) }
+        openedAt = now
+        lastMoved = now
     }
 
-    /// No target took it.
+    /// No target took it, or none after the one that lost it.
     private func fail() {
+        guard openedAt == nil else { return end(.cut(hadBytes: true)) }
         service.count(.failed)
         end(.client)
     }
@@ -245,8 +295,7 @@ final class IngressConnection: SocketStream {
         if case .ended = phase { return }
         if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
         phase = .ended
-        if let timer { engine.loop.cancel(timer) }
-        timer = nil
+        cancelTimer()
         detach()
         close()
         if let pick = pick.take() {
@@ -260,7 +309,7 @@ final class IngressConnection: SocketStream {
         case .lost(hadBytes: true), .cut(hadBytes: true): service.count(.interrupted)
         default: break
         }
-        if wasOpened { service.count(.closed) }
+        if openedAt != nil { service.count(.closed) }
         engine.remove(self)
     }
 
@@ -275,6 +324,6 @@ final class IngressConnection: SocketStream {
         case .streaming: sendReset(.shutdown)
         case .ended: return
         }
-        end(.cut(hadBytes: wasOpened))
+        end(.cut(hadBytes: openedAt != nil))
     }
 }

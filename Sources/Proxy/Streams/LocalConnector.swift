@@ -1,21 +1,25 @@
+import Balancing
 import Glibc
 import NetworkModel
 import Wire
 
 /// Connects to one of this site's servers of a service: the best first, then the others, within one time limit.
 ///
-/// The chosen server stays counted until whoever got the connection calls `SharedService.serverReleased`.
+/// The chosen server stays counted until whoever got the connection calls `SharedService.serverReleased`, or
+/// `serverFailed` when it was reset at once. What this host is short of (descriptors, ports, memory) is not held
+/// against a server.
 final class LocalConnector {
-    typealias Connected = (consuming FileDescriptor, Endpoint) -> Void
+    typealias Connected = (consuming FileDescriptor, ServerPick) -> Void
     typealias Failed = (Refused.Reason) -> Void
 
     private let service: SharedService
     private let loop: EventLoop
     private let deadline: Instant
     private let attemptLimit: Duration
-    private var tried: [Endpoint] = []
-    private var current: (endpoint: Endpoint, connector: Connector)?
+    private var tried: [Endpoint]
+    private var current: (server: ServerPick, connector: Connector)?
     private var hasTimedOut = false
+    private var isShort = false
     private var connected: Connected?
     private var failed: Failed?
 
@@ -23,8 +27,11 @@ final class LocalConnector {
     private static let limit = 8
 
     /// One of `connected` and `failed` is called once, never from within this call, unless `cancel()` comes first.
+    ///
+    /// `excluded` are servers that were tried before for this connection.
     init(
         _ service: SharedService,
+        excluding excluded: [Endpoint] = [],
         timeout: Duration,
         on loop: EventLoop,
         connected: @escaping Connected,
@@ -34,6 +41,7 @@ final class LocalConnector {
         self.loop = loop
         self.connected = connected
         self.failed = failed
+        tried = excluded
         deadline = loop.now + timeout
         // A server that does not answer leaves half of the time for the others.
         attemptLimit = timeout / 2
@@ -44,7 +52,7 @@ final class LocalConnector {
     func cancel() {
         if let current {
             current.connector.cancel()
-            service.serverReleased(current.endpoint)
+            service.serverReleased(current.server)
         }
         current = nil
         connected = nil
@@ -55,47 +63,56 @@ final class LocalConnector {
         let now = loop.now
         let rest = deadline - now
         guard rest > .zero, tried.count < Self.limit,
-            let endpoint = service.pickServer(excluding: tried, at: now)
+            let server = service.pickServer(excluding: tried, at: now)
         else { return giveUp() }
         let isLast = service.readyCount <= UInt32(tried.count + 1)
-        tried.append(endpoint)
+        tried.append(server.endpoint)
         let connector = Connector(
-            to: endpoint,
+            to: server.endpoint,
             timeout: isLast ? rest : min(rest, attemptLimit),
             on: loop
         ) { [self] result in
-            finish(endpoint, result)
+            finish(server, result)
         }
-        current = (endpoint, connector)
+        current = (server, connector)
     }
 
     private func finish(
-        _ endpoint: Endpoint,
+        _ server: ServerPick,
         _ result: consuming Result<FileDescriptor, SystemError>
     ) {
         current = nil
         switch consume result {
         case .success(let socket):
-            service.serverOpened(endpoint)
+            service.serverOpened(server, at: loop.now)
             let connected = connected
             self.connected = nil
             failed = nil
-            connected?(socket, endpoint)
+            connected?(socket, server)
+        case .failure(let error) where error.isShortage:
+            service.serverReleased(server)
+            isShort = true
+            next()
         case .failure(let error):
-            service.serverFailed(endpoint, at: loop.now)
+            service.serverFailed(server, at: loop.now)
             hasTimedOut = hasTimedOut || error.code == ETIMEDOUT
             next()
         }
     }
 
     private func giveUp() {
-        let reason: Refused.Reason =
-            tried.isEmpty ? .noEndpoint : hasTimedOut ? .connectTimeout : .connectRefused
         // The first attempt is made within `init`: nobody waits for an answer yet.
+        let reason = reason
         loop.schedule(after: .zero) { [self] _ in
             let failed = failed
             cancel()
             failed?(reason)
         }
+    }
+
+    private var reason: Refused.Reason {
+        if isShort { return .overloaded }
+        if tried.isEmpty { return .noEndpoint }
+        return hasTimedOut ? .connectTimeout : .connectRefused
     }
 }

@@ -137,20 +137,21 @@ extension SharedService {
 
 extension SharedService {
     /// Counts the connection as open to the chosen server.
-    func pickServer(excluding excluded: [Endpoint], at now: Instant) -> Endpoint? {
+    func pickServer(excluding excluded: [Endpoint], at now: Instant) -> ServerPick? {
         state.withLock { $0.endpoints.pick(excluding: excluded, at: now) }
     }
 
-    func serverOpened(_ endpoint: Endpoint) {
-        state.withLock { $0.endpoints.opened(endpoint) }
+    func serverOpened(_ pick: ServerPick, at now: Instant) {
+        state.withLock { $0.endpoints.opened(pick, at: now) }
     }
 
-    /// The connect failed; releases the pick.
-    func serverFailed(_ endpoint: Endpoint, at now: Instant) {
-        state.withLock { $0.endpoints.failed(endpoint, at: now) }
+    /// The server refused, or reset at once; releases the pick.
+    func serverFailed(_ pick: ServerPick, at now: Instant) {
+        state.withLock { $0.endpoints.failed(pick, at: now) }
     }
 
-    func serverReleased(_ endpoint: Endpoint) {
-        state.withLock { $0.endpoints.release(endpoint) }
+    /// The connection has ended, or its failure does not speak against the server.
+    func serverReleased(_ pick: ServerPick) {
+        state.withLock { $0.endpoints.release(pick) }
     }
 }

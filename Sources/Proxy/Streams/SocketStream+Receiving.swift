@@ -22,7 +22,8 @@ extension SocketStream {
     }
 
     func deliverFinIfDue() {
-        guard receiver.isFinDue else { return }
+        // Without a socket (a server is being replaced) it waits like the bytes before it.
+        guard receiver.isFinDue, socket != nil else { return }
         do throws(SystemError) {
             try socket?.shutdownWriting()
         } catch {

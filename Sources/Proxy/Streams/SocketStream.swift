@@ -164,6 +164,8 @@ class SocketStream: StreamEnd, EventHandler {
             case .wouldBlock, .endOfFile:
                 break
             case .failed:
+                // Kept for a server that may take this one's place.
+                receiver.store(payload.extracting(start...))
                 return socketFailed()
             }
         }

@@ -43,7 +43,7 @@ extension StreamEngine {
         guard let entry = view.services[open.service] else {
             return refuse(open, .noService, label: label, carrier)
         }
-        guard mayHold(StreamReceiver.standardWindow) else {
+        guard mayHold(StreamReceiver.standardWindow), DescriptorBudget.hasRoomForClient else {
             return refuse(open, .overloaded, label: label, carrier)
         }
         let stream = EgressStream(open, entry, engine: self)

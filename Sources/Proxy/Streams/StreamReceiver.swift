@@ -41,6 +41,9 @@ struct StreamReceiver: ~Copyable {
     /// Whether nothing came, neither for the local side nor to wait for it: else no other target can be tried.
     var isUntouched: Bool { next == 0 && finOffset == nil }
 
+    /// Whether the socket was given neither a byte nor FIN: another one could take what waits.
+    var hasDeliveredNothing: Bool { written == 0 && !isFinDelivered }
+
     /// Whether every byte was written and FIN is next.
     var isFinDue: Bool { !isFinDelivered && finOffset == written }
 
@@ -49,11 +52,11 @@ struct StreamReceiver: ~Copyable {
     /// The rest is to be handed to `passed` and `store`, in order.
     func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
         guard offset <= next else { throw .gap(offset: offset, expected: next) }
+        // Cannot overflow any more: `next` is a number of bytes that came.
+        let end = offset + UInt64(count)
         guard end <= granted else { throw .window(end: end, granted: granted) }
         if let finOffset, end > finOffset { throw .afterFin(end: end, fin: finOffset) }
         return Int(min(next, end) - offset)
-        // Cannot overflow any more: `next` is a number of bytes that came.
-        let end = offset + UInt64(count)
     }
 
     /// Counts bytes of a frame that were written to the socket at once; only while nothing waits.

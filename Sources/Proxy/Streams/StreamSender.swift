@@ -49,6 +49,9 @@ struct StreamSender: ~Copyable {
     /// Whether the other side knows of anything, or may: then no other target can be tried.
     var isUntouched: Bool { sent == 0 && !isFinSent }
 
+    /// Whether the socket ever gave a byte or its FIN.
+    var hasRead: Bool { ring.end > 0 || finOffset != nil }
+
     /// Reads once from the socket, at most `count` bytes of `room`.
     mutating func fill(
         atMost count: Int,
