@@ -63,6 +63,7 @@ package struct EndpointBalancer: Sendable {
             var slot = old ?? Slot(server: server)
             if server.isReady, old?.server.isReady != true {
                 slot.ejection = nil
+                slot.recovered = nil
                 isRenewed = true
             }
             slot.server = server

@@ -19,7 +19,8 @@ struct ShortageTests {
             service.update(
                 servers: endpoints.map {
                     EndpointBalancer.Server(endpoint: $0, isReady: true, isServing: true)
-                }
+                },
+                at: SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
             )
             let thread = try EventLoopThread(index: 0)
             var limits = rlimit()
