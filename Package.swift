@@ -136,6 +136,8 @@ let package = Package(
 
         tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),
         tests("NetworkModelTests", ["NetworkModel"]),
+        // What the tests of several modules share.
+        module("TestSupport", path: "Tests/TestSupport", ["NetworkModel"]),
         // Certificates for tests, right and wrong ones.
         .target(
             name: "CertificateFixtures",
@@ -154,7 +156,7 @@ let package = Package(
             "StreamTests",
             [
                 "Proxy", "Wire", "Balancing", "TLS", "SiteConfiguration", "NetworkModel",
-                "CertificateFixtures",
+                "CertificateFixtures", "TestSupport",
             ]
         ),
         tests("TLSTests", ["TLS", "NetworkModel", "CertificateFixtures", "COpenSSL"]),
@@ -172,7 +174,7 @@ let package = Package(
         ),
         module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
         tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
-        tests("KubernetesAPITests", ["KubernetesAPI"]),
+        tests("KubernetesAPITests", ["KubernetesAPI", "TestSupport"]),
         tests(
             "KubernetesClientTests",
             ["KubernetesClient", "HTTPTransport", "KubernetesAPI", "NetworkTestSupport"]
@@ -185,14 +187,14 @@ let package = Package(
             ]
         ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
-        tests("WireTests", ["Wire", "Routing", "NetworkModel"]),
-        tests("BalancingTests", ["Balancing", "NetworkModel"]),
-        tests("RoutingTests", ["Routing", "NetworkModel"]),
+        tests("WireTests", ["Wire", "Routing", "NetworkModel", "TestSupport"]),
+        tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
+        tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),
         tests(
             "ProxyControlTests",
             [
                 "Proxy", "Wire", "Routing", "Balancing", "TLS", "Certificates",
-                "SiteConfiguration", "NetworkModel",
+                "SiteConfiguration", "NetworkModel", "TestSupport",
             ]
         ),
         tests(

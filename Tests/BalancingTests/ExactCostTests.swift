@@ -1,5 +1,6 @@
 import Balancing
 import NetworkModel
+import TestSupport
 import Testing
 
 /// The figures that a real network of sites has to show too: connections opened one by one and held.

@@ -1,5 +1,6 @@
 import Balancing
 import NetworkModel
+import TestSupport
 import Testing
 
 @Suite("Failover")

@@ -1,19 +1,7 @@
 import Balancing
 import NetworkModel
+import TestSupport
 import Testing
-
-/// Site number `index` of a test, in the order of their identities.
-func site(_ index: Int) -> SiteID {
-    let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    var text = ""
-    var rest = index
-    for _ in 0..<SiteID.length {
-        text = String(letters[rest % letters.count]) + text
-        rest /= letters.count
-    }
-    guard let id = SiteID(text) else { preconditionFailure("\(text) is not a SiteID") }
-    return id
-}
 
 func service(_ text: String = "backend/http") -> ServicePort {
     guard let service = ServicePort(text) else { preconditionFailure("\(text) is not a service") }
@@ -42,21 +30,6 @@ extension ServiceBalancer {
             if let pick = pick(at: .seconds(1)) { opened(pick, at: .seconds(1)) }
         }
         return states.map { Int($0.own) }
-    }
-}
-
-/// SplitMix64: the same schedule for the same seed, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }
 

@@ -1,5 +1,6 @@
 import Balancing
 import NetworkModel
+import TestSupport
 import Testing
 
 /// The rule written down a second time, naively: integers scaled by the product of all weights.

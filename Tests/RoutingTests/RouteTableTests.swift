@@ -1,5 +1,6 @@
 import NetworkModel
 import Routing
+import TestSupport
 import Testing
 
 /// One gateway under test among others whose LSAs are written by hand.

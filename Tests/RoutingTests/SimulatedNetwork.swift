@@ -1,5 +1,6 @@
 import NetworkModel
 import Routing
+import TestSupport
 
 /// Gateways as values on a virtual clock, joined by a network that delays, loses, repeats and reorders.
 struct SimulatedNetwork {

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import Wire
 
@@ -8,7 +9,7 @@ struct ByteRingTests {
     @Test("a ring holds what was added and not dropped, whatever the order")
     func model() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let pool = BufferPool()
         for _ in 0..<20 {
             var ring = ByteRing(pool)

@@ -1,15 +1,6 @@
-/// Reproducible randomness; tests print the seed.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
+import TestSupport
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-
+extension SeededGenerator {
     mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 }
 
@@ -17,7 +8,7 @@ struct SplitMix: RandomNumberGenerator {
 enum Pattern {
     private static let period = 1 << 16
     private static let table: [UInt8] = {
-        var random = SplitMix(state: 42)
+        var random = SeededGenerator(seed: 42)
         // Twice: any range of up to one period lies in one piece.
         let once = (0..<period).map { _ in UInt8.random(in: 0...255, using: &random) }
         return once + once

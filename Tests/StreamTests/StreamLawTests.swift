@@ -1,4 +1,5 @@
 import NetworkModel
+import TestSupport
 import Testing
 import Wire
 
@@ -111,7 +112,7 @@ struct StreamLawTests {
     )
     func laws() throws {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         let pool = BufferPool()
         for _ in 0..<15 {
             let window = [1_024, 16_384, 65_536].randomElement(using: &random) ?? 1_024
@@ -124,7 +125,7 @@ struct StreamLawTests {
     private func run(
         total: UInt64,
         window: Int,
-        _ random: inout SplitMix,
+        _ random: inout SeededGenerator,
         _ pool: BufferPool,
         _ seed: Comment
     ) throws {

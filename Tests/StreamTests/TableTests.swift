@@ -1,4 +1,5 @@
 import NetworkModel
+import TestSupport
 import Testing
 import Wire
 
@@ -9,7 +10,7 @@ struct TableTests {
     @Test("a replay window accepts each number once and nothing old, like a set would")
     func replay() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededGenerator(seed: seed)
         var window = ReplayWindow()
         var seen: Set<UInt64> = []
         var highest: UInt64 = 0
