@@ -71,7 +71,7 @@ package enum RoutingLimits {
     package static let edgesPerFragment = 512
     package static let servicesPerFragment = 512
     package static let headersPerMessage = 512
-    /// Hops of a route, the egress included.
+    /// Hops of a route, the egress included; the one bound of computed routes and of the frames that carry them.
     package static let hops = 16
     /// LSAs sent to one neighbor and not yet acknowledged.
     package static let unacknowledged = 64

@@ -48,6 +48,13 @@ package struct FrameReader: Sendable {
         )
     }
 
+    /// Something counted, at most `UInt64.counterLimit`: sums over the proxies of a site do not overflow.
+    package mutating func counter(_ bytes: RawSpan) throws(WireError) -> UInt64 {
+        let count = try uint64(bytes)
+        guard count <= .counterLimit else { throw .invalid(.counter) }
+        return count
+    }
+
     /// A byte that is 0 or 1.
     package mutating func flag(_ bytes: RawSpan) throws(WireError) -> Bool {
         switch try uint8(bytes) {
@@ -88,12 +95,12 @@ package struct FrameReader: Sendable {
         return text
     }
 
-    /// Text with a length byte before it.
+    /// Text with a length byte before it, as it can be shown to people (`String.printable`).
     package mutating func text8(
         _ field: WireError.Field,
         _ bytes: RawSpan
     ) throws(WireError) -> String {
-        try string(Int(uint8(bytes)), field, bytes)
+        try string(Int(uint8(bytes)), field, bytes).printable
     }
 
     /// The number of elements of a list, at most `limit`.

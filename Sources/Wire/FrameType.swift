@@ -3,12 +3,9 @@
 /// A receiver that meets an unknown type below 128 ends the lane; one of 128 or more it ignores, so that later
 /// minor versions can add frames that old proxies may miss.
 package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
-    // Of the lane; label 0. The lane itself makes and reads heartbeats and CLOSE.
+    // Of the lane; label 0. The lane itself makes and reads HEARTBEAT and CLOSE.
 
-    /// Shows that the sender lives, and measures the round trip: time stamp (8), echoed time stamp (8), held for
-    /// microseconds (4).
     case heartbeat = 0
-    /// Ends a lane: `CloseCode` (2), text for a person with the remedy (UTF-8, at most 512 bytes).
     case close = 1
     case hello = 2
     case goAway = 3
@@ -73,15 +70,20 @@ package struct FrameHeader: Hashable, Sendable {
         self.label = label
     }
 
-    /// Reads the header at `offset`, where at least `size` bytes must be left.
-    package init(_ bytes: RawSpan, at offset: Int) throws(WireError) {
-        var reader = FrameReader(offset: offset)
-        let word = try reader.uint32(bytes)
-        length = Int(word >> 8)
-        type = UInt8(truncatingIfNeeded: word)
-        label = try reader.uint32(bytes)
+    /// The eight bytes as one number.
+    package var word: UInt64 {
+        UInt64(truncatingIfNeeded: length) << 40 | UInt64(type) << 32 | UInt64(label)
     }
 
-    /// The first four bytes as a number: length and type.
-    package var firstWord: UInt32 { UInt32(truncatingIfNeeded: length) << 8 | UInt32(type) }
+    package init(word: UInt64) {
+        length = Int(word >> 40)
+        type = UInt8(truncatingIfNeeded: word >> 32)
+        label = UInt32(truncatingIfNeeded: word)
+    }
+
+    /// Reads the header at `offset`.
+    package init(_ bytes: RawSpan, at offset: Int) throws(WireError) {
+        var reader = FrameReader(offset: offset)
+        self.init(word: try reader.uint64(bytes))
+    }
 }

@@ -1,4 +1,5 @@
 package import NetworkModel
+import Routing
 
 /// Appends fields to a payload; the counterpart of `FrameReader`.
 ///
@@ -30,6 +31,9 @@ package struct FrameWriter: Sendable {
         uint32(UInt32(truncatingIfNeeded: value >> 32))
         uint32(UInt32(truncatingIfNeeded: value))
     }
+
+    /// Saturates at what `FrameReader.counter` takes.
+    package mutating func counter(_ value: UInt64) { uint64(min(value, .counterLimit)) }
 
     package mutating func flag(_ value: Bool) { uint8(value ? 1 : 0) }
 
@@ -103,8 +107,10 @@ package struct FrameWriter: Sendable {
 
 /// The bounds that both ends of a lane hold to.
 package enum WireLimit {
-    /// Proxies on a route, the egress included.
-    package static let route = 16
+    /// Proxies on a route, from the first hop to the egress; an edge's gateway is one of them.
+    package static let route = RoutingLimits.hops
+    /// Routes of equal cost that an edge is told for one target.
+    package static let routesPerTarget = 8
     /// Payload bytes after which a list is continued in a further frame.
     package static let listPayload = 32_768
     /// Elements of one list in one frame.

@@ -24,8 +24,6 @@ package import Routing
 ///
 /// After the body: signature (2 + n, at most 1,024 bytes).
 package enum LSACodec {
-    /// The longest body; an origin cuts its fragments so that they stay below it.
-    package static let maximumBody = 60_000
     private static let magic = Array("tieline-lsa".utf8) + [0]
     private static let maximumCertificate = 8_192
     private static let maximumSignature = 1_024

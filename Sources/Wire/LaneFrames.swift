@@ -12,7 +12,9 @@ package import NetworkModel
 /// | 1 + n | Link name; empty on the internal port, and in the acceptor's answer |
 /// | 8 | heartbeat in microseconds, 10 ms ... 60 s |
 /// | 1 | misses, 2...100 |
-package struct Hello: Hashable, Sendable {
+package struct Hello: Frame, Hashable {
+    package static let type = FrameType.hello
+    package static let mayGrow = true
     package static let minor: UInt8 = 0
 
     package var proxy: ProxyID
@@ -55,47 +57,112 @@ package struct Hello: Hashable, Sendable {
         writer.uint8(UInt8(clamping: misses))
     }
 
-    package static func decode(_ payload: RawSpan) throws(WireError) -> Hello {
-        var reader = FrameReader()
-        let proxy = try reader.proxyID(payload)
-        let minor = try reader.uint8(payload)
-        let isEdge = try reader.flag(payload)
-        let loops = Int(try reader.uint8(payload))
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        proxy = try reader.proxyID(payload)
+        minor = try reader.uint8(payload)
+        isEdge = try reader.flag(payload)
+        loops = Int(try reader.uint8(payload))
         guard (1...64).contains(loops) else { throw .invalid(.list) }
-        let name = try reader.text8(.text, payload)
+        name = try reader.text8(.text, payload)
         let text = try reader.text8(.linkName, payload)
-        let link = LinkName(text)
+        link = LinkName(text)
         guard text.isEmpty || link != nil else { throw .invalid(.linkName) }
-        let heartbeat = try reader.duration(payload)
-        let misses = Int(try reader.uint8(payload))
+        heartbeat = try reader.duration(payload)
+        misses = Int(try reader.uint8(payload))
         guard (.milliseconds(10) ... .seconds(60)).contains(heartbeat),
             (2...100).contains(misses)
         else { throw .invalid(.duration) }
-        // What a later minor version appends is not for this one.
-        return Hello(
-            proxy: proxy,
-            isEdge: isEdge,
-            loops: loops,
-            name: name,
-            link: link,
-            heartbeat: heartbeat,
-            misses: misses,
-            minor: minor
-        )
     }
 }
 
 /// Announces that the sender drains; it has no fields.
-package struct GoAway: Hashable, Sendable {
-    package init() {}
+package struct GoAway: Frame, Hashable {
+    package static let type = FrameType.goAway
 
-    package static func decode(_ payload: RawSpan) throws(WireError) -> GoAway {
-        try FrameReader().finish(payload)
-        return GoAway()
+    package init() {}
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {}
+    package func encode(into writer: inout FrameWriter) {}
+}
+
+/// Shows that the sender lives, and measures the round trip.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 8 | the sender's clock in nanoseconds |
+/// | 8 | the neighbour's clock from the last heartbeat that came from it; 0: none came yet |
+/// | 8 | nanoseconds between that arrival and this frame |
+package struct Heartbeat: Frame, Hashable {
+    package static let type = FrameType.heartbeat
+
+    package var sent: UInt64
+    package var echo: UInt64
+    package var held: UInt64
+
+    package init(sent: UInt64, echo: UInt64, held: UInt64) {
+        self.sent = sent
+        self.echo = echo
+        self.held = held
+    }
+
+    package func encode(into writer: inout FrameWriter) {
+        writer.uint64(sent)
+        writer.uint64(echo)
+        writer.uint64(held)
+    }
+
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        sent = try reader.uint64(payload)
+        echo = try reader.uint64(payload)
+        held = try reader.uint64(payload)
     }
 }
 
-/// Why a side ended a lane: the number in a CLOSE.
+/// The last frame of a side, which ends the lane: why, as a number that means the same to both sides, with words for
+/// people.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 2 | `CloseCode` |
+/// | n | explanation with the remedy, UTF-8, at most 512 bytes |
+package struct LaneClosing: Frame, Hashable, CustomStringConvertible {
+    package static let type = FrameType.close
+    /// Longer text than is allowed is no reason to lose the code.
+    package static let mayGrow = true
+    private static let explanationCountMax = 512
+
+    /// A `CloseCode`, or a number of a later version.
+    package let code: UInt16
+    package let explanation: String
+
+    package init(code: UInt16, explanation: String = "") {
+        self.code = code
+        self.explanation = explanation
+    }
+
+    package init(_ reason: CloseCode, _ explanation: String = "") {
+        self.init(code: reason.rawValue, explanation: explanation)
+    }
+
+    /// Numbers that this version does not know are `.other`.
+    package var reason: CloseCode { CloseCode(rawValue: code) ?? .other }
+
+    package var description: String { explanation.isEmpty ? "\(reason)" : explanation }
+
+    package func encode(into writer: inout FrameWriter) {
+        writer.uint16(code)
+        var text = explanation
+        while text.utf8.count > Self.explanationCountMax { text.removeLast() }
+        writer.array(text.utf8)
+    }
+
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        code = try reader.uint16(payload)
+        let count = min(reader.remaining(payload), Self.explanationCountMax)
+        explanation = String(decoding: try reader.array(count, payload), as: UTF8.self).printable
+    }
+}
+
+/// Why a side ended a lane: the number in CLOSE.
 package enum CloseCode: UInt16, Hashable, Sendable, CaseIterable {
     case other = 0
     /// The proxy stops.

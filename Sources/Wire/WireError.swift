@@ -1,6 +1,7 @@
 /// Why bytes from a neighbour are not the frame that they claim to be.
 ///
-/// Every case ends the lane: a neighbour that breaks the format once cannot be trusted to be in step again.
+/// In a frame's fields it ends the lane: a neighbour that breaks the format once cannot be trusted to be in step again.
+/// In the body of an LSA, which may have come through the neighbour from afar, it only refuses that LSA.
 package enum WireError: Error, Hashable, Sendable {
     /// The payload ended before the field that starts at `offset`.
     case truncated(offset: Int)
@@ -16,6 +17,6 @@ package enum WireError: Error, Hashable, Sendable {
     /// The fields that have rules of their own.
     package enum Field: String, Hashable, Sendable {
         case siteID, proxyID, linkName, serviceAddress, portName, text, ipAddress, route, reason
-        case flags, duration, cost, list, publicKey, certificate, signature, fragment
+        case flags, duration, cost, counter, list, publicKey, certificate, signature, fragment
     }
 }

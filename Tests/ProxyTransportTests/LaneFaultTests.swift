@@ -108,6 +108,25 @@ struct LaneFaultTests {
         }
     }
 
+    @Test("a control frame that is too long ends its lane, and neither process")
+    func oversized() throws {
+        try withLoops { first, second in
+            let pair = try LanePair(first, second)
+            _ = pair.connect()
+            #expect(eventually { pair.isEstablished })
+            second.withEnd { _, lane in
+                lane.send(control, [UInt8](repeating: 0, count: FrameHeader.maximumPayload + 1))
+            }
+            #expect(eventually { pair.isClosed })
+            #expect(pair.acceptor.value.reasons.count == 1)
+            guard case .closedByNeighbor(let closing)? = pair.dialler.value.reasons.first else {
+                Issue.record("\(pair.dialler.value.reasons)")
+                return
+            }
+            #expect(closing.explanation.contains("66561 bytes"))
+        }
+    }
+
     @Test("a dialler that says nothing is dropped after five seconds")
     func handshakeTimeout() throws {
         try withLoops { first, second in

@@ -72,10 +72,10 @@ enum Samples {
         let counts = Counts(
             origin: gateway,
             version: 9,
-            isFull: true,
+            extent: .origin,
             entries: [
                 Counts.Entry(service: service, target: east, open: 7),
-                Counts.Entry(service: service, target: west, open: .max),
+                Counts.Entry(service: service, target: west, open: .counterLimit),
             ]
         )
         let table = EdgeTable(
@@ -128,10 +128,8 @@ enum Samples {
             ]
         )
         return [
-            Sample(description: "COUNTS", bytes: written { _ = counts.encode(into: &$0) }) {
-                bytes in
-                let value = try bytes.withRawSpan { try Counts.decode($0) }
-                return written { _ = value.encode(into: &$0) }
+            Sample(description: "COUNTS", bytes: counts.encoded) { bytes in
+                try bytes.withRawSpan { try Counts.decode($0) }.encoded
             },
             Sample(description: "TABLE", bytes: written(table.encode)) { bytes in
                 written(try bytes.withRawSpan { try EdgeTable.decode($0) }.encode)

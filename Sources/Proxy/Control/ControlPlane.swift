@@ -161,6 +161,9 @@ final class ControlPlane {
     /// Sends a control frame over the adjacency's first lane; nothing when there is none.
     func send(_ type: FrameType, _ payload: [UInt8], to neighbor: ProxyID) {
         guard let lane = adjacencies[neighbor]?.lanes.first else { return }
+        if payload.count > FrameHeader.maximumPayload {
+            log("a \(type) of \(payload.count) bytes for \(neighbor) fits into no frame")
+        }
         let id = lane.id
         core.tellAgent(lane.loop) { $0.send(type, payload, on: id) }
     }

@@ -70,8 +70,8 @@ package struct FrameBuffer: ~Copyable {
     }
 
     private static func length(_ memory: UnsafeMutableRawBufferPointer, at offset: Int) -> Int {
-        let word = unsafe memory.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
-        return Int(UInt32(bigEndian: word) >> 8)
+        let word = unsafe memory.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        return FrameHeader(word: UInt64(bigEndian: word)).length
     }
 
     /// Lends the bytes of all frames.
@@ -83,8 +83,8 @@ package struct FrameBuffer: ~Copyable {
     private mutating func reserve(type: UInt8, label: UInt32, count: Int) -> Int {
         precondition(count <= FrameHeader.maximumPayload, "a frame of \(count) bytes")
         let offset = grow(FrameHeader.size + count)
-        let header = UInt64(count) << 40 | UInt64(type) << 32 | UInt64(label)
-        unsafe memory.storeBytes(of: header.bigEndian, toByteOffset: offset, as: UInt64.self)
+        let header = FrameHeader(length: count, type: type, label: label)
+        unsafe memory.storeBytes(of: header.word.bigEndian, toByteOffset: offset, as: UInt64.self)
         return offset + FrameHeader.size
     }
 

@@ -128,23 +128,17 @@ extension Lane {
     }
 
     private static func header(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> FrameHeader {
-        let word = unsafe UInt64(
-            bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-        )
-        return FrameHeader(
-            length: Int(word >> 40),
-            type: UInt8(truncatingIfNeeded: word >> 32),
-            label: UInt32(truncatingIfNeeded: word)
-        )
+        let word = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+        return FrameHeader(word: UInt64(bigEndian: word))
     }
 
     private func deliver(_ header: FrameHeader, _ payload: RawSpan) {
         framesReceived += 1
         do throws(WireError) {
             switch header.type {
-            case LaneFrame.heartbeat:
+            case FrameType.heartbeat.rawValue:
                 liveness.received(try Heartbeat.decode(payload), at: loop.now)
-            case LaneFrame.close:
+            case FrameType.close.rawValue:
                 end(.closedByNeighbor(try LaneClosing.decode(payload)))
             default:
                 delegate?.lane(

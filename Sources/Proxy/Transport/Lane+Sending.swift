@@ -9,9 +9,12 @@ extension Lane {
 
     /// Queues one control frame; ignored when the lane is not established or is ending.
     ///
-    /// - Precondition: the payload has at most `FrameHeader.maximumPayload` bytes.
+    /// A payload that is longer than a frame may be ends the lane: part of it would be worse than nothing.
     package func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {
         guard isEstablished else { return }
+        guard payload.byteCount <= FrameHeader.maximumPayload else {
+            return close(LaneClosing(.other, "a frame of \(payload.byteCount) bytes to send"))
+        }
         guard control.count + payload.byteCount <= Self.controlCountMax else {
             // The queue does not move: CLOSE would not arrive either.
             state = .closing(.overflow)
@@ -74,7 +77,7 @@ extension Lane {
             var writer = FrameWriter()
             liveness.heartbeat(at: EventLoop.clock()).encode(into: &writer)
             loop.buffers.batch.append(
-                type: LaneFrame.heartbeat,
+                type: FrameType.heartbeat.rawValue,
                 label: 0,
                 payload: writer.bytes
             )

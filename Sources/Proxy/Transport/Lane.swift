@@ -1,7 +1,7 @@
 package import NetworkModel
 package import SiteConfiguration
 package import TLS
-import Wire
+package import Wire
 
 /// One TLS 1.3 connection to a neighbour that carries frames; confined to its loop.
 ///
@@ -240,7 +240,7 @@ extension Lane {
             var writer = FrameWriter()
             closing.encode(into: &writer)
             control.append(
-                type: LaneFrame.close,
+                type: FrameType.close.rawValue,
                 label: 0,
                 payload: writer.bytes
             )

@@ -1,4 +1,5 @@
 package import TLS
+package import Wire
 
 /// What a `Lane` tells its owner; every call comes from the lane's loop, never from within a call into the lane.
 package protocol LaneDelegate: AnyObject {
@@ -7,7 +8,7 @@ package protocol LaneDelegate: AnyObject {
 
     /// One whole frame; `payload` is valid during the call only.
     ///
-    /// Frames of type `LaneFrame.heartbeat` and `LaneFrame.close` are the lane's own and do not come here.
+    /// HEARTBEAT and CLOSE are the lane's own and do not come here.
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan)
 
     /// There is room: append data frames of at most `limit` bytes in sum (headers included), or nothing.

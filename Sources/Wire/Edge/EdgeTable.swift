@@ -1,0 +1,144 @@
+package import NetworkModel
+
+/// The name that a site gives itself.
+package struct EdgeSiteName: Hashable, Sendable {
+    package var site: SiteID
+    package var name: String
+
+    package init(site: SiteID, name: String) {
+        self.site = site
+        self.name = name
+    }
+
+    fileprivate func encode(into writer: inout FrameWriter) {
+        writer.siteID(site)
+        writer.text8(name)
+    }
+}
+
+/// What a gateway tells an attached edge: services, their targets, names.
+///
+/// A table too long for one frame is sent in several of the same generation; the edge applies it with the last. A
+/// service that comes again within a generation is continued: the targets are joined.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 8 | generation, increasing |
+/// | 1 | 1: the first frame of a table that replaces everything; 0: changes, or a continuation |
+/// | 1 | 1: the last frame of this generation |
+/// | 2 | number of services, at most 4,096 |
+/// | ... | services: address (1 + n), port name (1 + n), connect, idle, half-closed (8 each), number of targets (2), targets: SiteID (26), path cost (4), weight (4), last resort (1), absence (1 + n), number of routes (1), routes (1 + 34 n each) |
+/// | 2 | number of removed services |
+/// | ... | removed services: address (1 + n), port name (1 + n) |
+/// | 2 | number of names |
+/// | ... | names: SiteID (26), name (1 + n) |
+package struct EdgeTable: Frame, Hashable {
+    package static let type = FrameType.table
+
+    package var generation: UInt64
+    package var replacesAll: Bool
+    package var isLast: Bool
+    package var services: [EdgeService]
+    package var removed: [ServicePort]
+    package var names: [EdgeSiteName]
+
+    package init(
+        generation: UInt64,
+        replacesAll: Bool,
+        isLast: Bool = true,
+        services: [EdgeService] = [],
+        removed: [ServicePort] = [],
+        names: [EdgeSiteName] = []
+    ) {
+        self.generation = generation
+        self.replacesAll = replacesAll
+        self.isLast = isLast
+        self.services = services
+        self.removed = removed
+        self.names = names
+    }
+
+    /// The same table in frames that each fit.
+    package func fragments() -> [EdgeTable] {
+        var packer = ListPacker(
+            first: EdgeTable(generation: generation, replacesAll: replacesAll, isLast: false),
+            next: EdgeTable(generation: generation, replacesAll: false, isLast: false)
+        )
+        for service in services {
+            let head = service.head
+            packer.add(head.encode) { $0.services.append(head) }
+            for target in service.targets {
+                packer.add(target.encode, within: head.encode) {
+                    $0.services.append(head)
+                } _: {
+                    $0.services[$0.services.count - 1].targets.append(target)
+                }
+            }
+        }
+        for service in removed {
+            packer.add {
+                $0.servicePort(service)
+            } _: {
+                $0.removed.append(service)
+            }
+        }
+        for name in names { packer.add(name.encode) { $0.names.append(name) } }
+        var fragments = packer.frames
+        fragments[fragments.count - 1].isLast = true
+        return fragments
+    }
+
+    /// Writes one fragment.
+    package func encode(into writer: inout FrameWriter) {
+        writer.uint64(generation)
+        writer.flag(replacesAll)
+        writer.flag(isLast)
+        writer.count16(services.count)
+        for service in services { service.encode(into: &writer) }
+        writer.count16(removed.count)
+        for service in removed { writer.servicePort(service) }
+        writer.count16(names.count)
+        for name in names { name.encode(into: &writer) }
+    }
+
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        self.init(
+            generation: try reader.uint64(payload),
+            replacesAll: try reader.flag(payload),
+            isLast: try reader.flag(payload)
+        )
+        for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
+            services.append(try EdgeService(reading: &reader, payload))
+        }
+        for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
+            removed.append(try reader.servicePort(payload))
+        }
+        for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
+            names.append(
+                EdgeSiteName(
+                    site: try reader.siteID(payload),
+                    name: try reader.text8(.text, payload)
+                )
+            )
+        }
+    }
+}
+
+/// Says that an edge applied a table.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 8 | generation |
+package struct EdgeTableAcknowledgement: Frame, Hashable {
+    package static let type = FrameType.tableAcknowledgement
+
+    package var generation: UInt64
+
+    package init(generation: UInt64) { self.generation = generation }
+
+    package func encode(into writer: inout FrameWriter) { writer.uint64(generation) }
+
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        generation = try reader.uint64(payload)
+    }
+}
