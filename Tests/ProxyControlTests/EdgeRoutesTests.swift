@@ -105,4 +105,91 @@ struct EdgeRoutesTests {
         #expect(routes.apply(removal, from: gateway(1)) == 3)
         #expect(routes.services.isEmpty)
     }
+
+    @Test("a service that goes on over frames has all their targets; the next table its own")
+    func continued() throws {
+        let targets = (0..<2_000).map { number in
+            EdgeTarget(
+                site: SiteID(publicKeyDigest: [UInt8(number >> 8), UInt8(number & 255)] + zeros),
+                cost: PathCost(UInt32(number)),
+                weight: 1,
+                routes: [[egress]]
+            )
+        }
+        var routes = EdgeRoutes()
+        let fragments = try table(1, targets).fragments()
+        #expect(fragments.count > 1)
+        for fragment in fragments { _ = routes.apply(fragment, from: gateway(1)) }
+        #expect(routes.targets(try web).count == 2_000)
+        #expect(routes.apply(try table(2, [target(1)], replacesAll: false), from: gateway(1)) == 2)
+        #expect(routes.targets(try web).count == 1)
+    }
+
+    private var zeros: [UInt8] { Array(repeating: 0, count: 30) }
+
+    @Test("an older table that comes late changes nothing, nor does its half")
+    func late() throws {
+        var routes = EdgeRoutes()
+        #expect(routes.apply(try table(5, [target(4)]), from: gateway(1)) == 5)
+        #expect(routes.apply(try table(4, [target(8)]), from: gateway(1)) == nil)
+        #expect(routes.apply(try table(5, [target(8)]), from: gateway(1)) == nil)
+        #expect(routes.targets(try web).first?.target.cost == PathCost(4))
+        #expect(routes.apply(try table(7, [target(9)], isLast: false), from: gateway(1)) == nil)
+        #expect(routes.apply(try table(6, [target(8)]), from: gateway(1)) == nil)
+        #expect(routes.apply(EdgeTable(generation: 7, replacesAll: false), from: gateway(1)) == 7)
+        #expect(routes.targets(try web).first?.target.cost == PathCost(9))
+        // A new adjacency begins again.
+        routes.drop(gateway(1))
+        #expect(routes.apply(try table(1, [target(2)]), from: gateway(1)) == 1)
+    }
+
+    @Test("a route with no room for the gateway is left out, and with the last one the target")
+    func sixteenHops() throws {
+        let long = (1...WireLimit.route).map { ProxyID(site: far, instance: UInt64($0)) }
+        let usable = Target(site: far, cost: PathCost(4), weight: 1)
+        // At the gateway: what it tells fits behind it.
+        let told = EdgeTarget(usable, routes: [long, Array(long.dropLast())])
+        #expect(told.routes == [Array(long.dropLast())])
+        #expect(told.absence == nil && told.cost == PathCost(4))
+        let none = EdgeTarget(usable, routes: [long])
+        #expect(none.routes == [] && none.absence == .linkLost && none.weight == 0)
+        #expect(EdgeTarget(usable, routes: Array(repeating: [egress], count: 20)).routes.count == 8)
+
+        // At the edge, whatever a gateway says.
+        for route in [long, [gateway(1), egress]] {
+            var routes = EdgeRoutes()
+            let target = EdgeTarget(site: far, cost: PathCost(4), weight: 1, routes: [route])
+            _ = routes.apply(try table(1, [target]), from: gateway(1))
+            let joined = try #require(routes.targets(try web).first)
+            #expect(joined.routes.isEmpty && joined.target.absence == .linkLost)
+        }
+        var routes = EdgeRoutes()
+        let most = EdgeTarget(
+            site: far,
+            cost: PathCost(4),
+            weight: 1,
+            routes: [Array(long.dropLast())]
+        )
+        _ = routes.apply(try table(1, [most]), from: gateway(1))
+        let route = try #require(routes.targets(try web).first?.routes.first)
+        var writer = FrameWriter()
+        writer.route(route)
+        #expect(route.count == WireLimit.route)
+    }
+
+    @Test("an edge's counters are bounded, those of known services are always taken")
+    func reported() throws {
+        var reported = EdgeServer.Reported()
+        let known = try web
+        let counter = { (service: ServicePort) in
+            EdgeReport.Counter(service: service, active: 1, opened: 1, failed: 0, interrupted: 0)
+        }
+        for number in 0..<1_000 {
+            let service = try #require(ServicePort("s\(number)/http"))
+            reported.take(EdgeReport(counters: [counter(service)])) { $0 == known }
+        }
+        #expect(reported.counters.count == EdgeServer.Reported.unknownLimit)
+        reported.take(EdgeReport(counters: [counter(known)])) { $0 == known }
+        #expect(reported.counters[known] != nil)
+    }
 }

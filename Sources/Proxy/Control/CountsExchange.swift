@@ -5,12 +5,12 @@ import Wire
 ///
 /// A gateway tells its siblings its own counts and those of each edge that is attached to it, and tells each edge the sum
 /// of all others. An edge tells every gateway its own counts, and believes the sums of one of them. Changes leave at once
-/// after quiet, then at most every 50 ms. Confined to loop 0.
+/// after quiet, then at most every 50 ms. After frames may have been lost everything is told anew. Confined to loop 0.
 final class CountsExchange {
     private struct Neighbor {
         /// By origin: what it was told.
         var outboxes: [ProxyID: CountsOutbox] = [:]
-        /// Frames may have been lost: everything is told again.
+        /// Frames may have been lost: everything is told anew.
         var needsAll = true
     }
 
@@ -20,6 +20,9 @@ final class CountsExchange {
     private var own: CountsTable = [:]
     private var version: UInt64 = 0
     private var dirty: Set<ServicePort> = []
+    /// What changed of edges, or (without service ports) that they have left.
+    private var dirtyEdges: [ProxyID: Set<ServicePort>] = [:]
+    private var refusalsSaid = Instant(nanoseconds: 0)
     private var isScheduled = false
     private var lastSent = Instant(nanoseconds: 0)
     private static let interval: Duration = .milliseconds(50)
@@ -36,9 +39,25 @@ final class CountsExchange {
 
     func received(_ counts: Counts, from neighbor: ProxyID) {
         guard isCredible(counts, from: neighbor) else { return }
-        let changed = ledger.apply(counts, from: neighbor)
+        let isEdge = control.adjacencies[neighbor]?.kind == .edge
+        let known = control.sharedServices
+        let changed = ledger.apply(counts, from: neighbor) { !isEdge || known[$0] != nil }
+        sayRefusals(of: neighbor)
         applyOthers(changed)
+        if isEdge { dirtyEdges[neighbor, default: []].formUnion(changed) }
         if !control.core.isEdge { touch(changed) }
+    }
+
+    /// At most once a minute.
+    private func sayRefusals(of neighbor: ProxyID) {
+        let refusals = ledger.takeRefusals()
+        let now = control.loop.now
+        guard refusals > 0, now >= refusalsSaid else { return }
+        refusalsSaid = now + .seconds(60)
+        control.log(
+            "\(refusals) counts of \(neighbor) are left out, with \(ledger.originCount) proxies known: a limit of"
+                + " \(CountsLedger.originLimit) proxies or \(CountsLedger.pairLimit) counts is reached"
+        )
     }
 
     /// An edge speaks for itself only, and the ProxyIDs of a site stay within it.
@@ -69,6 +88,7 @@ final class CountsExchange {
         let before = ledger.services
         let changed = ledger.drop(neighbor)
         applyOthers(control.core.isEdge ? before : changed)
+        dirtyEdges[neighbor, default: []].formUnion(changed)
         if !control.core.isEdge { touch(changed) }
     }
 
@@ -85,7 +105,7 @@ final class CountsExchange {
         } else {
             counts = ledger.sum(service)
         }
-        control.sharedServices[service]?.setOthers(counts)
+        control.sharedServices[service]?.setOthers(counts.mapValues { min($0, .counterLimit) })
         control.snapshotChanged()
     }
 
@@ -104,27 +124,23 @@ final class CountsExchange {
         lastSent = EventLoop.clock()
         let changed = dirty
         dirty = []
-        let edges = control.adjacencies.neighbors(.edge)
+        let changedEdges = dirtyEdges
+        dirtyEdges = [:]
         for neighbor in neighbors.keys.sorted() {
             guard let kind = control.adjacencies[neighbor]?.kind else { continue }
-            if neighbors[neighbor]?.needsAll == true {
-                neighbors[neighbor]?.outboxes = [:]
-                neighbors[neighbor]?.needsAll = false
-            }
+            let anew = neighbors[neighbor]?.needsAll == true
+            if anew { neighbors[neighbor] = Neighbor(needsAll: false) }
             switch kind {
-            case .home: tell(neighbor, control.core.id, changed, { self.own[$0] }, { self.own })
+            case .home: tellOwn(neighbor, changed, anew: anew)
             case .sibling:
-                tell(neighbor, control.core.id, changed, { self.own[$0] }, { self.own })
-                for edge in edges {
-                    let table = ledger.table(of: edge)
-                    tell(neighbor, edge, changed, { table[$0] }, { table })
-                }
-                retract(from: neighbor, attached: edges)
+                tellOwn(neighbor, changed, anew: anew)
+                tellEdges(neighbor, changedEdges, anew: anew)
             case .edge:
                 tell(
                     neighbor,
                     control.core.id,
                     changed,
+                    anew: anew,
                     { self.sum($0, without: neighbor) },
                     { self.sums(without: neighbor) }
                 )
@@ -133,21 +149,37 @@ final class CountsExchange {
         }
     }
 
-    /// Edges that have left: their connections are gone, as far as this gateway knows.
-    private func retract(from neighbor: ProxyID, attached: [ProxyID]) {
-        for origin in neighbors[neighbor]?.outboxes.keys.sorted() ?? []
-        where origin != control.core.id && !attached.contains(origin) {
-            neighbors[neighbor]?.outboxes[origin] = nil
-            version += 1
-            let counts = Counts(origin: origin, version: version, isFull: true, entries: [])
-            send(counts, to: neighbor)
+    private func tellOwn(_ neighbor: ProxyID, _ changed: Set<ServicePort>, anew: Bool) {
+        tell(neighbor, control.core.id, changed, anew: anew, { self.own[$0] }, { self.own })
+    }
+
+    /// What edges count; of those that have left, that their connections are gone, as far as this gateway knows.
+    private func tellEdges(
+        _ neighbor: ProxyID,
+        _ changed: [ProxyID: Set<ServicePort>],
+        anew: Bool
+    ) {
+        for edge in anew ? control.adjacencies.neighbors(.edge) : changed.keys.sorted() {
+            guard control.adjacencies[edge]?.kind == .edge else {
+                retract(edge, from: neighbor)
+                continue
+            }
+            let table = ledger.table(of: edge)
+            tell(neighbor, edge, changed[edge] ?? [], { table[$0] }, { table })
         }
+    }
+
+    private func retract(_ edge: ProxyID, from neighbor: ProxyID) {
+        guard neighbors[neighbor]?.outboxes.removeValue(forKey: edge) != nil else { return }
+        let counts = Counts(origin: edge, version: version + 1, extent: .origin, entries: [])
+        send(counts, to: neighbor)
     }
 
     private func tell(
         _ neighbor: ProxyID,
         _ origin: ProxyID,
         _ changed: Set<ServicePort>,
+        anew: Bool = false,
         _ current: (ServicePort) -> [SiteID: UInt64]?,
         _ all: () -> CountsTable
     ) {
@@ -157,30 +189,21 @@ final class CountsExchange {
                 origin: origin,
                 version: version + 1,
                 services: isKnown ? changed : nil,
+                anew: anew,
                 current,
                 all: all
             )
-        guard let counts = frame ?? nil else { return }
-        version += 1
-        send(counts, to: neighbor)
+        if let counts = frame ?? nil { send(counts, to: neighbor) }
     }
 
-    /// One full frame and changes with higher versions, when the list is long.
     private func send(_ counts: Counts, to neighbor: ProxyID) {
-        var counts = counts
-        var next = 0
-        repeat {
-            var writer = FrameWriter()
-            next = counts.encode(into: &writer, from: next)
-            control.send(.counts, writer.bytes, to: neighbor)
-            if next < counts.entries.count {
-                version += 1
-                counts.version = version
-                counts.isFull = false
-            }
-        } while next < counts.entries.count
+        for fragment in counts.fragments() {
+            version = fragment.version
+            control.send(.counts, fragment.encoded, to: neighbor)
+        }
     }
 
+    /// Connections of all the site's proxies but `edge`.
     private func sum(_ service: ServicePort, without edge: ProxyID) -> [SiteID: UInt64] {
         ledger.sum(service, excluding: edge).merging(own[service] ?? [:]) { $0 + $1 }
     }
@@ -192,10 +215,5 @@ final class CountsExchange {
             if !sum.isEmpty { table[service] = sum }
         }
         return table
-    }
-
-    /// Connections of all the site's proxies, this one included.
-    func total(_ service: ServicePort) -> [SiteID: UInt64] {
-        ledger.sum(service).merging(own[service] ?? [:]) { $0 + $1 }
     }
 }

@@ -7,122 +7,158 @@ typealias CountsTable = [ServicePort: [SiteID: UInt64]]
 /// What the site's other proxies have open, by who counts it and who says so.
 ///
 /// An origin (a gateway or an edge) may be reported by several gateways; it counts once: in its own words when it is a
-/// neighbor, else in those of the smallest reporter. What a reporter said goes with its adjacency. Pure.
+/// neighbor, else in those of the smallest reporter. What a reporter said goes with its adjacency, or when it begins anew.
+/// The sums over all origins are kept up to date by differences, so that asking costs nothing. Pure.
 struct CountsLedger {
     private struct Report {
         var version: UInt64
         var table: CountsTable
+        var pairs: Int
+
+        /// False when a limit leaves the entry out.
+        mutating func take(_ entry: Counts.Entry, isKnown: (ServicePort) -> Bool) -> Bool {
+            let isNew = table[entry.service]?[entry.target] == nil
+            guard entry.open > 0 else {
+                if isNew { return true }
+                pairs -= 1
+                table[entry.service]?[entry.target] = nil
+                if table[entry.service]?.isEmpty == true { table[entry.service] = nil }
+                return true
+            }
+            if isNew {
+                guard pairs < CountsLedger.pairLimit else { return false }
+                if table[entry.service] == nil, table.count >= CountsLedger.unknownLimit {
+                    guard isKnown(entry.service) else { return false }
+                }
+                pairs += 1
+            }
+            table[entry.service, default: [:]][entry.target] = entry.open
+            return true
+        }
     }
 
     private var reports: [ProxyID: [ProxyID: Report]] = [:]
-    /// A site has few proxies; more origins than this are ignored.
+    /// Per reporter: reports that went had lower versions; a frame of one of them that comes late revives nothing.
+    private var floors: [ProxyID: UInt64] = [:]
+    private var sums: CountsTable = [:]
+    /// What was left out because of a limit, since the last `takeRefusals`.
+    private var refusals = 0
+
+    /// A site has fewer proxies; more origins are left out.
     static let originLimit = 4_096
+    /// Pairs of service port and target per report; more are left out.
+    static let pairLimit = 16_384
+    /// Service ports per report that this proxy does not know: two gateways learn of a service at different times.
+    static let unknownLimit = 256
 
     /// Takes a frame of `reporter`; gives the service ports whose sums may have changed.
-    mutating func apply(_ counts: Counts, from reporter: ProxyID) -> Set<ServicePort> {
-        var report = reports[counts.origin]?[reporter]
-        guard counts.version > report?.version ?? 0,
-            reports[counts.origin] != nil || reports.count < Self.originLimit
-        else { return [] }
+    ///
+    /// Of service ports that are not `isKnown` only `unknownLimit` are taken.
+    mutating func apply(
+        _ counts: Counts,
+        from reporter: ProxyID,
+        isKnown: (ServicePort) -> Bool = { _ in true }
+    ) -> Set<ServicePort> {
         var changed: Set<ServicePort> = []
-        var table = counts.isFull ? [:] : report?.table ?? [:]
-        if counts.isFull { changed.formUnion((report?.table ?? [:]).keys) }
-        for entry in counts.entries {
-            changed.insert(entry.service)
-            table[entry.service, default: [:]][entry.target] = entry.open > 0 ? entry.open : nil
-            if table[entry.service]?.isEmpty == true { table[entry.service] = nil }
+        if counts.extent == .anew, counts.version > floors[reporter] ?? 0 {
+            changed = forget(reporter, before: counts.version)
         }
-        report = Report(version: counts.version, table: table)
-        reports[counts.origin, default: [:]][reporter] = report
-        return changed
+        let old = reports[counts.origin]?[reporter]
+        guard counts.version > old?.version ?? floors[reporter] ?? 0 else { return changed }
+        guard reports[counts.origin] != nil || reports.count < Self.originLimit else {
+            refusals += 1
+            return changed
+        }
+        var report = Report(
+            version: counts.version,
+            table: counts.extent == .changes ? old?.table ?? [:] : [:],
+            pairs: counts.extent == .changes ? old?.pairs ?? 0 : 0
+        )
+        for entry in counts.entries where !report.take(entry, isKnown: isKnown) { refusals += 1 }
+        // Hearsay of an origin that has nothing open is forgotten: it may have gone.
+        let isOver = report.table.isEmpty && counts.origin != reporter
+        if isOver { raiseFloor(reporter, to: counts.version) }
+        let touched = counts.extent == .changes ? Set(counts.entries.map(\.service)) : nil
+        return changed.union(
+            exchange(counts.origin, touching: touched) { $0[reporter] = isOver ? nil : report }
+        )
     }
 
     /// The adjacency to `reporter` has ended.
     mutating func drop(_ reporter: ProxyID) -> Set<ServicePort> {
+        defer { floors[reporter] = nil }
+        return forget(reporter, before: .max)
+    }
+
+    /// Everything that `reporter` said in frames below `version`.
+    private mutating func forget(_ reporter: ProxyID, before version: UInt64) -> Set<ServicePort> {
         var changed: Set<ServicePort> = []
-        for origin in reports.keys {
-            guard let report = reports[origin]?.removeValue(forKey: reporter) else { continue }
-            changed.formUnion(report.table.keys)
-            if reports[origin]?.isEmpty == true { reports[origin] = nil }
+        for (origin, said) in reports where said[reporter].map({ $0.version < version }) == true {
+            changed.formUnion(exchange(origin) { $0[reporter] = nil })
+        }
+        raiseFloor(reporter, to: version - 1)
+        return changed
+    }
+
+    private mutating func raiseFloor(_ reporter: ProxyID, to version: UInt64) {
+        floors[reporter] = max(floors[reporter] ?? 0, version)
+    }
+
+    /// Changes what is said of an origin and the sums with it; gives the service ports of which they changed.
+    ///
+    /// At most those of `touched` (nil: all) differ in what one reporter says.
+    private mutating func exchange(
+        _ origin: ProxyID,
+        touching touched: Set<ServicePort>? = nil,
+        _ change: (inout [ProxyID: Report]) -> Void
+    ) -> Set<ServicePort> {
+        let (speaker, before) = (speaker(for: origin), table(of: origin))
+        var said = reports[origin] ?? [:]
+        change(&said)
+        reports[origin] = said.isEmpty ? nil : said
+        let after = table(of: origin)
+        var candidates = touched
+        if speaker != self.speaker(for: origin) { candidates = nil }
+        var changed: Set<ServicePort> = []
+        for service in candidates ?? Set(before.keys).union(after.keys)
+        where before[service] != after[service] {
+            changed.insert(service)
+            var sum = sums[service] ?? [:]
+            for (target, open) in before[service] ?? [:] { sum[target, default: 0] -= open }
+            for (target, open) in after[service] ?? [:] { sum[target, default: 0] += open }
+            sum = sum.filter { $0.value > 0 }
+            sums[service] = sum.isEmpty ? nil : sum
         }
         return changed
     }
 
     /// What `origin` has open.
-    func table(of origin: ProxyID) -> CountsTable { effective(origin)?.table ?? [:] }
+    func table(of origin: ProxyID) -> CountsTable {
+        speaker(for: origin).flatMap { reports[origin]?[$0]?.table } ?? [:]
+    }
 
-    private func effective(_ origin: ProxyID) -> Report? {
+    /// Whose words about `origin` count.
+    private func speaker(for origin: ProxyID) -> ProxyID? {
         guard let said = reports[origin] else { return nil }
-        if let own = said[origin] { return own }
-        return said.min { $0.key < $1.key }?.value
+        return said[origin] == nil ? said.keys.min() : origin
     }
 
     /// All origins but `excluded`, added up.
     func sum(_ service: ServicePort, excluding excluded: ProxyID? = nil) -> [SiteID: UInt64] {
-        var sum: [SiteID: UInt64] = [:]
-        for origin in reports.keys where origin != excluded {
-            for (target, open) in effective(origin)?.table[service] ?? [:] {
-                sum[target] = (sum[target] ?? 0).addingReportingOverflow(open).partialValue
-            }
-        }
-        return sum
+        let sum = sums[service] ?? [:]
+        guard let excluded, let own = table(of: excluded)[service] else { return sum }
+        return sum.merging(own) { $0 - $1 }.filter { $0.value > 0 }
     }
 
     /// Every service port that any origin has connections of.
-    var services: Set<ServicePort> {
-        var services: Set<ServicePort> = []
-        for origin in reports.keys { services.formUnion(effective(origin)?.table.keys ?? [:].keys) }
-        return services
-    }
-}
+    var services: Set<ServicePort> { Set(sums.keys) }
 
-/// What one neighbor was told about one origin, so that only differences are sent.
-struct CountsOutbox {
-    private var told: CountsTable?
+    /// Origins of which anything is known.
+    var originCount: Int { reports.count }
 
-    /// The frame that brings the neighbor up to date, over `services` (nil: all); nil when it is.
-    mutating func frame(
-        origin: ProxyID,
-        version: UInt64,
-        services: Set<ServicePort>?,
-        _ current: (ServicePort) -> [SiteID: UInt64]?,
-        all: () -> CountsTable
-    ) -> Counts? {
-        guard let old = told, let services else {
-            let table = all()
-            if told == nil, table.isEmpty {
-                told = [:]
-                return nil
-            }
-            guard told != table else { return nil }
-            told = table
-            return Counts(
-                origin: origin,
-                version: version,
-                isFull: true,
-                entries: Self.entries(table)
-            )
-        }
-        var entries: [Counts.Entry] = []
-        for service in services.sorted() {
-            let (was, now) = (old[service] ?? [:], current(service) ?? [:])
-            for target in Set(was.keys).union(now.keys).sorted()
-            where was[target] ?? 0 != now[target] ?? 0 {
-                entries.append(
-                    Counts.Entry(service: service, target: target, open: now[target] ?? 0)
-                )
-            }
-            told?[service] = now.isEmpty ? nil : now
-        }
-        guard !entries.isEmpty else { return nil }
-        return Counts(origin: origin, version: version, isFull: false, entries: entries)
-    }
-
-    private static func entries(_ table: CountsTable) -> [Counts.Entry] {
-        table.sorted { $0.key < $1.key }.flatMap { service, targets in
-            targets.sorted { $0.key < $1.key }.map { target, open in
-                Counts.Entry(service: service, target: target, open: open)
-            }
-        }
+    /// How many origins and counts were left out because of a limit, since the last call.
+    mutating func takeRefusals() -> Int {
+        defer { refusals = 0 }
+        return refusals
     }
 }

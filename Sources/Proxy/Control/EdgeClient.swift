@@ -34,9 +34,8 @@ final class EdgeClient {
     func received(_ table: EdgeTable, from gateway: ProxyID) {
         guard let generation = routes.apply(table, from: gateway) else { return }
         refresh()
-        var writer = FrameWriter()
-        EdgeTableAcknowledgement(generation: generation).encode(into: &writer)
-        control.send(.tableAcknowledgement, writer.bytes, to: gateway)
+        let answer = EdgeTableAcknowledgement(generation: generation)
+        control.send(.tableAcknowledgement, answer.encoded, to: gateway)
     }
 
     func attached() {

@@ -12,8 +12,30 @@ struct EdgeRoutes {
         var services: [ServicePort: EdgeService] = [:]
         var names: [SiteID: String] = [:]
         var isDraining = false
+        /// The newest generation in force; an older one, which another loop delivers late, is ignored.
+        var generation: UInt64 = 0
         /// Fragments of a generation that is not complete.
         var partial: [EdgeTable] = []
+
+        /// Puts a complete table into force.
+        mutating func apply(_ table: [EdgeTable]) {
+            var begun: Set<ServicePort> = []
+            for part in table {
+                if part.replacesAll {
+                    services = [:]
+                    names = [:]
+                }
+                for service in part.services {
+                    if begun.insert(service.service).inserted {
+                        services[service.service] = service
+                    } else {
+                        services[service.service]?.targets += service.targets
+                    }
+                }
+                for service in part.removed { services[service] = nil }
+                for name in part.names { names[name.site] = name.name }
+            }
+        }
     }
 
     private var gateways: [ProxyID: Told] = [:]
@@ -22,25 +44,19 @@ struct EdgeRoutes {
     /// Takes one frame; gives the generation when it was the last of its table, which then is in force.
     mutating func apply(_ table: EdgeTable, from gateway: ProxyID) -> UInt64? {
         var told = gateways[gateway] ?? Told()
-        if let first = told.partial.first, first.generation != table.generation {
-            told.partial = []
-        }
+        guard table.generation > told.generation,
+            table.generation >= told.partial.first?.generation ?? 0
+        else { return nil }
+        if told.partial.first?.generation != table.generation { told.partial = [] }
         guard told.partial.count < Self.fragmentLimit else { return nil }
         told.partial.append(table)
         guard table.isLast else {
             gateways[gateway] = told
             return nil
         }
-        for part in told.partial {
-            if part.replacesAll {
-                told.services = [:]
-                told.names = [:]
-            }
-            for service in part.services { told.services[service.service] = service }
-            for service in part.removed { told.services[service] = nil }
-            for name in part.names { told.names[name.site] = name.name }
-        }
+        told.apply(told.partial)
         told.partial = []
+        told.generation = table.generation
         gateways[gateway] = told
         return table.generation
     }
@@ -90,16 +106,7 @@ struct EdgeRoutes {
         var joined: [SiteID: Joined] = [:]
         for (gateway, told) in usable {
             for offer in told.services[service]?.targets ?? [] {
-                let next = Joined(
-                    target: Target(
-                        site: offer.site,
-                        cost: offer.cost,
-                        weight: offer.weight,
-                        isLastResort: offer.isLastResort,
-                        absence: offer.absence
-                    ),
-                    routes: offer.routes.map { [gateway] + $0 }
-                )
+                let next = Joined(offer, by: gateway)
                 joined[offer.site] = joined[offer.site].map { Self.join($0, next) } ?? next
             }
         }
@@ -120,6 +127,22 @@ struct EdgeRoutes {
 }
 
 extension EdgeRoutes.Joined {
+    /// What one gateway offers, with the gateway before every route; a route that would be too long, or would go through the
+    /// gateway twice, is left out, and with the last route the target.
+    fileprivate init(_ offer: EdgeTarget, by gateway: ProxyID) {
+        routes = offer.routes
+            .filter { $0.count < WireLimit.route && !$0.contains(gateway) }
+            .map { [gateway] + $0 }
+        let isLost = offer.absence == nil && routes.isEmpty
+        target = Target(
+            site: offer.site,
+            cost: isLost ? .unreachable : offer.cost,
+            weight: isLost ? 0 : offer.weight,
+            isLastResort: offer.isLastResort,
+            absence: isLost ? .linkLost : offer.absence
+        )
+    }
+
     fileprivate var isUsable: Bool {
         target.absence == nil && target.weight > 0 && target.cost != .unreachable
             && !routes.isEmpty

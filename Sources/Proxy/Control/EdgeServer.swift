@@ -19,15 +19,13 @@ final class EdgeServer {
         var pending: [UInt64: UInt64] = [:]
         var toldGeneration: UInt64 = 0
         var appliedGeneration: UInt64 = 0
-        var counters: [ServicePort: EdgeReport.Counter] = [:]
-        var failovers: [FailoverRecord] = []
+        var reported = Reported()
     }
 
     private unowned let control: ControlPlane
     private var edges: [ProxyID: Attached] = [:]
     private var generation: UInt64 = 0
     private var isScheduled = false
-    private static let recordLimit = 256
     private static let pendingLimit = 1_024
 
     init(control: ControlPlane) { self.control = control }
@@ -84,9 +82,7 @@ final class EdgeServer {
                     .map { EdgeSiteName(site: $0.key, name: $0.value) }
             )
             for fragment in table.fragments() {
-                var writer = FrameWriter()
-                fragment.encode(into: &writer)
-                control.send(.table, writer.bytes, to: edge)
+                control.send(.table, fragment.encoded, to: edge)
             }
             state.services = services
             state.names = names
@@ -107,14 +103,8 @@ final class EdgeServer {
                 uniquingKeysWith: { first, _ in first }
             )
             let targets = shared.targets.map { target in
-                EdgeTarget(
-                    site: target.site,
-                    cost: target.cost,
-                    weight: target.weight,
-                    isLastResort: target.isLastResort,
-                    absence: target.absence,
-                    routes: target.site == control.core.id.site ? [[]] : routes[target.site] ?? []
-                )
+                let isLocal = target.site == control.core.id.site
+                return EdgeTarget(target, routes: isLocal ? [[]] : routes[target.site] ?? [])
             }
             services[key] = EdgeService(
                 service: key,
@@ -140,11 +130,8 @@ final class EdgeServer {
 
     func reported(_ report: EdgeReport, by edge: ProxyID) {
         guard var state = edges[edge] else { return }
-        for counter in report.counters { state.counters[counter.service] = counter }
-        let last = state.failovers.last?.sequence ?? 0
-        state.failovers += report.failovers.filter { $0.sequence > last }
-            .sorted { $0.sequence < $1.sequence }
-        state.failovers = state.failovers.suffix(Self.recordLimit)
+        let known = control.services.shared
+        state.reported.take(report) { known[$0] != nil }
         edges[edge] = state
         control.snapshotChanged()
     }
@@ -154,7 +141,7 @@ final class EdgeServer {
             EdgeSnapshot(
                 proxy: edge,
                 appliedGeneration: state.appliedGeneration,
-                counters: state.counters.values.sorted { $0.service < $1.service }.map {
+                counters: state.reported.counters.values.sorted { $0.service < $1.service }.map {
                     ServiceCounters(
                         service: $0.service,
                         active: $0.active,
@@ -163,7 +150,7 @@ final class EdgeServer {
                         interrupted: $0.interrupted
                     )
                 },
-                failovers: state.failovers.map { control.snapshot(of: $0, at: now) }
+                failovers: state.reported.failovers.map { control.snapshot(of: $0, at: now) }
             )
         }
     }

@@ -123,6 +123,7 @@ final class ServiceTable {
         if let service = shared[key] { return service }
         let service = control.makeService(key)
         shared[key] = service
+        control.counts.applyOthers(key)
         return service
     }
 

@@ -1,0 +1,48 @@
+import Balancing
+import NetworkModel
+import Wire
+
+extension EdgeServer {
+    /// What an edge reported since it attached.
+    struct Reported {
+        private(set) var counters: [ServicePort: EdgeReport.Counter] = [:]
+        /// The newest, at most `recordLimit`.
+        private(set) var failovers: [FailoverRecord] = []
+
+        static let recordLimit = 256
+        /// Service ports that this gateway does not know: two gateways learn of a service at different times.
+        static let unknownLimit = 256
+
+        /// Counters of service ports that are not `isKnown` are taken while there are fewer than `unknownLimit` in all.
+        mutating func take(_ report: EdgeReport, isKnown: (ServicePort) -> Bool) {
+            for counter in report.counters {
+                let key = counter.service
+                guard counters[key] != nil || counters.count < Self.unknownLimit || isKnown(key)
+                else { continue }
+                counters[key] = counter
+            }
+            let last = failovers.last?.sequence ?? 0
+            failovers += report.failovers.filter { $0.sequence > last }
+                .sorted { $0.sequence < $1.sequence }
+            failovers = failovers.suffix(Self.recordLimit)
+        }
+    }
+}
+
+extension EdgeTarget {
+    /// A gateway's target as an edge may use it: routes that leave room for the gateway itself, not too many of them.
+    ///
+    /// A target that no such route leads to is out of the edge's reach.
+    init(_ target: Target, routes: [[ProxyID]]) {
+        let fitting = routes.filter { $0.count < WireLimit.route }
+        let isTooFar = target.absence == nil && fitting.isEmpty && !routes.isEmpty
+        self.init(
+            site: target.site,
+            cost: isTooFar ? .unreachable : target.cost,
+            weight: isTooFar ? 0 : target.weight,
+            isLastResort: target.isLastResort,
+            absence: isTooFar ? .linkLost : target.absence,
+            routes: Array(fitting.prefix(WireLimit.routesPerTarget))
+        )
+    }
+}
