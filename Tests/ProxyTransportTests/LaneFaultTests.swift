@@ -115,7 +115,7 @@ struct LaneFaultTests {
             _ = pair.connect()
             #expect(eventually { pair.isEstablished })
             second.withEnd { _, lane in
-                lane.send(control, [UInt8](repeating: 0, count: FrameHeader.maximumPayload + 1))
+                lane.send(200, [UInt8](repeating: 0, count: FrameHeader.maximumPayload + 1))
             }
             #expect(eventually { pair.isClosed })
             #expect(pair.acceptor.value.reasons.count == 1)
