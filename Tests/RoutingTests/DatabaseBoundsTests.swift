@@ -1,5 +1,6 @@
 import NetworkModel
 import Routing
+import TestSupport
 import Testing
 
 @Suite("Bounds of the database")
