@@ -44,8 +44,6 @@ let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
 let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
-let http: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
-let sockets: Target.Dependency = .product(name: "FlyingSocks", package: "FlyingFox")
 
 let package = Package(
     name: "tieline",
@@ -64,7 +62,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"6.0.0"),
         .package(url: "https://github.com/apple/swift-asn1", from: "1.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     ],
     // From the mains down; imports go downwards only (hack/check-imports.py).
     targets: [
@@ -104,7 +101,7 @@ let package = Package(
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
-        module("Telemetry", [http, sockets]),
+        module("Telemetry", ["CLinux"]),
 
         module("KubernetesAPI"),
         module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),

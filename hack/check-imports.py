@@ -25,7 +25,7 @@ TABLE = {
         SYSTEM | {"Logging", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Certificates": ({"NetworkModel"}, SYSTEM | {"X509", "Crypto", "SwiftASN1"}),
     "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
-    "Telemetry": ({"CLinux"}, SYSTEM | {"FlyingFox", "FlyingSocks", "Logging"}),
+    "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
     "Proxy": (
         {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
         SYSTEM | {"Logging"}),

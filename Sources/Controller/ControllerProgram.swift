@@ -46,7 +46,7 @@ package enum ControllerProgram {
             world.hasSynced ? .ready : .notReady("waiting for the API server")
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await admin.run { logger.error("admin server: \($0)") } }
+            group.addTask { try await admin.run() }
             group.addTask { await world.run() }
             group.addTask {
                 try await elector.run { try await lead(shared, metrics: metrics) }

@@ -29,7 +29,7 @@ package struct ProxyProcess: Sendable {
         return await withTaskGroup(of: Ending?.self) { group in
             group.addTask {
                 do {
-                    try await server.run { logger.error("admin endpoint: \($0)") }
+                    try await server.run()
                     return nil
                 } catch {
                     logger.critical("\(error)")

@@ -1,5 +1,6 @@
 import Foundation
 import FoundationNetworking
+import Glibc
 import Synchronization
 import Testing
 
@@ -98,11 +99,131 @@ struct AdminServerTests {
         }
     }
 
+    @Test(
+        "silent callers are bounded in number and in time, and keep nobody else out",
+        .timeLimit(.minutes(1))
+    )
+    func silence() async throws {
+        try await withServer { _, port in
+            let callers = try (0..<300).map { _ in try Caller(port) }
+            for _ in 0..<20 { #expect(try await get(port, "/healthz").status == 200) }
+            // 128 at once: the oldest made room.
+            #expect(callers[0].received(within: 1_000) == [])
+            // And the newest have 5 s.
+            #expect(callers[299].received(within: 10_000) == [])
+        }
+    }
+
+    @Test("a head that has no end is refused", .timeLimit(.minutes(1)))
+    func endless() async throws {
+        try await withServer { _, port in
+            let caller = try Caller(port)
+            caller.send("GET /healthz HTTP/1.1\r\nX: ")
+            caller.send(String(repeating: "x", count: RequestHead.limit))
+            let answer = caller.received(within: 10_000) ?? []
+            #expect(answer.isEmpty || String(decoding: answer, as: UTF8.self).contains(" 431 "))
+            #expect(try await get(port, "/healthz").status == 200)
+        }
+    }
+
+    @Test("a handler is cancelled when its client has gone", .timeLimit(.minutes(1)))
+    func gone() async throws {
+        let (ends, told) = AsyncStream<Bool>.makeStream()
+        try await withServer { server, port in
+            server.addRoute("/wait") { _ in
+                told.yield(false)
+                try? await Task.sleep(for: .seconds(50))
+                told.yield(Task.isCancelled)
+                return .text("")
+            }
+            let caller = try Caller(port)
+            caller.send("GET /wait HTTP/1.1\r\n\r\n")
+            var iterator = ends.makeAsyncIterator()
+            #expect(await iterator.next() == false)
+            caller.end()
+            #expect(await iterator.next() == true)
+        }
+    }
+
+    @Test(
+        "heads are read as they come, byte by byte too",
+        arguments: [
+            ("GET / HTTP/1.1\r\n\r\n", RequestHead.Progress.request(AdminRequest(path: "/"))),
+            (
+                "GET /a?b=1&c=&d HTTP/1.0\nHost: x\nauthorization:  Bearer k\n\n",
+                .request(
+                    AdminRequest(
+                        path: "/a",
+                        query: ["b": "1", "c": "", "d": ""],
+                        authorization: "Bearer k"
+                    )
+                )
+            ),
+            ("POST / HTTP/1.1\r\n\r\n", .refused(405, "only GET is answered here\n")),
+            (
+                "GET x HTTP/1.1\r\n\r\n",
+                .refused(400, "the target of a request begins with a slash\n")
+            ),
+            ("\r\n\r\n", .refused(400, "this is not an HTTP/1 request\n")),
+            ("GET / HTTP/2\r\n\r\n", .refused(400, "this is not an HTTP/1 request\n")),
+            ("GET / HTTP/1.1\r\nHost: x\r\n", .incomplete),
+        ]
+    )
+    func heads(_ text: String, _ expected: RequestHead.Progress) {
+        let bytes = Array(text.utf8)
+        var whole = RequestHead()
+        #expect(whole.append(bytes[...]) == expected)
+        var single = RequestHead()
+        var progress = RequestHead.Progress.incomplete
+        for byte in bytes where progress == .incomplete { progress = single.append([byte]) }
+        #expect(progress == expected)
+    }
+
     @Test("waiters beyond the limit are refused at once")
     func waiters() async {
         let waiters = Waiters(limit: 1)
         let inner = await waiters.wait { await waiters.wait { 1 } }
         #expect(inner == .some(nil))
         #expect(await waiters.wait { 2 } == 2)
+    }
+}
+
+/// A client that says what it is told to, and no more.
+private final class Caller {
+    private let descriptor: Int32
+
+    init(_ port: UInt16) throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = unsafe inet_addr("127.0.0.1")
+        let status = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+    }
+
+    deinit { close(descriptor) }
+
+    func send(_ text: String) {
+        _ = unsafe Glibc.send(descriptor, text, text.utf8.count, Int32(MSG_NOSIGNAL))
+    }
+
+    func end() { shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+    /// What comes until the server ends the connection; nil when it does not within `milliseconds`.
+    func received(within milliseconds: Int32) -> [UInt8]? {
+        var all: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            guard unsafe poll(&watched, 1, milliseconds) == 1 else { return nil }
+            let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+            guard count > 0 else { return all }
+            all += buffer[..<count]
+        }
     }
 }

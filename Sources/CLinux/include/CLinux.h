@@ -16,6 +16,9 @@
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int clinux_accept(int listener, struct sockaddr *address, socklen_t *length);
 
+/// POLLRDHUP of poll(2): the other side has ended its direction.
+extern const short clinux_poll_ended;
+
 /// How many processors sched_getaffinity(2) lets the calling thread run on; 0 when that cannot be told.
 int clinux_processors(void);
 

@@ -1,0 +1,186 @@
+import CLinux
+import Glibc
+
+/// The open connections of an `AdminListener`; used on its thread only.
+struct AdminTable {
+    typealias Work = (_ connection: UInt64, _ request: AdminRequest) -> Task<Void, Never>
+
+    private enum Phase {
+        case reading(RequestHead)
+        case working(Task<Void, Never>)
+        case writing([UInt8], sent: Int)
+    }
+
+    private struct Connection {
+        let descriptor: Int32
+        var phase: Phase
+        var deadline: ContinuousClock.Instant
+    }
+
+    private let listener: Int32
+    private var connections: [UInt64: Connection] = [:]
+    private var nextNumber: UInt64 = 0
+    /// Who was ready after the last `wait`.
+    private var ready: [UInt64: Int16] = [:]
+    private var hasCallers = false
+    /// No descriptor was left: callers wait until then.
+    private var acceptAgain = ContinuousClock.now
+
+    private static let limit = 128
+    private static let readingTime: Duration = .seconds(5)
+    private static let workingTime: Duration = .seconds(60)
+    private static let writingTime: Duration = .seconds(10)
+
+    init(listener: Int32) { self.listener = listener }
+
+    /// Sleeps until a socket is ready, a deadline has passed, or `alarm` is readable.
+    mutating func wait(alarm: Int32) {
+        let now = ContinuousClock.now
+        let isAccepting = now >= acceptAgain
+        let numbers = Array(connections.keys)
+        var watched = [pollfd(fd: alarm, events: Int16(POLLIN), revents: 0)]
+        // A negative descriptor is passed over.
+        watched.append(
+            pollfd(fd: isAccepting ? listener : -1, events: Int16(POLLIN), revents: 0)
+        )
+        for number in numbers {
+            guard let connection = connections[number] else { continue }
+            let events: Int16 =
+                switch connection.phase {
+                case .reading: Int16(POLLIN)
+                // Nobody waits any more.
+                case .working: clinux_poll_ended
+                case .writing: Int16(POLLOUT)
+                }
+            watched.append(pollfd(fd: connection.descriptor, events: events, revents: 0))
+        }
+        let deadlines = connections.values.map(\.deadline) + (isAccepting ? [] : [acceptAgain])
+        unsafe poll(&watched, nfds_t(watched.count), Self.milliseconds(now, deadlines.min()))
+        hasCallers = watched[1].revents != 0
+        ready = [:]
+        for (number, entry) in zip(numbers, watched.dropFirst(2)) where entry.revents != 0 {
+            ready[number] = entry.revents
+        }
+    }
+
+    /// Rounded up, so that a deadline has passed when the wait ends.
+    private static func milliseconds(
+        _ now: ContinuousClock.Instant,
+        _ deadline: ContinuousClock.Instant?
+    ) -> Int32 {
+        guard let deadline else { return -1 }
+        let rest = (deadline - now) / .milliseconds(1)
+        return Int32(max(0, min(rest.rounded(.up), 3_600_000)))
+    }
+
+    /// Moves every connection that can be moved; `work` starts to answer a request.
+    mutating func turn(_ work: Work) {
+        for number in ready.keys {
+            switch connections[number]?.phase {
+            case .reading(let head): read(number, head, work)
+            case .working: end(number)
+            case .writing: write(number)
+            case nil: break
+            }
+        }
+        let now = ContinuousClock.now
+        for (number, connection) in connections where connection.deadline <= now { end(number) }
+        if hasCallers { accept() }
+    }
+
+    /// Sends the answer and ends the connection, unless it has ended already.
+    mutating func answer(_ number: UInt64, _ bytes: [UInt8]) {
+        guard connections[number] != nil else { return }
+        connections[number]?.phase = .writing(bytes, sent: 0)
+        connections[number]?.deadline = .now + Self.writingTime
+        write(number)
+    }
+
+    mutating func closeAll() {
+        for number in connections.keys { end(number) }
+    }
+
+    private mutating func accept() {
+        while true {
+            let descriptor = clinux_accept(listener, nil, nil)
+            guard descriptor >= 0 else {
+                // Out of descriptors or memory: others have to end first.
+                if errno != EAGAIN, errno != EINTR, errno != ECONNABORTED {
+                    acceptAgain = .now + .seconds(1)
+                }
+                return
+            }
+            guard makeRoom() else {
+                close(descriptor)
+                continue
+            }
+            nextNumber += 1
+            connections[nextNumber] = Connection(
+                descriptor: descriptor,
+                phase: .reading(RequestHead()),
+                deadline: .now + Self.readingTime
+            )
+        }
+    }
+
+    /// The caller that has been silent for longest makes room for the next.
+    private mutating func makeRoom() -> Bool {
+        guard connections.count >= Self.limit else { return true }
+        let oldest = connections.filter {
+            if case .reading = $0.value.phase { true } else { false }
+        }
+        .keys.min()
+        guard let oldest else { return false }
+        end(oldest)
+        return true
+    }
+
+    private mutating func read(_ number: UInt64, _ head: RequestHead, _ work: Work) {
+        guard let descriptor = connections[number]?.descriptor else { return }
+        var head = head
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else {
+            if count == 0 || (errno != EAGAIN && errno != EINTR) { end(number) }
+            return
+        }
+        switch head.append(buffer[..<count]) {
+        case .incomplete: connections[number]?.phase = .reading(head)
+        case .request(let request):
+            connections[number]?.phase = .working(work(number, request))
+            connections[number]?.deadline = .now + Self.workingTime
+        case .refused(let status, let reason):
+            answer(number, AdminResponse.text(reason, status: status).encoded)
+        }
+    }
+
+    private mutating func write(_ number: UInt64) {
+        guard let connection = connections[number],
+            case .writing(let bytes, var sent) = connection.phase
+        else { return }
+        while sent < bytes.count {
+            let count = unsafe bytes.withUnsafeBytes { buffer in
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: buffer[sent...])
+                return unsafe send(
+                    connection.descriptor,
+                    rest.baseAddress,
+                    rest.count,
+                    Int32(MSG_NOSIGNAL)
+                )
+            }
+            guard count > 0 else {
+                if errno != EAGAIN, errno != EINTR { return end(number) }
+                connections[number]?.phase = .writing(bytes, sent: sent)
+                return
+            }
+            sent += count
+        }
+        end(number)
+    }
+
+    private mutating func end(_ number: UInt64) {
+        guard let connection = connections.removeValue(forKey: number) else { return }
+        if case .working(let task) = connection.phase { task.cancel() }
+        close(connection.descriptor)
+    }
+}
