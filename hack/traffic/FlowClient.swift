@@ -8,6 +8,9 @@ final class FlowClient {
         var sent: UInt64 = 0
         var received: UInt64 = 0
         var resumeAt = 0.0
+        /// When the last byte came; the beginning before the first.
+        var heardAt = now()
+        var hasStalled = false
 
         init(socket: Socket) { self.socket = socket }
     }
@@ -22,6 +25,8 @@ final class FlowClient {
     private var endings: [String: Int] = [:]
     private var corrupted = 0
     private var messages = 0
+    private var stalled = 0
+    private var longestSilence = 0.0
     private var inputEnded = false
 
     init(
@@ -52,6 +57,7 @@ final class FlowClient {
         var buffer = Array(repeating: UInt8(0), count: 64 * 1024)
         while now() < end, !inputEnded, !conversations.isEmpty {
             for descriptor in poller.wait(seconds: pause) { turn(descriptor, &buffer) }
+            for conversation in conversations.values { watch(conversation) }
             for conversation in conversations.values
             where conversation.resumeAt > 0 && now() >= conversation.resumeAt {
                 conversation.resumeAt = 0
@@ -63,8 +69,19 @@ final class FlowClient {
             }
         }
         emit(
-            "{\"alive\":\(conversations.count),\"broken\":\(json(endings)),\"corrupted\":\(corrupted),\"messages\":\(messages)}"
+            "{\"alive\":\(conversations.count),\"broken\":\(json(endings)),\"corrupted\":\(corrupted),\"messages\":\(messages),"
+                + "\"stalled\":\(stalled),\"longestSilenceMilliseconds\":\(Int(longestSilence * 1000))}"
         )
+    }
+
+    /// Counts a connection once on which no byte came for a second.
+    private func watch(_ conversation: Conversation) {
+        let silence = now() - conversation.heardAt
+        longestSilence = max(longestSilence, silence)
+        if silence > 1, !conversation.hasStalled {
+            conversation.hasStalled = true
+            stalled += 1
+        }
     }
 
     private func turn(_ descriptor: Int32, _ buffer: inout [UInt8]) {
@@ -107,6 +124,8 @@ final class FlowClient {
     }
 
     private func received(_ conversation: Conversation, _ bytes: ArraySlice<UInt8>) {
+        watch(conversation)
+        conversation.heardAt = now()
         if Pattern.mismatch(bytes, from: conversation.received) != nil { corrupted += 1 }
         conversation.received += UInt64(bytes.count)
         if conversation.received == conversation.sent {

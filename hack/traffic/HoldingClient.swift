@@ -1,5 +1,3 @@
-import Glibc
-
 /// Opens connections on command, keeps them open and knows who holds each.
 final class HoldingClient {
     private let poller: Poller
@@ -10,7 +8,7 @@ final class HoldingClient {
     /// Held connections in the order in which they were answered.
     private var held: [Int32] = []
     private var endings: [String: Int] = [:]
-    private var input: [UInt8] = []
+    private let commands = CommandLines()
 
     init(poller: Poller, target: SocketAddress, language: Language, timeout: Double) {
         self.poller = poller
@@ -23,21 +21,13 @@ final class HoldingClient {
         poller.add(0, .read)
         while true {
             turn(seconds: nil)
-            while let line = nextLine() {
+            while let line = commands.next() {
                 if line == "quit" { return }
                 try obey(line.split(separator: " ").map(String.init))
                 report()
             }
-            if inputEnded { return }
+            if commands.ended { return }
         }
-    }
-
-    private var inputEnded = false
-
-    private func nextLine() -> String? {
-        guard let end = input.firstIndex(of: UInt8(ascii: "\n")) else { return nil }
-        defer { input.removeSubrange(...end) }
-        return String(decoding: input[..<end], as: UTF8.self)
     }
 
     private func obey(_ words: [String]) throws {
@@ -69,6 +59,7 @@ final class HoldingClient {
                 started += 1
             }
             turn(seconds: 0.1)
+            reportIfAsked()
         }
     }
 
@@ -81,6 +72,7 @@ final class HoldingClient {
                 started += 1
             }
             turn(seconds: started < count ? max(0, begin + Double(started) / rate - now()) : 0.1)
+            reportIfAsked()
         }
     }
 
@@ -96,7 +88,7 @@ final class HoldingClient {
     private func turn(seconds: Double?) {
         for descriptor in poller.wait(seconds: seconds) {
             if descriptor == 0 {
-                readInput()
+                commands.read()
             } else if let question = questions[descriptor] {
                 advance(question)
             }
@@ -107,7 +99,7 @@ final class HoldingClient {
             case .connecting, .waiting:
                 question.expire()
                 ended(question, wasOutstanding: true)
-            case .answered, .ended: break
+            case .answered, .finishing, .ended: break
             }
         }
     }
@@ -117,7 +109,7 @@ final class HoldingClient {
         question.turn()
         guard question.state != before else { return }
         switch question.state {
-        case .connecting: break
+        case .connecting, .finishing: break
         case .waiting: poller.change(question.socket.descriptor, .read)
         case .answered:
             outstanding -= 1
@@ -152,12 +144,9 @@ final class HoldingClient {
         }
     }
 
-    private func readInput() {
-        var buffer: [UInt8] = Array(repeating: 0, count: 4096)
-        let count = unsafe buffer.withUnsafeMutableBytes {
-            unsafe read(0, $0.baseAddress, $0.count)
-        }
-        if count > 0 { input += buffer[..<count] } else { inputEnded = true }
+    /// `report` is answered at once, also while connections are being opened.
+    private func reportIfAsked() {
+        while commands.next("report") != nil { report() }
     }
 
     private func report() {

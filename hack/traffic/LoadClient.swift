@@ -1,3 +1,5 @@
+import Glibc
+
 /// Opens short connections at a steady rate and counts how each went.
 final class LoadClient {
     private let poller: Poller
@@ -12,6 +14,11 @@ final class LoadClient {
     private var endings: [String: Int] = [:]
     private var delayed = 0
     private var slowest = 0.0
+    private let commands = CommandLines()
+    private var begin = 0.0
+    private var started = 0
+    /// How many to open in all; `stop` ends it earlier.
+    private var total = 0
 
     init(
         poller: Poller,
@@ -32,9 +39,9 @@ final class LoadClient {
     }
 
     func run() throws {
-        let begin = now()
-        let total = Int(rate * seconds)
-        var started = 0
+        begin = now()
+        total = Int(rate * seconds)
+        poller.add(0, .read)
         while started < total || !questions.isEmpty {
             while started < total, now() - begin >= Double(started) / rate {
                 let question = try Question(target: target, language: language)
@@ -44,14 +51,43 @@ final class LoadClient {
             }
             let pause = started < total ? max(0, begin + Double(started) / rate - now()) : 0.05
             for descriptor in poller.wait(seconds: min(pause, 0.05)) {
-                if let question = questions[descriptor] { advance(question) }
+                if descriptor == 0 {
+                    obey()
+                } else if let question = questions[descriptor] {
+                    advance(question)
+                }
             }
             settle()
         }
         emit(
-            "{\"total\":\(total),\"servers\":\(json(servers)),\"endings\":\(json(endings)),"
-                + "\"delayedOverSecond\":\(delayed),\"slowestMilliseconds\":\(Int(slowest * 1000))}"
+            "{\(counts),\"delayedOverSecond\":\(delayed),\"slowestMilliseconds\":\(Int(slowest * 1000))}"
         )
+    }
+
+    private func obey() {
+        commands.read()
+        if commands.ended { poller.remove(0) }
+        while let line = commands.next() {
+            let words = line.split(separator: " ")
+            switch words.first {
+            case "stop": total = started
+            case "signal":
+                // Together with the count: what is open now is what the signal can hit.
+                if words.count > 2, let process = Int32(words[1]), let number = Int32(words[2]) {
+                    kill(process, number)
+                }
+                report()
+            default: report()
+            }
+        }
+    }
+
+    private var counts: String {
+        "\"total\":\(started),\"servers\":\(json(servers)),\"endings\":\(json(endings))"
+    }
+
+    private func report() {
+        emit("{\"seconds\":\(now() - begin),\"open\":\(questions.count),\(counts)}")
     }
 
     private func advance(_ question: Question) {
@@ -74,7 +110,9 @@ final class LoadClient {
         for (descriptor, question) in questions {
             switch question.state {
             case .answered:
-                if time - question.answeredAt >= hold { end(descriptor, .done) }
+                if time - question.answeredAt >= hold { question.finish() }
+            case .finishing:
+                if time - question.finishedAt > timeout { end(descriptor, .timeout) }
             case .ended(let ending):
                 end(descriptor, ending)
             case .connecting, .waiting:

@@ -1,6 +1,6 @@
 /// How a connection ended.
 enum Ending: String {
-    /// It got its answer and was closed by this side.
+    /// It got its answer, this side ended it and the server followed.
     case done
     /// Nobody accepted it.
     case refused
@@ -44,6 +44,8 @@ final class Question {
     enum State: Equatable {
         case connecting, waiting
         case answered(String)
+        /// This side has sent its FIN and waits for the server's.
+        case finishing
         case ended(Ending)
     }
 
@@ -51,6 +53,7 @@ final class Question {
     let start: Double
     private(set) var state = State.connecting
     private(set) var answeredAt = 0.0
+    private(set) var finishedAt = 0.0
     private let language: Language
     private var answer: [UInt8] = []
 
@@ -74,8 +77,22 @@ final class Question {
             case .broken: state = .ended(.reset)
             case .bytes, .wouldBlock: break
             }
+        case .finishing:
+            var buffer: [UInt8] = Array(repeating: 0, count: 64)
+            switch socket.read(into: &buffer) {
+            case .end: state = .ended(.done)
+            case .broken: state = .ended(.reset)
+            case .bytes, .wouldBlock: break
+            }
         case .ended: break
         }
+    }
+
+    /// Ends it in order: the connection is open, for the proxies between too, until the server's FIN has come.
+    func finish() {
+        socket.finish()
+        finishedAt = now()
+        state = .finishing
     }
 
     func expire() { state = .ended(.timeout) }

@@ -36,7 +36,8 @@ struct Hold: ParsableCommand {
         discussion: """
             Reads commands from standard input: `open N` (one by one), `open N at R` (per second), `open N by P` (P at a time),
             `close N SEED` (a random N of those open), `close all`, `report`, `quit`. Every command answers one line with the
-            connections now open by the server that holds them, and how those that ended by themselves did.
+            connections now open by the server that holds them, and how those that ended by themselves did; `report` also while
+            others are being opened.
             """
     )
 
@@ -57,7 +58,11 @@ struct Hold: ParsableCommand {
 
 struct Load: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Open short connections at a steady rate: connect, ask for the name, close."
+        abstract: "Open short connections at a steady rate: connect, ask for the name, close.",
+        discussion: """
+            Commands on standard input: `report` (what is open now, who answered, how connections ended), `signal PID NUMBER`
+            (sends the signal and reports as of that moment), `stop` (opens no more).
+            """
     )
 
     @Option(help: "HOST:PORT to connect to.") var to: String
@@ -83,7 +88,8 @@ struct Load: ParsableCommand {
 
 struct Flow: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Keep data going to and fro on a number of connections; report those that broke."
+        abstract:
+            "Keep data going to and fro on a number of connections; report those that broke or stalled: no byte for a second."
     )
 
     @Option(help: "HOST:PORT to connect to.") var to: String
