@@ -1,4 +1,5 @@
 """One test cluster: hack/cluster.sh, kubectl, and waiting for a condition with a deadline."""
+import contextlib
 import json
 import os
 import pathlib
@@ -20,36 +21,53 @@ def check(holds, message):
 
 
 def wait(what, probe, seconds=30.0, every=0.05):
-    """Calls `probe` until it returns something true, and returns that; the last answer is in the error."""
+    """Calls `probe` until it returns something true in time, and returns that; the last answer is in the error."""
     deadline = time.monotonic() + seconds
     seen = None
     while True:
         try:
             seen = probe()
-            if seen:
+            if seen and time.monotonic() <= deadline:
                 return seen
         except (subprocess.CalledProcessError, KeyError, IndexError) as error:
             seen = getattr(error, "stderr", None) or repr(error)
         if time.monotonic() > deadline:
-            raise Failed(f"not within {seconds:g} s: {what}; last seen: {seen}")
+            late = ", too late" if seen else ""
+            raise Failed(f"not within {seconds:g} s: {what}; last seen{late}: {seen}")
         time.sleep(every)
 
 
 class Cluster:
-    """A running cluster; use as a context manager, so that it goes whatever happens."""
+    """A running cluster; use as a context manager, so that it goes whatever happens.
 
-    def __init__(self, name="e2e"):
-        self.name = name
-        self.env = dict(os.environ, TIELINE_CLUSTER=name)
+    Each run has one of its own, so that several checkouts can run; with TIELINE_KEEP it has a name to find it by.
+    """
+
+    def __init__(self, name=None):
+        self.name = name or ("e2e" if os.environ.get("TIELINE_KEEP") else f"e2e-{os.getpid()}")
+        self.env = dict(os.environ, TIELINE_CLUSTER=self.name)
 
     def __enter__(self):
-        self.script("down")  # what an interrupted run left
-        self.script("up", timeout=600)
-        for line in self.script("env").splitlines():
-            key, _, value = line.removeprefix("export ").partition("=")
-            if key:
-                self.env[key] = value.strip("'\"")
+        self.sweep()
+        try:
+            self.script("up", timeout=600)
+            for line in self.script("env").splitlines():
+                key, _, value = line.removeprefix("export ").partition("=")
+                if key:
+                    self.env[key] = value.strip("'\"")
+        except BaseException:
+            self.script("down")
+            raise
         return self
+
+    def sweep(self):
+        """Ends what interrupted runs left: clusters that are named by a process that is gone, and this one's name."""
+        for line in self.script("list").splitlines():
+            name = line.split()[0]
+            owner = name.removeprefix("e2e-")
+            if owner != name and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+                self.script("down", "--name", name)
+        self.script("down")
 
     def __exit__(self, *_):
         if not os.environ.get("TIELINE_KEEP"):
@@ -71,6 +89,9 @@ class Cluster:
     def kubectl(self, *arguments, stdin=None, timeout=60):
         return self.run(["kubectl", *arguments], stdin=stdin, timeout=timeout)
 
+    def kubectl_json(self, *arguments):
+        return json.loads(self.kubectl(*arguments, "-o", "json"))
+
     def kubectl_fails(self, *arguments, stdin=None):
         """Runs kubectl, which must fail, and returns what it said."""
         done = subprocess.run(
@@ -81,6 +102,16 @@ class Cluster:
     def apply(self, *objects):
         items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return self.kubectl("apply", "-f", "-", stdin=items)
+
+    @contextlib.contextmanager
+    def applied(self, *objects):
+        """Objects that are there for the body only."""
+        self.apply(*objects)
+        try:
+            yield
+        finally:
+            items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+            self.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=items)
 
     def get(self, kind, namespace, name=None, selector=None):
         command = ["get", kind, "-n", namespace, "-o", "json"]
@@ -97,9 +128,9 @@ class Cluster:
     def patch(self, kind, namespace, name, body):
         self.kubectl("patch", kind, "-n", namespace, name, "--type", "merge", "-p", json.dumps(body))
 
-    def pods(self, namespace, selector):
+    def pods(self, namespace, selector, terminating=False):
         items = self.get("pods", namespace, selector=selector)["items"]
-        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in items if terminating or "deletionTimestamp" not in pod["metadata"]]
 
     def ready_pods(self, namespace, selector):
         return [pod for pod in self.pods(namespace, selector) if condition(pod, "Ready") == "True"]

@@ -129,7 +129,7 @@ class Network:
 
         def answers():
             with Hold(self.cluster, address, timeout=2) as clients:
-                return sum(clients.open(1).values()) == 1
+                return sum(clients.attempt(1).values()) == 1
 
         wait(f"{where}/{name} answers", answers, 15)
         return address
@@ -151,15 +151,21 @@ class Network:
             print(self.cluster.kubectl("get", "tsvc", "-n", where, name, "-o", "yaml"))
             raise
 
-    def metric(self, where, name):
-        """The sum of a metric over the site's gateways; one that has no series yet counts 0."""
+    def metric(self, where, name, required=False, pods=None):
+        """The sum of a metric over the site's gateways (or `pods`).
+
+        A metric without a series counts 0, unless it is `required`: where a difference is compared, two zeros that
+        stand for nothing would be equal as well.
+        """
         amount = 0.0
-        for pod in self.cluster.ready_pods(where, GATEWAYS):
+        for pod in pods or self.cluster.ready_pods(where, GATEWAYS):
             url = f"http://{pod['status']['podIP']}:5673/metrics"
             text = self.cluster.exec(["curl", "-sf", url]).communicate()[0]
             check("tieline_ready" in text, f"the gateway of {where} has no metrics: {text}")
-            amount += sum(float(line.split()[-1]) for line in text.splitlines()
-                          if line.split("{")[0].split(" ")[0] == name)
+            series = [float(line.split()[-1]) for line in text.splitlines()
+                      if line.split("{")[0].split(" ")[0] == name]
+            check(series or not required, f"the gateway of {where} has no metric {name}")
+            amount += sum(series)
         return amount
 
     def gateways(self, where, count=1):
@@ -176,10 +182,10 @@ class Network:
                              "deployment/tieline-controller", "--timeout=60s")
 
 
-def expect_close(label, counts, nearer, farther, difference):
+def expect_close(label, total, counts, nearer, farther, difference):
     """|nA - nB - d| <= 1 for N >= d, all to the nearer one below."""
     a, b = counts.get(nearer, 0), counts.get(farther, 0)
-    total = a + b
+    check(a + b == total == sum(counts.values()), f"{label}: {counts} are not {total}")
     if total <= difference:
         check(b == 0, f"{label}: {counts}, expected all {total} at {nearer}")
     else:

@@ -38,30 +38,39 @@ def logs(cluster):
 
 
 def main(words):
-    passed, failures = 0, []
+    passed, failures = [], []
     selected = list(tests(words))
-    with Cluster() as cluster:
-        network = Network(cluster)
-        network.install()
-        network.make_sites("a", "b", "c", "d")
-        for title, function in selected:
-            began = time.monotonic()
-            print(f"-- {title}", flush=True)
-            try:
-                function(network)
-                passed += 1
-                print(f"ok {title} ({time.monotonic() - began:.1f} s)", flush=True)
-            except (Failed, subprocess.SubprocessError, KeyError, ValueError, OSError) as error:
-                failures.append(title)
-                detail = getattr(error, "stderr", None) or ""
-                print(f"FAILED {title}: {error} {detail}", flush=True)
-                if not isinstance(error, Failed):
-                    traceback.print_exc(file=sys.stdout)
-                print(logs(cluster), flush=True)
+    try:
+        with Cluster() as cluster:
+            run(cluster, selected, passed, failures)
+    except Exception as error:
+        failures.append(f"the cluster: {error} {getattr(error, 'stderr', None) or ''}")
+        traceback.print_exc(file=sys.stdout)
     for title in failures:
         print(f"FAILED {title}")
-    print(f"{passed} passed, {len(failures)} failed")
+    print(f"{len(passed)} passed, {len(failures)} failed")
     return 1 if failures or not passed else 0
+
+
+def run(cluster, selected, passed, failures):
+    """Runs the tests and adds their titles to `passed` or `failures`."""
+    network = Network(cluster)
+    network.install()
+    network.make_sites("a", "b", "c", "d")
+    for title, function in selected:
+        began = time.monotonic()
+        print(f"-- {title}", flush=True)
+        try:
+            function(network)
+            passed.append(title)
+            print(f"ok {title} ({time.monotonic() - began:.1f} s)", flush=True)
+        except Exception as error:  # whatever it is, the other tests are run
+            failures.append(title)
+            detail = getattr(error, "stderr", None) or ""
+            print(f"FAILED {title}: {error} {detail}", flush=True)
+            if not isinstance(error, Failed):
+                traceback.print_exc(file=sys.stdout)
+            print(logs(cluster), flush=True)
 
 
 if __name__ == "__main__":

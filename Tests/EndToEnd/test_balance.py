@@ -1,9 +1,11 @@
 """Exactness: the right column of the table of what the peers do, and the same over several proxies of a site."""
+import contextlib
+import os
 import time
 
 from cluster import check, wait
-from network import client_with_sidecar, expect_close, server, service
-from traffic import Hold, Run, grouped
+from network import GATEWAYS, client_with_sidecar, expect_close, server, service
+from traffic import Hold, Run, expect_more, grouped
 
 
 def prepare(net):
@@ -82,7 +84,7 @@ def exact(net, label):
     for count in (20, 50, 101, 460, 480, 500):
         counts = held(net, address, count)
         print(f"   {label}, d = 50, N = {count}: {counts}")
-        expect_close(f"{label} N={count}", counts, "a", "b", 50)
+        expect_close(f"{label} N={count}", count, counts, "a", "b", 50)
 
 
 def test_cost_difference_of_50_with_one_loop(net):
@@ -98,10 +100,33 @@ def test_cost_difference_of_50_with_two_loops(net):
 
 
 def set_loops(net, loops):
+    """Waits until one gateway is left, with that number of loops: the old one drains beside the new one for a while."""
     net.cluster.patch("tsite", "a", "a", {"spec": {"proxy": {"loops": loops}}})
+
+    def wanted(spec):
+        arguments = spec["containers"][0]["args"]
+        return "--loops" in arguments and arguments[arguments.index("--loops") + 1] == str(loops)
+
+    def rolled():
+        return wanted(net.cluster.get("deployment", "a", "tieline-proxy")["spec"]["template"]["spec"])
+
+    def alone():
+        pods = net.cluster.pods("a", GATEWAYS, terminating=True)
+        return len(pods) == 1 and wanted(pods[0]["spec"]) and pods
+
+    wait(f"the gateways are to have {loops} loops", rolled)
     net.cluster.kubectl("rollout", "status", "-n", "a", "deployment/tieline-proxy", "--timeout=60s")
+    pod = wait("one gateway is left", alone, 60)[0]
+    threads = [thread_name(task) for task in os.scandir(f"/proc/{net.cluster.pid(pod)}/task")]
+    running = sorted(name for name in threads if name.startswith("loop-"))
+    check(running == [f"loop-{index}" for index in range(loops)], f"{loops} loops run, not {running}")
     net.wait_ready("tlink", "a", "b")
     net.wait_ready("tlink", "a", "d")
+
+
+def thread_name(task):
+    with open(os.path.join(task.path, "comm")) as file:
+        return file.read().strip()
 
 
 def test_cost_difference_of_50_with_parallel_clients_and_churn(net):
@@ -109,12 +134,12 @@ def test_cost_difference_of_50_with_parallel_clients_and_churn(net):
     with Hold(net.cluster, address) as clients:
         counts = grouped(clients.open(500, by=50), "ab")
         print(f"   50 parallel clients, N = 500: {counts}")
-        expect_close("parallel", counts, "a", "b", 50)
+        expect_close("parallel", 500, counts, "a", "b", 50)
         clients.ask("close 250 20261122")
         wait("the gateway has seen 250 FINs", lambda: net.metric("a", "tieline_connections_active") == 250, 5)
         counts = grouped(clients.open(250, by=50), "ab")
         print(f"   a random half closed (seed 20261122) and re-opened: {counts}")
-        expect_close("churn", counts, "a", "b", 50)
+        expect_close("churn", 500, counts, "a", "b", 50)
 
 
 def test_trickle_over_two_equal_sites(net):
@@ -126,16 +151,27 @@ def test_trickle_over_two_equal_sites(net):
 
 
 def evenly(net, label, clients, k):
-    """N = 500 opened evenly over all at 100 a second, then 50 one by one."""
-    worst = 0
-    for _ in range(10):
-        share = [50 // k + (1 if index < 50 % k else 0) for index in range(k)]
-        for client, count in zip(clients, share):
-            client.tell(f"open {count} at {100 / k}")
+    """N = 500 opened evenly over all at 100 a second, looked at all the while; then 50 one by one."""
+    worst, looks = 0, 0
+    before = [client.report() for client in clients]
+    share = [500 // k + (1 if index < 500 % k else 0) for index in range(k)]
+    for client, count in zip(clients, share):
+        client.tell(f"open {count} at {100 / k}")
+    deadline = time.monotonic() + 20
+    while True:
+        for client in clients:
+            client.tell("report")
         counts = total([client.answer()["open"] for client in clients])
-        off = distance(counts)
+        off, looks = distance(counts), looks + 1
         worst = max(worst, off)
         check(off <= k + 10, f"{label} while opening: {counts}, off by {off}")
+        if sum(counts.values()) == 500:
+            break
+        check(time.monotonic() < deadline, f"{label}: only {counts} are open")
+        time.sleep(0.02)  # between two looks
+    for client, was, count in zip(clients, before, share):
+        expect_more(was, client.answer(), count)  # the answer to `open`
+    check(looks >= 50, f"{label}: only {looks} looks while opening")
     time.sleep(1)  # the pause that the promise allows for an exchange of counts
     for index in range(50):
         clients[index % k].open(1)
@@ -143,7 +179,7 @@ def evenly(net, label, clients, k):
         reports = [client.report()["open"] for client in clients]
         off = distance(total(reports))
         check(off <= k, f"{label} one by one: {total(reports)}, off by {off}")
-    print(f"   {label}: N = 500 {counts}, worst {worst} while opening; then 50 one by one: {total(reports)}")
+    print(f"   {label}: N = 500 {counts}, worst {worst} while opening; ({looks} looks); then 50 one by one: {total(reports)}")
 
 
 def total(reports):
@@ -177,13 +213,9 @@ def test_two_gateway_replicas(net):
 
 def test_three_sidecars(net):
     offer(net, "row7", {"a": "s", "b": "s"}, {("a", "b"): 50})
-    net.cluster.apply(client_with_sidecar("a", "client", {"row7/tcp": 9000}, replicas=3))
-    pods = net.cluster.wait_ready("a", "app=client", 3)
-    names = [f"a/{pod['metadata']['name']}" for pod in pods]
-    clients = [Hold(net.cluster, "127.0.0.1:9000", pod=name) for name in names]
-    try:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(net.cluster.applied(client_with_sidecar("a", "client", {"row7/tcp": 9000}, replicas=3)))
+        pods = net.cluster.wait_ready("a", "app=client", 3)
+        names = [f"a/{pod['metadata']['name']}" for pod in pods]
+        clients = [stack.enter_context(Hold(net.cluster, "127.0.0.1:9000", pod=name)) for name in names]
         evenly(net, "3 sidecars", clients, 3)
-    finally:
-        for client in clients:
-            client.__exit__()
-        net.cluster.kubectl("delete", "deployment", "-n", "a", "client")

@@ -20,7 +20,7 @@ def test_a_namespace_that_consents_gets_the_service(net):
     exposed = lambda: cluster.exists("service", "guest", "shared")
     wait("the Service appears", exposed, 10)
     with Hold(cluster, net.address("guest", "shared")) as clients:
-        wait("it carries connections", lambda: sum(clients.open(1).values()) == 1, 10)
+        wait("it carries connections", lambda: sum(clients.attempt(1).values()) == 1, 10)
     foreign = cluster.get("service", "stranger", "shared")
     check(foreign["spec"]["ports"][0]["port"] == 1234, "a foreign Service is left alone")
     consent("guest", None)

@@ -1,4 +1,5 @@
 """Servers, gateways and whole neighbours that die or fall silent: no connection fails."""
+import datetime
 import json
 import os
 import signal
@@ -10,37 +11,69 @@ from test_balance import offer
 from traffic import Hold, Run
 
 
-def under_load(net, name, address, fault, repair):
-    """200 new connections a second from 5 s before the fault to 10 s after it: none fails."""
-    interrupted = net.metric("a", "tieline_connections_interrupted_total")
-    with Run(net.cluster, "load", address, rate=200, seconds=15, timeout=5, hold=100) as load:
-        time.sleep(5)  # the load before the fault is part of what is measured
-        open_then = held_open(net)
-        began = time.monotonic()
-        fault()
-        record = wait("the failover is in status", lambda: failover(net, name, began), 5 + 1)
-        noticed = time.monotonic() - began
-        result = load.result()
-    repair()
-    cut = net.metric("a", "tieline_connections_interrupted_total") - interrupted
-    bad = {key: value for key, value in result["endings"].items() if key not in ("done", "closed")}
-    failed = max(0, sum(bad.values()) - cut)
-    closed = result["endings"].get("closed", 0)  # answered, then ended by the server's own FIN
-    print(f"   {result['total']} connections: {failed:g} failed, {cut:g} interrupted and {closed} closed ({open_then:g} were open at the "
-          f"fault), {result['delayedOverSecond']} delayed by more than 1 s, slowest "
-          f"{result['slowestMilliseconds']} ms; status named it after {noticed:.1f} s: {record}")
-    check(failed <= 0, f"{failed:g} connections failed: {bad}, {cut:g} of them interrupted")
-    # At 200 a second, some more were opened between the count and the fault.
-    check(cut + closed <= open_then + 20, f"{cut:g} interrupted, {closed} closed, {open_then:g} were open")
-    check(noticed <= 5, f"status after {noticed:.1f} s")
-    expect_event(net, name, "FailedOver", record)
+RATE = 200
 
 
-def held_open(net):
-    return net.metric("a", "tieline_connections_active")
+def under_load(net, name, address, pid, number, reason, repair, after=None, closed=False):
+    """200 new connections a second from 5 s before a signal to a process of b until 10 s after it: none fails.
+
+    `reason` is the failover's. With `closed`, connections that had their answer may end in the server's own FIN.
+    """
+    pods = net.gateways("a", 1)
+    interrupted = lambda: net.metric("a", "tieline_connections_interrupted_total", required=True, pods=pods)
+    before, told = interrupted(), events(net, "FailedOver", name)
+    try:
+        with Run(net.cluster, "load", address, rate=RATE, seconds=60, timeout=5, hold=100) as load:
+            wait("5 s of load", lambda: load.ask("report")["seconds"] >= 5, 10)
+            fault = load.ask(f"signal {pid} {int(number)}")
+            struck, deadline = time.time(), time.monotonic() + 5
+            check(owners(fault["servers"]) == {"b"}, f"all are served by b before the fault: {fault}")
+            if after:
+                after()
+            record = wait("the failover is in status", lambda: failover(net, name), deadline - time.monotonic())
+            noticed = time.time() - struck
+            event = wait("one Event FailedOver more", lambda: more(net, name, told), deadline - time.monotonic())
+            wait("10 s of load after the fault", lambda: load.ask("report")["seconds"] >= fault["seconds"] + 10, 15)
+            result = load.stop()
+        cut = interrupted() - before
+        late = more(net, name, told)
+    finally:
+        repair()
+    report(fault, result, cut, record, noticed)
+    expect_nothing_failed(fault, result, cut, closed)
+    check(owners(result["servers"]) == {"b", "d"}, f"d serves after the fault: {result}")
+    check((record["from"], record["to"], record["reason"]) == ("b", "d", reason), f"from b to d, {reason}: {record}")
+    check(event["note"].startswith(f"b to d, {reason}: "), f"the Event names from, to and reason: {event['note']}")
+    took = moment(event["eventTime"]) - struck
+    check(-0.1 <= took <= 5, f"the Event is of {took:.1f} s after the fault")
+    check(late["metadata"]["name"] == event["metadata"]["name"], f"one Event, once: {late['note']}")
 
 
-def failover(net, name, _):
+def expect_nothing_failed(fault, result, cut, closed):
+    """Every connection had its answer and was closed by its client, but for those that the ingress says it had to cut."""
+    bad = {key: value for key, value in result["endings"].items() if key != "done"}
+    ended = bad.pop("closed", 0)  # answered, then ended by the server's own FIN
+    check(set(bad) <= {"reset"}, f"connections failed: {bad}")
+    check(bad.get("reset", 0) <= cut, f"{bad} were reset, only {cut:g} of them were interrupted")
+    check(cut + ended <= fault["open"], f"{cut:g} interrupted, {ended} closed, {fault['open']} were open at the fault")
+    check(closed or not ended, f"{ended} were ended by a FIN that no server sent")
+
+
+def report(fault, result, cut, record, noticed):
+    print(f"   {result['total']} connections: {result['endings']}, {cut:g} interrupted of {fault['open']} that were open at the "
+          f"fault, {result['delayedOverSecond']} delayed by more than 1 s, slowest {result['slowestMilliseconds']} ms; "
+          f"by server {result['servers']}; status named it after {noticed:.1f} s: {record}")
+
+
+def owners(servers):
+    return {name.split("/")[0] for name in servers}
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def failover(net, name):
     status = net.cluster.get("tsvc", "a", name)["status"]
     last = status.get("lastFailover")
     seen = net.seen_failovers.get(name, 0)
@@ -52,15 +85,17 @@ def failover(net, name, _):
 
 def events(net, reason, name):
     items = json.loads(net.cluster.kubectl("get", "events.events.k8s.io", "-n", "a", "-o", "json"))["items"]
-    return [item for item in items if item["reason"] == reason and item["regarding"]["name"] == name]
+    return {item["metadata"]["name"]: item for item in items
+            if item["reason"] == reason and item["regarding"]["name"] == name}
 
 
-def expect_event(net, name, reason, record):
-    found = wait(f"an Event {reason}", lambda: events(net, reason, name), 5)
-    texts = [item["note"] for item in found]
-    check(any(record["from"] in text and record["to"] in text and record["reason"] in text for text in texts),
-          f"no Event names from, to and reason: {texts}")
-    check(len(texts) == len(set(texts)), f"an Event twice: {texts}")
+def more(net, name, told):
+    """The one Event FailedOver that was not there before; None while there is none."""
+    now = events(net, "FailedOver", name)
+    new = [item for key, item in now.items() if key not in told]
+    check(len(new) <= 1 and told.keys() <= now.keys(), f"one Event more, not {[item['note'] for item in new]}")
+    check(not any(item.get("series") or item.get("deprecatedCount", 1) > 1 for item in new), f"an Event twice: {new}")
+    return new[0] if new else None
 
 
 def ready_again(net, name):
@@ -80,35 +115,37 @@ def prepare(net, name):
 
 def test_the_preferred_server_is_killed(net):
     address = prepare(net, "over1")
+    pod = net.cluster.ready_pods("b", "app=s")[0]
 
-    def fault():
-        net.cluster.kill(net.cluster.ready_pods("b", "app=s")[0])
+    def after():
         net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 0}})
 
     def repair():
         net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 1}})
         ready_again(net, "over1")
 
-    under_load(net, "over1", address, fault, repair)
-    failback(net, "over1", address)
+    back = events(net, "FailedBack", "over1")
+    under_load(net, "over1", address, net.cluster.pid(pod), signal.SIGKILL, "ConnectRefused", repair, after, closed=True)
+    failback(net, "over1", address, back)
 
 
-def failback(net, name, address):
+def failback(net, name, address, before):
     with Hold(net.cluster, address) as clients:
         wait("new connections go to b again", lambda: any(key.startswith("b/") for key in clients.open(1)), 10)
-    wait("an Event FailedBack", lambda: events(net, "FailedBack", name), 5)
+    now = wait("an Event FailedBack", lambda: (now := events(net, "FailedBack", name)).keys() - before.keys() and now, 5)
+    notes = [item["note"] for key, item in now.items() if key not in before]
+    check(len(notes) == 1 and notes[0].startswith("d to b: "), f"one Event FailedBack, from d to b: {notes}")
 
 
 def test_the_gateway_of_the_preferred_server_is_killed(net):
     address = prepare(net, "over2")
-    under_load(net, "over2", address, lambda: net.cluster.kill(net.gateways("b", 1)[0]),
+    under_load(net, "over2", address, net.cluster.pid(net.gateways("b", 1)[0]), signal.SIGKILL, "LinkLost",
                lambda: ready_again(net, "over2"))
 
 
 def test_the_gateway_of_the_preferred_server_is_stopped(net):
     address = prepare(net, "over3")
-    pod = net.gateways("b", 1)[0]
-    pid = net.cluster.pid(pod)
+    pid = net.cluster.pid(net.gateways("b", 1)[0])
 
     def repair():
         try:
@@ -117,7 +154,7 @@ def test_the_gateway_of_the_preferred_server_is_stopped(net):
             pass  # its liveness probe has replaced it
         ready_again(net, "over3")
 
-    under_load(net, "over3", address, lambda: net.cluster.signal(pod, signal.SIGSTOP), repair)
+    under_load(net, "over3", address, pid, signal.SIGSTOP, "LinkLost", repair)
 
 
 def test_clients_see_a_reset_when_their_proxy_is_killed(net):
@@ -126,10 +163,10 @@ def test_clients_see_a_reset_when_their_proxy_is_killed(net):
         clients.open(20)
         net.cluster.kill(net.gateways("a", 1)[0])
         ended = wait("all clients noticed", lambda: sum((r := clients.report())["ended"].values()) == 20 and r["ended"])
-    print(f"   the client's own proxy killed: {ended}")
-    check(ended == {"reset": 20}, f"every client sees RST, never EOF: {ended}")
     net.gateways("a", 1)
     net.wait_ready("tlink", "a", "b", 60)
+    print(f"   the client's own proxy killed: {ended}")
+    check(ended == {"reset": 20}, f"every client sees RST, never EOF: {ended}")
 
 
 def test_rolling_the_gateways_of_either_end_fails_nothing(net):
@@ -140,10 +177,14 @@ def test_rolling_the_gateways_of_either_end_fails_nothing(net):
     try:
         for where in "ba":
             net.gateways(where, 2)
-            with Run(net.cluster, "load", address, rate=100, seconds=20, timeout=5, hold=50) as load:
+            with Run(net.cluster, "load", address, rate=100, seconds=120, timeout=5, hold=50) as load:
+                wait("a second of load", lambda: load.ask("report")["seconds"] >= 1, 5)
+                old = {pod["metadata"]["name"] for pod in net.gateways(where, 2)}
                 net.cluster.kubectl("rollout", "restart", "-n", where, "deployment/tieline-proxy")
                 net.cluster.kubectl("rollout", "status", "-n", where, "deployment/tieline-proxy", "--timeout=60s")
-                result = load.result()
+                wait("the old gateways are gone", lambda: not old & {
+                    pod["metadata"]["name"] for pod in net.cluster.pods(where, GATEWAYS, terminating=True)}, 60)
+                result = load.stop()
             print(f"   both gateways of {where} rolled under load: {result}")
             check(set(result["endings"]) == {"done"}, f"{result}")
     finally:

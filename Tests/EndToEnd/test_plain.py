@@ -36,6 +36,11 @@ class PlainSite:
                 return item["status"]
         return {}
 
+    def readiness(self):
+        """The HTTP status of /readyz."""
+        command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{BIND}:5673/readyz"]
+        return self.net.cluster.exec(command).communicate()[0]
+
     def __enter__(self):
         return self
 
@@ -59,7 +64,7 @@ def test_a_plain_site_keeps_its_last_good_configuration(net):
 
         def serves():
             with Hold(net.cluster, f"{BIND}:8080", timeout=2) as clients:
-                return grouped(clients.open(1), "b")["b"] == 1
+                return grouped(clients.attempt(1), "b")["b"] == 1
 
         wait("the plain site's clients reach b", serves, 30)
         plain.write("link.yaml", f"apiVersion: {API}\nkind: Link\nmetadata: {{name: b}}\nspec:\n"
@@ -68,6 +73,7 @@ def test_a_plain_site_keeps_its_last_good_configuration(net):
                        lambda: "link.yaml" in json.dumps([p.read_text() for p in (plain.path / "status").iterdir()]) and
                        [p.read_text() for p in (plain.path / "status").iterdir() if "link.yaml" in p.read_text()], 10)
         check(serves(), "the last good configuration stays")
+        check(plain.readiness() == "200", f"/readyz stays ready, not {plain.readiness()}")
         print(f"   broken YAML: {problem[0][:300]}")
         plain.write("link.yaml", f"apiVersion: {API}\nkind: Link\nmetadata: {{name: b}}\nspec:\n"
                     f"  endpoints: [{{host: {host}, port: {port}}}]\n  remoteSiteID: {net.ids['b']}\n  cost: 7\n")

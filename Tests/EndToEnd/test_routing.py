@@ -15,22 +15,24 @@ def test_the_cost_of_several_hops_is_their_sum(net):
 
 def test_a_cheaper_path_of_two_hops_is_preferred_to_a_dear_link(net):
     address = offer(net, "paths", {"c": "s"}, {("a", "b"): 10, ("b", "c"): 10})
-    net.link("a", "c", cost=100)
-    wait("the two-hop path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 20)
-    check(net.targets("a", "paths")["c"]["via"] == "link/b", f"{net.targets('a', 'paths')}")
-    crossing = lambda name: net.cluster.get("tlink", "a", name)["status"]["connections"]["active"]
-    with Hold(net.cluster, address) as clients:
-        check(sum(clients.open(20).values()) == 20, "20 connections are open")
-        try:
-            wait("20 connections cross link/b", lambda: crossing("b") == 20, 15)
-        except Failed:
-            print(f"   crossing b {crossing('b')}, c {crossing('c')}, d {crossing('d')}; by the metrics "
-                  f"{net.metric('a', 'tieline_link_connections_active')}; {net.targets('a', 'paths')}")
-            raise
-        check(crossing("c") == 0, "the direct link must carry nothing")
-        net.set_cost("a", "c", 5)
-        wait("the direct path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 5)
-        counts = grouped(clients.open(20), "abcd")
-        check(counts["c"] == 40, f"no connection is lost: {counts}")
-        wait("20 more cross link/c", lambda: (crossing("b"), crossing("c")) == (20, 20))
-    net.cluster.kubectl("delete", "tlink", "-n", "a", "c")
+    try:
+        net.link("a", "c", cost=100)
+        wait("the two-hop path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 20)
+        check(net.targets("a", "paths")["c"]["via"] == "link/b", f"{net.targets('a', 'paths')}")
+        crossing = lambda name: net.cluster.get("tlink", "a", name)["status"]["connections"]["active"]
+        with Hold(net.cluster, address) as clients:
+            clients.open(20)
+            try:
+                wait("20 connections cross link/b", lambda: crossing("b") == 20, 15)
+            except Failed:
+                print(f"   crossing b {crossing('b')}, c {crossing('c')}, d {crossing('d')}; by the metrics "
+                      f"{net.metric('a', 'tieline_link_connections_active')}; {net.targets('a', 'paths')}")
+                raise
+            check(crossing("c") == 0, "the direct link must carry nothing")
+            net.set_cost("a", "c", 5)
+            wait("the direct path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 5)
+            counts = grouped(clients.open(20), "abcd")
+            check(counts["c"] == 40, f"no connection is lost: {counts}")
+            wait("20 more cross link/c", lambda: (crossing("b"), crossing("c")) == (20, 20))
+    finally:
+        net.cluster.kubectl("delete", "tlink", "-n", "a", "c", "--ignore-not-found")

@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from cluster import BIN, Failed
+from cluster import BIN, Failed, check
 
 TOOL = str(BIN / "traffic")
 
@@ -10,8 +10,10 @@ TOOL = str(BIN / "traffic")
 class Hold:
     """Connections that stay open; every command answers who holds them."""
 
-    def __init__(self, cluster, to, pod=None, timeout=5):
-        self.process = cluster.exec([TOOL, "hold", "--to", to, "--timeout", str(timeout)], pod)
+    def __init__(self, cluster, to, pod=None, timeout=5, http=False):
+        language = ["--http"] if http else []
+        self.process = cluster.exec([TOOL, "hold", "--to", to, "--timeout", str(timeout), *language], pod)
+        self.last = {"open": {}, "ended": {}}
 
     def __enter__(self):
         return self
@@ -27,17 +29,33 @@ class Hold:
         line = self.process.stdout.readline()
         if not line:
             raise Failed(f"traffic hold ended: {self.process.stderr.read()}")
-        return json.loads(line)
+        self.last = json.loads(line)
+        return self.last
 
     def ask(self, command):
         self.tell(command)
         return self.answer()
 
     def open(self, count, by=1):
-        return self.ask(f"open {count} by {by}")["open"]
+        """Opens `count` more, which must succeed, and all others must still be there."""
+        before = self.last
+        now = self.ask(f"open {count} by {by}")
+        expect_more(before, now, count)
+        return now["open"]
+
+    def attempt(self, count):
+        """Opens up to `count` more: for waiting until that works."""
+        return self.ask(f"open {count}")["open"]
 
     def report(self):
         return self.ask("report")
+
+
+def expect_more(before, now, count):
+    """`count` connections more are open than before, and none has ended."""
+    opened = sum(now["open"].values()) - sum(before["open"].values())
+    check(opened == count and now["ended"] == before["ended"],
+          f"opening {count} connections opened {opened}: before {before}, now {now}")
 
 
 class Run:
@@ -55,6 +73,17 @@ class Run:
     def __exit__(self, *_):
         finish(self.process)
 
+    def ask(self, command):
+        """A command to `traffic load`, and its answer."""
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return self.line()
+
+    def stop(self):
+        """Tells `traffic load` to open no more, and returns its result."""
+        self.process.stdin.write("stop\n")
+        return self.result()
+
     def line(self):
         """The next line of its output, as JSON."""
         text = self.process.stdout.readline()
@@ -69,6 +98,12 @@ class Run:
         if not lines:
             raise Failed(f"traffic said nothing: {errors}")
         return json.loads(lines[-1])
+
+
+def expect_undisturbed(result, count):
+    """What `traffic flow` says of `count` connections of which none broke, lied or fell silent for a second."""
+    check(result["alive"] == count and not result["broken"] and result["corrupted"] == 0 and result["stalled"] == 0
+          and result["messages"] >= count, f"{count} connections were to flow on: {result}")
 
 
 def finish(process):
