@@ -24,7 +24,7 @@ for file in manifests/crds/{sites,links,services}.yaml; do
 done
 
 state=$(mktemp -d)
-trap 'kill "$(cat "$state/pid" 2>/dev/null)" 2>/dev/null || true; rm -rf "$state"' EXIT
+trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
 hack/apiserver/run.sh "$state" >/dev/null
 kubectl kustomize manifests >"$state/manifests.yaml"
 KUBECONFIG=$state/kubeconfig "$cache/venv/bin/python" hack/check-chart.py charts/tieline "$state"

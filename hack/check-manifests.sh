@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 state=$(mktemp -d)
-trap 'kill "$(cat "$state/pid")" 2>/dev/null || true; rm -rf "$state"' EXIT
+trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
 hack/apiserver/run.sh "$state" >/dev/null
 export KUBECONFIG=$state/kubeconfig
 passed=0 failed=0

@@ -44,7 +44,7 @@ use_kubectl() { # puts one on the PATH that is new enough
 test_api_server() { # starts one API server for the tests that take TIELINE_TEST_KUBECONFIG
   local state
   state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-test-XXXXXX")
-  cleanup+=("kill \$(cat $state/pid) 2>/dev/null; rm -rf $state")
+  cleanup+=("hack/apiserver/stop.sh $state; rm -rf $state")
   TIELINE_TEST_KUBECONFIG=$(hack/apiserver/run.sh "$state" | tail -1)
   export TIELINE_TEST_KUBECONFIG
 }

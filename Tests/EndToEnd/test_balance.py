@@ -179,7 +179,7 @@ def evenly(net, label, clients, k):
         reports = [client.report()["open"] for client in clients]
         off = distance(total(reports))
         check(off <= k, f"{label} one by one: {total(reports)}, off by {off}")
-    print(f"   {label}: N = 500 {counts}, worst {worst} while opening; ({looks} looks); then 50 one by one: {total(reports)}")
+    print(f"   {label}: N = 500 {counts}, worst {worst} while opening ({looks} looks); then 50 one by one: {total(reports)}")
 
 
 def total(reports):

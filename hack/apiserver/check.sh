@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 state=$(mktemp -d)
-stop() { kill "$(cat "$state/pid")" 2>/dev/null && tail --pid="$(cat "$state/pid")" -f /dev/null; }
+stop() { "$here/stop.sh" "$state"; }
 trap 'stop || true; rm -rf "$state"' EXIT
 "$here/run.sh" "$state" >/dev/null
 export KUBECONFIG=$state/kubeconfig

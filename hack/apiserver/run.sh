@@ -2,7 +2,7 @@
 # run.sh STATE [flags of the API server]: starts one cluster, waits until it is ready and prints its kubeconfig.
 #
 # STATE (made when missing) keeps the data, keys and port: a cluster that is started again is the same one. Any number
-# of clusters run side by side; every listener is on loopback. Stop one with: kill $(cat STATE/pid)
+# of clusters run side by side; every listener is on loopback. Stop one with: stop.sh STATE
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -ge 1 ] || { echo "usage: $0 STATE [flags]" >&2; exit 2; }
