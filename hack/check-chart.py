@@ -1,6 +1,7 @@
 """Called by check-chart.sh: check-chart.py CHART STATE. Compares, lints, installs, upgrades and uninstalls the chart."""
 
 import difflib
+import shutil
 import subprocess
 import sys
 
@@ -73,7 +74,7 @@ def check_values(chart):
             "tolerations": [{"key": "t"}],
             "affinity": {"nodeAffinity": {}},
         },
-        "proxy": {"image": {"repository": "r.example.com/p"}},
+        "proxy": {"image": {"repository": "r.example.com/p", "pullPolicy": "Never"}},
     }
     deployment = render(chart, values)[("Deployment", NAMESPACE, "tieline-controller")]["spec"]
     pod = deployment["template"]["spec"]
@@ -90,6 +91,7 @@ def check_values(chart):
         (container["imagePullPolicy"], "Always"),
         (container["resources"]["limits"]["cpu"], "1"),
         ("--proxy-image=r.example.com/p:dev" in container["args"], True),
+        ("--proxy-pull-policy=Never" in container["args"], True),
     ]
     for got, value in wanted:
         if got != value:
@@ -102,16 +104,44 @@ def check_values(chart):
         fail(f"values.schema.json accepts {wrong}")
 
 
+SITE = {"apiVersion": "tieline.dev/v1alpha1", "kind": "Site", "metadata": {"name": "shop", "namespace": "shop"},
+        "spec": {"linkAccess": {"type": "ClusterIP"}}}
+
+
+def grown_chart():
+    """A copy of the chart as a later version may be: Sites have one more field."""
+    grown = f"{state}/grown"
+    shutil.copytree(chart_path, grown)
+    path = f"{grown}/files/crds/sites.yaml"
+    with open(path) as file:
+        crd = yaml.safe_load(file)
+    fields = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+    fields["fieldOfLater"] = {"type": "string"}
+    with open(path, "w") as file:
+        yaml.safe_dump(crd, file)
+    return grown
+
+
 def check_release():
-    """Helm installs the chart on a real API server, upgrades it, and leaves the CRDs at the end."""
+    """Helm installs the chart on a real API server, upgrades it, and leaves the CRDs and the objects at the end."""
     release = helm.Config(kubeconfig_path=f"{state}/kubeconfig", namespace=NAMESPACE)
     release.install(chart_path, "tieline", namespace=NAMESPACE, create_namespace=True)
     release.upgrade(chart_path, "tieline", {"controller": {"replicas": 1}}, namespace=NAMESPACE)
-    kubectl = lambda *words: subprocess.run(["kubectl", *words], check=True, text=True, capture_output=True).stdout.strip()
+    kubectl = lambda *words, stdin=None: subprocess.run(
+        ["kubectl", *words], check=True, text=True, stdout=subprocess.PIPE, input=stdin).stdout.strip()
     replicas = kubectl("get", "deployment", "-n", NAMESPACE, "tieline-controller", "-o", "jsonpath={.spec.replicas}")
     if replicas != "1":
         fail(f"an upgrade to 1 replica left {replicas}")
+    kubectl("create", "namespace", "shop")
+    kubectl("create", "-f", "-", stdin=yaml.safe_dump(SITE))
+    release.upgrade(grown_chart(), "tieline", namespace=NAMESPACE)
+    kubectl("patch", "tsite", "-n", "shop", "shop", "--type", "merge", "-p", '{"spec": {"fieldOfLater": "kept"}}')
+    later = lambda: kubectl("get", "tsite", "-n", "shop", "shop", "-o", "jsonpath={.spec.linkAccess.type} {.spec.fieldOfLater}")
+    if later() != "ClusterIP kept":
+        fail(f"an upgrade of the definitions left {later()!r} of a Site")
     release.uninstall("tieline")
+    if later() != "ClusterIP kept":
+        fail("uninstalling did not leave the Sites")
     if kubectl("get", "deployments,clusterroles", "-A", "-l", "app.kubernetes.io/name=tieline", "-o", "name"):
         fail("uninstalling left objects behind")
     if len(kubectl("get", "crd", "-o", "name").splitlines()) != 3:
