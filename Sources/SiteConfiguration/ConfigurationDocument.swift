@@ -6,7 +6,7 @@ package struct ConfigurationDocument: Equatable, Sendable, Codable {
     package static let fileName = "configuration.json"
 
     /// Increases by one with every change; the highest one wins, an older one is never applied.
-    package var generation: UInt64
+    @Counted package var generation: UInt64
     /// The bearer key of `GET /v1/snapshot`.
     package var snapshotKey: String
     package var configuration: SiteConfiguration
@@ -24,7 +24,10 @@ package struct ConfigurationDocument: Equatable, Sendable, Codable {
         return try encoder.encode(self)
     }
 
+    /// Throws for a configuration that breaks the rules of `validate` too.
     package static func decode(_ bytes: Data) throws -> Self {
-        try JSONDecoder().decode(Self.self, from: bytes)
+        let document = try JSONDecoder().decode(Self.self, from: bytes)
+        try document.configuration.validate()
+        return document
     }
 }

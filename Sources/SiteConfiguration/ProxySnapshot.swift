@@ -7,16 +7,16 @@ package import NetworkModel
 /// attached to two gateways appears in both snapshots with the same counters, and counts once.
 package struct ProxySnapshot: Codable, Equatable, Sendable {
     /// Increases whenever anything below changed; the argument `after` of a long poll.
-    package var version: UInt64
+    @Counted package var version: UInt64
     package var proxy: ProxyID
     /// The generation of the configuration that this gateway routes with.
-    package var appliedGeneration: UInt64
+    @Counted package var appliedGeneration: UInt64
     /// How many configurations this instance has applied since its start.
-    package var appliedCount: UInt64
+    @Counted package var appliedCount: UInt64
     /// Why the newest configuration was not applied; nil when it was.
     package var configurationError: String?
     /// Advertisements of other gateways that were not believed, or for which there was no room.
-    package var refusedAdvertisements: UInt64
+    @Counted package var refusedAdvertisements: UInt64
     package var links: [LinkSnapshot]
     /// Sites that tried to link to this one and were refused, newest last, at most 16.
     package var refused: [RefusedLink]
@@ -64,14 +64,14 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     /// The cost that this gateway routes with.
     package var cost: LinkCost
     /// Streams crossing the link now, and ever.
-    package var active: UInt64
-    package var opened: UInt64
+    @Counted package var active: UInt64
+    @Counted package var opened: UInt64
     /// Smoothed, in microseconds.
     package var roundTripMicroseconds: UInt64?
     /// How often an established link was lost.
-    package var losses: UInt64
+    @Counted package var losses: UInt64
     /// Lanes dialled so far, those that failed included.
-    package var lanesDialled: UInt64
+    @Counted package var lanesDialled: UInt64
     package var lastLoss: LinkLoss?
 
     package init(name: LinkName, reason: Reason, message: String, cost: LinkCost) {
@@ -89,10 +89,10 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
 /// The last time an established link was lost.
 package struct LinkLoss: Codable, Equatable, Sendable {
     /// Seconds since 1970.
-    package var time: Double
+    @WallTime package var time: Double
     package var reason: String
     /// Streams that ran over it then.
-    package var connections: UInt64
+    @Counted package var connections: UInt64
 
     package init(time: Double, reason: String, connections: UInt64) {
         self.time = time
@@ -106,8 +106,8 @@ package struct RefusedLink: Codable, Equatable, Sendable {
     package var site: SiteName
     package var reason: LinkSnapshot.Reason
     /// Seconds since 1970 of the last attempt.
-    package var time: Double
-    package var attempts: UInt64
+    @WallTime package var time: Double
+    @Counted package var attempts: UInt64
 
     package init(site: SiteName, reason: LinkSnapshot.Reason, time: Double, attempts: UInt64) {
         self.site = site
@@ -132,7 +132,7 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         package var pathCost: PathCost
         package var endpoints: UInt32
         /// Connections that this whole site has open to it, as this gateway knows.
-        package var connections: UInt64
+        @Counted package var connections: UInt64
         package var state: State
         /// Why it is not usable, as a reason.
         package var reason: String?
@@ -176,12 +176,12 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
 /// The counters of one service port at the proxy that has the clients.
 package struct ServiceCounters: Codable, Equatable, Sendable {
     package var service: ServicePort
-    package var active: UInt64
-    package var opened: UInt64
+    @Counted package var active: UInt64
+    @Counted package var opened: UInt64
     /// Connections that no target took.
-    package var failed: UInt64
+    @Counted package var failed: UInt64
     /// Connections that were reset after bytes had been exchanged.
-    package var interrupted: UInt64
+    @Counted package var interrupted: UInt64
 
     package init(
         service: ServicePort,
@@ -202,7 +202,7 @@ package struct ServiceCounters: Codable, Equatable, Sendable {
 package struct EdgeSnapshot: Codable, Equatable, Sendable {
     package var proxy: ProxyID
     /// The generation of the table that the edge has acknowledged.
-    package var appliedGeneration: UInt64
+    @Counted package var appliedGeneration: UInt64
     package var counters: [ServiceCounters]
     package var failovers: [FailoverSnapshot]
 
@@ -221,16 +221,16 @@ package struct EdgeSnapshot: Codable, Equatable, Sendable {
 
 /// A failover record on the wall clock.
 package struct FailoverSnapshot: Codable, Equatable, Sendable {
-    package var sequence: UInt64
+    @Counted package var sequence: UInt64
     package var service: ServicePort
     package var from: SiteName
     package var to: SiteName
     package var reason: String
     /// Seconds since 1970.
-    package var time: Double
+    @WallTime package var time: Double
     package var lost: UInt32
     package var resumed: UInt32
-    package var durationMilliseconds: UInt64
+    @Counted package var durationMilliseconds: UInt64
 
     package init(
         sequence: UInt64,

@@ -57,4 +57,85 @@ struct CodingTests {
             "\($0)".contains("1...1000000")
         }
     }
+
+    @Test(
+        "what a proxy could stumble over is refused, and named",
+        arguments: [
+            (
+                "\"endpoints\":[{\"host\":\"west.example.com\",\"port\":5671}]", "\"endpoints\":[]",
+                "no endpoint"
+            ),
+            ("\"port\":5671", "\"port\":0", "port 0"),
+            ("\"host\":\"west.example.com\"", "\"host\":\"\"", "without a host"),
+            ("\"heartbeatMilliseconds\":250", "\"heartbeatMilliseconds\":0", "10 ms to 60 s"),
+            ("\"heartbeatMilliseconds\":250", "\"heartbeatMilliseconds\":60001", "10 ms to 60 s"),
+            ("\"misses\":3", "\"misses\":9223372036854775807", "2 to 100"),
+            ("\"misses\":3", "\"misses\":1", "2 to 100"),
+            ("\"loops\":0", "\"loops\":65", "0 to 64"),
+            ("\"loops\":0", "\"loops\":-1", "0 to 64"),
+            ("\"port\":8080", "\"port\":0", "port 0"),
+            ("\"targetPort\":80", "\"targetPort\":0", "port 0"),
+            ("\"port\":10000", "\"port\":0", "port 0"),
+            ("\"port\":10000", "\"host\":\"nowhere\",\"port\":10000", "no IP address"),
+            ("\"connectMilliseconds\":3000", "\"connectMilliseconds\":0", "zero"),
+            (
+                "\"idleMilliseconds\":3600000", "\"idleMilliseconds\":9223372036854775807",
+                "ten years"
+            ),
+            (
+                "\"delayMilliseconds\":5000", "\"delayMilliseconds\":9223372036854775807",
+                "ten years"
+            ),
+            ("\"generation\":3", "\"generation\":18446744073709551615", "beyond"),
+        ]
+    )
+    func stumblingBlocks(_ text: String, _ replacement: String, _ word: String) throws {
+        let sound = String(decoding: try Self.document().encoded(), as: UTF8.self)
+        let broken = sound.replacing(text, with: replacement)
+        #expect(broken != sound)
+        #expect { try ConfigurationDocument.decode(Data(broken.utf8)) } throws: {
+            "\($0)".contains(word)
+        }
+    }
+
+    @Test("two links, services, addresses or ports of one name are refused")
+    func names() throws {
+        var documents = Array(repeating: try Self.document(), count: 4)
+        documents[0].configuration.links.append(documents[0].configuration.links[0])
+        documents[1].configuration.services.append(documents[1].configuration.services[0])
+        documents[2].configuration.services.append(documents[2].configuration.services[0])
+        documents[2].configuration.services[1].name = "another"
+        let port = documents[3].configuration.services[0].ports[0]
+        documents[3].configuration.services[0].ports.append(port)
+        for document in documents {
+            let bytes = try document.encoded()
+            #expect(throws: ConfigurationProblem.self) { try ConfigurationDocument.decode(bytes) }
+        }
+    }
+
+    @Test("a snapshot's numbers are bounded when read, and never written beyond")
+    func snapshot() throws {
+        let id = SiteID(publicKeyDigest: Array(repeating: 7, count: 32))
+        let service = try #require(ServicePort("backend/http"))
+        var snapshot = ProxySnapshot(proxy: ProxyID(site: id, instance: 1))
+        snapshot.version = 77
+        snapshot.counters = [ServiceCounters(service: service, active: 1, opened: .max)]
+        snapshot.refused = [
+            RefusedLink(site: SiteName(id: id), reason: .notAllowed, time: 88, attempts: 1)
+        ]
+        #expect(snapshot.counters[0].opened == .counterLimit)
+        let text = String(decoding: try JSONEncoder().encode(snapshot), as: UTF8.self)
+        #expect(try JSONDecoder().decode(ProxySnapshot.self, from: Data(text.utf8)) == snapshot)
+        for (from, to) in [
+            ("\(UInt64.counterLimit)", "\(UInt64.max)"),
+            ("\"version\":77", "\"version\":\(UInt64.max)"),
+            ("\"time\":88", "\"time\":1e300"), ("\"time\":88", "\"time\":-1"),
+        ] {
+            let broken = text.replacing(from, with: to)
+            #expect(broken != text)
+            #expect(throws: DecodingError.self) {
+                try JSONDecoder().decode(ProxySnapshot.self, from: Data(broken.utf8))
+            }
+        }
+    }
 }
