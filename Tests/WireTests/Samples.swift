@@ -4,12 +4,38 @@ import Wire
 
 /// One value of every frame, with its decoder, for the tests that hold for all of them.
 struct Sample: Sendable, CustomStringConvertible {
-    let description: String
+    let type: FrameType
+    var note = ""
     let bytes: [UInt8]
+    /// Whether later versions may append fields, which this one leaves out.
+    var mayGrow = false
+    /// The last field is of any length, and begins here or before.
+    var openFrom: Int?
     /// Decodes and encodes again.
     let again: @Sendable ([UInt8]) throws -> [UInt8]
-    /// Whether later versions may append fields.
-    var growsAtTheEnd = false
+
+    var description: String { "\(type) \(note)" }
+
+    init(
+        _ type: FrameType,
+        _ note: String = "",
+        bytes: [UInt8],
+        openFrom: Int? = nil,
+        again: @escaping @Sendable ([UInt8]) throws -> [UInt8]
+    ) {
+        self.type = type
+        self.note = note
+        self.bytes = bytes
+        self.openFrom = openFrom
+        self.again = again
+    }
+
+    init<Value: Frame>(_ frame: Value, _ note: String = "", openFrom: Int? = nil) {
+        self.init(Value.type, note, bytes: frame.encoded, openFrom: openFrom) { bytes in
+            try bytes.withRawSpan { try Value.decode($0) }.encoded
+        }
+        mayGrow = Value.mayGrow && openFrom == nil
+    }
 }
 
 enum Samples {
@@ -55,15 +81,10 @@ enum Samples {
             misses: 3
         )
         return [
-            Sample(
-                description: "HELLO",
-                bytes: written(hello.encode),
-                again: { bytes in
-                    let value = try bytes.withRawSpan { try Hello.decode($0) }
-                    return written(value.encode)
-                },
-                growsAtTheEnd: true
-            )
+            Sample(hello),
+            Sample(GoAway()),
+            Sample(Heartbeat(sent: 1 << 40, echo: 2, held: .max)),
+            Sample(LaneClosing(.notAllowed, "ask for the öst site"), openFrom: 2),
         ]
     }
 
@@ -128,20 +149,10 @@ enum Samples {
             ]
         )
         return [
-            Sample(description: "COUNTS", bytes: counts.encoded) { bytes in
-                try bytes.withRawSpan { try Counts.decode($0) }.encoded
-            },
-            Sample(description: "TABLE", bytes: written(table.encode)) { bytes in
-                written(try bytes.withRawSpan { try EdgeTable.decode($0) }.encode)
-            },
-            Sample(
-                description: "TABLE-ACK",
-                bytes: written(EdgeTableAcknowledgement(generation: 3).encode)
-            ) { bytes in
-                written(try bytes.withRawSpan { try EdgeTableAcknowledgement.decode($0) }.encode)
-            },
-            Sample(description: "REPORT", bytes: written { report.encode(into: &$0, at: now) }) {
-                bytes in
+            Sample(counts),
+            Sample(table),
+            Sample(EdgeTableAcknowledgement(generation: 3)),
+            Sample(.report, bytes: written { report.encode(into: &$0, at: now) }) { bytes in
                 let value = try bytes.withRawSpan { try EdgeReport.decode($0, at: now) }
                 return written { value.encode(into: &$0, at: now) }
             },
@@ -152,35 +163,19 @@ enum Samples {
         var unsigned = try open()
         unsigned.signature = nil
         unsigned.client = Endpoint(address: .v4(0x7F00_0001), port: 1)
-        let opened = Opened(egress: other, window: 262_144, mac: Array(0..<16))
         return [
-            Sample(description: "OPEN", bytes: written(try open().encode)) { bytes in
-                written(try bytes.withRawSpan { try Open.decode($0) }.encode)
+            Sample(try open()),
+            Sample(unsigned, "of an edge"),
+            Sample(Opened(egress: other, window: 262_144, mac: Array(0..<16))),
+            Sample(Refused(by: other, reason: .draining)),
+            Sample(Cancel()),
+            Sample(.data, bytes: written { $0.uint64(1 << 33) } + [1, 2, 3], openFrom: 9) { bytes in
+                let offset = try bytes.withRawSpan { try DataFrame.offset($0) }
+                return written { $0.uint64(offset) } + bytes.dropFirst(DataFrame.headerSize)
             },
-            Sample(description: "OPEN of an edge", bytes: written(unsigned.encode)) { bytes in
-                written(try bytes.withRawSpan { try Open.decode($0) }.encode)
-            },
-            Sample(description: "OPENED", bytes: written(opened.encode)) { bytes in
-                written(try bytes.withRawSpan { try Opened.decode($0) }.encode)
-            },
-            Sample(
-                description: "REFUSED",
-                bytes: written(Refused(by: other, reason: .draining).encode)
-            ) { bytes in
-                written(try bytes.withRawSpan { try Refused.decode($0) }.encode)
-            },
-            Sample(
-                description: "ACK",
-                bytes: written(Acknowledgement(offset: 1 << 40, window: 1 << 20).encode)
-            ) { bytes in
-                written(try bytes.withRawSpan { try Acknowledgement.decode($0) }.encode)
-            },
-            Sample(description: "FIN", bytes: written(Fin(offset: 12).encode)) { bytes in
-                written(try bytes.withRawSpan { try Fin.decode($0) }.encode)
-            },
-            Sample(description: "RESET", bytes: written(Reset(reason: .idle).encode)) { bytes in
-                written(try bytes.withRawSpan { try Reset.decode($0) }.encode)
-            },
+            Sample(Acknowledgement(offset: 1 << 40, window: 1 << 20)),
+            Sample(Fin(offset: 12)),
+            Sample(Reset(reason: .idle)),
         ]
     }
 
@@ -213,7 +208,7 @@ enum Samples {
         let summary = LSASummary(number: 1, after: nil, through: key, headers: [header])
         let body = LSACodec.encodeBody(try lsa())
         return [
-            Sample(description: "LSA", bytes: LSACodec.seal(body: body, signature: [9, 9])) {
+            Sample(.lsa, bytes: LSACodec.seal(body: body, signature: [9, 9])) {
                 bytes in
                 let value = try bytes.withRawSpan { try LSACodec.decode($0) }
                 return LSACodec.seal(
@@ -222,14 +217,14 @@ enum Samples {
                 )
             },
             Sample(
-                description: "LSA-ACK",
+                .lsaAcknowledgement,
                 bytes: written(RoutingMessage.acknowledgement([header]).encode)
             ) { bytes in
                 let value = try bytes.withRawSpan { try LSAAcknowledgementCodec.decode($0) }
                 return written(RoutingMessage.acknowledgement(value).encode)
             },
             Sample(
-                description: "LSA-SUMMARY",
+                .lsaSummary,
                 bytes: written(RoutingMessage.summary(summary).encode)
             ) {
                 bytes in
@@ -237,7 +232,7 @@ enum Samples {
                 return written(RoutingMessage.summary(value).encode)
             },
             Sample(
-                description: "LSA-SUMMARY-ACK",
+                .lsaSummaryAcknowledgement,
                 bytes: written(
                     RoutingMessage.summaryAcknowledgement(number: 1, wanted: [key]).encode
                 )
