@@ -29,7 +29,8 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
     /// The upper and the lower 64 bits.
     case v6(UInt64, UInt64)
 
-    /// Parses dotted decimal (four parts, no leading zeros) or RFC 4291 text, without a zone.
+    /// Parses dotted decimal (four parts, no leading zeros) or RFC 4291 text (dotted decimal only at its end), without a
+    /// zone.
     package init?(_ text: String) {
         if let address = Self.parseV4(text) {
             self = address
@@ -45,8 +46,9 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
         guard parts.count == 4 else { return nil }
         var value: UInt32 = 0
         for part in parts {
-            guard (1...3).contains(part.utf8.count), let byte = UInt8(part),
-                part.utf8.first != UInt8(ascii: "+"),
+            // The integer's own parser takes signs.
+            guard part.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains),
+                let byte = UInt8(part),
                 part.utf8.count == 1 || part.utf8.first != UInt8(ascii: "0")
             else { return nil }
             value = value << 8 | UInt32(byte)
@@ -61,7 +63,8 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
             head = text[..<gap]
             tail = text[text.index(gap, offsetBy: 2)...]
         }
-        guard let left = groups(head), let right = groups(tail ?? "") else { return nil }
+        guard let left = groups(head, isEnd: tail == nil), let right = groups(tail ?? "")
+        else { return nil }
         let count = left.count + right.count
         guard tail == nil ? count == 8 : count <= 7 else { return nil }
         let words = left + Array(repeating: 0, count: 8 - count) + right
@@ -71,14 +74,16 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
         return .v6(fold(words[0..<4]), fold(words[4..<8]))
     }
 
-    private static func groups(_ text: Substring) -> [UInt16]? {
+    /// 16-bit groups; the last ones of an address may be written as an IPv4 address.
+    private static func groups(_ text: Substring, isEnd: Bool = true) -> [UInt16]? {
         guard !text.isEmpty else { return [] }
         var words: [UInt16] = []
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, case .v4(let value)? = parseV4(String(part)) {
+            if isEnd, index == parts.count - 1, case .v4(let value)? = parseV4(String(part)) {
                 words += [UInt16(value >> 16), UInt16(value & 0xFFFF)]
-            } else if (1...4).contains(part.utf8.count), part.utf8.first != UInt8(ascii: "+"),
+            } else if (1...4).contains(part.utf8.count),
+                part.utf8.first != UInt8(ascii: "+"), part.utf8.first != UInt8(ascii: "-"),
                 let word = UInt16(part, radix: 16)
             {
                 words.append(word)

@@ -11,13 +11,14 @@ package struct ProxyID: Hashable, Comparable, Sendable, CustomStringConvertible 
         self.instance = instance
     }
 
-    /// Parses what `description` prints: `SITEID/16 hexadecimal digits`.
+    /// Parses what `description` prints, and nothing else: `SITEID/16 hexadecimal digits`, in lower case, not all 0.
     package init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let site = SiteID(String(parts[0])), parts[1].utf8.count == 16,
-            let instance = UInt64(parts[1], radix: 16)
+        guard parts.count == 2, let site = SiteID(String(parts[0])),
+            let instance = UInt64(parts[1], radix: 16), instance != 0
         else { return nil }
         self.init(site: site, instance: instance)
+        guard description == text else { return nil }
     }
 
     package var description: String {
