@@ -198,7 +198,7 @@ let package = Package(
             "NetworkAPITests",
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
         ),
-        tests("CertificatesTests", ["Certificates", "NetworkModel"]),
+        tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
         tests("TelemetryTests", ["Telemetry"]),
         tests(
             "ProxyProcessTests",

@@ -41,25 +41,21 @@ package struct SiteAuthority: Sendable {
         )
         return try SiteAuthority(
             certificatePEM: certificate.pemText(),
-            keyPEM: key.serializeAsPEM().pemString + "\n"
+            keyPEM: key.serializeAsPEM().pemString + "\n",
+            now: now
         )
     }
 
     /// Reads what `make` made, or what the user brought as `tls.crt` and `tls.key`.
     ///
-    /// Of several certificates in the file the first is the one. Throws `CertificateProblem` when it is no CA, is of a
-    /// key that links do not accept, or when the key is another one's.
-    package init(certificatePEM: String, keyPEM: String) throws {
+    /// Of several certificates in the file the first is the one. Throws `CertificateProblem` when other sites would not accept
+    /// the leafs that it signs (no CA, a path length that is not 0, a key that links do not take, not valid at `now`), or when
+    /// the key is another one's.
+    package init(certificatePEM: String, keyPEM: String, now: Date) throws {
         guard let certificate = try Chain.certificates(certificatePEM).first else {
             throw CertificateProblem("there is no certificate in tls.crt")
         }
-        guard
-            case .isCertificateAuthority? = try certificate.extensions.basicConstraints
-        else {
-            throw CertificateProblem(
-                "the certificate in tls.crt is not a CA; give one with basicConstraints CA:TRUE"
-            )
-        }
+        try AuthorityRules.check(certificate, now: now)
         let key: Certificate.PrivateKey
         do {
             key = try Certificate.PrivateKey(pemEncoded: keyPEM)
@@ -82,7 +78,7 @@ package struct SiteAuthority: Sendable {
     ///
     /// The leaf ends with the CA if that comes first.
     package func issueLeaf(
-        role: CertificateRole,
+        role: ProxyRole,
         now: Date,
         lifetime: Duration = Validity.leaf
     ) throws -> LeafCertificate {
@@ -95,13 +91,13 @@ package struct SiteAuthority: Sendable {
             notValidBefore: now - Validity.slack,
             notValidAfter: end,
             issuer: certificate.subject,
-            subject: try DistinguishedName { CommonName("tieline \(role.rawValue)") },
+            subject: try DistinguishedName { CommonName("tieline \(role)") },
             extensions: try Certificate.Extensions {
                 Critical(BasicConstraints.notCertificateAuthority)
                 Critical(KeyUsage(digitalSignature: true))
                 try ExtendedKeyUsage([.serverAuth, .clientAuth])
                 SubjectAlternativeNames([
-                    .uniformResourceIdentifier(role.subjectName(of: siteID))
+                    .uniformResourceIdentifier(LeafName(site: siteID, role: role).description)
                 ])
                 AuthorityKeyIdentifier(
                     keyIdentifier: SubjectKeyIdentifier(hash: key.publicKey).keyIdentifier
@@ -119,28 +115,17 @@ package struct SiteAuthority: Sendable {
     /// True when `chainPEM` and `keyPEM` are a leaf of this authority for this role, with its key.
     ///
     /// Dates are `LeafCertificate.needsRenewal`'s business.
-    package func hasIssued(chainPEM: String, keyPEM: String, role: CertificateRole) -> Bool {
+    package func hasIssued(chainPEM: String, keyPEM: String, role: ProxyRole) -> Bool {
         guard let chain = try? Chain.certificates(chainPEM), chain.count == 2,
             chain[1] == certificate,
             certificate.publicKey.isValidSignature(chain[0].signature, for: chain[0]),
             let names = try? chain[0].extensions.subjectAlternativeNames,
-            names.elementsEqual([.uniformResourceIdentifier(role.subjectName(of: siteID))]),
+            names.elementsEqual([
+                .uniformResourceIdentifier(LeafName(site: siteID, role: role).description)
+            ]),
             let leafKey = try? Certificate.PrivateKey(pemEncoded: keyPEM)
         else { return false }
         return leafKey.publicKey == chain[0].publicKey
-    }
-}
-
-/// What a leaf may be used for, as its SAN says.
-package enum CertificateRole: String, Hashable, Sendable, CaseIterable {
-    /// Links, the mesh of a site's gateways, and accepting sidecars.
-    case gateway
-    /// Attaching to the gateways of its own site only.
-    case edge
-
-    /// The one URI SAN of a leaf.
-    package func subjectName(of site: SiteID) -> String {
-        "spiffe://tieline/site/\(site)/\(rawValue)"
     }
 }
 

@@ -112,7 +112,8 @@ struct SiteDirectory: Sendable {
         do {
             return try SiteAuthority(
                 certificatePEM: String(decoding: certificate, as: UTF8.self),
-                keyPEM: String(decoding: key, as: UTF8.self)
+                keyPEM: String(decoding: key, as: UTF8.self),
+                now: now
             )
         } catch {
             throw FileProblem("\(identity): \(error)")

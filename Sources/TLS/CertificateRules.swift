@@ -5,7 +5,6 @@ import NetworkModel
 enum CertificateRules {
     /// How far two clocks may differ.
     static let slack: Int64 = 5 * 60
-    static let namePrefix = "spiffe://tieline/site/"
 
     /// Applies every rule; dates only when `time` (seconds since 1970) is given.
     ///
@@ -110,17 +109,10 @@ enum CertificateRules {
         guard let names = leaf.alternativeURIs else {
             throw .undecodable("the alternative names of the leaf")
         }
-        guard names.count == 1, let name = names.first else { throw .names(names.count) }
-        guard name.hasPrefix(namePrefix) else { throw .name(name) }
-        let parts = name.dropFirst(namePrefix.count).split(
-            separator: "/",
-            omittingEmptySubsequences: false
-        )
-        guard parts.count == 2, let named = SiteID(String(parts[0])),
-            let role = ProxyRole(parts[1])
-        else { throw .name(name) }
-        guard named == site else { throw .siteMismatch(derived: site, named: named.text) }
-        return role
+        guard names.count == 1, let uri = names.first else { throw .names(names.count) }
+        guard let name = LeafName(uri) else { throw .name(uri.printable) }
+        guard name.site == site else { throw .siteMismatch(derived: site, named: name.site.text) }
+        return name.role
     }
 }
 

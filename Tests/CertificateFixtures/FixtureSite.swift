@@ -19,7 +19,7 @@ package final class FixtureSite: Sendable {
         id = key.siteID
     }
 
-    package func uri(_ role: ProxyRole) -> String { "spiffe://tieline/site/\(id)/\(role)" }
+    package func uri(_ role: ProxyRole) -> String { LeafName(site: id, role: role).description }
 
     /// A leaf of this site, with whatever `change` does to it.
     package func leaf(

@@ -11,7 +11,11 @@ struct SiteAuthorityTests {
     @Test("a reloaded authority has the same identity")
     func reload() throws {
         let made = try SiteAuthority.make(now: now)
-        let read = try SiteAuthority(certificatePEM: made.certificatePEM, keyPEM: made.keyPEM)
+        let read = try SiteAuthority(
+            certificatePEM: made.certificatePEM,
+            keyPEM: made.keyPEM,
+            now: now
+        )
         #expect(read.siteID == made.siteID)
         #expect(try SiteAuthority.make(now: now).siteID != made.siteID)
     }
@@ -28,7 +32,7 @@ struct SiteAuthorityTests {
             ("", authority.keyPEM, "no certificate"),
         ] {
             let problem = #expect(throws: CertificateProblem.self) {
-                try SiteAuthority(certificatePEM: certificate, keyPEM: key)
+                try SiteAuthority(certificatePEM: certificate, keyPEM: key, now: now)
             }
             #expect(problem?.description.contains(reason) == true, "\(String(describing: problem))")
         }
@@ -70,8 +74,8 @@ struct SiteAuthorityTests {
         #expect(leaf.notAfter == authority.notAfter)
     }
 
-    @Test("openssl verifies the chain and sees what was meant", arguments: CertificateRole.allCases)
-    func openssl(role: CertificateRole) throws {
+    @Test("openssl verifies the chain and sees what was meant", arguments: ProxyRole.allCases)
+    func openssl(role: ProxyRole) throws {
         let folder = FileManager.default.temporaryDirectory
             .appending(path: "certificates-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -91,7 +95,7 @@ struct SiteAuthorityTests {
         }
         let text = try run(["x509", "-in", "leaf.pem", "-noout", "-text"], in: folder)
         for part in [
-            "URI:spiffe://tieline/site/\(authority.siteID)/\(role.rawValue)", "CA:FALSE",
+            "URI:spiffe://tieline/site/\(authority.siteID)/\(role)", "CA:FALSE",
             "TLS Web Server Authentication, TLS Web Client Authentication", "prime256v1",
         ] {
             #expect(text.contains(part), "\(part) in \(text)")

@@ -220,7 +220,7 @@ struct SecretPlanTests {
         let secret = try IdentityPlan.newAuthority(site: site, now: start)
         #expect(secret.metadata.ownerReferences.isEmpty)
         #expect(secret.metadata.name == "tieline-site-ca")
-        let authority = try IdentityPlan.authority(secret)
+        let authority = try IdentityPlan.authority(secret, now: start)
         #expect(authority.siteID.text.count == 26)
     }
 

@@ -31,6 +31,11 @@ struct VocabularyTests {
         )
         #expect(ProxyID(id.description) == id)
         #expect(ProxyID(id.site.text) == nil)
+        for instance in [
+            "0000000000000000", "000000000000BEEF", "+00000000000beef", "beef", "000000000000beeg",
+        ] {
+            #expect(ProxyID("\(id.site)/\(instance)") == nil, "\(instance)")
+        }
     }
 
     @Test("path costs saturate and never wrap")
@@ -47,7 +52,8 @@ struct VocabularyTests {
         arguments: [
             ("10.244.0.1", "10.244.0.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::", "::"),
             ("::1", "::1"), ("1:0:0:2::3", "1:0:0:2::3"), ("::ffff:10.0.0.1", "::ffff:a00:1"),
-            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"), ("1::", "1::"),
+            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"), ("1::", "1::"), ("1::1.2.3.4", "1::102:304"),
+            ("1:2:3:4:5:6:1.2.3.4", "1:2:3:4:5:6:102:304"),
         ]
     )
     func addresses(_ pair: (String, String)) {
@@ -59,7 +65,8 @@ struct VocabularyTests {
         arguments: [
             "", "1.2.3", "1.2.3.256", "01.2.3.4", "1.2.3.4.5", "+1.2.3.4", ":", ":::",
             "1:2:3:4:5:6:7",
-            "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::",
+            "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::", "-0.0.0.0", "1.2.3.-0", "1.2.3.4::",
+            "1.2.3.4::5", "::1.2.3.4:5", "-0::", "::+1", "::-1", "::1.2.3.-0",
         ]
     )
     func noAddress(_ text: String) {
@@ -72,5 +79,32 @@ struct VocabularyTests {
         #expect(start + .seconds(-1) == Instant(nanoseconds: 0))
         #expect((start + .milliseconds(5)) - start == .milliseconds(5))
         #expect(start - (start + .milliseconds(5)) == .milliseconds(-5))
+    }
+
+    @Test("a leaf's name is what it prints", arguments: ProxyRole.allCases)
+    func leafName(role: ProxyRole) {
+        let site = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
+        let name = LeafName(site: site, role: role)
+        #expect(name.description == "spiffe://tieline/site/\(site)/\(role)")
+        #expect(LeafName(name.description) == name)
+        for text in [
+            "spiffe://tieline/site/\(site)", "spiffe://tieline/site/\(site)/admin",
+            "spiffe://tieline/site/\(site)/\(role)/", "spiffe://other/site/\(site)/\(role)",
+            "SPIFFE://tieline/site/\(site)/\(role)", "\(site)/\(role)",
+        ] {
+            #expect(LeafName(text) == nil, "\(text)")
+        }
+    }
+
+    @Test(
+        "what could forge a line is replaced, what people write is kept",
+        arguments: [
+            ("east", "east"), ("öst 東 \u{1F600}", "öst 東 \u{1F600}"), ("a\nb", "a?b"),
+            ("a\r\n\tb", "a???b"), ("\u{1B}[31m", "?[31m"), ("\u{7F}\u{85}", "??"),
+            ("a\u{2028}b\u{202E}c\u{200B}", "a?b?c?"), ("", ""),
+        ]
+    )
+    func printable(_ pair: (String, String)) {
+        #expect(pair.0.printable == pair.1)
     }
 }

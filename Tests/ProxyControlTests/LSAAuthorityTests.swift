@@ -11,7 +11,7 @@ import Wire
 struct LSAAuthorityTests {
     private func signed(
         _ site: TestSite,
-        _ role: CertificateRole = .gateway,
+        _ role: ProxyRole = .gateway,
         as origin: SiteID? = nil
     ) throws -> SignedLSA {
         let pem = try site.credentials(role)

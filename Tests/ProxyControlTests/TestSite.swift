@@ -42,7 +42,7 @@ final class TestSite: Sendable {
 
     var id: SiteID { authority.siteID }
 
-    func credentials(_ role: CertificateRole = .gateway) throws -> ProxyCredentials {
+    func credentials(_ role: ProxyRole = .gateway) throws -> ProxyCredentials {
         let leaf = try authority.issueLeaf(role: role, now: Date())
         return ProxyCredentials(certificateChain: leaf.chainPEM, privateKey: leaf.keyPEM)
     }

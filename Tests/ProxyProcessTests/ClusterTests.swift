@@ -3,6 +3,7 @@ import Foundation
 import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
+import NetworkModel
 import Proxy
 import SiteConfiguration
 import Synchronization

@@ -150,11 +150,11 @@ struct SiteReconciler: Reconciler {
                 )
             }
             guard let secret = objects.secrets.authority else { return }
-            let authority = try objects.authority ?? IdentityPlan.authority(secret)
+            let authority = try objects.authority ?? IdentityPlan.authority(secret, now: now)
             objects.authority = authority
             record.siteID = authority.siteID
             facts.siteID = authority.siteID
-            for role in CertificateRole.allCases {
+            for role in ProxyRole.allCases {
                 let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
                 let existing = objects.secrets[keyPath: leaf]
                 guard

@@ -49,16 +49,17 @@ enum IdentityPlan {
     }
 
     /// Reads the identity; throws `CertificateProblem` with what is wrong with the Secret.
-    static func authority(_ secret: Core.Secret) throws -> SiteAuthority {
+    static func authority(_ secret: Core.Secret, now: Date) throws -> SiteAuthority {
         try SiteAuthority(
             certificatePEM: text(secret, certificateKey),
-            keyPEM: text(secret, privateKey)
+            keyPEM: text(secret, privateKey),
+            now: now
         )
     }
 
     /// The leaf of one role, when it has to be written: it is absent, another CA's, or near its end.
     static func leaf(
-        role: CertificateRole,
+        role: ProxyRole,
         existing: Core.Secret?,
         authority: SiteAuthority,
         site: Site,
