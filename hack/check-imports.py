@@ -48,7 +48,7 @@ TABLE = {
 IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
-PURE_CORES = {"NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire"}
+PURE_CORES = {"NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "KubernetesAPI", "NetworkAPI"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")

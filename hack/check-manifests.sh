@@ -93,6 +93,13 @@ kubectl create --dry-run=server -f "$state/readme.yaml" >"$state/out" 2>&1 || tr
 expect "every object of the README is accepted" "^$(grep -c ^kind: "$state/readme.yaml") 0 $" sh -c "grep -c created '$state/out'; grep -vc created '$state/out'"
 grep -v created "$state/out" >&2 || true
 
+mkdir "$state/tieline"
+cp -r manifests "$state/tieline/"
+sed -n '/^```yaml$/,/^```$/p' docs/gitops.md | sed '1d;/^```$/,$d' >"$state/tieline/kustomization.yaml"
+images="registry.example.com/net/tieline-(controller|proxy):v1"
+expect "the kustomization of docs/gitops.md sets both images" "^2 0 $" sh -c "kubectl kustomize $state/tieline >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
+expect "so do the README's commands" "^2 0 $" sh -c "$(sed -nE 's/^    (kubectl kustomize manifests .*) \| kubectl apply.*/registry=registry.example.com\/net tag=v1; \1/p' README.md) >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
+
 # --- Links
 id=ABCDEFGHIJKLMNOPQRSTUVWXYZ
 link() { echo "{endpoints: [{host: a, port: 1}], remoteSiteID: $id, $1}"; }
