@@ -67,6 +67,19 @@ struct LaneFaultTests {
         }
     }
 
+    @Test(
+        "a neighbour whose loop is flooded is not taken for dead: heartbeats leave in the midst of a turn"
+    )
+    func flooded() throws {
+        try withPath { pair, _, _, second in
+            // The first one is a turn; while it lasts, the others gather to one turn of 2 s.
+            for _ in 0..<40 { second.mailbox.post { _ in usleep(50_000) } }
+            usleep(2_500_000)
+            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.acceptor.value.reasons == [])
+        }
+    }
+
     @Test("a neighbour that sends but does not read is noticed by the echoes that stay away")
     func deaf() throws {
         try withPath { pair, path, _, _ in

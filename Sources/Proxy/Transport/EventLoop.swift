@@ -5,7 +5,8 @@ package import NetworkModel
 ///
 /// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
 /// letters of the mailbox; fire due timers (so a deadline is judged only after every socket was read); call
-/// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Everything of a
+/// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Between any two of
+/// these calls, pulses that are due: under load a turn may last longer than a neighbour's patience. Everything of a
 /// loop is confined to its thread: the type is not Sendable, other threads reach it through `mailbox` only.
 package final class EventLoop {
     /// 0 is the loop that hosts the control plane.
@@ -23,6 +24,7 @@ package final class EventLoop {
     private var resumed: [RegistrationID] = []
     private var turnEnd: [RegistrationID] = []
     private var timers = TimerQueue()
+    private var pulses = TimerQueue()
     private var locals: [ObjectIdentifier: AnyObject] = [:]
     private var isStopped = false
 
@@ -175,6 +177,20 @@ extension EventLoop {
     /// Forgets a timer; one that has fired or was cancelled is ignored.
     package func cancel(_ id: TimerID) { timers.cancel(id) }
 
+    /// Runs `action` on this loop once `delay` has passed, between any two calls of a turn: for what must not wait for
+    /// the end of a long one.
+    ///
+    /// It must be short, and may not judge by what this turn has read so far.
+    package func pulse(
+        after delay: Duration,
+        _ action: @escaping (EventLoop) -> Void
+    ) -> TimerID {
+        pulses.set(at: Self.clock() + delay, action)
+    }
+
+    /// Forgets a pulse; one that has fired or was cancelled is ignored.
+    package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
+
     /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.
     package func setLocal<Object: AnyObject>(_ object: Object) {
         locals[ObjectIdentifier(Object.self)] = object
@@ -196,6 +212,7 @@ extension EventLoop {
         // By index: a handler that lets go may deregister others.
         for index in slots.indices { slots[index].handler?.loopEnded() }
         timers.removeAll()
+        pulses.removeAll()
         locals.removeAll()
         slots.removeAll()
         free.removeAll()
@@ -205,7 +222,7 @@ extension EventLoop {
     package func stop() { isStopped = true }
 
     private func turn() {
-        let planned = timers.nextDeadline
+        let planned = [timers.nextDeadline, pulses.nextDeadline].compactMap(\.self).min()
         var hasMail = false
         var wait = timeout(until: planned)
         for _ in 0..<Self.waitsPerTurn {
@@ -217,9 +234,25 @@ extension EventLoop {
         }
         lateness = planned.map { max(.zero, now - $0) } ?? .zero
         callResumed()
-        if hasMail { mailbox.take().forEach { $0(self) } }
-        while let action = timers.popDue(at: now) { action(self) }
+        if hasMail {
+            for letter in mailbox.take() {
+                letter(self)
+                firePulses()
+            }
+        }
+        while let action = timers.popDue(at: now) {
+            action(self)
+            firePulses()
+        }
         callTurnEnd()
+        firePulses()
+    }
+
+    private func firePulses() {
+        guard let next = pulses.nextDeadline else { return }
+        let now = Self.clock()
+        guard next <= now else { return }
+        while let action = pulses.popDue(at: now) { action(self) }
     }
 
     /// Milliseconds for `epoll_wait`, rounded up so that a timer is due when the wait ends.
@@ -247,6 +280,7 @@ extension EventLoop {
     private func call(_ id: RegistrationID, _ events: ReadyEvents) {
         guard isLive(id) else { return }
         slots[Int(id.index)].handler?.handle(events, on: self)
+        firePulses()
     }
 
     private func callResumed() {

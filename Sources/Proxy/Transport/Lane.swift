@@ -79,9 +79,12 @@ package final class Lane: EventHandler {
     var isDelivering = false
     var framesReceived: UInt64 = 0
     var liveness: LaneLiveness
-    /// The handshake's limit, later the next heartbeat, at last the limit of the end.
+    /// The limit of the handshake, and later of the end.
     var timer: TimerID?
+    /// When the neighbour is judged.
     var deadline: TimerID?
+    /// The next heartbeat.
+    var heartbeat: TimerID?
     var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
     /// Connects, then does the dialler's half of the handshake.
@@ -299,7 +302,9 @@ extension Lane {
     func cancelTimers() {
         if let timer { loop.cancel(timer) }
         if let deadline { loop.cancel(deadline) }
+        if let heartbeat { loop.cancelPulse(heartbeat) }
         timer = nil
         deadline = nil
+        heartbeat = nil
     }
 }

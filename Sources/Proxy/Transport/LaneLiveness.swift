@@ -117,14 +117,20 @@ extension Lane {
     }
 
     func resumeLiveness() {
+        liveness.owesHeartbeat = true
+        requestFlush()
         beat()
         watch()
     }
 
+    /// A turn of a loop that is flooded may last longer than the neighbour waits: the heartbeat leaves in the midst of it.
     private func beat() {
-        liveness.owesHeartbeat = true
-        requestFlush()
-        timer = loop.schedule(after: health.heartbeat) { [weak self] _ in self?.beat() }
+        heartbeat = loop.pulse(after: health.heartbeat) { [weak self] _ in
+            guard let self else { return }
+            beat()
+            liveness.owesHeartbeat = true
+            flush()
+        }
     }
 
     /// Judges at the deadline, which moves on with everything that comes.
