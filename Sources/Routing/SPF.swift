@@ -30,7 +30,7 @@ struct SPF {
         }
     }
 
-    /// Paths of more than `RoutingLimits.hops` hops are left out.
+    /// No path has more than `RoutingLimits.hops` hops: where the cheapest one has, a dearer one is taken that is short enough.
     static func paths(_ graph: Graph) -> [ProxyID: Path] {
         var best = [Best?](repeating: nil, count: graph.nodes.count)
         var isSettled = [Bool](repeating: false, count: graph.nodes.count)
@@ -68,6 +68,7 @@ struct SPF {
         _ graph: Graph
     ) -> [ProxyID: Path] {
         var paths: [ProxyID: Path] = [:]
+        var leftOut: [Int] = []
         for node in order {
             guard let last = best[node] else { continue }
             let id = graph.nodes[node]
@@ -77,8 +78,13 @@ struct SPF {
                 parent.hops.count < RoutingLimits.hops
             {
                 paths[id] = Path(cost: last.cost, hops: parent.hops + [id], via: parent.via)
+            } else {
+                leftOut.append(node)
             }
         }
+        guard !leftOut.isEmpty else { return paths }
+        let bounded = BoundedSPF(graph)
+        for node in leftOut { paths[graph.nodes[node]] = bounded.path(to: node) }
         return paths
     }
 }

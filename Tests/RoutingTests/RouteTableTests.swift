@@ -77,6 +77,42 @@ private func dialled(_ neighbor: ProxyID, _ dialler: Int, _ name: String, _ valu
 
 @Suite("Route table")
 struct RouteTableTests {
+    @Test("where the cheapest path has too many hops, a dearer one that is short enough is taken")
+    func tooManyHops() {
+        // A chain of cost 1 each from gateway 0 to gateway 18, and a Link of cost 500 to the last one.
+        var bench = Bench()
+        bench.dial(1, cost: 1)
+        bench.dial(18, cost: 500)
+        for index in 1...17 {
+            bench.learn(
+                lsa(
+                    index,
+                    edges: [
+                        accepted(gateway(index - 1), index - 1, "to\(index)"),
+                        dialled(gateway(index + 1), index, "to\(index + 1)", 1),
+                    ],
+                    endpoints: 1
+                )
+            )
+        }
+        bench.learn(
+            lsa(
+                18,
+                edges: [
+                    accepted(gateway(17), 17, "to18"), accepted(gateway(0), 0, "to18"),
+                ]
+            )
+        )
+        bench.feed(.deadline, after: 1_000)
+        #expect(bench.target(16)?.cost == PathCost(16))
+        #expect(bench.target(16)?.routes.first?.count == 16)
+        // 17 hops along the chain: over 18 and back it is 501.
+        #expect(bench.target(17)?.cost == PathCost(501))
+        #expect(bench.target(17)?.routes == [[gateway(18), gateway(17)]])
+        #expect(bench.target(18)?.cost == PathCost(500))
+        #expect(bench.target(18)?.routes == [[gateway(18)]])
+    }
+
     @Test("a cheaper path over two hops beats an expensive direct link, with its explicit route")
     func multiHop() {
         var bench = Bench()
