@@ -46,7 +46,7 @@ struct EdgeRoutesTests {
     func routes() throws {
         var routes = EdgeRoutes()
         let local = EdgeTarget(site: own, cost: .zero, weight: 2, routes: [[]])
-        #expect(routes.apply(try table(1, [local, target(4)]), from: gateway(1)) == 1)
+        #expect(routes.apply(try table(1, [local, target(4)]), from: gateway(1))?.generation == 1)
         let targets = routes.targets(try web).sorted { $0.target.cost < $1.target.cost }
         #expect(targets.map(\.routes) == [[[gateway(1)]], [[gateway(1), egress]]])
         #expect(routes.timeouts(try web).connect == .seconds(3))
@@ -95,14 +95,14 @@ struct EdgeRoutesTests {
         var routes = EdgeRoutes()
         _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
         #expect(
-            routes.apply(try table(2, [target(8)], isLast: false), from: gateway(1)) == nil
+            routes.apply(try table(2, [target(8)], isLast: false), from: gateway(1))?.frames == 1
         )
         #expect(routes.targets(try web).first?.target.cost == PathCost(4))
         let rest = EdgeTable(generation: 2, replacesAll: false)
-        #expect(routes.apply(rest, from: gateway(1)) == 2)
+        #expect(routes.apply(rest, from: gateway(1))?.generation == 2)
         #expect(routes.targets(try web).first?.target.cost == PathCost(8))
         let removal = EdgeTable(generation: 3, replacesAll: false, removed: [try web])
-        #expect(routes.apply(removal, from: gateway(1)) == 3)
+        #expect(routes.apply(removal, from: gateway(1))?.generation == 3)
         #expect(routes.services.isEmpty)
     }
 
@@ -121,7 +121,10 @@ struct EdgeRoutesTests {
         #expect(fragments.count > 1)
         for fragment in fragments { _ = routes.apply(fragment, from: gateway(1)) }
         #expect(routes.targets(try web).count == 2_000)
-        #expect(routes.apply(try table(2, [target(1)], replacesAll: false), from: gateway(1)) == 2)
+        #expect(
+            routes.apply(try table(2, [target(1)], replacesAll: false), from: gateway(1))?
+                .generation == 2
+        )
         #expect(routes.targets(try web).count == 1)
     }
 
@@ -130,17 +133,20 @@ struct EdgeRoutesTests {
     @Test("an older table that comes late changes nothing, nor does its half")
     func late() throws {
         var routes = EdgeRoutes()
-        #expect(routes.apply(try table(5, [target(4)]), from: gateway(1)) == 5)
+        #expect(routes.apply(try table(5, [target(4)]), from: gateway(1))?.generation == 5)
         #expect(routes.apply(try table(4, [target(8)]), from: gateway(1)) == nil)
         #expect(routes.apply(try table(5, [target(8)]), from: gateway(1)) == nil)
         #expect(routes.targets(try web).first?.target.cost == PathCost(4))
-        #expect(routes.apply(try table(7, [target(9)], isLast: false), from: gateway(1)) == nil)
+        _ = routes.apply(try table(7, [target(9)], isLast: false), from: gateway(1))
         #expect(routes.apply(try table(6, [target(8)]), from: gateway(1)) == nil)
-        #expect(routes.apply(EdgeTable(generation: 7, replacesAll: false), from: gateway(1)) == 7)
+        #expect(
+            routes.apply(EdgeTable(generation: 7, replacesAll: false), from: gateway(1))?.generation
+                == 7
+        )
         #expect(routes.targets(try web).first?.target.cost == PathCost(9))
         // A new adjacency begins again.
         routes.drop(gateway(1))
-        #expect(routes.apply(try table(1, [target(2)]), from: gateway(1)) == 1)
+        #expect(routes.apply(try table(1, [target(2)]), from: gateway(1))?.generation == 1)
     }
 
     @Test("a route with no room for the gateway is left out, and with the last one the target")
@@ -191,5 +197,36 @@ struct EdgeRoutesTests {
         #expect(reported.counters.count == EdgeServer.Reported.unknownLimit)
         reported.take(EdgeReport(counters: [counter(known)])) { $0 == known }
         #expect(reported.counters[known] != nil)
+    }
+
+    @Test("a table of any length leaves in windows, and is in force with its last frame")
+    func transfer() throws {
+        let services = try (0..<20_000).map { number in
+            EdgeService(
+                service: try #require(ServicePort("service-\(number)/http")),
+                connect: .seconds(3),
+                idle: .seconds(60),
+                halfClosed: .seconds(5),
+                targets: [target(4)]
+            )
+        }
+        let table = EdgeTable(generation: 3, replacesAll: true, services: services)
+        var (transfer, leftOut) = TableTransfer.make(of: table)
+        #expect(leftOut == 0 && transfer.frameCount > 2 * TableTransfer.window)
+        var routes = EdgeRoutes()
+        var queue = transfer.next(acknowledged: 0)
+        #expect(queue.count == Int(TableTransfer.window))
+        let more = transfer.next(acknowledged: 0)
+        #expect(more.isEmpty)
+        var arrived: UInt32 = 0
+        while !queue.isEmpty {
+            #expect(routes.services.isEmpty)
+            let answer = routes.apply(queue.removeFirst(), from: gateway(1))
+            arrived = try #require(answer).frames
+            queue += transfer.next(acknowledged: arrived)
+            #expect(queue.count <= Int(TableTransfer.window))
+        }
+        #expect(transfer.isSent && arrived == transfer.frameCount)
+        #expect(routes.services.count == 20_000)
     }
 }

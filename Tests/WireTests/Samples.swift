@@ -151,7 +151,7 @@ enum Samples {
         return [
             Sample(counts),
             Sample(table),
-            Sample(EdgeTableAcknowledgement(generation: 3)),
+            Sample(EdgeTableAcknowledgement(generation: 3, frames: 2)),
             Sample(.report, bytes: written { report.encode(into: &$0, at: now) }) { bytes in
                 let value = try bytes.withRawSpan { try EdgeReport.decode($0, at: now) }
                 return written { value.encode(into: &$0, at: now) }

@@ -32,9 +32,8 @@ final class EdgeClient {
     // MARK: Tables
 
     func received(_ table: EdgeTable, from gateway: ProxyID) {
-        guard let generation = routes.apply(table, from: gateway) else { return }
-        refresh()
-        let answer = EdgeTableAcknowledgement(generation: generation)
+        guard let answer = routes.apply(table, from: gateway) else { return }
+        if table.isLast { refresh() }
         control.send(.tableAcknowledgement, answer.encoded, to: gateway)
     }
 

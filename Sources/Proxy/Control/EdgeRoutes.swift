@@ -39,26 +39,30 @@ struct EdgeRoutes {
     }
 
     private var gateways: [ProxyID: Told] = [:]
-    private static let fragmentLimit = 1_024
 
-    /// Takes one frame; gives the generation when it was the last of its table, which then is in force.
-    mutating func apply(_ table: EdgeTable, from gateway: ProxyID) -> UInt64? {
+    /// Takes one frame; gives the answer. With the last frame of a table the table is in force.
+    mutating func apply(
+        _ table: EdgeTable,
+        from gateway: ProxyID
+    ) -> EdgeTableAcknowledgement? {
         var told = gateways[gateway] ?? Told()
         guard table.generation > told.generation,
             table.generation >= told.partial.first?.generation ?? 0
         else { return nil }
         if told.partial.first?.generation != table.generation { told.partial = [] }
-        guard told.partial.count < Self.fragmentLimit else { return nil }
+        guard told.partial.count < TableTransfer.frameLimit else { return nil }
         told.partial.append(table)
-        guard table.isLast else {
-            gateways[gateway] = told
-            return nil
+        let answer = EdgeTableAcknowledgement(
+            generation: table.generation,
+            frames: UInt32(told.partial.count)
+        )
+        if table.isLast {
+            told.apply(told.partial)
+            told.partial = []
+            told.generation = table.generation
         }
-        told.apply(told.partial)
-        told.partial = []
-        told.generation = table.generation
         gateways[gateway] = told
-        return table.generation
+        return answer
     }
 
     mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }

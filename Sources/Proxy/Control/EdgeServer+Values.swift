@@ -29,6 +29,45 @@ extension EdgeServer {
     }
 }
 
+/// A table on its way to one edge: only so many frames at a time, as a lane's queue of control frames is bounded.
+struct TableTransfer {
+    /// Frames that were sent and not acknowledged: about a quarter of what a lane queues.
+    static let window: UInt32 = 32
+    /// Frames of one table; the rest of a longer one is left out.
+    static let frameLimit = 1_024
+
+    let generation: UInt64
+    let frameCount: UInt32
+    /// Those that have not been sent, the last one first.
+    private var waiting: [EdgeTable]
+
+    /// Gives the number of frames that were left out, too.
+    static func make(of table: EdgeTable) -> (transfer: TableTransfer, leftOut: Int) {
+        let frames = table.fragments()
+        var kept = Array(frames.prefix(frameLimit))
+        kept[kept.count - 1].isLast = true
+        let transfer = TableTransfer(
+            generation: table.generation,
+            frameCount: UInt32(kept.count),
+            waiting: kept.reversed()
+        )
+        return (transfer, frames.count - kept.count)
+    }
+
+    var isSent: Bool { waiting.isEmpty }
+
+    /// What to send when so many frames have been acknowledged.
+    mutating func next(acknowledged: UInt32) -> [EdgeTable] {
+        let sent = frameCount - UInt32(waiting.count)
+        let unanswered = sent - min(acknowledged, sent)
+        var frames: [EdgeTable] = []
+        while frames.count + Int(unanswered) < Int(Self.window), let frame = waiting.popLast() {
+            frames.append(frame)
+        }
+        return frames
+    }
+}
+
 extension EdgeTarget {
     /// A gateway's target as an edge may use it: routes that leave room for the gateway itself, not too many of them.
     ///

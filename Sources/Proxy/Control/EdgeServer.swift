@@ -9,14 +9,17 @@ import Wire
 /// Confined to loop 0.
 ///
 /// Every edge is told the whole table once, then differences. A generation of the table is tied to the generation of the
-/// configuration that it reflects, so that an acknowledgement says which configuration the edge picks by.
+/// configuration that it reflects, so that an acknowledgement says which configuration the edge picks by. A long table
+/// leaves a few frames at a time, and the next one when all of it has left.
 final class EdgeServer {
     private struct Attached {
         var services: [ServicePort: EdgeService] = [:]
         var names: [SiteID: String] = [:]
         var needsAll = true
-        /// Generations of the table that are on their way, with the configuration's.
-        var pending: [UInt64: UInt64] = [:]
+        /// The table that is being sent.
+        var transfer: TableTransfer?
+        /// Tables that are on their way by their generation, with that of the configuration.
+        var pending: [UInt64: (configuration: UInt64, frames: UInt32)] = [:]
         var toldGeneration: UInt64 = 0
         var appliedGeneration: UInt64 = 0
         var reported = Reported()
@@ -43,6 +46,7 @@ final class EdgeServer {
     /// Control frames to this edge may have been lost.
     func disturbed(_ edge: ProxyID) {
         edges[edge]?.needsAll = true
+        edges[edge]?.transfer = nil
         changed()
     }
 
@@ -63,7 +67,7 @@ final class EdgeServer {
         let names = control.siteNames
         let configuration = control.document?.generation ?? 0
         for edge in edges.keys.sorted() {
-            guard var state = edges[edge] else { continue }
+            guard var state = edges[edge], state.transfer == nil else { continue }
             let all = state.needsAll
             let changed = services.filter { all || state.services[$0.key] != $0.value }
             let removed = all ? [] : state.services.keys.filter { services[$0] == nil }
@@ -81,16 +85,29 @@ final class EdgeServer {
                 names: renamed.sorted { $0.key < $1.key }
                     .map { EdgeSiteName(site: $0.key, name: $0.value) }
             )
-            for fragment in table.fragments() {
-                control.send(.table, fragment.encoded, to: edge)
+            let (transfer, leftOut) = TableTransfer.make(of: table)
+            if leftOut > 0 { control.log("a table for \(edge) is \(leftOut) frames too long") }
+            if state.pending.count < Self.pendingLimit {
+                state.pending[generation] = (configuration, transfer.frameCount)
             }
+            state.transfer = transfer
             state.services = services
             state.names = names
             state.needsAll = false
             state.toldGeneration = configuration
-            if state.pending.count < Self.pendingLimit { state.pending[generation] = configuration }
             edges[edge] = state
+            advance(edge, acknowledged: 0)
         }
+    }
+
+    /// Sends what the window allows of the table that is being sent.
+    private func advance(_ edge: ProxyID, acknowledged: UInt32) {
+        let frames = edges[edge]?.transfer?.next(acknowledged: acknowledged) ?? []
+        for frame in frames { control.send(.table, frame.encoded, to: edge) }
+        guard edges[edge]?.transfer?.isSent == true else { return }
+        edges[edge]?.transfer = nil
+        // What has changed meanwhile.
+        changed()
     }
 
     private func currentServices() -> [ServicePort: EdgeService] {
@@ -120,9 +137,13 @@ final class EdgeServer {
     // MARK: What edges say
 
     func acknowledged(_ acknowledgement: EdgeTableAcknowledgement, by edge: ProxyID) {
-        guard var state = edges[edge], let configuration = state.pending[acknowledgement.generation]
+        if edges[edge]?.transfer?.generation == acknowledgement.generation {
+            advance(edge, acknowledged: acknowledgement.frames)
+        }
+        guard var state = edges[edge], let pending = state.pending[acknowledgement.generation],
+            acknowledgement.frames >= pending.frames
         else { return }
-        state.appliedGeneration = max(state.appliedGeneration, configuration)
+        state.appliedGeneration = max(state.appliedGeneration, pending.configuration)
         state.pending = state.pending.filter { $0.key > acknowledgement.generation }
         edges[edge] = state
         control.snapshotChanged()

@@ -124,21 +124,30 @@ package struct EdgeTable: Frame, Hashable {
     }
 }
 
-/// Says that an edge applied a table.
+/// Says how much of a table has arrived at an edge; all of it: that it is in force.
 ///
 /// | bytes | field |
 /// |---|---|
 /// | 8 | generation |
+/// | 4 | frames of that generation |
 package struct EdgeTableAcknowledgement: Frame, Hashable {
     package static let type = FrameType.tableAcknowledgement
 
     package var generation: UInt64
+    package var frames: UInt32
 
-    package init(generation: UInt64) { self.generation = generation }
+    package init(generation: UInt64, frames: UInt32) {
+        self.generation = generation
+        self.frames = frames
+    }
 
-    package func encode(into writer: inout FrameWriter) { writer.uint64(generation) }
+    package func encode(into writer: inout FrameWriter) {
+        writer.uint64(generation)
+        writer.uint32(frames)
+    }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
         generation = try reader.uint64(payload)
+        frames = try reader.uint32(payload)
     }
 }
