@@ -23,6 +23,8 @@ for file in manifests/crds/{sites,links,services}.yaml; do
   diff -u "$copy" "$file" || { echo "hack/check-chart.sh: $copy is not $file; run hack/check-chart.sh --update" >&2; exit 1; }
 done
 
+kubectl=$(hack/kubectl.sh)
+PATH=${kubectl:+$kubectl:}$PATH
 state=$(mktemp -d)
 trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
 hack/apiserver/run.sh "$state" >/dev/null

@@ -3,6 +3,8 @@
 # they should with the field and the remedy, and that the controller's rights are enough and not more.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+kubectl=$(hack/kubectl.sh)
+PATH=${kubectl:+$kubectl:}$PATH
 state=$(mktemp -d)
 trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
 hack/apiserver/run.sh "$state" >/dev/null

@@ -7,6 +7,13 @@ from traffic import Hold
 
 def test_a_namespace_that_consents_gets_the_service(net):
     offer(net, "shared", {"b": "s"}, {("a", "b"): 1})
+    try:
+        expose(net)
+    finally:
+        net.cluster.kubectl("delete", "namespace", "guest", "stranger", "--ignore-not-found", "--wait=false")
+
+
+def expose(net):
     cluster = net.cluster
     cluster.apply(namespace("guest", {"team": "guest"}), namespace("stranger", {"team": "guest"}))
     cluster.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "shared", "namespace": "stranger"},
@@ -32,4 +39,3 @@ def test_a_namespace_that_consents_gets_the_service(net):
     check(cluster.exists("service", "stranger", "shared"), "the foreign Service is still there")
     slices = cluster.get("endpointslices", "guest")["items"]
     check(not [item for item in slices if item["metadata"]["name"].startswith("shared")], f"{slices}")
-    cluster.kubectl("delete", "namespace", "guest", "stranger", "--wait=false")

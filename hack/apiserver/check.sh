@@ -2,6 +2,8 @@
 # Shows, on a fresh cluster, that the test API server refuses what Kubernetes refuses, and that a restart loses nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
+kubectl=$("$here/../kubectl.sh")
+PATH=${kubectl:+$kubectl:}$PATH
 state=$(mktemp -d)
 stop() { "$here/stop.sh" "$state"; }
 trap 'stop || true; rm -rf "$state"' EXIT
