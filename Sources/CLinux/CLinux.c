@@ -1,9 +1,11 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 
 const short clinux_poll_ended = POLLRDHUP;
 
@@ -14,6 +16,24 @@ int clinux_accept(int listener, struct sockaddr *address, socklen_t *length) {
 int clinux_processors(void) {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+}
+
+int clinux_unacknowledged(int socket) {
+    int count = 0;
+    return ioctl(socket, SIOCOUTQ, &count) == 0 ? count : -1;
+}
+
+int clinux_is_unanswered(int socket, unsigned *silence) {
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return -1;
+    *silence = info.tcpi_last_ack_recv;
+    // An answer sets the count of probes to 0.
+    if (info.tcpi_probes >= 3) return 1;
+    // Bytes too are sent again while the window is closed, and answered without being taken. The time between two
+    // attempts doubles: the two before the last were a half and three quarters of the present one ago.
+    unsigned attempts = info.tcpi_last_data_sent + info.tcpi_rto / 1000 / 4 * 3;
+    return info.tcpi_unacked > 0 && info.tcpi_last_ack_recv > attempts;
 }
 
 int clinux_name_thread(const char *name) {

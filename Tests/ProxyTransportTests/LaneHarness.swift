@@ -68,8 +68,10 @@ final class LaneEnd: LaneDelegate {
         receive?(lane, type, label, bytes)
     }
 
-    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        let before = buffer.count
         produce?(lane, &buffer, limit)
+        return buffer.count > before
     }
 
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {

@@ -57,6 +57,44 @@ struct ListenerTests {
         }
     }
 
+    @Test("what a listener accepts has the options of a relayed socket, and no user time-out")
+    func options() throws {
+        try withLoops { loop, _ in
+            let found = Shared<[Int32]>([])
+            let port = loop.run { loop -> UInt16 in
+                let made = try? Listener(
+                    address: loopback,
+                    port: 0,
+                    purpose: .service,
+                    on: loop
+                ) { socket, _ in
+                    let number = socket.number
+                    let values = [
+                        (Int32(IPPROTO_TCP), TCP_NODELAY), (SOL_SOCKET, SO_KEEPALIVE),
+                        (Int32(IPPROTO_TCP), TCP_KEEPIDLE), (Int32(IPPROTO_TCP), TCP_KEEPINTVL),
+                        (Int32(IPPROTO_TCP), TCP_KEEPCNT), (Int32(IPPROTO_TCP), TCP_USER_TIMEOUT),
+                        (SOL_SOCKET, SO_LINGER),
+                    ].map { level, option in
+                        var value: Int32 = -1
+                        var size = socklen_t(MemoryLayout<Int32>.size)
+                        // Of SO_LINGER the first half: whether it is on.
+                        _ = unsafe getsockopt(number, level, option, &value, &size)
+                        return value
+                    }
+                    let flags = fcntl(number, F_GETFL) & O_NONBLOCK
+                    found.update { $0 = values + [flags] }
+                }
+                if let made { loop.setLocal(made) }
+                return made?.endpoint.port ?? 0
+            }
+            let number = try #require(port)
+            let client = try #require(BlockingSocket.connected(to: number))
+            #expect(eventually { !found.value.isEmpty })
+            #expect(found.value == [1, 1, 15, 5, 3, 0, 1, O_NONBLOCK])
+            client.close()
+        }
+    }
+
     @Test("a port that somebody else has is an error that says so")
     func taken() throws {
         try withLoops { loop, _ in

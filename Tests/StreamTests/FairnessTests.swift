@@ -64,7 +64,7 @@ struct FairnessTests {
             var buffer = FrameBuffer()
             for _ in 0..<100 {
                 buffer.removeAll()
-                carrier.produceData(into: &buffer, limit: 128 * 1024)
+                _ = carrier.produceData(into: &buffer, limit: 128 * 1024)
             }
             let small = Source(100)
             _ = carrier.open(small)
@@ -73,7 +73,7 @@ struct FairnessTests {
             while small.rest > 0, turns < 10 {
                 turns += 1
                 buffer.removeAll()
-                carrier.produceData(into: &buffer, limit: 128 * 1024)
+                _ = carrier.produceData(into: &buffer, limit: 128 * 1024)
             }
             return (busy.map { total - $0.rest }, turns)
         }
@@ -95,7 +95,7 @@ struct FairnessTests {
             var batches = 0
             while true {
                 buffer.removeAll()
-                carrier.produceData(into: &buffer, limit: 64 * 1024)
+                _ = carrier.produceData(into: &buffer, limit: 64 * 1024)
                 guard !buffer.isEmpty else { break }
                 batches += 1
                 #expect(buffer.count <= 64 * 1024 + 64)

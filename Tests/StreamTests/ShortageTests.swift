@@ -35,7 +35,7 @@ struct ShortageTests {
                     service,
                     timeout: .seconds(2),
                     on: loop,
-                    connected: { _, _ in exit(2) },
+                    connected: { _, _, _ in exit(2) },
                     failed: { reason.fulfil($0) }
                 )
             }

@@ -65,7 +65,8 @@ final class TestProxy: Sendable {
         loops: Int = 1,
         isEdge: Bool = false,
         connect: Duration = .seconds(3),
-        idle: Duration = .seconds(60)
+        idle: Duration = .seconds(60),
+        silence: Duration = PeerSilence.limit
     ) throws {
         self.site = site
         self.isEdge = isEdge
@@ -93,7 +94,9 @@ final class TestProxy: Sendable {
         self.view = Mutex(view)
         let plane = plane
         for thread in threads {
-            try thread.run { loop in _ = StreamEngine(loop: loop, view: view, plane: plane) }
+            try thread.run { loop in
+                _ = StreamEngine(loop: loop, view: view, plane: plane, silenceLimit: silence)
+            }
         }
     }
 
@@ -300,8 +303,8 @@ final class TestSession: LaneDelegate {
         carrier?.received(type, label: label, payload)
     }
 
-    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
-        carrier?.produceData(into: &buffer, limit: limit)
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        carrier?.produceData(into: &buffer, limit: limit) ?? false
     }
 
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {

@@ -29,6 +29,21 @@ final class TestSocket: Sendable {
         close()
     }
 
+    /// Is gone from now on without a word: nothing that comes is acknowledged, as after a power cut.
+    func vanish() {
+        // sock_fprog with one BPF instruction, `ret #0`: every segment is dropped.
+        unsafe withUnsafeTemporaryAllocation(byteCount: 24, alignment: 8) { memory in
+            unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+            let code = unsafe memory.baseAddress.map { unsafe $0 + 16 }
+            unsafe memory.storeBytes(of: 1, as: UInt16.self)
+            unsafe memory.storeBytes(of: UInt(bitPattern: code), toByteOffset: 8, as: UInt.self)
+            unsafe memory.storeBytes(of: 0x06, toByteOffset: 16, as: UInt16.self)
+            let attachFilter: Int32 = 26
+            let status = unsafe setsockopt(number, SOL_SOCKET, attachFilter, memory.baseAddress, 16)
+            precondition(status == 0, "no filter: \(errno)")
+        }
+    }
+
     func finishWriting() { shutdown(number, Int32(SHUT_WR)) }
 
     /// Ends a blocked `accept`.
@@ -113,8 +128,13 @@ final class TestSocket: Sendable {
     }
 
     /// Reads the pattern until the end, or `limit` bytes; how many bytes were right, and whether all were.
-    func readPattern(limit: Int = .max) -> (count: UInt64, isRight: Bool, end: End?) {
-        var count: UInt64 = 0
+    ///
+    /// `start` bytes of it were read before.
+    func readPattern(
+        from start: UInt64 = 0,
+        limit: Int = .max
+    ) -> (count: UInt64, isRight: Bool, end: End?) {
+        var count = start
         var isRight = true
         let end = consume(limit: limit) { bytes in
             let next = count + UInt64(bytes.count)

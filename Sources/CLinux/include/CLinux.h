@@ -22,6 +22,15 @@ extern const short clinux_poll_ended;
 /// How many processors sched_getaffinity(2) lets the calling thread run on; 0 when that cannot be told.
 int clinux_processors(void);
 
+/// How many bytes a TCP socket holds that the other end has not acknowledged, sent or not (SIOCOUTQ); -1 on failure.
+int clinux_unacknowledged(int socket);
+
+/// 1 when a TCP socket has sent something, bytes or a probe of a closed window, three times without an answer; 0 when
+/// not; -1 on failure.
+///
+/// `silence` becomes the milliseconds since the other end acknowledged anything, bytes or a probe (TCP_INFO).
+int clinux_is_unanswered(int socket, unsigned *silence);
+
 /// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
 int clinux_name_thread(const char *name);
 

@@ -68,8 +68,9 @@ final class LaneSession: LaneDelegate {
         }
     }
 
-    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) {
-        if case .up(let carrier, _) = phase { carrier.produceData(into: &buffer, limit: limit) }
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        guard case .up(let carrier, _) = phase else { return false }
+        return carrier.produceData(into: &buffer, limit: limit)
     }
 
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {

@@ -37,19 +37,23 @@ final class EgressStream: SocketStream {
             excluding: resetBy,
             timeout: timeout,
             on: engine.loop,
-            connected: { [self] socket, server in connected(socket, to: server) },
+            connected: { [self] socket, watch, server in connected(socket, watch, to: server) },
             failed: { [self] reason in failed(reason) }
         )
     }
 
-    private func connected(_ socket: consuming FileDescriptor, to server: ServerPick) {
+    private func connected(
+        _ socket: consuming FileDescriptor,
+        _ watch: Connector.Watch,
+        to server: ServerPick
+    ) {
         connector = nil
         self.server = server
         self.socket = consume socket
         connectedAt = engine.loop.now
-        guard watch() else { return failed(.overloaded) }
-        // For a replaced server the first events move what waits.
-        guard openedAt == nil else { return }
+        adopt(watch)
+        // In place of another server: what came meanwhile is for this one.
+        guard openedAt == nil else { return moveWhatWaits() }
         openedAt = engine.loop.now
         let view = engine.view
         let answer = Opened(
@@ -110,7 +114,7 @@ final class EgressStream: SocketStream {
             sendReset(.endpoint)
             return end()
         }
-        unwatch()
+        unwatch(closing: true)
         socket = nil
         resetBy.append(server.endpoint)
         connect(within: connectTimeout * 3 / 4 - passed)

@@ -13,7 +13,7 @@ extension IngressConnection {
             excluding: resetBy,
             timeout: timeouts.connect,
             on: engine.loop,
-            connected: { [self] socket, server in relay(socket, server) },
+            connected: { [self] socket, watch, server in relay(socket, watch, server) },
             failed: { [self] reason in
                 switch reason {
                 case .connectTimeout: refused(.connectTimeout)
@@ -26,8 +26,13 @@ extension IngressConnection {
         phase = .connecting(connector)
     }
 
-    func relay(_ server: consuming FileDescriptor, _ pick: ServerPick) {
+    func relay(
+        _ server: consuming FileDescriptor,
+        _ watch: Connector.Watch,
+        _ pick: ServerPick
+    ) {
         guard let client = socket.take() else {
+            engine.loop.deregister(watch.registration)
             service.serverReleased(pick)
             return end(.client)
         }
@@ -35,6 +40,7 @@ extension IngressConnection {
         let relay = PlainRelay(
             client: client,
             server: server,
+            serverWatch: watch,
             unsent: sender.takeUnsent(),
             timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
             on: engine.loop

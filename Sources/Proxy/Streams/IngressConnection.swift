@@ -239,6 +239,11 @@ final class IngressConnection: SocketStream {
 
     override func streamFinished() { end(.finished) }
 
+    override func endIfSilent(for limit: Duration) {
+        guard case .relaying(let relay, _) = phase else { return super.endIfSilent(for: limit) }
+        relay.endIfSilent(for: limit)
+    }
+
     // MARK: Time limits
 
     override func directionEnded() { arm() }

@@ -9,7 +9,8 @@ import Wire
 /// `serverFailed` when it was reset at once. What this host is short of (descriptors, ports, memory) is not held
 /// against a server.
 final class LocalConnector {
-    typealias Connected = (consuming FileDescriptor, ServerPick) -> Void
+    /// The loop watches the socket already, for whoever takes the watch over.
+    typealias Connected = (consuming FileDescriptor, Connector.Watch, ServerPick) -> Void
     typealias Failed = (Refused.Reason) -> Void
 
     private let service: SharedService
@@ -70,6 +71,7 @@ final class LocalConnector {
         let connector = Connector(
             to: server.endpoint,
             timeout: isLast ? rest : min(rest, attemptLimit),
+            keepsWatching: true,
             on: loop
         ) { [self] result in
             finish(server, result)
@@ -81,14 +83,16 @@ final class LocalConnector {
         _ server: ServerPick,
         _ result: consuming Result<FileDescriptor, SystemError>
     ) {
+        let watch = current?.connector.takeWatch()
         current = nil
         switch consume result {
         case .success(let socket):
+            guard let watch else { preconditionFailure("connected to \(server) unwatched") }
             service.serverOpened(server, at: loop.now)
             let connected = connected
             self.connected = nil
             failed = nil
-            connected?(socket, server)
+            connected?(socket, watch, server)
         case .failure(let error) where error.isShortage:
             service.serverReleased(server)
             isShort = true

@@ -76,9 +76,8 @@ final class LoopBridge: FrameConduit, EventHandler {
 
     func handle(_ events: ReadyEvents, on loop: EventLoop) {
         if wantsData, meter.hasRoom {
-            let before = outgoing.count
-            carrier.produceData(into: &outgoing, limit: Self.batch)
-            if outgoing.count == before { wantsData = false }
+            wantsData = false
+            if carrier.produceData(into: &outgoing, limit: Self.batch) { wantsData = true }
         }
         guard !outgoing.isEmpty else { return }
         let bytes = unsafe outgoing.withBytes { unsafe [UInt8]($0) }

@@ -9,7 +9,9 @@ extension SocketStream {
                 unsafe socket?.write(bytes) ?? .wouldBlock
             }
             switch result {
-            case .bytes: lastMoved = engine.loop.now
+            case .bytes:
+                lastMoved = engine.loop.now
+                silence.wrote(at: lastMoved)
             case .wouldBlock, .endOfFile:
                 isWritable = false
                 acknowledgeIfDue()
@@ -31,6 +33,7 @@ extension SocketStream {
         }
         receiver.didDeliverFin()
         lastMoved = engine.loop.now
+        silence.wrote(at: lastMoved)
         directionEnded()
         acknowledgeIfDue()
         finishIfDone()

@@ -9,11 +9,15 @@ extension SocketStream {
     /// Reads once; false when there was nothing, or the stream has ended.
     func read(atMost most: Int) -> Bool {
         let wanted = min(most, readSize)
+        var asked = 0
         let result = unsafe sender.fill(atMost: wanted) { region in
-            unsafe socket?.read(into: region) ?? .wouldBlock
+            asked = region.count
+            return unsafe socket?.read(into: region) ?? .wouldBlock
         }
         switch result {
         case .bytes(let count):
+            // Nothing was left: epoll tells when more has come.
+            if count < asked, !readsToEnd { isReadable = false }
             if count == readSize, readSize < FrameHeader.maximumData {
                 readSize = min(4 * readSize, FrameHeader.maximumData)
             } else if count < readSize / 8 {

@@ -14,6 +14,9 @@ class SocketStream: StreamEnd, EventHandler {
     private final var registration: RegistrationID?
     /// There may be bytes, a FIN or an error to read.
     final var isReadable = false
+    /// A short read proves nothing any more.
+    final var readsToEnd = false
+    final var silence = PeerSilence()
     /// There may be room in the socket.
     final var isWritable = true
     /// How much to read at once: grows while reads are full.
@@ -72,10 +75,18 @@ class SocketStream: StreamEnd, EventHandler {
         }
     }
 
-    final func unwatch() {
-        if let registration { engine.loop.deregister(registration) }
+    /// Goes on with a registration that somebody else made for the socket.
+    final func adopt(_ watch: Connector.Watch) {
+        registration = watch.registration
+        engine.loop.handOver(watch.registration, to: self)
+        note(watch.ready)
+    }
+
+    final func unwatch(closing: Bool = false) {
+        if let registration { engine.loop.deregister(registration, closing: closing) }
         registration = nil
         isReadable = false
+        readsToEnd = false
         isWritable = true
         didUnwatch()
     }
@@ -84,14 +95,33 @@ class SocketStream: StreamEnd, EventHandler {
     func didUnwatch() {}
 
     final func handle(_ events: ReadyEvents, on loop: EventLoop) {
-        if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
-        if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
+        note(events)
         if events.contains(.failed), let error = socket?.takeError("relay"), error.code != 0 {
             return socketFailed()
         }
+        moveWhatWaits()
+    }
+
+    private final func note(_ events: ReadyEvents) {
+        if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
+        if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
+        if !events.isDisjoint(with: [.readsToEnd, .failed]) { readsToEnd = true }
+    }
+
+    final func moveWhatWaits() {
         guard isOpen else { return }
         if isWritable { drainPending() }
         if isReadable { requestDataIfPossible() }
+    }
+
+    override func endIfSilent(for limit: Duration) {
+        let isOver = silence.isOver(
+            unacknowledged: socket?.unacknowledgedCount ?? 0,
+            silence: socket?.silence,
+            limit: limit,
+            at: engine.loop.now
+        )
+        if isOver { socketFailed() }
     }
 
     final func loopEnded() { abandon() }
@@ -107,7 +137,7 @@ class SocketStream: StreamEnd, EventHandler {
     final func close() {
         guard !isClosed else { return }
         isClosed = true
-        unwatch()
+        unwatch(closing: true)
         socket = nil
         if isWindowCounted { engine.windowReturned(receiver.window) }
     }
@@ -159,6 +189,7 @@ class SocketStream: StreamEnd, EventHandler {
         if receiver.pending.isEmpty, isWritable {
             switch socket?.write(payload.extracting(start...)) ?? .wouldBlock {
             case .bytes(let written):
+                silence.wrote(at: lastMoved)
                 receiver.passed(written)
                 start += written
             case .wouldBlock, .endOfFile:

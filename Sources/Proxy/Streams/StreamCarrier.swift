@@ -72,9 +72,6 @@ final class StreamCarrier {
         busy.remove(end)
     }
 
-    /// Whether a stream already has this label of the neighbour's.
-    func isTaken(_ label: UInt32) -> Bool { labels.find(label) != nil }
-
     // MARK: Receiving
 
     /// Takes one frame of a stream from the neighbour; `payload` is valid during the call only.
@@ -146,8 +143,8 @@ final class StreamCarrier {
         conduit.requestData()
     }
 
-    /// Appends data frames of about `limit` bytes in sum; nothing when no stream has any.
-    func produceData(into buffer: inout FrameBuffer, limit: Int) {
+    /// Appends data frames of about `limit` bytes in sum; true when streams with more wait.
+    func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
         var room = limit
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
             end.isQueued = false
@@ -167,6 +164,7 @@ final class StreamCarrier {
                 end.deficit = 0
             }
         }
+        return !fresh.isEmpty || !busy.isEmpty
     }
 
     // MARK: The end

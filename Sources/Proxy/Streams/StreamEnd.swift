@@ -56,6 +56,9 @@ class StreamEnd {
     /// The carrier is gone, and the label with it.
     func carrierLost() {}
 
+    /// Ends the stream when the other end of its socket owes an acknowledgement and has been silent for `limit`.
+    func endIfSilent(for limit: Duration) {}
+
     /// The proxy stops: the stream is reset.
     func shutDown() {}
 

@@ -21,8 +21,16 @@ final class StreamEngine: EventHandler {
     private var streams: [ObjectIdentifier: StreamEnd] = [:]
     private var lazy: [SocketStream] = []
     private var grantedWindows = 0
+    private let silenceLimit: Duration
+    private var watchesSilence = false
 
-    init(loop: EventLoop, view: DataPlaneView, plane: StreamPlane) {
+    init(
+        loop: EventLoop,
+        view: DataPlaneView,
+        plane: StreamPlane,
+        silenceLimit: Duration = PeerSilence.limit
+    ) {
+        self.silenceLimit = silenceLimit
         self.loop = loop
         self.view = view
         self.plane = plane
@@ -59,7 +67,21 @@ final class StreamEngine: EventHandler {
         for stream in Array(streams.values) { stream.shutDown() }
     }
 
-    func add(_ stream: StreamEnd) { streams[ObjectIdentifier(stream)] = stream }
+    func add(_ stream: StreamEnd) {
+        streams[ObjectIdentifier(stream)] = stream
+        watchSilence()
+    }
+
+    /// Looks after vanished clients and servers for as long as there are streams.
+    private func watchSilence() {
+        guard !watchesSilence, !streams.isEmpty else { return }
+        watchesSilence = true
+        loop.schedule(after: silenceLimit / 3) { [unowned self] _ in
+            watchesSilence = false
+            for stream in Array(streams.values) { stream.endIfSilent(for: silenceLimit) }
+            watchSilence()
+        }
+    }
 
     func remove(_ stream: StreamEnd) { streams[ObjectIdentifier(stream)] = nil }
 

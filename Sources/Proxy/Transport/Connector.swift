@@ -11,17 +11,27 @@ package final class Connector: EventHandler {
     private var registration: RegistrationID?
     private var timer: TimerID?
     private var completion: Completion?
+    private let keepsWatching: Bool
+    private var ready: ReadyEvents = []
+
+    /// A connected socket that its loop watches already, and what is known of it.
+    package struct Watch {
+        let registration: RegistrationID
+        let ready: ReadyEvents
+    }
 
     /// Connects to `endpoint`; `completion` is called once, never from within this call, unless `cancel()` comes first.
     ///
-    /// The loop keeps the connector alive until then.
+    /// The loop keeps the connector alive until then. With `keepsWatching`, `completion` calls `takeWatch()`.
     package init(
         to endpoint: Endpoint,
         timeout: Duration,
+        keepsWatching: Bool = false,
         on loop: EventLoop,
         completion: @escaping Completion
     ) {
         self.loop = loop
+        self.keepsWatching = keepsWatching
         self.completion = completion
         do throws(SystemError) {
             let socket = try FileDescriptor.connecting(to: endpoint)
@@ -30,13 +40,13 @@ package final class Connector: EventHandler {
             registration = try loop.register(self, descriptor: number, trigger: .edge)
             timer = loop.schedule(after: timeout) { [self] _ in
                 timer = nil
-                finish(.failure(SystemError("connect", code: ETIMEDOUT)))
+                fail(SystemError("connect", code: ETIMEDOUT))
             }
         } catch {
             // Refused at once (no route, no descriptors): told in the next turn, as every other result.
             timer = loop.schedule(after: .zero) { [self] _ in
                 timer = nil
-                finish(.failure(error))
+                fail(error)
             }
         }
     }
@@ -44,34 +54,50 @@ package final class Connector: EventHandler {
     /// Gives the attempt up; nothing is called any more.
     package func cancel() {
         completion = nil
-        release()
+        unwatch(closing: true)
+        cancelTimer()
         socket = nil
+    }
+
+    /// The registration of the connected socket, for the caller to hand over or to end.
+    package func takeWatch() -> Watch? {
+        registration.take().map { Watch(registration: $0, ready: ready) }
     }
 
     package func loopEnded() { cancel() }
 
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         guard !events.isDisjoint(with: [.writable, .failed]), socket != nil else { return }
-        // A socket that has only been made reports EPOLLHUP before it connects: ask whether it did.
-        if let error = socket?.takeError("connect") { return finish(.failure(error)) }
-        guard socket?.remoteEndpoint != nil else { return }
-        release()
+        // Only what has failed has an error to ask for: one that is on its way reports nothing.
+        if events.contains(.failed) {
+            if let error = socket?.takeError("connect") { return fail(error) }
+            guard socket?.remoteEndpoint != nil else { return }
+        }
+        ready = events
+        cancelTimer()
+        if !keepsWatching { unwatch(closing: false) }
         guard let connected = socket.take() else { return }
-        finish(.success(connected))
+        let completion = completion
+        self.completion = nil
+        completion?(.success(connected))
     }
 
-    private func finish(_ result: consuming Result<FileDescriptor, SystemError>) {
-        release()
+    private func fail(_ error: SystemError) {
+        unwatch(closing: true)
+        cancelTimer()
         socket = nil
         let completion = completion
         self.completion = nil
-        completion?(result)
+        completion?(.failure(error))
     }
 
-    private func release() {
-        if let registration { loop.deregister(registration) }
-        if let timer { loop.cancel(timer) }
+    private func unwatch(closing: Bool) {
+        if let registration { loop.deregister(registration, closing: closing) }
         registration = nil
+    }
+
+    private func cancelTimer() {
+        if let timer { loop.cancel(timer) }
         timer = nil
     }
 }

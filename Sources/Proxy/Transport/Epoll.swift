@@ -10,6 +10,7 @@ struct Epoll: ~Copyable {
         static let readable = Interest(rawValue: EPOLLIN.rawValue)
         static let writable = Interest(rawValue: EPOLLOUT.rawValue)
         static let neighborEnded = Interest(rawValue: EPOLLRDHUP.rawValue)
+        static let urgent = Interest(rawValue: EPOLLPRI.rawValue)
         static let edge = Interest(rawValue: EPOLLET.rawValue)
     }
 
@@ -73,7 +74,10 @@ struct Epoll: ~Copyable {
         let event = unsafe events[index]
         let mask = unsafe event.events
         var ready: ReadyEvents = []
-        if mask & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue) != 0 { ready.insert(.readable) }
+        if mask & EPOLLIN.rawValue != 0 { ready.insert(.readable) }
+        if mask & (EPOLLRDHUP.rawValue | EPOLLPRI.rawValue) != 0 {
+            ready.insert([.readable, .readsToEnd])
+        }
         if mask & EPOLLOUT.rawValue != 0 { ready.insert(.writable) }
         if mask & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { ready.insert(.failed) }
         return unsafe (event.data.u64, ready)

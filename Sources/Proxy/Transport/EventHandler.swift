@@ -23,6 +23,11 @@ package struct ReadyEvents: OptionSet, Sendable {
     package static let writable = ReadyEvents(rawValue: 2)
     /// The descriptor failed or both directions are shut: read it to learn which.
     package static let failed = ReadyEvents(rawValue: 4)
+    /// The other end has ended its direction, or sent urgent bytes, at which reads stop short.
+    ///
+    /// Until then a read that gave less than was asked for has emptied the socket, and epoll tells when more has come;
+    /// from then on only `wouldBlock` and the end say so.
+    package static let readsToEnd = ReadyEvents(rawValue: 32)
     /// `EventLoop.resume(_:)` was called in an earlier turn.
     package static let resumed = ReadyEvents(rawValue: 8)
     /// `EventLoop.callAtTurnEnd(_:)` was called in this turn.

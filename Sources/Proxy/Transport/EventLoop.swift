@@ -23,6 +23,8 @@ package final class EventLoop {
     private var free: [UInt32] = []
     private var resumed: [RegistrationID] = []
     private var turnEnd: [RegistrationID] = []
+    /// Those that are called now; changes places with the two above, so that no turn allocates.
+    private var calling: [RegistrationID] = []
     private var timers = TimerQueue()
     private var pulses = TimerQueue()
     private var locals: [ObjectIdentifier: AnyObject] = [:]
@@ -78,7 +80,7 @@ extension EventLoop {
         do {
             let interest: Epoll.Interest =
                 switch trigger {
-                case .edge: [.readable, .writable, .neighborEnded, .edge]
+                case .edge: [.readable, .writable, .neighborEnded, .urgent, .edge]
                 case .level: .readable
                 }
             try epoll.add(number, interest, token: id.token)
@@ -104,11 +106,21 @@ extension EventLoop {
     package func register(_ handler: any EventHandler) -> RegistrationID { place(handler, -1) }
 
     /// Stops calling the handler; call it before the descriptor is closed or handed on.
-    package func deregister(_ id: RegistrationID) {
+    ///
+    /// With `closing` the kernel is left to forget a descriptor that is closed next.
+    package func deregister(_ id: RegistrationID, closing: Bool = false) {
         guard isLive(id) else { return }
         let descriptor = slots[Int(id.index)].descriptor
-        if descriptor >= 0 { epoll.remove(descriptor) }
+        if descriptor >= 0, !closing { epoll.remove(descriptor) }
         vacate(id)
+    }
+
+    /// Calls `handler` from now on for an edge-triggered registration of somebody else.
+    ///
+    /// What the kernel has told the one before, it does not tell again.
+    package func handOver(_ id: RegistrationID, to handler: any EventHandler) {
+        guard isLive(id) else { return }
+        slots[Int(id.index)].handler = handler
     }
 
     /// Pauses (false) or goes on (true) to report a level-triggered registration.
@@ -165,13 +177,14 @@ extension EventLoop {
         timers.set(at: Self.clock() + delay, action)
     }
 
-    /// Runs `action` on this loop at `deadline` or, if that has passed, in the next turn.
+    /// Runs `action` on this loop at `deadline` or, if that has passed, in a later turn than this.
     @discardableResult
     package func schedule(
         at deadline: Instant,
         _ action: @escaping (EventLoop) -> Void
     ) -> TimerID {
-        timers.set(at: deadline, action)
+        // This turn fires what is due at `now`.
+        timers.set(at: max(deadline, now + .nanoseconds(1)), action)
     }
 
     /// Forgets a timer; one that has fired or was cancelled is ignored.
@@ -285,23 +298,25 @@ extension EventLoop {
 
     private func callResumed() {
         guard !resumed.isEmpty else { return }
-        let due = resumed
-        resumed.removeAll(keepingCapacity: true)
-        for id in due where isLive(id) {
+        swap(&resumed, &calling)
+        for place in calling.indices where isLive(calling[place]) {
+            let id = calling[place]
             slots[Int(id.index)].isResumed = false
             call(id, .resumed)
         }
+        calling.removeAll(keepingCapacity: true)
     }
 
     /// Handlers called here may ask others for the end of the turn: a few rounds now, the rest in the next turn.
     private func callTurnEnd() {
         for _ in 0..<4 where !turnEnd.isEmpty {
-            let due = turnEnd
-            turnEnd.removeAll(keepingCapacity: true)
-            for id in due where isLive(id) {
+            swap(&turnEnd, &calling)
+            for place in calling.indices where isLive(calling[place]) {
+                let id = calling[place]
                 slots[Int(id.index)].isAtTurnEnd = false
                 call(id, .turnEnd)
             }
+            calling.removeAll(keepingCapacity: true)
         }
     }
 }

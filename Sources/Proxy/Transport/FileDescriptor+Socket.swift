@@ -4,12 +4,10 @@ package import NetworkModel
 
 /// TCP sockets: made non-blocking and close-on-exec, with the options that all of ours have.
 extension FileDescriptor {
-    /// How long sent data may stay unacknowledged on a relayed socket before the kernel gives it up.
-    static let userTimeout = Duration.seconds(30)
-
     /// A socket that listens at `port` of `address`; nil listens on every IPv6 and IPv4 address.
     ///
-    /// SO_REUSEPORT is set: the kernel spreads connections over all sockets at this address.
+    /// SO_REUSEPORT is set: the kernel spreads connections over all sockets at this address. What it accepts inherits
+    /// the options of a relayed socket from it.
     package static func listening(
         at address: IPAddress?,
         port: UInt16,
@@ -35,6 +33,7 @@ extension FileDescriptor {
         let socket = try stream(for: address)
         try socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
         try socket.set(SOL_SOCKET, SO_REUSEPORT, 1)
+        try socket.setRelayOptions()
         if case .v6 = address { try socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, isDual ? 0 : 1) }
         let target = SocketAddress(Endpoint(address: address, port: port))
         let number = socket.number
@@ -67,9 +66,10 @@ extension FileDescriptor {
         return FileDescriptor(owning: number)
     }
 
-    /// The next connection of a listening socket; its address is asked of the socket itself.
-    func accept() throws(SystemError) -> FileDescriptor? {
-        let client = clinux_accept(number, nil, nil)
+    /// The next connection of a listening socket, with the address of its other end in `remote`; nil when none waits.
+    func accept(_ remote: inout SocketAddress) throws(SystemError) -> FileDescriptor? {
+        let listener = number
+        let client = unsafe remote.withMutablePointer { unsafe clinux_accept(listener, $0, $1) }
         if client >= 0 { return FileDescriptor(owning: client) }
         switch errno {
         case EAGAIN: return nil
@@ -77,21 +77,34 @@ extension FileDescriptor {
         }
     }
 
-    /// TCP_NODELAY, keepalive, TCP_USER_TIMEOUT and SO_LINGER {1, 0}: as every relayed socket has them.
+    /// TCP_NODELAY, keepalive and SO_LINGER {1, 0}: as every relayed socket has them.
+    ///
+    /// Keepalive probes a connection on which nothing is under way after 15 s, every 5 s, and gives up after 3 probes. No
+    /// TCP_USER_TIMEOUT: it ends connections whose reader has paused too, however alive it is (`PeerSilence` does not).
     package func setRelayOptions() throws(SystemError) {
         try set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-        try setTimeouts(user: Self.userTimeout)
-        try setAbortive(true)
-    }
-
-    /// Probes a silent connection after 15 s, every 5 s; gives up after 3 of them or after `user` without acknowledgement.
-    package func setTimeouts(user: Duration) throws(SystemError) {
-        let milliseconds = Int32(clamping: user.wholeNanoseconds / 1_000_000)
         try set(SOL_SOCKET, SO_KEEPALIVE, 1)
         try set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
         try set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         try set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
+        try setAbortive(true)
+    }
+
+    /// Gives the connection up after so long without an acknowledgement, or with a window that stays closed.
+    func setUserTimeout(_ time: Duration) throws(SystemError) {
+        let milliseconds = Int32(clamping: time.wholeNanoseconds / 1_000_000)
         try set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)
+    }
+
+    /// Bytes that were written and that the other end has not acknowledged, sent or not.
+    var unacknowledgedCount: Int { max(0, Int(clinux_unacknowledged(number))) }
+
+    /// For how long the other end has acknowledged nothing, neither bytes nor probes, of which at least three were sent;
+    /// nil when it answers, however long ago that was.
+    var silence: Duration? {
+        var milliseconds: UInt32 = 0
+        guard unsafe clinux_is_unanswered(number, &milliseconds) == 1 else { return nil }
+        return .milliseconds(Int(milliseconds))
     }
 
     /// Lets the kernel hold only so much that was not sent yet (TCP_NOTSENT_LOWAT): what comes next stays short of delay.

@@ -18,6 +18,9 @@ extension Lane {
             switch unsafe socket?.read(into: loop.buffers.read) ?? .wouldBlock {
             case .bytes(let read):
                 count += read
+                mayHoldFrames = false
+                // Nothing was left: epoll tells when more has come. Most reads are such.
+                if read < LoopBuffers.readCount, !readsToEnd { isReadable = false }
                 liveness.lastReceived = loop.now
                 unsafe take(UnsafeRawBufferPointer(rebasing: loop.buffers.read[..<read]))
             case .wouldBlock:
@@ -31,7 +34,10 @@ extension Lane {
             }
         }
         // Frames that came with those that another loop delivered.
-        if count == 0, isEstablished, !partial.isEmpty { takeRest() }
+        if mayHoldFrames, isEstablished {
+            mayHoldFrames = false
+            takeRest()
+        }
     }
 
     private func endOfInput() {

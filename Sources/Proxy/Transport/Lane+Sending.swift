@@ -88,9 +88,11 @@ extension Lane {
         guard wantsData, isEstablished, let delegate else { return }
         let limit = LoopBuffers.batchCount - loop.buffers.batch.count
         guard limit >= Self.dataLimitMin else { return }
-        let before = loop.buffers.batch.count
-        delegate.laneProduceData(self, into: &loop.buffers.batch, limit: limit)
-        if loop.buffers.batch.count == before { wantsData = false }
+        // Before the call, which may ask for another.
+        wantsData = false
+        if delegate.laneProduceData(self, into: &loop.buffers.batch, limit: limit) {
+            wantsData = true
+        }
     }
 
     private func encryptBatch() -> Bool {

@@ -68,10 +68,14 @@ package final class Lane: EventHandler {
     var session: TLSSession?
     var registration: RegistrationID?
     var isReadable = false
+    /// A short read proves nothing any more.
+    var readsToEnd = false
     var isWritable = false
 
     /// Plaintext from which no whole frame could be taken yet.
     var partial: [UInt8] = []
+    /// `partial` came from another loop and may hold whole frames.
+    var mayHoldFrames = false
     var control = FrameBuffer()
     /// Ciphertext that the socket did not take.
     let unsent = Ciphertext()
@@ -145,6 +149,7 @@ package final class Lane: EventHandler {
         liveness = cargo.liveness
         framesReceived = 1
         partial = cargo.partial
+        mayHoldFrames = !cargo.partial.isEmpty
         self.loop = loop
         control = cargo.control.take() ?? FrameBuffer()
         socket = cargo.socket.take()
@@ -161,11 +166,6 @@ package final class Lane: EventHandler {
     /// Smoothed, from heartbeats; nil until the first echo.
     package var roundTrip: Duration? { liveness.roundTrip }
 
-    /// Keying material bound to this TLS session (RFC 8446 section 7.5); nil before the handshake is done.
-    package func exportKey(label: String, count: Int) -> [UInt8]? {
-        session?.exportKey(label: label, count: count)
-    }
-
     package func loopEnded() {
         state = .ended
         delegate = nil
@@ -174,6 +174,7 @@ package final class Lane: EventHandler {
 
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
+        if !events.isDisjoint(with: [.readsToEnd, .failed]) { readsToEnd = true }
         if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
         if !events.isDisjoint(with: [.readable, .failed, .resumed]) { receive() }
         if events.contains(.turnEnd) {
@@ -217,7 +218,8 @@ extension Lane {
     private func configure(_ socket: borrowing FileDescriptor) throws(SystemError) {
         // The last frames of a lane shall arrive: it ends with a FIN.
         try socket.setAbortive(false)
-        try socket.setTimeouts(user: max(.seconds(3), health.heartbeat * (2 * health.misses)))
+        // A neighbour that does not read is as good as gone: heartbeats would wait behind what it leaves.
+        try socket.setUserTimeout(max(.seconds(3), health.heartbeat * (2 * health.misses)))
         try socket.limitUnsentBytes(to: 128 * 1024)
     }
 
@@ -289,7 +291,7 @@ extension Lane {
     /// Lets go of everything that the loop or the kernel holds for this lane.
     func release() {
         cancelTimers()
-        if let registration { loop.deregister(registration) }
+        if let registration { loop.deregister(registration, closing: true) }
         registration = nil
         session = nil
         socket = nil

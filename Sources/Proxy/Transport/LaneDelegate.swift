@@ -13,8 +13,8 @@ package protocol LaneDelegate: AnyObject {
 
     /// There is room: append data frames of at most `limit` bytes in sum (headers included), or nothing.
     ///
-    /// Called at the end of a turn after `lane.requestData()`, and again for as long as something was appended.
-    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int)
+    /// Called at the end of a turn after `lane.requestData()`, and again for as long as the answer is true: more waits.
+    func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) -> Bool
 
     /// The lane has ended; the last call of this lane, exactly one (none when it was handed to another loop).
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason)

@@ -28,6 +28,8 @@ package final class Listener: EventHandler {
     private var socket: FileDescriptor?
     private var registration: RegistrationID?
     private var timer: TimerID?
+    /// Of the connection that was accepted last.
+    private var remote = SocketAddress()
 
     /// Listens at `port` (0: any) of `address` (nil: all addresses, IPv6 and IPv4) until `close()`.
     ///
@@ -70,7 +72,7 @@ package final class Listener: EventHandler {
         for _ in 0..<Self.acceptsPerTurn {
             guard purpose == .lane || DescriptorBudget.hasRoomForClient else { return rest() }
             do throws(SystemError) {
-                guard let client = try socket?.accept() else { return }
+                guard let client = try socket?.accept(&remote) else { return }
                 hand(client)
             } catch {
                 switch error.code {
@@ -83,10 +85,7 @@ package final class Listener: EventHandler {
     }
 
     private func hand(_ client: consuming FileDescriptor) {
-        // Without an address, or when an option fails, the connection is dead already: it is closed.
-        guard let accept, let remote = client.remoteEndpoint,
-            (try? client.setRelayOptions()) != nil
-        else { return }
+        guard let accept, let remote = remote.endpoint else { return }
         accept(client, remote)
     }
 

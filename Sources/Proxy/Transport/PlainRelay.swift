@@ -52,12 +52,13 @@ package final class PlainRelay {
     /// Nil when the relay has ended.
     private var completion: Completion?
 
-    /// Takes over two connected sockets that are registered with no loop.
+    /// Takes over two connected sockets; `serverWatch` is the registration of the server's, if there is one.
     ///
     /// `unsent` goes to the server before what the client sends. `completion` comes once, never from within a call.
     package init(
         client: consuming FileDescriptor,
         server: consuming FileDescriptor,
+        serverWatch: Connector.Watch? = nil,
         unsent: [UInt8] = [],
         timeouts: Timeouts,
         on loop: EventLoop,
@@ -67,7 +68,7 @@ package final class PlainRelay {
         self.timeouts = timeouts
         self.completion = completion
         self.client = RelaySocket(client, on: loop)
-        self.server = RelaySocket(server, on: loop)
+        self.server = RelaySocket(server, serverWatch, on: loop)
         toServer = RelayDirection(unsent: unsent)
         lastMoved = loop.now
         do throws(SystemError) {
@@ -82,6 +83,16 @@ package final class PlainRelay {
     /// Bytes that the client sent and that were written to the server.
     package var bytesToServer: UInt64 { toServer.bytes }
     package var bytesToClient: UInt64 { toClient.bytes }
+
+    /// Ends the relay when one of its sides owes an acknowledgement and has been silent for `limit`.
+    func endIfSilent(for limit: Duration) {
+        let error = SystemError("relay", code: ETIMEDOUT)
+        if client.isSilent(for: limit) {
+            end(.client(error))
+        } else if server.isSilent(for: limit) {
+            end(.server(error))
+        }
+    }
 
     /// Resets both sides; `completion` is told `.aborted` in a later call.
     package func abort() {

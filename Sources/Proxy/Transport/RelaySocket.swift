@@ -12,25 +12,57 @@ final class RelaySocket: EventHandler {
     var isReadable = false
     /// There may be room.
     var isWritable = false
+    /// A short read proves nothing any more.
+    private var readsToEnd = false
+    private var silence = PeerSilence()
     /// The kernel has reported an error, or that both directions are shut.
     private(set) var isSuspect = false
 
-    init(_ descriptor: consuming FileDescriptor, on loop: EventLoop) {
+    /// With a `watch`, `loop` watches the socket already.
+    init(
+        _ descriptor: consuming FileDescriptor,
+        _ watch: Connector.Watch? = nil,
+        on loop: EventLoop
+    ) {
         self.descriptor = consume descriptor
         self.loop = loop
+        guard let watch else { return }
+        registration = watch.registration
+        loop.handOver(watch.registration, to: self)
+        note(watch.ready)
     }
 
     func register(for relay: PlainRelay) throws(SystemError) {
         guard let number = descriptor?.number else { return }
         self.relay = relay
-        registration = try loop.register(self, descriptor: number, trigger: .edge)
+        if registration == nil {
+            registration = try loop.register(self, descriptor: number, trigger: .edge)
+        } else {
+            // What is known already is told nobody else.
+            resume()
+        }
     }
 
     func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        note(events)
+        relay?.move()
+    }
+
+    private func note(_ events: ReadyEvents) {
         if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
         if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
+        if !events.isDisjoint(with: [.readsToEnd, .failed]) { readsToEnd = true }
         if events.contains(.failed) { isSuspect = true }
-        relay?.move()
+    }
+
+    /// True when the other end owes an acknowledgement and has been silent for `limit`.
+    func isSilent(for limit: Duration) -> Bool {
+        silence.isOver(
+            unacknowledged: descriptor?.unacknowledgedCount ?? 0,
+            silence: descriptor?.silence,
+            limit: limit,
+            at: loop.now
+        )
     }
 
     func loopEnded() { close(isFinished: false) }
@@ -42,14 +74,14 @@ final class RelaySocket: EventHandler {
 
     /// Stops watching, and closes: with a FIN when both have passed, else with a RST.
     func close(isFinished: Bool) {
-        guard let socket = take() else { return }
+        guard let socket = take(closing: true) else { return }
         // Fails only when the connection is gone, and then there is nothing left to say.
         if isFinished { try? socket.setAbortive(false) }
     }
 
     /// Stops watching and gives the socket away.
-    func take() -> FileDescriptor? {
-        if let registration { loop.deregister(registration) }
+    func take(closing: Bool = false) -> FileDescriptor? {
+        if let registration { loop.deregister(registration, closing: closing) }
         registration = nil
         relay = nil
         return descriptor.take()
@@ -58,14 +90,20 @@ final class RelaySocket: EventHandler {
     private static let closed = SystemError("use a closed socket", code: EBADF)
 
     func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
-        unsafe descriptor?.read(into: buffer) ?? .failed(Self.closed)
+        let result = unsafe descriptor?.read(into: buffer) ?? .failed(Self.closed)
+        if case .bytes(let count) = result, count < buffer.count, !readsToEnd {
+            isReadable = false
+        }
+        return result
     }
 
     func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        unsafe descriptor?.write(bytes) ?? .failed(Self.closed)
+        silence.wrote(at: loop.now)
+        return unsafe descriptor?.write(bytes) ?? .failed(Self.closed)
     }
 
     func shutdownWriting() throws(SystemError) {
+        silence.wrote(at: loop.now)
         try descriptor?.shutdownWriting()
     }
 
