@@ -6,8 +6,12 @@ import FoundationEssentials
     let easy: OpaqueHandle
     let exchange: Exchange
     private let idleTimeout: Duration?
-    /// When the peer last showed a sign of life, or the start.
-    private(set) var lastSign = ContinuousClock.now
+    private let start: ContinuousClock.Instant
+    /// When the peer last showed a sign of life.
+    private var lastSign: ContinuousClock.Instant?
+    /// When this transfer is to be ended, whatever comes: also while it waits for a connection, where curl's own limit
+    /// does not hold.
+    let deadline: ContinuousClock.Instant?
     private var headerList: UnsafeMutablePointer<curl_slist>?
     private var connectList: UnsafeMutablePointer<curl_slist>?
     private let errorBuffer: UnsafeMutablePointer<CChar>
@@ -17,7 +21,9 @@ import FoundationEssentials
     typealias OpaqueHandle = UnsafeMutableRawPointer
 
     /// Prepares a handle; on failure the exchange is finished with the reason.
-    init?(_ request: HTTPRequest, exchange: Exchange) {
+    ///
+    /// `sockets` is told of the connections, and outlives them.
+    init?(_ request: HTTPRequest, exchange: Exchange, sockets: SocketWatch) {
         guard let easy = unsafe curl_easy_init() else {
             exchange.finish(.failure(TransportError(.unavailable, "libcurl has no memory")))
             return nil
@@ -25,9 +31,12 @@ import FoundationEssentials
         unsafe self.easy = easy
         self.exchange = exchange
         idleTimeout = request.idleTimeout
+        let start = ContinuousClock.now
+        self.start = start
+        deadline = request.timeout.map { start + $0 }
         unsafe errorBuffer = .allocate(capacity: Int(CURL_ERROR_SIZE))
         unsafe errorBuffer.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
-        if let failure = configure(request) {
+        if let failure = configure(request, sockets) {
             exchange.finish(.failure(failure))
             return nil
         }
@@ -41,13 +50,26 @@ import FoundationEssentials
     }
 
     /// When this transfer is to be ended unless its peer shows a sign of life.
-    var idleDeadline: ContinuousClock.Instant? { idleTimeout.map { lastSign + $0 } }
+    var idleDeadline: ContinuousClock.Instant? { idleTimeout.map { quietSince + $0 } }
 
-    /// The socket that the transfer uses, or a negative number.
-    var socket: Int32 { unsafe clibcurl_get_socket(easy) }
+    /// Since when nothing came.
+    var quietSince: ContinuousClock.Instant { lastSign ?? start }
+
+    /// Whether the request is on its way; before, nobody can have acted on it.
+    private var hasSent: Bool { unsafe clibcurl_has_sent(easy) != 0 }
+
+    /// How this transfer ends when its time is over.
+    var timeoutError: TransportError {
+        hasSent
+            ? TransportError(.timedOut, "no whole answer came in time")
+            : TransportError(.notConnected, "there was no connection in time")
+    }
 
     func finish(_ code: CURLcode) {
         guard code != CURLE_OK else { return exchange.finish(.success(())) }
+        if code == CURLE_OPERATION_TIMEDOUT, !hasSent {
+            return exchange.finish(.failure(timeoutError))
+        }
         let detail = unsafe String(cString: errorBuffer)
         let message = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
         let kind = TransportError.Kind(curlCode: code.rawValue)
@@ -57,7 +79,7 @@ import FoundationEssentials
 
 // Options.
 extension Transfer {
-    private func configure(_ request: HTTPRequest) -> TransportError? {
+    private func configure(_ request: HTTPRequest, _ sockets: SocketWatch) -> TransportError? {
         var setter = unsafe OptionSetter(easy: easy)
         unsafe setter.set(CURLOPT_ERRORBUFFER, pointer: errorBuffer)
         setter.set(CURLOPT_URL, request.url)
@@ -65,9 +87,8 @@ extension Transfer {
         setter.set(CURLOPT_NOSIGNAL, 1)
         setter.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
         setter.set(CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.milliseconds)
-        if let timeout = request.timeout { setter.set(CURLOPT_TIMEOUT_MS, timeout.milliseconds) }
         if request.acceptsCompression { setter.set(CURLOPT_ACCEPT_ENCODING, "gzip") }
-        configureConnection(request, &setter)
+        configureConnection(request, sockets, &setter)
         configureTLS(request.tls, &setter)
         configureBody(request, &setter)
         configureHeaders(request, &setter)
@@ -75,12 +96,16 @@ extension Transfer {
         return setter.failure
     }
 
-    private func configureConnection(_ request: HTTPRequest, _ setter: inout OptionSetter) {
-        // Idle probes after 5 s, every 2 s; with the bound below a dead peer shows in about 10 s.
+    private func configureConnection(
+        _ request: HTTPRequest,
+        _ sockets: SocketWatch,
+        _ setter: inout OptionSetter
+    ) {
+        // Idle probes after 5 s, every 2 s; with the watch's bound a dead peer shows in about 10 s.
         setter.set(CURLOPT_TCP_KEEPALIVE, 1)
         setter.set(CURLOPT_TCP_KEEPIDLE, 5)
         setter.set(CURLOPT_TCP_KEEPINTVL, 2)
-        unsafe setter.check(clibcurl_bound_silence(easy, 10_000))
+        unsafe setter.check(clibcurl_watch_sockets(easy, sockets.pointer))
         setter.set(CURLOPT_PIPEWAIT, 1)
         if request.url.hasPrefix("https:") {
             setter.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))

@@ -12,9 +12,11 @@ import Glibc
     private let multi: UnsafeMutableRawPointer?
     private var transfers: [UInt64: Transfer] = [:]
     private var identifiers: [UnsafeMutableRawPointer: UInt64] = unsafe [:]
-    private var nextIdleCheck = ContinuousClock.now
+    private let sockets = SocketWatch()
+    /// Transfers came or went, which may leave others with work that curl has no timer for.
+    private var hasChanged = false
 
-    /// How often silence is looked for, and how long a quiet round may last.
+    /// How long a quiet round may last.
     private static let round = Duration.seconds(5)
 
     init(multi: UInt) { unsafe self.multi = UnsafeMutableRawPointer(bitPattern: multi) }
@@ -22,7 +24,9 @@ import Glibc
     var count: Int { transfers.count }
 
     func start(_ id: UInt64, _ request: HTTPRequest, _ exchange: Exchange) {
-        guard let transfer = Transfer(request, exchange: exchange) else { return }
+        guard let transfer = Transfer(request, exchange: exchange, sockets: sockets) else {
+            return
+        }
         let code = unsafe curl_multi_add_handle(multi, transfer.easy)
         guard code == CURLM_OK else {
             let message = unsafe String(cString: curl_multi_strerror(code))
@@ -30,6 +34,7 @@ import Glibc
             return
         }
         transfers[id] = transfer
+        hasChanged = true
         unsafe identifiers[transfer.easy] = id
     }
 
@@ -43,8 +48,19 @@ import Glibc
         for id in transfers.keys { end(id, .failed(error)) }
     }
 
-    /// Moves bytes, and ends what has finished or fallen silent.
+    /// Moves bytes, and ends what has finished, fallen silent or taken too long.
     func perform() {
+        performOnce()
+        // libcurl 7.88 may drop the timer with which one handle wakes another in the round in which it starts: the
+        // other would sleep until something else happens.
+        if hasChanged {
+            hasChanged = false
+            performOnce()
+        }
+        endOverdue()
+    }
+
+    private func performOnce() {
         var running: Int32 = 0
         unsafe curl_multi_perform(multi, &running)
         var code = CURLE_OK
@@ -53,44 +69,46 @@ import Glibc
             if code == CURLE_OPERATION_TIMEDOUT { suspectConnection(of: id) }
             remove(id)?.finish(code)
         }
-        endIdle()
     }
 
-    /// Sleeps until a socket is ready, curl's next timer, or somebody wakes the handle.
+    /// Sleeps until a socket is ready, the next deadline, curl's next timer, or somebody wakes the handle.
     func wait() {
-        unsafe curl_multi_poll(multi, nil, 0, Int32(Self.round.components.seconds * 1000), nil)
+        let now = ContinuousClock.now
+        let deadlines = transfers.values.lazy.flatMap { [$0.deadline, $0.idleDeadline] }
+        let next = deadlines.compactMap(\.self).min().map { max(.zero, $0 - now) }
+        let time = min(next ?? Self.round, hasChanged ? .zero : Self.round)
+        // Rounded up: not to be back a moment too early.
+        let milliseconds = time.components.attoseconds / 1_000_000_000_000_000 + 1
+        let timeout = Int32(clamping: time.components.seconds * 1000 + milliseconds)
+        unsafe curl_multi_poll(multi, nil, 0, timeout, nil)
     }
 
     func close() { unsafe curl_multi_cleanup(multi) }
 
     private func remove(_ id: UInt64) -> Transfer? {
         guard let transfer = transfers.removeValue(forKey: id) else { return nil }
+        hasChanged = true
         unsafe curl_multi_remove_handle(multi, transfer.easy)
         unsafe identifiers.removeValue(forKey: transfer.easy)
         return transfer
     }
 
-    /// Ends the connection of a transfer that timed out, unless others on it hear their peer.
-    ///
-    /// Multiplexed connections outlive their transfers: a frozen one would be used again and again.
+    /// Ends the connections that have been silent for as long as this transfer has.
     private func suspectConnection(of id: UInt64) {
         guard let transfer = transfers[id] else { return }
-        let socket = transfer.socket
-        guard socket >= 0 else { return }
-        let isAlive = transfers.contains { other, candidate in
-            other != id && candidate.socket == socket && candidate.lastSign > transfer.lastSign
-        }
-        if !isAlive { shutdown(socket, Int32(SHUT_RDWR)) }
+        sockets.shutDownSilent(for: ContinuousClock.now - transfer.quietSince)
     }
 
-    private func endIdle() {
+    private func endOverdue() {
         let now = ContinuousClock.now
-        guard now >= nextIdleCheck else { return }
-        nextIdleCheck = now + Self.round
         for (id, transfer) in transfers {
-            guard let deadline = transfer.idleDeadline, deadline <= now else { continue }
-            suspectConnection(of: id)
-            end(id, .failed(TransportError(.timedOut, "nothing came for too long")))
+            if let deadline = transfer.deadline, deadline <= now {
+                suspectConnection(of: id)
+                end(id, .failed(transfer.timeoutError))
+            } else if let deadline = transfer.idleDeadline, deadline <= now {
+                suspectConnection(of: id)
+                end(id, .failed(TransportError(.timedOut, "nothing came for too long")))
+            }
         }
     }
 }

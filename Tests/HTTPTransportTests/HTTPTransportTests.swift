@@ -186,6 +186,35 @@ struct TransportFailureTests {
         #expect(await kind(request) == .timedOut)
     }
 
+    @Test("a peer that takes the connection and never finishes the handshake is not connected")
+    func handshake() async throws {
+        let silent = try TestSocket.listening()
+        defer { silent.end() }
+        var request = HTTPRequest(
+            url: "https://127.0.0.1:\(silent.port)",
+            timeout: .milliseconds(300)
+        )
+        #expect(await kind(request) == .notConnected)
+        request.timeout = nil
+        request.connectTimeout = .milliseconds(300)
+        #expect(await kind(request) == .notConnected)
+    }
+
+    @Test("a request that waits for a connection ends in time")
+    func pending() async throws {
+        let server = try CannedServer { _, _ in }
+        defer { server.stop() }
+        let url = server.url
+        // Whether its connection can be shared is not known before its answer.
+        let holder = Task { await kind(HTTPRequest(url: url)) }
+        #expect(await eventually { server.requests.count == 1 })
+        let start = ContinuousClock.now
+        #expect(await kind(HTTPRequest(url: url, timeout: .milliseconds(300))) == .notConnected)
+        #expect(ContinuousClock.now - start < .seconds(2))
+        holder.cancel()
+        _ = await holder.value
+    }
+
     @Test("a cancelled task leaves its request at once")
     func cancellation() async throws {
         let server = try CannedServer { _, _ in }

@@ -37,15 +37,11 @@ static inline CURLcode clibcurl_set_data_callback(CURL *easy, CURLoption option,
     return curl_easy_setopt(easy, option, callback);
 }
 
-static inline CURLcode clibcurl_get_long(CURL *easy, CURLINFO info, long *value) {
-    return curl_easy_getinfo(easy, info, value);
-}
-
-// The socket of the connection that the transfer used last, or CURL_SOCKET_BAD.
-static inline curl_socket_t clibcurl_get_socket(CURL *easy) {
-    curl_socket_t socket = CURL_SOCKET_BAD;
-    (void)curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
-    return socket;
+// Whether the transfer got as far as sending its request.
+static inline int clibcurl_has_sent(CURL *easy) {
+    curl_off_t microseconds = 0;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &microseconds);
+    return microseconds > 0;
 }
 
 static inline CURLMcode clibcurl_multi_set_long(CURLM *multi, CURLMoption option, long value) {
@@ -65,9 +61,24 @@ static inline CURL *clibcurl_multi_next_finished(CURLM *multi, CURLcode *result)
     return NULL;
 }
 
-// Makes a dead peer show on every socket of the handle: unacknowledged bytes and unanswered
-// keepalive probes end the connection after user_timeout_ms. curl has no options of its own for this.
-CURLcode clibcurl_bound_silence(CURL *easy, long user_timeout_ms);
+// Told of each socket that curl opens (and closes) for a handle.
+typedef void (*clibcurl_socket_callback)(void *context, curl_socket_t socket);
+
+typedef struct {
+    clibcurl_socket_callback opened;
+    clibcurl_socket_callback closed;
+    void *context;
+    long user_timeout_ms;
+} clibcurl_socket_watch;
+
+// Makes a dead peer show on every socket of the handle: unacknowledged bytes and unanswered keepalive
+// probes end the connection after user_timeout_ms; curl has no options of its own for this. Also tells
+// of the sockets. A connection outlives the handle that opened it, so the watch must live as long as
+// the multi handle.
+CURLcode clibcurl_watch_sockets(CURL *easy, clibcurl_socket_watch *watch);
+
+// For how many milliseconds nothing was received on the socket; negative when that is not known.
+long clibcurl_silence_ms(curl_socket_t socket);
 
 // Names the calling thread, for debuggers and top (at most 15 bytes), and keeps all signals from it:
 // OpenSSL's writes would raise SIGPIPE here, and the process handles its other signals elsewhere.
