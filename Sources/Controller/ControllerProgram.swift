@@ -35,7 +35,7 @@ package enum ControllerProgram {
         metrics.addProcessMetrics()
         let shared = Shared(
             world: world,
-            client: reader.fenced { leadership.isValid },
+            client: reader.fenced { leadership.writeLimit },
             options: options,
             logger: logger
         )

@@ -13,7 +13,8 @@ package struct KubernetesClient: Sendable {
     package var timeout = Duration.seconds(30)
     private let userAgent: String
     private let onWarning: @Sendable (String) -> Void
-    private let mayWrite: @Sendable () -> Bool
+    /// How long a write may still take; nil: none may begin.
+    private let fence: @Sendable () -> Duration?
 
     /// Makes a client; `onWarning` is told of each warning that the server attaches to an answer.
     package init(
@@ -22,7 +23,7 @@ package struct KubernetesClient: Sendable {
         userAgent: String = "tieline",
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        self.init(configuration, transport, userAgent, onWarning, mayWrite: { true })
+        self.init(configuration, transport, userAgent, onWarning) { .seconds(3600) }
     }
 
     private init(
@@ -30,23 +31,24 @@ package struct KubernetesClient: Sendable {
         _ transport: HTTPTransport,
         _ userAgent: String,
         _ onWarning: @escaping @Sendable (String) -> Void,
-        mayWrite: @escaping @Sendable () -> Bool
+        fence: @escaping @Sendable () -> Duration?
     ) {
         self.configuration = configuration
         self.transport = transport
         self.userAgent = userAgent
         self.onWarning = onWarning
-        self.mayWrite = mayWrite
+        self.fence = fence
     }
 
-    /// The same client, whose writes fail with `.fenced` unless `mayWrite` is true just before.
-    package func fenced(by mayWrite: @escaping @Sendable () -> Bool) -> KubernetesClient {
+    /// The same client, whose writes fail with `.fenced` when `fence` is nil just before, and else take no longer than
+    /// it says.
+    package func fenced(by fence: @escaping @Sendable () -> Duration?) -> KubernetesClient {
         var client = KubernetesClient(
             configuration,
             transport,
             userAgent,
             onWarning,
-            mayWrite: mayWrite
+            fence: fence
         )
         client.timeout = timeout
         return client
@@ -59,9 +61,13 @@ package struct KubernetesClient: Sendable {
         _ request: Request,
         timeout: Duration? = nil
     ) async throws(APIError) -> Data {
-        if request.method != .get, !mayWrite() { throw .fenced }
+        var limit = timeout ?? self.timeout
+        if request.method != .get {
+            guard let rest = fence() else { throw .fenced }
+            limit = min(limit, rest)
+        }
         var message = try httpRequest(request)
-        message.timeout = timeout ?? self.timeout
+        message.timeout = limit
         let response: HTTPResponse
         do {
             response = try await transport.send(message)

@@ -25,14 +25,22 @@ package struct LeaderElectionSettings: Sendable {
 ///
 /// Holds until `renewDeadline` after the last renewal was *sent*, by the monotonic clock: also a process
 /// that was stopped and goes on knows before its next write that its time is over. What is on its way
-/// to the server at that moment is not called back; writes carry preconditions for that reason.
+/// to the server at that moment is given up while nobody else can lead yet (`writeLimit`).
 package final class Leadership: Sendable {
     private let validUntil = Mutex<ContinuousClock.Instant?>(nil)
+    /// How long after the end of ours nobody else can have the lease.
+    private let margin: Duration
 
-    package init() {}
+    package init(margin: Duration = .seconds(4)) { self.margin = margin }
 
     package var isValid: Bool {
         validUntil.withLock { $0.map { ContinuousClock.now < $0 } ?? false }
+    }
+
+    /// How long a write that begins now may take, so that it ends before another one can lead; nil: none may begin.
+    package var writeLimit: Duration? {
+        let now = ContinuousClock.now
+        return validUntil.withLock { $0.flatMap { now < $0 ? $0 - now + margin : nil } }
     }
 
     func extend(until instant: ContinuousClock.Instant) {
@@ -53,7 +61,7 @@ package struct LeadershipLost: Error, Sendable, CustomStringConvertible {
 /// that run at about the same speed, not that they agree. It does not fence by itself: give writers a
 /// client that is `fenced(by:)` the `leadership`.
 package struct LeaderElector: Sendable {
-    package let leadership = Leadership()
+    package let leadership: Leadership
     private let client: KubernetesClient
     private let settings: LeaderElectionSettings
     private let logger: Logger
@@ -65,6 +73,10 @@ package struct LeaderElector: Sendable {
         )
         self.client = client
         self.settings = settings
+        // A second of what is between the two is left for clocks that differ in speed.
+        leadership = Leadership(
+            margin: max(.zero, settings.leaseDuration - settings.renewDeadline - .seconds(1))
+        )
         self.logger = logger
     }
 

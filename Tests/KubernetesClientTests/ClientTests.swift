@@ -172,7 +172,7 @@ struct ClientTests {
     func fencing() async throws {
         try await withNamespace { client, namespace in
             let mayWrite = Flag()
-            let fenced = client.fenced { mayWrite.value }
+            let fenced = client.fenced { mayWrite.value ? .seconds(30) : nil }
             _ = try await fenced.listAll(Core.ConfigMap.self, in: Scope(namespace: namespace))
             await #expect {
                 _ = try await fenced.create(configMap(namespace, [:]))
@@ -182,6 +182,33 @@ struct ClientTests {
             mayWrite.set(true)
             _ = try await fenced.create(configMap(namespace, [:]))
         }
+    }
+
+    @Test("a connection whose peer froze is given up: the next request has a new one")
+    func frozen() async throws {
+        var configuration = try ClientConfiguration.load(kubeconfig: TestAPIServer.kubeconfig)
+        let port = try #require(
+            configuration.server.split(separator: ":").last.flatMap {
+                UInt16($0.prefix { $0.isNumber })
+            }
+        )
+        let forwarder = try FaultyForwarder(to: port)
+        defer { forwarder.stop() }
+        configuration.server = "https://127.0.0.1:\(forwarder.port)"
+        configuration.proxy = .none
+        var client = KubernetesClient(configuration: configuration)
+        client.timeout = .seconds(2)
+        let key = ObjectKey(name: "default")
+        _ = try await client.get(Core.Namespace.self, key)
+        forwarder.freezeOpen()
+        let error = await #expect(throws: APIError.self) {
+            try await client.get(Core.Namespace.self, key)
+        }
+        #expect(error?.isTimedOut == true)
+        let start = ContinuousClock.now
+        _ = try await client.get(Core.Namespace.self, key)
+        #expect(ContinuousClock.now - start < .seconds(1))
+        #expect(forwarder.accepted == 2)
     }
 
     @Test("a token for a service account can be made and used, read from its file for each request")

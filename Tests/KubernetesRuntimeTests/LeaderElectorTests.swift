@@ -89,7 +89,7 @@ struct LeaderElectorTests {
         try await Scene.with { scene in
             let record = Record()
             let one = candidate("1", scene, scene.client)
-            let fenced = scene.client.fenced { one.leadership.isValid }
+            let fenced = scene.client.fenced { one.leadership.writeLimit }
             await #expect(throws: APIError.self) { try await fenced.create(scene.map("a")) }
             let first = start("1", one, record)
             #expect(await eventually { record.all == ["1 leads"] })

@@ -8,6 +8,8 @@ package final class FaultyForwarder: Sendable {
         var pairs: [Int: (client: TestSocket, server: TestSocket)] = [:]
         var accepted = 0
         var isFrozen = false
+        /// Connections that are frozen for good.
+        var frozen: Set<Int> = []
     }
 
     package let port: UInt16
@@ -63,6 +65,9 @@ package final class FaultyForwarder: Sendable {
     /// Forwards nothing while frozen; the connections stay open and silent.
     package func freeze(_ isFrozen: Bool) { state.withLock { $0.isFrozen = isFrozen } }
 
+    /// Freezes the connections that are open now; new ones work.
+    package func freezeOpen() { state.withLock { $0.frozen = Set($0.pairs.keys) } }
+
     package func stop() {
         refuse()
         cut()
@@ -88,7 +93,9 @@ package final class FaultyForwarder: Sendable {
         for (from, to) in [(client, server), (server, client)] {
             Thread.detachNewThread { [self] in
                 while let bytes = from.read() {
-                    while state.withLock({ $0.isFrozen && $0.pairs[id] != nil }) {
+                    while state.withLock({
+                        ($0.isFrozen || $0.frozen.contains(id)) && $0.pairs[id] != nil
+                    }) {
                         Thread.sleep(forTimeInterval: 0.01)
                     }
                     guard to.write(bytes) else { break }
