@@ -177,14 +177,9 @@ package final class EventRecorder: Sendable {
     private func generatedName(_ note: EventNote) -> String {
         // As client-go does it: the object's name, then the time in base 16.
         let suffix = String(UInt64(bitPattern: note.time.microseconds), radix: 16)
-        let hash = String(fnv1a(note.reason + "\u{0}" + note.text), radix: 16)
+        let hash = StableHash.hex32(note.reason + "\u{0}" + note.text)
         return "\((note.regarding.name ?? "event").prefix(200)).\(suffix).\(hash)"
     }
-}
-
-/// A hash that is the same in every process.
-private func fnv1a(_ text: String) -> UInt32 {
-    text.utf8.reduce(2_166_136_261) { ($0 ^ UInt32($1)) &* 16_777_619 }
 }
 
 extension ObjectReference {

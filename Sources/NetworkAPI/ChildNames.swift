@@ -1,4 +1,4 @@
-import NetworkModel
+import KubernetesAPI
 
 /// The names of the objects that the controller makes for a site.
 package enum ChildName {
@@ -16,13 +16,7 @@ package enum ChildName {
     ///
     /// The hash is over the whole name; so two long names that are cut to the same one stay different.
     package static func endpointsService(of service: String) -> String {
-        var hash: UInt32 = 0x811C_9DC5  // FNV-1a
-        for byte in service.utf8 {
-            hash ^= UInt32(byte)
-            hash = hash &* 0x0100_0193
-        }
-        let digits = String(hash, radix: 16)
-        let suffix = "-tl-" + String(repeating: "0", count: 8 - digits.count) + digits
+        let suffix = "-tl-" + StableHash.hex32(service)
         var stem = service.replacing(".", with: "-")
         // The name of a core Service begins with a letter.
         if stem.first.map({ !$0.isLetter }) ?? true { stem = "s" + stem }

@@ -29,8 +29,7 @@ struct EventPlan: Equatable, Sendable {
     }
 
     var name: String {
-        let hash = String("\(regarding.uid ?? "")|\(reason.rawValue)|\(seed)".stableHash, radix: 16)
-        return
-            "\((regarding.name ?? "object").prefix(230)).\(String(repeating: "0", count: 16 - hash.count))\(hash)"
+        let hash = StableHash.hex64("\(regarding.uid ?? "")|\(reason.rawValue)|\(seed)".utf8)
+        return "\((regarding.name ?? "object").prefix(230)).\(hash)"
     }
 }

@@ -1,3 +1,4 @@
+import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 
@@ -76,7 +77,7 @@ extension ServiceStatus: CountingStatus {
     var counts: [Int64] {
         [connections?.active ?? 0, connections?.opened ?? 0, connections?.failed ?? 0]
             + targets.map(\.connections)
-            + activeSites.map { Int64(truncatingIfNeeded: $0.stableHash) }
+            + activeSites.map { Int64(truncatingIfNeeded: StableHash.bits64($0.utf8)) }
     }
 }
 
@@ -85,17 +86,5 @@ extension [ProxyCursor] {
     fileprivate var countedFailovers: [ProxyCursor] {
         filter { $0.failovers != nil }.sorted { $0.proxy < $1.proxy }
             .map { ProxyCursor(proxy: $0.proxy, failovers: $0.failovers) }
-    }
-}
-
-extension String {
-    /// FNV-1a; the same in every process.
-    var stableHash: UInt64 {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in utf8 {
-            hash ^= UInt64(byte)
-            hash = hash &* 0x0000_0100_0000_01B3
-        }
-        return hash
     }
 }
