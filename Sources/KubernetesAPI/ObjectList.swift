@@ -33,9 +33,18 @@ package struct ObjectList<Object: KubernetesObject>: Decodable, Sendable {
 
 /// An object whose metadata is sound and whose content this program does not understand.
 package struct Undecodable: Error, Equatable, Sendable, CustomStringConvertible {
-    package let key: ObjectKey
-    package let resourceVersion: String?
+    package let metadata: ObjectMeta
     package let problem: String
+    /// All that it says.
+    package let content: JSONValue
+
+    package init(metadata: ObjectMeta, problem: String, content: JSONValue = .null) {
+        self.metadata = metadata
+        self.problem = problem
+        self.content = content
+    }
+
+    package var key: ObjectKey { metadata.key }
 
     package var description: String { "\(key) does not decode: \(problem)" }
 }
@@ -51,9 +60,9 @@ struct Attempt<Object: KubernetesObject>: Decodable {
             let partial = try PartialObject(from: decoder)
             result = .failure(
                 Undecodable(
-                    key: partial.metadata.key,
-                    resourceVersion: partial.metadata.resourceVersion,
-                    problem: describe(error)
+                    metadata: partial.metadata,
+                    problem: describe(error),
+                    content: (try? JSONValue(from: decoder)) ?? .null
                 )
             )
         }

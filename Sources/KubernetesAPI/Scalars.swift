@@ -55,8 +55,9 @@ package struct Quantity: Hashable, Sendable, Codable, CustomStringConvertible {
         let text = description
         let number = text.prefix { $0.isNumber || $0 == "." || $0 == "-" || $0 == "+" }
         guard let value = Double(number) else { return nil }
+        let suffix = text.dropFirst(number.count)
         let scale: Double? =
-            switch text.dropFirst(number.count) {
+            switch suffix {
             case "": 1
             case "m": 1e-3
             case "u": 1e-6
@@ -71,6 +72,10 @@ package struct Quantity: Hashable, Sendable, Codable, CustomStringConvertible {
             case "Mi": 1_048_576
             case "Gi": 1_073_741_824
             case "Ti": 1_099_511_627_776
+            case "Pi": 1_125_899_906_842_624
+            case let exponent where exponent.first == "e" || exponent.first == "E":
+                // `1e3`: as Double reads it.
+                Double("1\(exponent)")
             default: nil
             }
         guard let scale else { return nil }

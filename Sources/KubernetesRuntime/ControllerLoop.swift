@@ -12,12 +12,10 @@ package enum ReconcileResult: Sendable, Equatable {
 package enum ReconcileError: Error, Sendable, CustomStringConvertible {
     /// Try again, with growing waits.
     case retry(String)
-    /// Trying again is of no use until something changes.
-    case terminal(String)
 
     package var description: String {
         switch self {
-        case .retry(let reason), .terminal(let reason): reason
+        case .retry(let reason): reason
         }
     }
 }
@@ -86,7 +84,7 @@ package struct ControllerLoop<Work: Reconciler>: Sendable {
         case .success(.again(let delay)):
             queue.forgetFailures(key)
             queue.add(key, after: delay)
-        case .failure(.retry(let reason)):
+        case .failure(let reason):
             let wait = queue.addAfterFailure(key)
             // The first failures are mostly races that the next attempt settles.
             let level: Logger.Level = queue.failures(of: key) > 3 ? .warning : .debug
@@ -95,9 +93,6 @@ package struct ControllerLoop<Work: Reconciler>: Sendable {
                 "\(reason)",
                 metadata: ["key": "\(key)", "retryIn": "\(wait)"]
             )
-        case .failure(.terminal(let reason)):
-            queue.forgetFailures(key)
-            logger.error("\(reason)", metadata: ["key": "\(key)"])
         }
         queue.done(key)
     }

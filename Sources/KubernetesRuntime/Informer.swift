@@ -11,10 +11,13 @@ import Synchronization
 /// informer's task under a lock: they enqueue a key and return; they add no handlers.
 package final class Informer<Object: KubernetesObject>: Sendable {
     package typealias Handler = @Sendable (Change<Object>) -> Void
+    package typealias UndecodableHandler = @Sendable (ObjectKey) -> Void
 
     package let store = Store<Object>()
     private let reflector: Reflector<Object>
     private let handlers = Mutex<[Handler]>([])
+    /// Added and called under the lock of `handlers` only.
+    private let undecodableHandlers = Mutex<[UndecodableHandler]>([])
     private let waiters = Mutex<[Int: CheckedContinuation<Void, Never>]>([:])
     private let counts = Mutex(InformerCounts())
 
@@ -40,6 +43,16 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         handlers.withLock { handlers in
             for object in store.list() { handler(.added(object)) }
             handlers.append(handler)
+        }
+    }
+
+    /// Adds a handler that is told of objects that do not decode: that one came, changed or went.
+    ///
+    /// It is told of those that are there already before this returns.
+    package func addUndecodableHandler(_ handler: @escaping UndecodableHandler) {
+        handlers.withLock { _ in
+            for key in store.undecodableKeys.sorted() { handler(key) }
+            undecodableHandlers.withLock { $0.append(handler) }
         }
     }
 
@@ -83,6 +96,7 @@ extension Informer {
     private func take(_ event: ReflectorEvent<Object>) {
         let isFirst = handlers.withLock { handlers in
             let hadSynced = store.hasSynced
+            let undecodable = undecodableKeys(event)
             let changes = apply(event)
             counts.withLock { counts in
                 counts.changes += changes.count
@@ -94,6 +108,9 @@ extension Informer {
             }
             for change in changes {
                 for handler in handlers { handler(change) }
+            }
+            for key in undecodable {
+                for handler in undecodableHandlers.withLock({ $0 }) { handler(key) }
             }
             return !hadSynced && store.hasSynced
         }
@@ -110,7 +127,7 @@ extension Informer {
         case .replaced(let objects, let undecodable, let version):
             return store.replace(
                 with: objects,
-                keeping: Set(undecodable.map(\.key)),
+                undecodable: undecodable,
                 resourceVersion: version
             )
         case .put(let object): return store.put(object).map { [$0] } ?? []
@@ -119,7 +136,20 @@ extension Informer {
         case .progressed(let version):
             store.note(resourceVersion: version)
             return []
-        case .undecodable: return []
+        case .undecodable(let failure):
+            store.put(undecodable: failure)
+            return []
+        }
+    }
+
+    /// The undecodable objects that an event is about to change.
+    private func undecodableKeys(_ event: ReflectorEvent<Object>) -> [ObjectKey] {
+        switch event {
+        case .replaced(_, let undecodable, _):
+            store.undecodableKeys.union(undecodable.map(\.key)).sorted()
+        case .undecodable(let failure): [failure.key]
+        case .removedUndecodable(let key): [key]
+        case .put, .removed, .progressed: []
         }
     }
 }

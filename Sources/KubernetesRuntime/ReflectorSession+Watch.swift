@@ -112,7 +112,7 @@ extension ReflectorSession {
             sink(.removed(object))
         case .undecodable(let failure, let isDeletion):
             logger.error("\(failure)")
-            position = failure.resourceVersion ?? position
+            position = failure.metadata.resourceVersion ?? position
             sink(isDeletion ? .removedUndecodable(failure.key) : .undecodable(failure))
         case .bookmark, .failed: break
         }
@@ -126,10 +126,10 @@ extension ReflectorSession {
     ) -> Outcome {
         if isInitial {
             switch error {
-            case .status(let status) where !status.isExpired && !status.isTransient:
-                // This server sends no initial events, or we may list but not watch.
+            case .status(let status) where status.refusesOptions:
+                // This server sends no initial events.
                 usesWatchList = false
-                return status.isTooLargeResourceVersion ? .expired : .fine
+                return .fine
             case .transport where error.isTimedOut && isOpen:
                 // A server that does not know the option never ends the initial state.
                 usesWatchList = false
@@ -143,5 +143,12 @@ extension ReflectorSession {
             return .fine
         }
         return outcome(of: error)
+    }
+}
+
+extension APIStatus {
+    /// The server does not understand what was asked for; a missing right, or kind, may be there a moment later.
+    fileprivate var refusesOptions: Bool {
+        (code == 400 || code == 422) && !isExpired && !isTooLargeResourceVersion
     }
 }

@@ -27,6 +27,8 @@ package final class Store<Object: KubernetesObject>: Sendable {
     private struct State {
         var objects: [ObjectKey: Object] = [:]
         var namespaces: [String: Set<ObjectKey>] = [:]
+        /// Objects that exist and do not decode; what `objects` has of them is out of date.
+        var undecodable: [ObjectKey: Undecodable] = [:]
         var hasSynced = false
         var resourceVersion: String?
 
@@ -61,6 +63,29 @@ package final class Store<Object: KubernetesObject>: Sendable {
 
     package func get(_ key: ObjectKey) -> Object? { state.withLock { $0.objects[key] } }
 
+    /// The object of that name, when it is there and does not decode; `get` may have an earlier state of it.
+    package func undecodable(_ key: ObjectKey) -> Undecodable? {
+        state.withLock { $0.undecodable[key] }
+    }
+
+    /// The objects of one namespace that are there and do not decode, in the order of their keys.
+    package func undecodable(in namespace: String) -> [Undecodable] {
+        state.withLock { state in state.undecodable.values.filter { $0.key.namespace == namespace }
+        }
+        .sorted { $0.key < $1.key }
+    }
+
+    /// Whether an object with that UID is there and is not being deleted, decodable or not.
+    package func holds(uid: String) -> Bool {
+        state.withLock { state in
+            func isMeant(_ metadata: ObjectMeta) -> Bool {
+                metadata.uid == uid && !metadata.isTerminating
+            }
+            return state.objects.values.contains { isMeant($0.metadata) }
+                || state.undecodable.values.contains { isMeant($0.metadata) }
+        }
+    }
+
     package func contains(_ key: ObjectKey) -> Bool { state.withLock { $0.objects[key] != nil } }
 
     /// All objects, in the order of their keys.
@@ -76,6 +101,9 @@ package final class Store<Object: KubernetesObject>: Sendable {
         .sorted { $0.key < $1.key }
     }
 
+    /// The keys of all objects that are there and do not decode.
+    var undecodableKeys: Set<ObjectKey> { state.withLock { Set($0.undecodable.keys) } }
+
     package func keys() -> [ObjectKey] { state.withLock { Array($0.objects.keys) }.sorted() }
 }
 
@@ -88,6 +116,7 @@ extension Store {
     func put(_ object: Object) -> Change<Object>? {
         state.withLock { state in
             if let version = object.metadata.resourceVersion { state.resourceVersion = version }
+            state.undecodable[object.key] = nil
             guard let old = state.insert(object) else { return .added(object) }
             // The same state twice, as after a resumed watch, is no news.
             return old == object ? nil : .updated(old: old, new: object)
@@ -97,25 +126,34 @@ extension Store {
     func remove(_ object: Object) -> Change<Object>? {
         state.withLock { state in
             if let version = object.metadata.resourceVersion { state.resourceVersion = version }
+            state.undecodable[object.key] = nil
             return state.remove(object.key).map { _ in .deleted(object) }
         }
     }
 
     func remove(_ key: ObjectKey) -> Change<Object>? {
-        state.withLock { state in state.remove(key).map(Change.deleted) }
+        state.withLock { state in
+            state.undecodable[key] = nil
+            return state.remove(key).map(Change.deleted)
+        }
+    }
+
+    func put(undecodable: Undecodable) {
+        state.withLock { $0.undecodable[undecodable.key] = undecodable }
     }
 
     /// Swaps in a whole list at once; what it lacks was deleted.
     ///
-    /// Objects named in `keeping` stay as they are: they exist but do not decode any more.
+    /// What is known of the `undecodable` ones stays as it is: they exist but do not decode any more.
     func replace(
         with objects: [Object],
-        keeping undecodable: Set<ObjectKey>,
+        undecodable: [Undecodable],
         resourceVersion: String?
     ) -> [Change<Object>] {
         state.withLock { state in
             var old = state.objects
-            let kept = undecodable.compactMap { old.removeValue(forKey: $0) }
+            let kept = undecodable.compactMap { old.removeValue(forKey: $0.key) }
+            state.undecodable = Dictionary(undecodable.map { ($0.key, $0) }) { $1 }
             state.objects.removeAll(keepingCapacity: true)
             state.namespaces.removeAll(keepingCapacity: true)
             state.hasSynced = true

@@ -129,7 +129,7 @@ struct WatchDecoderTests {
             return
         }
         #expect(first.key == ObjectKey(namespace: "n", name: "bad"))
-        #expect([first.resourceVersion, second.resourceVersion] == ["5", "6"])
+        #expect([first.metadata.resourceVersion, second.metadata.resourceVersion] == ["5", "6"])
         #expect(first.problem.contains("data"))
     }
 

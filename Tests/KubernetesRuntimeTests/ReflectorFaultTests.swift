@@ -229,11 +229,24 @@ struct ReflectorFaultTests {
         #expect(play.log.all == ["replaced b"])
     }
 
-    @Test("a server that sends no initial events is asked for a list", arguments: [400, 403, 422])
+    @Test("a server that sends no initial events is asked for a list", arguments: [400, 422])
     func fallback(code: Int) async throws {
         let play = Play([.status(code, status(code, "Invalid")), list(5, ["a"]), open])
         try await play.run(usesWatchList: true) { $0.requests.count == 3 }
         #expect(play.requests == ["initial", "list", "watch@5"])
+    }
+
+    @Test(
+        "a right or a kind that is missing for a while does not make it list for ever",
+        arguments: [403, 404]
+    )
+    func refused(code: Int) async throws {
+        let play = Play([
+            .status(code, status(code, "Forbidden")),
+            .lines([event("ADDED", map("b", 4)), bookmark(4, ends: true)], ends: false),
+        ])
+        try await play.run(usesWatchList: true) { !$0.log.all.isEmpty }
+        #expect(play.requests == ["initial", "initial"])
     }
 
     @Test("an object that does not decode is told apart, and the position moves on")

@@ -42,7 +42,7 @@ struct StoreTests {
         }
         let changes = store.replace(
             with: [map("b", "2"), map("c", "5"), map("d", "6", namespace: "m")],
-            keeping: [],
+            undecodable: [],
             resourceVersion: "7"
         )
         #expect(changes.map(describe) == ["-a", "c:3>5", "+d"])
@@ -56,9 +56,24 @@ struct StoreTests {
     func keeping() {
         _ = store.put(map("a", "1"))
         let key = ObjectKey(namespace: "n", name: "a")
-        #expect(store.replace(with: [], keeping: [key], resourceVersion: "2").isEmpty)
+        let bad = Undecodable(metadata: map("a", "2").metadata, problem: "no")
+        #expect(store.replace(with: [], undecodable: [bad], resourceVersion: "2").isEmpty)
         #expect(store.get(key)?.metadata.resourceVersion == "1")
         #expect(store.list(in: "n").count == 1)
+        #expect(store.undecodable(key) == bad && store.undecodable(in: "n") == [bad])
+        #expect(describe(store.put(map("a", "3"))) == "a:1>3")
+        #expect(store.undecodable(key) == nil)
+    }
+
+    @Test("an object that never decoded is known all the same, until it is gone")
+    func undecodable() {
+        var metadata = map("a", "1").metadata
+        metadata.uid = "u"
+        let bad = Undecodable(metadata: metadata, problem: "no")
+        store.put(undecodable: bad)
+        #expect(store.get(bad.key) == nil && store.undecodable(in: "n") == [bad])
+        #expect(store.holds(uid: "u") && !store.holds(uid: "v"))
+        #expect(store.remove(bad.key) == nil && store.undecodable(bad.key) == nil)
     }
 
     @Test(

@@ -233,9 +233,6 @@ struct ControllerLoopTests {
         #expect(await calls([failure, failure, failure], until: 4) == (4, 0))
     }
 
-    @Test("a terminal failure is not tried again")
-    func terminal() async { #expect(await calls([.failure(.terminal("no"))], until: 1) == (1, 0)) }
-
     @Test("a reconcile can ask to come again")
     func later() async {
         #expect(await calls([.success(.again(after: .milliseconds(10)))], until: 2) == (2, 0))
