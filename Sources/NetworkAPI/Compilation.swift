@@ -14,6 +14,20 @@ package struct Compilation: Equatable, Sendable {
     }
 }
 
+/// Parts of an earlier configuration whose objects are there and cannot be read now: they stay as they are.
+package struct KeptParts: Equatable, Sendable {
+    package var links: [LinkConfiguration] = []
+    package var services: [ServiceConfiguration] = []
+
+    package init() {}
+
+    /// The parts that `configuration` has for the Links and Services of these names.
+    package init(of configuration: SiteConfiguration?, links: [String], services: [String]) {
+        self.links = (configuration?.links ?? []).filter { links.contains($0.name.text) }
+        self.services = (configuration?.services ?? []).filter { services.contains($0.name) }
+    }
+}
+
 /// Where the gateways' listeners are.
 package enum Listeners: Equatable, Sendable {
     /// In a cluster: ports of the gateway pods, taken from `ListenerPorts`.

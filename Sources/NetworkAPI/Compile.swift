@@ -7,13 +7,14 @@ import SiteConfiguration
 /// Pure: equal arguments, equal result. An object that cannot be used is left out, with a finding that says why and what
 /// to change; everything else works on. Of two objects that claim the same thing the older one (then the one with the
 /// smaller UID) has it. `site` is the one that `chooseSite` chose; Links and Services are those of its namespace, in any
-/// order; the ones that are being deleted are left out. What is out of bounds in the Site is replaced by its default.
+/// order; the ones that are being deleted are left out. What is `kept` is there beside them and has what it has. What is out of bounds in the Site is replaced by its default.
 package func compile(
     site: Site,
     siteID: SiteID,
     links: [Link],
     services: [Service],
-    listeners: Listeners
+    listeners: Listeners,
+    keeping kept: KeptParts = KeptParts()
 ) -> Compilation {
     var siteFindings = Findings(.site, site.metadata.name)
     var configuration = site.configuration(siteID: siteID, &siteFindings)
@@ -26,9 +27,11 @@ package func compile(
         }
         findings += own.list
     }
+    configuration.links += kept.links
     configuration.links.sort { $0.name < $1.name }
 
     var compiler = ServiceCompiler(listeners: listeners)
+    for part in kept.services { compiler.keep(part) }
     for service in services.filter({ !$0.metadata.isTerminating }).sorted(by: isOlderObject) {
         compiler.add(service)
     }
@@ -60,6 +63,12 @@ private struct ServiceCompiler {
 
     private var isPlain: Bool {
         if case .direct = listeners { true } else { false }
+    }
+
+    mutating func keep(_ part: ServiceConfiguration) {
+        addresses[part.address] = part.name
+        if part.ports.contains(where: { $0.listen != nil }) { listening.insert(part.name) }
+        services.append(part)
     }
 
     mutating func add(_ service: Service) {

@@ -85,7 +85,7 @@ enum Bounds {
     static let connect: ClosedRange<Duration> = .milliseconds(50) ... .seconds(60)
     /// The upper end is what the configuration's milliseconds and the loops' timers hold with ease.
     static let silence: ClosedRange<Duration> = .seconds(1) ... .seconds(366 * 24 * 3600)
-    static let links = 16
+    static let endpoints = 16
     static let ports = 16
     static let hosts = 64
     static let allow = 1024

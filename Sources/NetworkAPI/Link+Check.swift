@@ -34,10 +34,10 @@ extension Link {
     }
 
     private func checkEndpoints(_ findings: inout Findings) {
-        if spec.endpoints.isEmpty || spec.endpoints.count > Bounds.links {
+        if spec.endpoints.isEmpty || spec.endpoints.count > Bounds.endpoints {
             findings.add(
                 "spec.endpoints",
-                "a Link needs 1 to \(Bounds.links) endpoints: the other site's status.endpoints"
+                "a Link needs 1 to \(Bounds.endpoints) endpoints: the other site's status.endpoints"
             )
         }
         var seen: Set<LinkEndpoint> = []

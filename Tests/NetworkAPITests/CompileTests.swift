@@ -52,6 +52,34 @@ struct CompileTests {
         )
     }
 
+    @Test("what cannot be read keeps its part, its listener and its claims")
+    func kept() throws {
+        let services = [try service("a"), try service("b", port: 81)]
+        let link = Link(
+            metadata: meta("dr"),
+            spec: LinkSpec(
+                endpoints: [LinkEndpoint(host: "dr.example.com", port: 5671)],
+                remoteSiteID: try siteID("D")
+            )
+        )
+        let before = try compiled(links: [link], services: services)
+        let parts = KeptParts(of: before.configuration, links: ["dr"], services: ["b", "none"])
+        #expect(parts.links.count == 1 && parts.services.count == 1)
+        let after = compile(
+            site: Site(metadata: meta("east")),
+            siteID: try siteID("A"),
+            links: [],
+            services: [services[0], try service("thief", address: "b", port: 82)],
+            listeners: .allocated(
+                ListenerPorts(record: before.configuration),
+                now: Instant(nanoseconds: 0)
+            ),
+            keeping: parts
+        )
+        #expect(after.configuration == before.configuration)
+        #expect(after.findings.map(\.object.name) == ["thief"])
+    }
+
     @Test("the order of the objects changes nothing")
     func orderFree() throws {
         let services = try (0..<6).map { try service("s\($0)", age: Int64($0)) }
