@@ -5,17 +5,22 @@ struct ChildrenPlan: Equatable, Sendable {
     var writes: [Write] = []
     /// Names that somebody else's objects have.
     var conflicts: [String] = []
+    /// Objects that have a wanted name for the moment and are about to go.
+    var waits: [String] = []
 
     init() {}
 
     /// - Parameters:
     ///   - wanted: In the order in which they are to be written.
     ///   - observed: What is there under the names of `wanted`, and all that is ours.
-    init(wanted: [Child], observed: [Child]) {
+    ///   - isThere: Whether an object of ours with that UID is there and stays.
+    init(wanted: [Child], observed: [Child], isThere: OwnerCheck = { _ in true }) {
         for child in wanted {
-            switch child.decide(observed: observed.first { $0.isSame(as: child) }) {
+            let found = observed.first { $0.isSame(as: child) }
+            switch child.decide(observed: found, isThere: isThere) {
             case .keep: break
             case .write(let more): writes += more
+            case .wait(let message): waits.append(message)
             case .conflict(let message): conflicts.append(message)
             }
         }

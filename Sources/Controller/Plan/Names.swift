@@ -17,6 +17,8 @@ enum Names {
     static let ownerLabel = "tieline.dev/owner-uid"
     /// Beside it: where that Service is, as NAMESPACE/NAME.
     static let ownerAnnotation = "tieline.dev/owner"
+    /// On a child: the digest of what was applied last, so that what is wanted no more is taken out.
+    static let appliedAnnotation = "tieline.dev/applied"
     /// Holds a Service until what it exposed in other namespaces is gone.
     static let exposureFinalizer = "tieline.dev/exposure"
 

@@ -9,6 +9,8 @@ enum Write: Equatable, Sendable {
     case apply(Child)
     /// Sets the whole list of ports: an apply cannot take away what another manager added to it.
     case replacePorts(ObjectKey, uid: String, ports: [Core.ServicePort])
+    /// Takes amounts out of a Deployment's containers, whoever put them there.
+    case removeResources(ObjectKey, uid: String, [ContainerResources])
     case delete(Resource, ObjectKey, uid: String)
     /// Sets the finalizers of a Service of ours that has not changed since.
     case setFinalizers(ObjectKey, resourceVersion: String, [String])
@@ -35,22 +37,25 @@ enum Child: Equatable, Sendable {
     var key: ObjectKey { object.metadata.key }
 
     /// The same child, to be applied to exactly the object with this UID.
-    func pinned(to uid: String?) -> Child {
+    func pinned(to uid: String?) -> Child { changing { $0.uid = uid } }
+
+    /// The same child with other metadata.
+    func changing(_ change: (inout ObjectMeta) -> Void) -> Child {
         switch self {
         case .serviceAccount(var object):
-            object.metadata.uid = uid
+            change(&object.metadata)
             return .serviceAccount(object)
         case .roleBinding(var object):
-            object.metadata.uid = uid
+            change(&object.metadata)
             return .roleBinding(object)
         case .deployment(var object):
-            object.metadata.uid = uid
+            change(&object.metadata)
             return .deployment(object)
         case .service(var object):
-            object.metadata.uid = uid
+            change(&object.metadata)
             return .service(object)
         case .endpointSlice(var object):
-            object.metadata.uid = uid
+            change(&object.metadata)
             return .endpointSlice(object)
         }
     }
@@ -61,46 +66,74 @@ enum ChildDecision: Equatable, Sendable {
     /// It is there as it should be.
     case keep
     case write([Write])
+    /// What has the name is about to go; look again soon.
+    case wait(message: String)
     /// Somebody else's object has the name; `message` names it.
     case conflict(message: String)
 }
 
 extension Child {
     /// Compares the wanted child with what is there under its kind and name.
-    func decide(observed: Child?) -> ChildDecision {
-        guard let observed else { return .write([.apply(self)]) }
-        let wanted = object.metadata
+    func decide(observed: Child?, isThere: OwnerCheck = { _ in true }) -> ChildDecision {
+        let marked = marked
+        guard let observed else { return .write([.apply(marked)]) }
         let found = observed.object.metadata
-        guard found.isManaged, owner(of: found) == owner(of: wanted) else {
-            return .conflict(message: conflictMessage(found))
+        switch Ownership(
+            of: found,
+            kind: type(of: object).resource.kind,
+            wanted: object.metadata,
+            isThere: isThere
+        ) {
+        case .ours: break
+        case .leaving(let message): return .wait(message: message)
+        case .foreign(let message): return .conflict(message: message)
         }
-        // What is going away is made anew once it is gone.
-        if found.isTerminating { return .keep }
         guard let uid = found.uid else { return .keep }
+        var writes: [Write] = []
         if case .service(let service) = self, case .service(let other) = observed,
             !other.spec.ports.hasOnly(service.spec.ports)
         {
             // First: beside a port of the same name, an apply would be refused.
-            return .write([
-                .replacePorts(service.key, uid: uid, ports: service.spec.ports),
-                .apply(pinned(to: uid)),
-            ])
+            writes.append(.replacePorts(service.key, uid: uid, ports: service.spec.ports))
         }
-        return isSatisfied(by: observed) ? .keep : .write([.apply(pinned(to: uid))])
-    }
-
-    /// Whose child it is: the controlling owner's UID, or the label's in another namespace.
-    private func owner(of metadata: ObjectMeta) -> String? {
-        metadata.controller?.uid ?? metadata.labels[Names.ownerLabel]
-    }
-
-    private func conflictMessage(_ found: ObjectMeta) -> String {
-        let kind = type(of: object).resource.kind
-        let what = "the \(kind) \(found.name) in namespace \(found.namespace ?? "")"
-        guard found.isManaged, let owner = found.controller else {
-            return "\(what) was not made by Tieline and is left alone; delete or rename it"
+        if case .deployment(let deployment) = self, case .deployment(let other) = observed {
+            let extra = deployment.resourcesBeside(in: other)
+            if !extra.isEmpty { writes.append(.removeResources(key, uid: uid, extra)) }
         }
-        return "\(what) belongs to the \(owner.kind) \(owner.name); choose another name"
+        if !writes.isEmpty || !marked.isSatisfied(by: observed) {
+            writes.append(.apply(marked.pinned(to: uid)))
+        }
+        return writes.isEmpty ? .keep : .write(writes)
+    }
+}
+
+/// Amounts that a container asks for or is limited to, by name.
+struct ContainerResources: Equatable, Sendable {
+    var container: String
+    var requests: [String] = []
+    var limits: [String] = []
+}
+
+extension Apps.Deployment {
+    /// What the containers of `found` ask for beside what they have here.
+    fileprivate func resourcesBeside(in found: Apps.Deployment) -> [ContainerResources] {
+        spec.template.spec.containers.compactMap { wanted in
+            guard
+                let other = found.spec.template.spec.containers.first(where: {
+                    $0.name == wanted.name
+                })
+            else { return nil }
+            var extra = ContainerResources(container: wanted.name)
+            extra.requests = other.resources.requests.keys.filter {
+                wanted.resources.requests[$0] == nil
+                    // The server sets a request that is not given to the limit.
+                    && wanted.resources.limits[$0] == nil
+            }.sorted()
+            extra.limits = other.resources.limits.keys.filter {
+                wanted.resources.limits[$0] == nil
+            }.sorted()
+            return extra.requests.isEmpty && extra.limits.isEmpty ? nil : extra
+        }
     }
 }
 

@@ -14,9 +14,24 @@ struct LinkReconciler: Reconciler {
     init(shared: Shared) { self.shared = shared }
 
     func reconcile(_ key: ObjectKey) async throws(ReconcileError) -> ReconcileResult {
-        guard let namespace = key.namespace, let link = shared.world.links.store.get(key),
-            !link.metadata.isTerminating, let facts = observe(link, in: namespace)
-        else { return .done }
+        guard let namespace = key.namespace, shared.ownSites(in: namespace) != nil else {
+            return .done
+        }
+        if let found = shared.world.links.store.undecodable(key) {
+            do {
+                return try await shared.report(found, as: Link.self)
+            } catch {
+                if error.isNotFound { return .done }
+                throw error.reconcileError
+            }
+        }
+        guard let link = shared.world.links.store.get(key) else {
+            seen.forget(key)
+            return .done
+        }
+        guard !link.metadata.isTerminating, let facts = observe(link, in: namespace) else {
+            return .done
+        }
         guard !facts.isSettling else { return .again(after: Shared.settling) }
         let now = Timestamp.now()
         let status = LinkSummary.make(link: link, facts: facts, at: now)
@@ -70,12 +85,15 @@ struct LinkReconciler: Reconciler {
     }
 }
 
-/// Which objects this process has looked at already.
+/// Which objects this process has looked at already, until they are gone.
 private final class SeenObjects: Sendable {
-    private let uids = Mutex<Set<String>>([])
+    private let uids = Mutex<[ObjectKey: String]>([:])
 
     /// True for the first time that the object is seen.
     func insert(_ object: some KubernetesObject) -> Bool {
-        uids.withLock { $0.insert(object.metadata.uid ?? "").inserted }
+        let uid = object.metadata.uid ?? ""
+        return uids.withLock { $0.updateValue(uid, forKey: object.key) != uid }
     }
+
+    func forget(_ key: ObjectKey) { uids.withLock { $0[key] = nil } }
 }

@@ -12,7 +12,7 @@ struct Measured<Work: Reconciler>: Reconciler {
     init(_ work: Work, name: String, metrics: MetricsRegistry) {
         self.work = work
         var outcomes: [String: Counter] = [:]
-        for outcome in ["done", "again", "retry", "terminal"] {
+        for outcome in ["done", "again", "retry"] {
             outcomes[outcome] = metrics.counter(
                 "tieline_controller_reconcile_total",
                 help: "Reconciles by controller and outcome.",
@@ -38,10 +38,7 @@ struct Measured<Work: Reconciler>: Reconciler {
             outcomes[result == .done ? "done" : "again"]?.add()
             return result
         } catch {
-            switch error {
-            case .retry: outcomes["retry"]?.add()
-            case .terminal: outcomes["terminal"]?.add()
-            }
+            outcomes["retry"]?.add()
             throw error
         }
     }

@@ -15,6 +15,9 @@ struct ServiceReconciler: Reconciler {
 
     func reconcile(_ key: ObjectKey) async throws(ReconcileError) -> ReconcileResult {
         do {
+            if let found = shared.world.services.store.undecodable(key) {
+                return try await reconcile(undecodable: found)
+            }
             guard let service = shared.world.services.store.get(key) else {
                 ledgers.forget(key)
                 try await sweep(key)
@@ -25,6 +28,20 @@ struct ServiceReconciler: Reconciler {
             if error.isNotFound { return .done }
             throw error.reconcileError
         }
+    }
+
+    /// What is there for it stays as it is, until it can be read or is deleted.
+    private func reconcile(
+        undecodable found: Undecodable
+    ) async throws(APIError) -> ReconcileResult {
+        if found.metadata.isTerminating {
+            // What it exposed goes by what was written beside it, not by what the Service says.
+            return try await reconcile(
+                Service(metadata: found.metadata, spec: ServiceSpec(ports: []))
+            )
+        }
+        guard shared.ownSites(in: found.key.namespace ?? "") != nil else { return .done }
+        return try await shared.report(found, as: Service.self)
     }
 
     private func reconcile(_ service: Service) async throws(APIError) -> ReconcileResult {
@@ -40,7 +57,12 @@ struct ServiceReconciler: Reconciler {
         do {
             let plan = try await plan(service, record: record, view: view)
             facts.conflicts = plan.conflicts
+            facts.waits = plan.waits
             if !plan.conflicts.isEmpty { result = .again(after: Shared.conflictRetry) }
+            if !plan.waits.isEmpty {
+                result = .again(after: Shared.leavingRetry)
+                try await sweep(service.key)
+            }
             try await shared.writer.carryOut(plan.writes)
         } catch {
             guard error.isRefusal else { throw error }
@@ -104,7 +126,11 @@ struct ServiceReconciler: Reconciler {
         let held = service.metadata.finalizers.contains(Names.exposureFinalizer)
         // Nothing is put into another namespace before the finalizer sees to its removal.
         if !exposed.isEmpty, !held {
-            var plan = ChildrenPlan(wanted: own, observed: try await shared.observe(own))
+            var plan = ChildrenPlan(
+                wanted: own,
+                observed: try await shared.observe(own),
+                isThere: shared.isThere
+            )
             plan.writes += finalizers(
                 service,
                 service.metadata.finalizers + [Names.exposureFinalizer]
@@ -112,7 +138,11 @@ struct ServiceReconciler: Reconciler {
             return plan
         }
         let wanted = own + exposed
-        var plan = ChildrenPlan(wanted: wanted, observed: try await shared.observe(wanted))
+        var plan = ChildrenPlan(
+            wanted: wanted,
+            observed: try await shared.observe(wanted),
+            isThere: shared.isThere
+        )
         // A Service that cannot be used keeps its core Services, with their addresses, until it can.
         if configuration != nil, !service.metadata.isTerminating {
             plan.prune(ownedHere(service), wanted: own)

@@ -19,16 +19,29 @@ struct Shared: Sendable {
 
     /// How long until something that no event tells is looked at again.
     static let conflictRetry: Duration = .seconds(5)
+    /// How long until a name is looked at again whose holder is about to go.
+    static let leavingRetry: Duration = .seconds(1)
     /// How long until a status is looked at again that waits for the first answer of a gateway.
     static let settling: Duration = .milliseconds(500)
 
     /// The Sites of a namespace that are ours to act on; nil when all that are there belong to another controller.
+    ///
+    /// A Site that does not decode is there too, with its metadata and status: it has its namespace as before.
     func ownSites(in namespace: String) -> [Site]? {
-        let all = world.sites.store.list(in: namespace)
+        let unreadable = world.sites.store.undecodable(in: namespace)
+        let names = Set(unreadable.map(\.key))
+        let all =
+            world.sites.store.list(in: namespace).filter { !names.contains($0.key) }
+            + unreadable.map(Site.init(standingInFor:))
         let own = all.filter {
             ($0.spec.controllerName ?? Site.controllerName) == Site.controllerName
         }
         return own.isEmpty && !all.isEmpty ? nil : own
+    }
+
+    /// Whether a Site or Service with that UID is there and stays.
+    func isThere(_ uid: String) -> Bool {
+        world.sites.store.holds(uid: uid) || world.services.store.holds(uid: uid)
     }
 
     func view(of record: SiteRecord) -> SiteView {

@@ -15,6 +15,7 @@ struct SiteObjects: Sendable {
     /// ServiceAccount and RoleBinding.
     var children: [Child] = []
     var conflicts: [String] = []
+    var waits: [String] = []
 
     init(uid: String?, read: Instant) {
         self.uid = uid

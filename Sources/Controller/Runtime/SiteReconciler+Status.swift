@@ -14,15 +14,21 @@ extension SiteReconciler {
             site: site,
             service: shared.world.coreServices.store.get(key)
         )
-        facts.links = tally(shared.world.links.store.list(in: namespace))
-        facts.services = tally(shared.world.services.store.list(in: namespace))
+        facts.links = tally(shared.world.links.store, in: namespace)
+        facts.services = tally(shared.world.services.store, in: namespace)
     }
 
-    private func tally(_ objects: [some NetworkObject]) -> SiteStatus.Tally {
-        SiteStatus.Tally(
-            total: Int32(clamping: objects.count),
+    /// Objects that do not decode count, and are not ready.
+    private func tally<Object: NetworkObject>(
+        _ store: Store<Object>,
+        in namespace: String
+    ) -> SiteStatus.Tally {
+        let unreadable = store.undecodable(in: namespace).map(\.key)
+        let readable = store.list(in: namespace).filter { !unreadable.contains($0.key) }
+        return SiteStatus.Tally(
+            total: Int32(clamping: readable.count + unreadable.count),
             ready: Int32(
-                clamping: objects.count {
+                clamping: readable.count {
                     $0.status.conditions.isTrue(ConditionType.ready.rawValue)
                 }
             )

@@ -85,15 +85,23 @@ struct SiteReconciler: Reconciler {
         record.site = site
         var facts = SiteFacts()
         var result = ReconcileResult.again(after: Self.freshness)
+        let undecodable = shared.world.sites.store.undecodable(site.key)
         do {
             var objects = try await objects(of: site)
+            facts.conflicts = objects.conflicts
+            facts.waits = objects.waits
             try await keepIdentity(site, &record, &objects, &facts)
-            if facts.finding == nil {
-                try await keepConfiguration(site, &record, &objects)
+            if undecodable != nil {
+                // The gateways stay as they are; only their certificates must not end.
+                keepDocument(site, &record, objects)
+            } else if facts.finding == nil {
+                try await keepConfiguration(site, &record, &objects, &facts)
                 try await keepChildren(site, &objects, &facts)
             }
-            result = result.sooner(renewal(objects.secrets))
+            result = result.sooner(renewal(objects.secrets, of: site))
             cache.set(objects, of: namespace)
+            // The holder of a name that we want is looked for again at the server.
+            if !facts.conflicts.isEmpty || !facts.waits.isEmpty { cache.forget(namespace) }
         } catch {
             guard error.isRefusal else { throw error }
             facts.applyFailure = error.description
@@ -104,6 +112,10 @@ struct SiteReconciler: Reconciler {
         shared.registry[namespace] = record
         if old.map({ !$0.isSame(as: record) }) ?? true { enqueueDependents(namespace) }
         if !facts.conflicts.isEmpty { result = result.sooner(.again(after: Shared.conflictRetry)) }
+        if !facts.waits.isEmpty { result = result.sooner(.again(after: Shared.leavingRetry)) }
+        if let undecodable {
+            return result.sooner(try await shared.report(undecodable, as: Site.self))
+        }
         observe(site, record: record, &facts)
         guard !facts.view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         return result.sooner(try await summarise(site, facts: facts))
@@ -115,7 +127,11 @@ struct SiteReconciler: Reconciler {
         if let known = cache.get(site), now - known.read < Self.freshness { return known }
         // Our own rights come first: the Secrets cannot be read without them.
         let binding = SiteChildren.controllerBinding(site: site, settings: shared.settings)
-        let rights = ChildrenPlan(wanted: [binding], observed: try await shared.observe([binding]))
+        let rights = ChildrenPlan(
+            wanted: [binding],
+            observed: try await shared.observe([binding]),
+            isThere: shared.isThere
+        )
         try await shared.writer.carryOut(rights.writes)
         func secret(_ name: String) async throws(APIError) -> Core.Secret? {
             try await shared.client.find(
@@ -132,6 +148,7 @@ struct SiteReconciler: Reconciler {
             .filter(\.isUnwatched)
         objects.children = try await shared.observe(unwatched)
         objects.conflicts = rights.conflicts
+        objects.waits = rights.waits
         return objects
     }
 
@@ -157,7 +174,7 @@ struct SiteReconciler: Reconciler {
             for role in ProxyRole.allCases {
                 let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
                 let existing = objects.secrets[keyPath: leaf]
-                guard
+                guard mayWrite(existing, of: site, &facts),
                     let write = try IdentityPlan.leaf(
                         role: role,
                         existing: existing,
@@ -191,20 +208,59 @@ struct SiteReconciler: Reconciler {
         )
     }
 
+    /// Whether a Secret of ours is there, or none; what is in the way is noted.
+    private func mayWrite(
+        _ secret: Core.Secret?,
+        of site: Site,
+        _ facts: inout SiteFacts
+    ) -> Bool {
+        guard let found = secret?.metadata else { return true }
+        switch Ownership(
+            of: found,
+            kind: Core.Secret.resource.kind,
+            wanted: ObjectMeta(child: found.name, of: site),
+            isThere: shared.isThere
+        ) {
+        case .ours: return true
+        case .leaving(let message): facts.waits.append(message)
+        case .foreign(let message): facts.conflicts.append(message)
+        }
+        return false
+    }
+
+    /// What the gateways were told stays in force while the Site cannot be read.
+    private func keepDocument(_ site: Site, _ record: inout SiteRecord, _ objects: SiteObjects) {
+        var ignored = SiteFacts()
+        guard record.document == nil,
+            mayWrite(objects.secrets.configuration, of: site, &ignored)
+        else { return }
+        record.document = ConfigurationPlan.read(objects.secrets.configuration)
+    }
+
     private func keepConfiguration(
         _ site: Site,
         _ record: inout SiteRecord,
-        _ objects: inout SiteObjects
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
     ) async throws(APIError) {
-        guard let siteID = record.siteID else { return }
+        guard let siteID = record.siteID,
+            mayWrite(objects.secrets.configuration, of: site, &facts)
+        else { return }
         let namespace = site.metadata.namespace ?? ""
+        let unreadable = (
+            links: shared.world.links.store.undecodable(in: namespace),
+            services: shared.world.services.store.undecodable(in: namespace)
+        )
         let links = shared.world.links.store.list(in: namespace)
+            .filter { link in !unreadable.links.contains { $0.key == link.key } }
         let services = shared.world.services.store.list(in: namespace)
+            .filter { service in !unreadable.services.contains { $0.key == service.key } }
         func inputs() -> CompilationInputs {
             CompilationInputs(
                 site: site,
                 links: links,
                 services: services,
+                unreadable: unreadable.links + unreadable.services,
                 secret: objects.secrets.configuration
             )
         }
@@ -218,7 +274,12 @@ struct SiteReconciler: Reconciler {
             siteID: siteID,
             links: links,
             services: services,
-            listeners: .allocated(ports, now: shared.clock.now)
+            listeners: .allocated(ports, now: shared.clock.now),
+            keeping: KeptParts(
+                of: (record.document ?? current)?.configuration,
+                links: unreadable.links.filter(\.isStaying).map(\.key.name),
+                services: unreadable.services.filter(\.isStaying).map(\.key.name)
+            )
         )
         let plan: (write: SecretWrite?, document: ConfigurationDocument)
         do {
@@ -255,20 +316,32 @@ struct SiteReconciler: Reconciler {
     ) async throws(APIError) {
         let wanted = SiteChildren.make(site: site, settings: shared.settings)
         let watched = try await shared.observe(wanted.filter { !$0.isUnwatched })
-        var plan = ChildrenPlan(wanted: wanted, observed: objects.children + watched)
+        var plan = ChildrenPlan(
+            wanted: wanted,
+            observed: objects.children + watched,
+            isThere: shared.isThere
+        )
         let owned = shared.world.coreServices.store.list(in: site.metadata.namespace ?? "")
             .filter { $0.metadata.controller?.uid == site.metadata.uid }
         plan.prune(owned.map(Child.service), wanted: wanted)
-        facts.conflicts = objects.conflicts + plan.conflicts
+        facts.conflicts += plan.conflicts
+        facts.waits += plan.waits
         try await shared.writer.carryOut(plan.writes)
         if plan.writes.contains(where: { $0.isUnwatched }) {
             objects.children = try await shared.observe(wanted.filter(\.isUnwatched))
         }
     }
 
-    private func renewal(_ secrets: SiteSecrets) -> ReconcileResult {
-        let times = [secrets.credentials, secrets.edge].compactMap(IdentityPlan.renewalTime)
+    private func renewal(_ secrets: SiteSecrets, of site: Site) -> ReconcileResult {
+        let times = [secrets.credentials, secrets.edge]
+            .filter { $0?.metadata.controller?.uid == site.metadata.uid }
+            .compactMap(IdentityPlan.renewalTime)
         guard let first = times.min() else { return .done }
         return .again(after: .seconds(max(1, first.timeIntervalSinceNow.rounded(.up))))
     }
+}
+
+extension Undecodable {
+    /// Parts of the configuration go with an object that is being deleted, whatever it says.
+    fileprivate var isStaying: Bool { !metadata.isTerminating }
 }

@@ -71,23 +71,31 @@ struct CompilationInputs: Equatable, Sendable {
         var generation: Int64?
         var isTerminating: Bool
 
-        init(_ object: some KubernetesObject) {
-            uid = object.metadata.uid
-            generation = object.metadata.generation
-            isTerminating = object.metadata.isTerminating
+        init(_ metadata: ObjectMeta) {
+            uid = metadata.uid
+            generation = metadata.generation
+            isTerminating = metadata.isTerminating
         }
     }
 
     private let site: Version
     private let links: [Version]
     private let services: [Version]
+    private let unreadable: [Version]
     /// The Secret that was compared with.
     private let secret: String?
 
-    init(site: Site, links: [Link], services: [Service], secret: Core.Secret?) {
-        self.site = Version(site)
-        self.links = links.map { Version($0) }
-        self.services = services.map { Version($0) }
+    init(
+        site: Site,
+        links: [Link],
+        services: [Service],
+        unreadable: [Undecodable],
+        secret: Core.Secret?
+    ) {
+        self.site = Version(site.metadata)
+        self.links = links.map { Version($0.metadata) }
+        self.services = services.map { Version($0.metadata) }
+        self.unreadable = unreadable.map { Version($0.metadata) }
         self.secret = secret?.metadata.resourceVersion
     }
 }

@@ -11,8 +11,7 @@ import Synchronization
 /// added to what is stored, or not at all. Counters share a budget; everything else is written at once.
 final class StatusWriter: Sendable {
     enum Outcome {
-        /// The status that is stored now; nil: it stays as it is for now.
-        case written([Condition])
+        case written
         case unchanged
         /// Counters moved; there is a place in the budget at that time.
         case wait(Duration)
@@ -57,7 +56,7 @@ final class StatusWriter: Sendable {
             var result = object
             result.metadata = stored.metadata
             result.status = stored.status
-            return (.written(stored.status.conditions), result)
+            return (.written, result)
         }
     }
 }

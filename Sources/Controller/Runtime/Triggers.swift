@@ -28,6 +28,18 @@ struct Triggers: Sendable {
             shared.queues.services.add(change.key)
             if change.concernsSite { add(site: change.key.namespace) }
         }
+        world.sites.addUndecodableHandler { key in
+            add(site: key.namespace)
+            addDependents(of: key.namespace)
+        }
+        world.links.addUndecodableHandler { key in
+            shared.queues.links.add(key)
+            add(site: key.namespace)
+        }
+        world.services.addUndecodableHandler { key in
+            shared.queues.services.add(key)
+            add(site: key.namespace)
+        }
         world.pods.addHandler { change in take(pod: change) }
         world.deployments.addHandler { change in
             if change.hasNewMeaning { add(site: change.key.namespace) }

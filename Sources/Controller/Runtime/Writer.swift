@@ -12,8 +12,23 @@ struct Writer: Sendable {
     let recorder: EventRecorder
     let logger: Logger
 
+    /// Carries all of them out, deletions first: what is in the way goes before what takes its place.
+    ///
+    /// One that fails keeps none of the others from happening. Then the error is thrown that a further attempt may cure,
+    /// or else the first.
     func carryOut(_ writes: [Write]) async throws(APIError) {
-        for write in writes { try await carryOut(write) }
+        var failure: APIError?
+        for write in writes.filter(\.isDeletion) + writes.filter({ !$0.isDeletion }) {
+            do {
+                try await carryOut(write)
+            } catch {
+                // We do not lead any more, or are told to end: nothing else would get through either.
+                if case .fenced = error { throw error }
+                if error.isCancelled { throw error }
+                if failure.map({ $0.isRefusal && !error.isRefusal }) ?? true { failure = error }
+            }
+        }
+        if let failure { throw failure }
     }
 
     private func carryOut(_ write: Write) async throws(APIError) {
@@ -26,6 +41,28 @@ struct Writer: Sendable {
             ])
             _ = try await client.patch(
                 Core.Service.self,
+                key,
+                patch,
+                fieldManager: Names.fieldManager
+            )
+        case .removeResources(let key, let uid, let extra):
+            func removal(_ names: [String]) -> JSONValue {
+                .object(Dictionary(uniqueKeysWithValues: names.map { ($0, .null) }))
+            }
+            let containers = extra.map { extra -> JSONValue in
+                [
+                    "name": .string(extra.container),
+                    "resources": [
+                        "requests": removal(extra.requests), "limits": removal(extra.limits),
+                    ],
+                ]
+            }
+            let patch = Patch.strategicMerge([
+                "metadata": ["uid": .string(uid)],
+                "spec": ["template": ["spec": ["containers": .array(containers)]]],
+            ])
+            _ = try await client.patch(
+                Apps.Deployment.self,
                 key,
                 patch,
                 fieldManager: Names.fieldManager
@@ -101,10 +138,13 @@ struct Writer: Sendable {
 }
 
 extension Write {
+    var isDeletion: Bool { if case .delete = self { true } else { false } }
+
     var summary: String {
         switch self {
         case .apply(let child): "apply \(type(of: child.object).resource.kind) \(child.key)"
         case .replacePorts(let key, _, _): "replace the ports of Service \(key)"
+        case .removeResources(let key, _, _): "remove resources from Deployment \(key)"
         case .delete(let resource, let key, _): "delete \(resource.kind) \(key)"
         case .setFinalizers(let key, _, let finalizers): "set finalizers of \(key) to \(finalizers)"
         }

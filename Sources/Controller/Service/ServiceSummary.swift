@@ -11,6 +11,8 @@ struct ServiceFacts {
     var view = ServiceView()
     /// Foreign objects in the way of our children.
     var conflicts: [String] = []
+    /// What has a child's name and is about to go.
+    var waits: [String] = []
     /// What the API server said to a write.
     var applyFailure: String?
     var servingGateways = 0
@@ -61,6 +63,8 @@ enum ServiceSummary {
             writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
         } else if let failure = facts.applyFailure {
             writer.set(.programmed, .no, .applyFailed, failure)
+        } else if let wait = facts.waits.first {
+            writer.set(.programmed, .no, .progressing, wait)
         } else if let error = facts.view.listenError {
             writer.set(.programmed, .no, .listenFailed, error)
         } else if facts.servingGateways == 0 {

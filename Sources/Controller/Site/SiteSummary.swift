@@ -16,6 +16,8 @@ struct SiteFacts {
     var generation: UInt64?
     /// Foreign objects in the way of our children.
     var conflicts: [String] = []
+    /// What has a child's name and is about to go.
+    var waits: [String] = []
     /// What the API server said to a write.
     var applyFailure: String?
     var links = SiteStatus.Tally(total: 0, ready: 0)
@@ -27,7 +29,11 @@ enum SiteSummary {
     private static let stalls: Set<Reason> = [.conflict, .invalid]
 
     static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
+        // What was counted goes on from there, whatever becomes of the Site meanwhile.
         var status = SiteStatus()
+        status.siteID = site.status.siteID
+        status.connections = site.status.connections
+        status.cursors = site.status.cursors
         var writer = ConditionWriter(of: site, at: now)
         status.observedGeneration = site.metadata.generation
         if let finding = facts.finding {
@@ -61,6 +67,8 @@ enum SiteSummary {
             writer.set(.programmed, .no, .conflict, conflict)
         } else if let failure = facts.applyFailure {
             writer.set(.programmed, .no, .applyFailed, failure)
+        } else if let wait = facts.waits.first {
+            writer.set(.programmed, .no, .progressing, wait)
         } else if serving.isEmpty {
             let message =
                 site.spec.proxy?.replicas == 0

@@ -1,6 +1,8 @@
 import Foundation
 import KubernetesAPI
 import KubernetesClient
+import KubernetesRuntime
+import Logging
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
@@ -204,6 +206,214 @@ extension OnServer {
             }
         }
 
+        @Test("a Secret that is not ours is left alone and reported, and taken once it is gone")
+        func foreignSecrets() async throws {
+            try await cluster.withNamespaces(["secrets", "lease"]) { names in
+                let namespace = names[0]
+                let secrets = [
+                    ChildName.configurationSecret, ChildName.credentialsSecret,
+                    ChildName.edgeSecret,
+                ]
+                try await cluster.withController(in: names[1]) {
+                    for name in secrets {
+                        _ = try await client.create(
+                            Core.Secret {
+                                $0.metadata = ObjectMeta(name: name, namespace: namespace)
+                                $0.data = ["mine": Data("x".utf8)]
+                            }
+                        )
+                    }
+                    let site = try await cluster.makeSite(in: namespace)
+                    let conflict = try await eventually("the conflict is told") {
+                        let found = try await client.get(Site.self, site.key)
+                        return condition(found, .programmed)?.reason == "Conflict" ? found : nil
+                    }
+                    #expect(condition(conflict, .programmed)?.message.contains("Secret") == true)
+                    for name in secrets {
+                        let key = ObjectKey(namespace: namespace, name: name)
+                        let secret = try await client.get(Core.Secret.self, key)
+                        #expect(Array(secret.data.keys) == ["mine"])
+                        #expect(secret.metadata.ownerReferences.isEmpty)
+                        try await client.delete(Core.Secret.self, key)
+                    }
+                    _ = try await eventually("the names are taken") {
+                        let found = try await client.get(Site.self, site.key)
+                        return condition(found, .programmed)?.reason == "ProxiesNotReady"
+                            ? found : nil
+                    }
+                    #expect(try await cluster.document(namespace) != nil)
+                }
+            }
+        }
+
+        @Test("a Site made anew waits for what the earlier one left behind, and is no conflict")
+        func recreated() async throws {
+            try await cluster.withNamespaces(["anew", "lease"]) { names in
+                try await cluster.withController(in: names[1]) {
+                    let first = try await cluster.makeSite(in: names[0])
+                    _ = try await eventually("a configuration") {
+                        try await cluster.document(names[0])
+                    }
+                    try await client.delete(Site.self, first.key)
+                    let second = try await cluster.makeSite(in: names[0])
+                    let waiting = try await eventually("it waits") {
+                        let found = try await client.get(Site.self, second.key)
+                        return condition(found, .programmed).map { ($0, found) }
+                    }
+                    #expect(waiting.0.reason == "Progressing")
+                    #expect(waiting.0.message.contains("the Site east, which is gone"))
+                    #expect(!waiting.1.status.conditions.isTrue("Stalled"))
+                    try await cluster.collect(first)
+                    _ = try await eventually("it has its own") {
+                        let secret = try await client.find(
+                            Core.Secret.self,
+                            ObjectKey(namespace: names[0], name: ChildName.configurationSecret)
+                        )
+                        return (secret?.metadata.controller?.uid == second.metadata.uid).orNil
+                    }
+                    #expect(try await cluster.events(names[0], .conflict).isEmpty)
+                }
+            }
+        }
+
+        @Test("a write that fails keeps none of the others from happening")
+        func writes() async throws {
+            try await cluster.withNamespaces(["writes"]) { names in
+                let writer = Writer(
+                    client: client,
+                    recorder: EventRecorder(
+                        client: client,
+                        controller: "tieline.dev/controller",
+                        instance: "t",
+                        logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+                    ),
+                    logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }
+                )
+                func account(_ name: String, _ namespace: String) -> Write {
+                    .apply(
+                        .serviceAccount(
+                            Core.ServiceAccount {
+                                $0.metadata = ObjectMeta(name: name, namespace: namespace)
+                            }
+                        )
+                    )
+                }
+                let error = await #expect(throws: APIError.self) {
+                    try await writer.carryOut([
+                        account("a", "no-such-namespace"), account("Not_A_Name", names[0]),
+                        account("b", names[0]),
+                    ])
+                }
+                #expect(error?.isNotFound == true)
+                let made = try await client.find(
+                    Core.ServiceAccount.self,
+                    ObjectKey(namespace: names[0], name: "b")
+                )
+                #expect(made != nil)
+            }
+        }
+
+        @Test(
+            "objects that do not decode keep what they had, also over a restart, and are told what is wrong"
+        )
+        func undecodable() async throws {
+            try await cluster.withNamespaces(["unread", "lease"]) { names in
+                let namespace = names[0]
+                let core = ObjectKey(namespace: namespace, name: "front")
+                func made() async throws -> (generation: UInt64, uid: String)? {
+                    guard let document = try await cluster.document(namespace),
+                        document.configuration.services.count == 1,
+                        document.configuration.links.count == 1,
+                        let uid = try await client.find(Core.Service.self, core)?.metadata.uid
+                    else { return nil }
+                    return (document.generation, uid)
+                }
+                func versions() async throws -> [String?] {
+                    var found: [String?] = []
+                    for resource in [Site.resource, Link.resource, Service.resource] {
+                        let bytes = try await client.send(
+                            Request(method: .get, path: resource.path(namespace: namespace))
+                        )
+                        let list = try JSONDecoder().decode(JSONValue.self, from: bytes)
+                        found +=
+                            list["items"]?.array?.map {
+                                $0["metadata"]?["resourceVersion"]?.string
+                            } ?? []
+                    }
+                    return found
+                }
+                func spoil<Object: KubernetesObject>(
+                    _ type: Object.Type,
+                    _ name: String,
+                    _ status: JSONValue
+                ) async {
+                    // The answer does not decode either.
+                    _ = try? await client.patch(
+                        type,
+                        ObjectKey(namespace: namespace, name: name),
+                        .merge(["status": status]),
+                        subresource: "status"
+                    )
+                    await #expect(throws: APIError.self) {
+                        try await client.get(type, ObjectKey(namespace: namespace, name: name))
+                    }
+                }
+                var before: (generation: UInt64, uid: String)?
+                try await cluster.withController(in: names[1]) {
+                    _ = try await cluster.makeSite(in: namespace)
+                    _ = try await cluster.makeService(in: namespace, name: "front")
+                    let remote = try #require(SiteID(String(repeating: "W", count: 26)))
+                    _ = try await client.create(
+                        Link(
+                            metadata: ObjectMeta(name: "west", namespace: namespace),
+                            spec: LinkSpec(
+                                endpoints: [LinkEndpoint(host: "west.example.com", port: 5671)],
+                                remoteSiteID: remote
+                            )
+                        )
+                    )
+                    before = try await eventually("all is made") { try await made() }
+                }
+                // The schema of a status is wide enough for what no decoder takes.
+                await spoil(Site.self, "east", ["siteID": "x"])
+                await spoil(Link.self, "west", ["remoteSite": ["id": "x"]])
+                await spoil(
+                    Service.self,
+                    "front",
+                    [
+                        "lastFailover": [
+                            "time": "2026-01-01T00:00:00Z", "from": "a", "to": "b", "reason": "c",
+                            "lost": 0, "resumed": 0, "duration": "long",
+                        ]
+                    ]
+                )
+                try await cluster.withController(in: names[1]) {
+                    for (resource, name) in [
+                        (Site.resource, "east"), (Link.resource, "west"),
+                        (Service.resource, "front"),
+                    ] {
+                        let key = ObjectKey(namespace: namespace, name: name)
+                        let path = resource.path(namespace: namespace, name: name)
+                        let conditions = try await eventually("\(name) is told") {
+                            let bytes = try await client.send(Request(method: .get, path: path))
+                            let object = try JSONDecoder().decode(JSONValue.self, from: bytes)
+                            let conditions = object["status"]?["conditions"]?.array ?? []
+                            return conditions.contains { $0["type"] == "Stalled" }
+                                ? conditions : nil
+                        }
+                        let accepted = conditions.first { $0["type"] == "Accepted" }
+                        #expect(accepted?["reason"] == "Invalid", "\(key)")
+                        #expect(accepted?["message"]?.string?.contains("status.") == true)
+                    }
+                    let after = try #require(try await made())
+                    #expect(after.generation == before?.generation && after.uid == before?.uid)
+                    let quiet = try await versions()
+                    try await Task.sleep(for: .seconds(1))
+                    #expect(try await versions() == quiet)
+                }
+            }
+        }
+
         @Test("a Service without a Site is Stalled, and so is a Link")
         func noSite() async throws {
             try await cluster.withNamespaces(["nosite", "lease"]) { names in
@@ -291,6 +501,7 @@ extension OnServer {
                     }
                     try await client.delete(Site.self, site.key)
                     try await gone()
+                    try await cluster.collect(site)
                     _ = try await cluster.makeSite(in: namespace)
                     _ = try await eventually("it comes back with the Site") {
                         try await client.find(Core.Service.self, core)

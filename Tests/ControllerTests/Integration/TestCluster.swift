@@ -126,6 +126,22 @@ struct TestCluster: Sendable {
         return try await client.create(site)
     }
 
+    /// Takes away what an object owned: no garbage collector runs here.
+    func collect(_ owner: some KubernetesObject) async throws {
+        func collect<Object: KubernetesObject>(_ type: Object.Type) async throws {
+            let scope = Scope(namespace: owner.metadata.namespace)
+            for object in try await client.listAll(type, in: scope)
+            where object.metadata.controller?.uid == owner.metadata.uid {
+                try await client.delete(type, object.key)
+            }
+        }
+        try await collect(Core.Secret.self)
+        try await collect(Core.Service.self)
+        try await collect(Core.ServiceAccount.self)
+        try await collect(RBAC.RoleBinding.self)
+        try await collect(Apps.Deployment.self)
+    }
+
     func makeService(
         in namespace: String,
         name: String = "backend",
