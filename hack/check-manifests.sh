@@ -50,14 +50,14 @@ expect "a new object has Accepted=Unknown, Pending" "^Accepted Unknown Pending" 
 expect "cost is 1 by default" "^1" kubectl get tlink west -o 'jsonpath={.spec.cost}'
 kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
   "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}' >/dev/null
-kubectl patch tsvc web -n sample --subresource status --type merge -p '{"status": {"activeSites": ["east"], "connections": {"active": 3, "opened": 4, "failed": 0}}}' >/dev/null
+kubectl patch tsvc web -n sample --subresource status --type merge -p '{"status": {"activeSites": ["east", "west"], "active": "east,west", "connections": {"active": 3, "opened": 4, "failed": 0}}}' >/dev/null
 expect "a status leaves no diff" "^0 $" sh -c "kubectl diff -k manifests/samples; echo \$?"
 expect "status does not count as a change of the spec" "^1" kubectl get tsite sample -n sample -o 'jsonpath={.metadata.generation}'
 
 # --- kubectl's view
 expect "the columns of a Site" "READY +STATUS +LINKS +SERVICES +AGE +CONNS +ID .*sample +True +Ready +2 .*ABCDEFGHIJKLMNOPQRSTUVWXYZ" kubectl get tsite -n sample -o wide
 expect "the columns of a Link" "READY +REMOTE +COST +CONNS +STATUS +AGE +RTT +FAILOVERS" kubectl get tlink -o wide
-expect "the columns of a Service" "READY +PORTS +ACTIVE +CONNS +FAILOVERS +STATUS +AGE .*web +8080 +\[\"east\"\] +3" kubectl get tsvc -n sample
+expect "the columns of a Service" "READY +PORTS +ACTIVE +CONNS +FAILOVERS +STATUS +AGE .*web +8080 +east,west +3" kubectl get tsvc -n sample
 expect "one category" "site.tieline.dev/sample" kubectl get tieline -n sample -o name
 expect "explain tells unit and default" "connections per endpoint.*default 1" kubectl explain tlink.spec.cost
 for crd in sites links services; do
@@ -145,7 +145,10 @@ try Service "{$ports, listen: {serviceName: tieline-proxy}}" "nor is listen.serv
 try Service "{$ports, listen: {serviceName: a.b}}" "which is a DNS label" "spec.listen.serviceName"
 try Service "{$ports, listen: {namespaces: {matchExpressions: [{key: a, operator: In}]}}}" "In needs values" "matchExpressions\[0\].values: Invalid"
 try Service "{$ports, timeouts: {connect: 2m}}" "timeouts.connect has bounds" "spec.timeouts.connect: Invalid.*from 50ms to 1m"
-try Service "{$ports, timeouts: {idle: 10ms}}" "timeouts.idle has a bound" "spec.timeouts.idle: Invalid.*0s .never. or at least 1s"
+try Service "{$ports, timeouts: {idle: 10ms}}" "timeouts.idle has a bound" "spec.timeouts.idle: Invalid.*0s .never. or from 1s to 8784h"
+try Service "{$ports, timeouts: {idle: 8785h}}" "and a limit" "spec.timeouts.idle: Invalid.*to 8784h"
+try Service "{$ports, timeouts: {idle: 1000000000s}}" "a number has at most nine digits" "spec.timeouts.idle: Invalid"
+try Service "{$ports, address: $(printf 'a%.0s' {1..64})}" "a label of an address has at most 63 letters" "spec.address"
 try Service "{$ports, timeouts: {halfClosed: 10ms}}" "timeouts.halfClosed has a bound" "spec.timeouts.halfClosed: Invalid"
 expect "an address cannot be set later" "spec.address: Forbidden.*immutable" kubectl patch tsvc web -n sample --type merge -p '{"spec": {"address": "other"}}'
 
@@ -166,6 +169,15 @@ until_true kubectl auth can-i get secrets/tieline-site-ca -n sample $controller 
 can "then it may" yes get secrets/tieline-site-ca -n sample $controller
 can "then it may" yes create secrets -n sample $controller
 can "then it may" yes patch deployments.apps/tieline-proxy -n sample $controller
+for verb in list watch update delete; do can "no more than it sends" no $verb secrets/tieline-proxy -n sample $controller; done
+for verb in update delete; do
+  for object in serviceaccounts/tieline-proxy deployments.apps/tieline-proxy rolebindings.rbac.authorization.k8s.io/tieline-proxy; do
+    can "no more than it sends" no $verb $object -n sample $controller
+  done
+done
+can "no more than it sends" no update services -n sample $controller
+can "no more than it sends" no patch events.events.k8s.io -n sample $controller
+can "no more than it sends" no update sites.tieline.dev --subresource=status -n sample $controller
 can "only those it names" no get secrets/other -n sample $controller
 can "only those it names" no patch deployments.apps/web -n sample $controller
 can "and only there" no create secrets -n default $controller

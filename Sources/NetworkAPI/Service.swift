@@ -129,13 +129,15 @@ package struct ServiceStatus: NetworkStatus {
     @OmitEmpty package var targets: [Target] = []
     /// The sites that new connections go to now.
     @OmitEmpty package var activeSites: [String] = []
+    /// The same in one text: a table's column would show a list as JSON.
+    package var active: String?
     package var connections: Connections?
     package var failovers: Int64?
     package var lastFailover: LastFailover?
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, targets, activeSites, connections, failovers
+        case observedGeneration, conditions, targets, activeSites, active, connections, failovers
         case lastFailover, cursors
     }
 

@@ -116,6 +116,8 @@ enum ServiceSummary {
             )
         }
         status.activeSites = Array(view.activeSites.prefix(ServiceStatus.maximumTargets))
+        status.active =
+            status.activeSites.isEmpty ? nil : status.activeSites.joined(separator: ",")
         var ledger = CounterLedger(cursors: service.status.cursors)
         ledger.count(view.readings)
         let known = service.status.connections

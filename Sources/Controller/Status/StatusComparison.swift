@@ -69,6 +69,7 @@ extension ServiceStatus: CountingStatus {
         status.connections = nil
         status.cursors = cursors.countedFailovers
         status.activeSites = []
+        status.active = nil
         for index in status.targets.indices { status.targets[index].connections = 0 }
         return status
     }
