@@ -76,15 +76,17 @@ let package = Package(
         module(
             "Controller",
             [
-                "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI",
-                "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", logging,
+                "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries",
+                "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry",
+                logging,
             ]
         ),
         module(
             "ProxyProcess",
             [
-                "Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI",
-                "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
+                "Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
+                "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
+                "Certificates", "Telemetry", "CLinux", logging,
                 yaml, arguments,
             ]
         ),
@@ -104,6 +106,10 @@ let package = Package(
         module("Telemetry", ["CLinux"]),
 
         module("KubernetesAPI"),
+        module(
+            "StatusSummaries",
+            ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
+        ),
         module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),
         module("SiteConfiguration", ["NetworkModel"]),
         module("Wire", ["Routing", "NetworkModel"]),
@@ -161,7 +167,8 @@ let package = Package(
             "ControllerTests",
             [
                 "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry",
+                "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
+                "Certificates", "Telemetry",
                 logging,
             ]
         ),
@@ -205,7 +212,7 @@ let package = Package(
             [
                 "tieline-proxy", "ProxyProcess", "Proxy", "Certificates", "KubernetesAPI",
                 "KubernetesClient",
-                "NetworkAPI",
+                "StatusSummaries", "NetworkAPI",
                 "SiteConfiguration",
                 "NetworkModel", "Telemetry", logging, arguments,
             ]

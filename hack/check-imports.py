@@ -18,6 +18,7 @@ TABLE = {
     "Wire": ({"Routing", "NetworkModel"}, set()),
     "KubernetesAPI": (set(), {"FoundationEssentials"}),
     "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams"}),
+    "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI"}, SYSTEM | {"Yams"}),
     "KubernetesRuntime": (
@@ -30,11 +31,11 @@ TABLE = {
         {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
         SYSTEM | {"Logging"}),
     "ProxyProcess": (
-        {"Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "NetworkAPI", "SiteConfiguration",
-         "NetworkModel", "Certificates", "Telemetry", "CLinux"},
+        {"Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
+         "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
-        {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI",
+        {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "NetworkAPI",
          "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry"},
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
@@ -48,7 +49,8 @@ TABLE = {
 IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
-PURE_CORES = {"NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "KubernetesAPI", "NetworkAPI"}
+PURE_CORES = {
+    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "KubernetesAPI", "NetworkAPI", "StatusSummaries"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")

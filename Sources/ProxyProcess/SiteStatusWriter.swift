@@ -5,6 +5,7 @@ import Logging
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 
 /// Writes the statuses of a plain site's objects to `DIR/status`, one JSON file each, in the form of the API.
 struct SiteStatusWriter: Sendable {
@@ -24,6 +25,8 @@ struct SiteStatusWriter: Sendable {
         var site: [String: SiteStatus] = [:]
         var links: [String: LinkStatus] = [:]
         var services: [String: ServiceStatus] = [:]
+        /// Which failovers of each Service later records may belong to.
+        var failovers: [String: FailoverLedger] = [:]
     }
 
     /// Writes what changed, at most twice a second, until the task is cancelled.
@@ -35,8 +38,7 @@ struct SiteStatusWriter: Sendable {
             return
         }
         Files.removeTemporaries(in: folder)
-        let before = load()
-        var written = before
+        var written = load()
         var version: UInt64 = 0
         while !Task.isCancelled {
             let snapshot = await dataPlane.snapshot(after: version, limit: .seconds(1))
@@ -49,23 +51,19 @@ struct SiteStatusWriter: Sendable {
                     siteID: siteID,
                     now: Timestamp(seconds: Int64(Date().timeIntervalSince1970))
                 ),
-                before: before,
                 &written
             )
             try? await Task.sleep(for: .milliseconds(500))
         }
     }
 
-    private func write(_ plain: PlainStatus, before: Written, _ written: inout Written) {
+    private func write(_ plain: PlainStatus, _ written: inout Written) {
         var wanted: [String: Data] = [:]
         var links: [LinkStatus] = []
         for var link in plain.state.manifests.links {
             let name = link.metadata.name
-            link.status = plain.link(
-                link,
-                last: written.links[name] ?? LinkStatus(),
-                before: before.links[name] ?? LinkStatus()
-            )
+            link.status = written.links[name] ?? LinkStatus()
+            link.status = plain.link(link)
             written.links[name] = link.status
             links.append(link.status)
             add(link, to: &wanted)
@@ -73,23 +71,19 @@ struct SiteStatusWriter: Sendable {
         var services: [ServiceStatus] = []
         for var service in plain.state.manifests.services {
             let name = service.metadata.name
-            service.status = plain.service(
-                service,
-                last: written.services[name] ?? ServiceStatus(),
-                before: before.services[name] ?? ServiceStatus()
-            )
+            service.status = written.services[name] ?? ServiceStatus()
+            let last = service.status.lastFailover.map { [Failover($0)] } ?? []
+            var ledger = written.failovers[name] ?? FailoverLedger(recent: last)
+            service.status = plain.service(service, ledger: &ledger)
+            written.failovers[name] = ledger
             written.services[name] = service.status
             services.append(service.status)
             add(service, to: &wanted)
         }
         if var site = plain.state.site {
             let name = site.metadata.name
-            site.status = plain.site(
-                site,
-                last: written.site[name] ?? SiteStatus(),
-                links: links,
-                services: services
-            )
+            site.status = written.site[name] ?? SiteStatus()
+            site.status = plain.site(site, links: links, services: services)
             written.site[name] = site.status
             add(site, to: &wanted)
         }

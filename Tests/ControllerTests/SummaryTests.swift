@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Testing
 
 @testable import Controller

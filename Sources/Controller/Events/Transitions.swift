@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 
 /// Which Events a change of status is worth: one for each transition.
 enum Transitions {

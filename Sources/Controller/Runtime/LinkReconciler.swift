@@ -4,6 +4,7 @@ import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Synchronization
 
 /// Tells in a Link's status what the gateways make of it; a Link has no children.

@@ -4,6 +4,7 @@ import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Synchronization
 
 /// Keeps the core Services of a Service, what it exposes in other namespaces, and its status.

@@ -4,6 +4,7 @@ import KubernetesRuntime
 import Logging
 import NetworkAPI
 import NetworkModel
+import StatusSummaries
 
 /// What the three reconcilers share.
 struct Shared: Sendable {

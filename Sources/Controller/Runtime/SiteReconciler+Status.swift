@@ -3,12 +3,16 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
 import SiteConfiguration
+import StatusSummaries
 
 extension SiteReconciler {
     func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {
         let namespace = site.metadata.namespace ?? ""
         facts.view = shared.view(of: record)
         facts.generation = record.document?.generation
+        facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
+        facts.notServing =
+            "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
         let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
         (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(
             site: site,

@@ -6,6 +6,7 @@ import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Synchronization
 
 /// Keeps what one namespace's Site needs: identity, credentials, configuration, gateways, core Services; and its status.

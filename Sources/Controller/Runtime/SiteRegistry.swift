@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Synchronization
 
 /// What is known of the Site of one namespace beside the stores: how far the controller has brought it.

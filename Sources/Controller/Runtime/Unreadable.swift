@@ -3,6 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
+import StatusSummaries
 
 /// An object that does not decode: what can be said of it all the same.
 ///

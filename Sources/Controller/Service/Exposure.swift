@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 
 /// A Service made reachable from other namespaces, where they consent.
 ///

@@ -6,6 +6,7 @@ import Logging
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Testing
 
 @testable import Controller

@@ -1,34 +1,42 @@
-import KubernetesAPI
-import NetworkAPI
-import NetworkModel
+package import KubernetesAPI
+package import NetworkAPI
+package import NetworkModel
 import SiteConfiguration
 
 /// Everything that a Site's status is made of.
-struct SiteFacts {
+package struct SiteFacts {
     /// Why the Site is not used; nil when it is.
-    var finding: Finding?
-    var siteID: SiteID?
-    var endpoints: [LinkEndpoint] = []
+    package var finding: Finding?
+    /// Why the newest spec is not used while an earlier one is; nil when the newest is.
+    package var lastGoodHolds: String?
+    package var siteID: SiteID?
+    package var endpoints: [LinkEndpoint] = []
     /// Why there are no endpoints yet.
-    var endpointsMissing: String?
-    var view = SiteView()
+    package var endpointsMissing: String?
+    package var view = SiteView()
+    /// How many gateways are wanted.
+    package var desiredGateways: Int32 = ProxySettings.standardReplicas
+    /// What is said while no gateway serves.
+    package var notServing = "no gateway is ready yet"
     /// The configuration that the gateways were told; nil while there is none.
-    var generation: UInt64?
+    package var generation: UInt64?
     /// Foreign objects in the way of our children.
-    var conflicts: [String] = []
+    package var conflicts: [String] = []
     /// What has a child's name and is about to go.
-    var waits: [String] = []
+    package var waits: [String] = []
     /// What the API server said to a write.
-    var applyFailure: String?
-    var links = SiteStatus.Tally(total: 0, ready: 0)
-    var services = SiteStatus.Tally(total: 0, ready: 0)
+    package var applyFailure: String?
+    package var links = SiteStatus.Tally(total: 0, ready: 0)
+    package var services = SiteStatus.Tally(total: 0, ready: 0)
+
+    package init() {}
 }
 
 /// Builds the status of a Site.
-enum SiteSummary {
+package enum SiteSummary {
     private static let stalls: Set<Reason> = [.conflict, .invalid]
 
-    static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
+    package static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
         // What was counted goes on from there, whatever becomes of the Site meanwhile.
         var status = SiteStatus()
         status.siteID = site.status.siteID
@@ -44,7 +52,11 @@ enum SiteSummary {
             status.conditions = writer.conditions
             return status
         }
-        writer.set(.accepted, .yes, .accepted)
+        if let problem = facts.lastGoodHolds {
+            writer.set(.accepted, .no, .invalid, problem)
+        } else {
+            writer.set(.accepted, .yes, .accepted)
+        }
         setProgrammed(&writer, site: site, facts: facts)
         let isReachable = setReachable(&writer, site: site, facts: facts)
         writer.summarise(
@@ -71,9 +83,8 @@ enum SiteSummary {
             writer.set(.programmed, .no, .progressing, wait)
         } else if serving.isEmpty {
             let message =
-                site.spec.proxy?.replicas == 0
-                ? "spec.proxy.replicas is 0: no gateway runs"
-                : "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
+                facts.desiredGateways == 0
+                ? "spec.proxy.replicas is 0: no gateway runs" : facts.notServing
             writer.set(.programmed, .no, .proxiesNotReady, message)
         } else if let problem = serving.lazy.compactMap({ gateway in
             gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
@@ -116,7 +127,7 @@ enum SiteSummary {
         status.services = facts.services
         let proxies = facts.view.proxies
         status.proxies = SiteStatus.Proxies(
-            desired: site.spec.proxy?.replicas ?? ProxySettings.standardReplicas,
+            desired: facts.desiredGateways,
             ready: Int32(clamping: facts.view.gateways.count(where: \.isServing)),
             sidecars: Int32(clamping: proxies.count(where: \.isEdge))
         )

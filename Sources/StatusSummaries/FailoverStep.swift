@@ -1,23 +1,23 @@
 import KubernetesAPI
-import NetworkAPI
+package import NetworkAPI
 import NetworkModel
 import SiteConfiguration
 
 /// Counts failover records into a Service's status, one told failover at a time.
-enum FailoverStep {
-    struct Result: Equatable {
-        var status: ServiceStatus
+package enum FailoverStep {
+    package struct Result: Equatable {
+        package var status: ServiceStatus
         /// What has to become an Event after the status is written; nil when these records belong to one that was told.
-        var event: Failover?
+        package var event: Failover?
         /// Whether records are left for a further step.
-        var hasMore: Bool
+        package var hasMore: Bool
     }
 
     /// Takes records up to and including the first that is told as a new failover; nil when there is none to take.
     ///
     /// Written in one piece with its cursors, the result is never counted again. `ledger` remembers what later records
     /// may belong to; after a restart it starts from the status.
-    static func next(
+    package static func next(
         status: ServiceStatus,
         records: [ProxyFailover],
         ledger: inout FailoverLedger
@@ -53,7 +53,7 @@ enum FailoverStep {
 
 extension Failover {
     /// What a status says of the last one; so a restarted controller knows what was told.
-    init(_ last: ServiceStatus.LastFailover) {
+    package init(_ last: ServiceStatus.LastFailover) {
         self.init(
             from: last.from,
             to: last.to,
@@ -67,7 +67,7 @@ extension Failover {
 }
 
 extension ServiceStatus.LastFailover {
-    init(_ failover: Failover) {
+    package init(_ failover: Failover) {
         self.init(
             time: Timestamp(seconds: Int64(failover.time)),
             from: failover.from,

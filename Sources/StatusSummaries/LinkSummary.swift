@@ -1,30 +1,32 @@
-import KubernetesAPI
-import NetworkAPI
+package import KubernetesAPI
+package import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+package import SiteConfiguration
 
 /// Everything that a Link's status is made of.
-struct LinkFacts {
-    var hasSite = false
+package struct LinkFacts {
+    package var hasSite = false
     /// This site, once it has an identity.
-    var site: SiteName?
+    package var site: SiteName?
     /// Why the Link is not used; nil when it is.
-    var finding: Finding?
-    var view = LinkView()
+    package var finding: Finding?
+    package var view = LinkView()
     /// A gateway has yet to answer for the first time.
-    var isSettling = false
+    package var isSettling = false
     /// Whether every gateway and sidecar routes with the configuration that carries this Link as it is now.
-    var isApplied = false
+    package var isApplied = false
+
+    package init() {}
 }
 
 /// Builds the status of a Link.
-enum LinkSummary {
+package enum LinkSummary {
     /// What does not heal by itself, nor by what another site does.
     private static let stalls: Set<Reason> = [
         .noSite, .invalid, .conflict, .siteIDMismatch, .toSelf, .duplicateIdentity, .unknownSite,
     ]
 
-    static func make(link: Link, facts: LinkFacts, at now: Timestamp) -> LinkStatus {
+    package static func make(link: Link, facts: LinkFacts, at now: Timestamp) -> LinkStatus {
         var status = link.status
         var writer = ConditionWriter(of: link, at: now)
         status.observedGeneration = link.metadata.generation
@@ -140,7 +142,7 @@ enum LinkSummary {
 }
 
 /// What Links and Services say in a namespace that has no Site.
-enum NoSite {
-    static let message =
+package enum NoSite {
+    package static let message =
         "this namespace has no Site; create one: a Site makes the namespace a member of the network"
 }

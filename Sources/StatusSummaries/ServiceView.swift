@@ -1,27 +1,27 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 extension SiteName {
     /// The name by which this site's manifests call it, or else its identity.
-    var displayName: String { name.isEmpty ? id.text : name }
+    package var displayName: String { name.isEmpty ? id.text : name }
 }
 
 /// What the gateways and sidecars of a site say of one Service, merged.
-struct ServiceView: Equatable, Sendable {
+package struct ServiceView: Equatable, Sendable {
     /// Cheapest first, one for each site and port.
-    var targets: [Target] = []
+    package var targets: [Target] = []
     /// Why a gateway could not listen; nil when all that should listen do.
-    var listenError: String?
+    package var listenError: String?
     /// Connections that clients of this site have open.
-    var active: UInt64 = 0
+    package var active: UInt64 = 0
     /// One for each proxy.
-    var readings: [ProxyReading] = []
-    var failovers: [ProxyFailover] = []
+    package var readings: [ProxyReading] = []
+    package var failovers: [ProxyFailover] = []
 
-    init() {}
+    package init() {}
 
     /// Merges what `site` says of the ports of one service address.
-    init(site: SiteView, address: ServiceAddress) {
+    package init(site: SiteView, address: ServiceAddress) {
         for snapshot in site.snapshots {
             for port in snapshot.services where port.service.address == address {
                 if let error = port.listenError, listenError == nil {
@@ -48,18 +48,18 @@ struct ServiceView: Equatable, Sendable {
     }
 
     /// One site that serves one port.
-    struct Target: Equatable, Sendable {
-        var port: PortName
-        var view: ServiceSnapshot.Target
+    package struct Target: Equatable, Sendable {
+        package var port: PortName
+        package var view: ServiceSnapshot.Target
 
-        init(port: PortName, view: ServiceSnapshot.Target) {
+        package init(port: PortName, view: ServiceSnapshot.Target) {
             self.port = port
             self.view = view
         }
     }
 
     /// The sites that new connections go to: those that hold connections now, and the cheapest usable one.
-    var activeSites: [String] {
+    package var activeSites: [String] {
         let usable = targets.filter { $0.view.state == .usable }
         var names: [String] = []
         for (index, target) in usable.enumerated() where index == 0 || target.view.connections > 0 {
@@ -69,7 +69,7 @@ struct ServiceView: Equatable, Sendable {
         return names
     }
 
-    var hasUsableTarget: Bool { targets.contains { $0.view.state == .usable } }
+    package var hasUsableTarget: Bool { targets.contains { $0.view.state == .usable } }
 
     private static func merge(_ snapshots: [ProxySnapshot], of address: ServiceAddress) -> [Target]
     {

@@ -1,32 +1,36 @@
-import KubernetesAPI
-import NetworkAPI
+package import KubernetesAPI
+package import NetworkAPI
 import NetworkModel
 import SiteConfiguration
 
 /// Everything that a Service's status is made of.
-struct ServiceFacts {
-    var hasSite = false
+package struct ServiceFacts {
+    package var hasSite = false
     /// Why the Service is not used, or not wholly.
-    var findings: [Finding] = []
-    var view = ServiceView()
+    package var findings: [Finding] = []
+    package var view = ServiceView()
     /// Foreign objects in the way of our children.
-    var conflicts: [String] = []
+    package var conflicts: [String] = []
     /// What has a child's name and is about to go.
-    var waits: [String] = []
+    package var waits: [String] = []
     /// What the API server said to a write.
-    var applyFailure: String?
-    var servingGateways = 0
+    package var applyFailure: String?
+    package var servingGateways = 0
     /// Whether every gateway works with the configuration that carries this Service as it is now.
-    var isApplied = false
+    package var isApplied = false
+
+    package init() {}
 }
 
 /// Builds the status of a Service, failovers apart: those are counted one by one (`FailoverStep`).
-enum ServiceSummary {
+package enum ServiceSummary {
     private static let stalls: Set<Reason> = [
         .noSite, .invalid, .conflict, .unknownSite, .portsExhausted,
     ]
 
-    static func make(service: Service, facts: ServiceFacts, at now: Timestamp) -> ServiceStatus {
+    package static func make(service: Service, facts: ServiceFacts, at now: Timestamp)
+        -> ServiceStatus
+    {
         var status = service.status
         var writer = ConditionWriter(of: service, at: now)
         status.observedGeneration = service.metadata.generation

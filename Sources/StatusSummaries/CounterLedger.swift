@@ -1,13 +1,13 @@
-import NetworkAPI
-import NetworkModel
+package import NetworkAPI
+package import NetworkModel
 
 /// What one proxy has counted since it started, for one object.
-struct ProxyReading: Equatable, Sendable {
-    var proxy: ProxyID
-    var opened: UInt64
-    var failed: UInt64
+package struct ProxyReading: Equatable, Sendable {
+    package var proxy: ProxyID
+    package var opened: UInt64
+    package var failed: UInt64
 
-    init(proxy: ProxyID, opened: UInt64, failed: UInt64 = 0) {
+    package init(proxy: ProxyID, opened: UInt64, failed: UInt64 = 0) {
         self.proxy = proxy
         self.opened = opened
         self.failed = failed
@@ -18,21 +18,21 @@ struct ProxyReading: Equatable, Sendable {
 ///
 /// The cursors are kept in the object's status beside the totals and written with them, so that nothing is counted
 /// twice whatever is restarted.
-struct CounterLedger: Equatable, Sendable {
+package struct CounterLedger: Equatable, Sendable {
     /// How many cursors an object keeps at most: the proxies that are there, then those that went last.
-    static let maximumCursors = 256
+    package static let maximumCursors = 256
 
-    private(set) var cursors: [ProxyCursor]
+    package private(set) var cursors: [ProxyCursor]
     /// What was counted by `count` since this ledger was made.
-    private(set) var opened: Int64 = 0
-    private(set) var failed: Int64 = 0
+    package private(set) var opened: Int64 = 0
+    package private(set) var failed: Int64 = 0
 
-    init(cursors: [ProxyCursor]) { self.cursors = cursors }
+    package init(cursors: [ProxyCursor]) { self.cursors = cursors }
 
     /// Takes the readings of every proxy that is there now.
     ///
     /// A proxy that is absent keeps its cursor for as long as there is room: it may only be out of sight.
-    mutating func count(_ readings: [ProxyReading]) {
+    package mutating func count(_ readings: [ProxyReading]) {
         var known: [ProxyID: ProxyCursor] = [:]
         for cursor in cursors { known[cursor.proxy] = cursor }
         var present: [ProxyCursor] = []
@@ -55,7 +55,7 @@ struct CounterLedger: Equatable, Sendable {
     }
 
     /// Moves the failover cursor of one proxy; makes it when the proxy has none.
-    mutating func setFailovers(_ value: UInt64, of proxy: ProxyID) {
+    package mutating func setFailovers(_ value: UInt64, of proxy: ProxyID) {
         let number = Int64(clamping: value)
         if let index = cursors.firstIndex(where: { $0.proxy == proxy }) {
             cursors[index].failovers = number
@@ -66,7 +66,7 @@ struct CounterLedger: Equatable, Sendable {
         }
     }
 
-    func failovers(of proxy: ProxyID) -> UInt64 {
+    package func failovers(of proxy: ProxyID) -> UInt64 {
         UInt64(clamping: cursors.first { $0.proxy == proxy }?.failovers ?? 0)
     }
 

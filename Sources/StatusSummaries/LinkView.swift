@@ -1,27 +1,27 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// What the gateways of a site say of one Link, merged.
-struct LinkView: Equatable, Sendable {
-    var gateways = 0
+package struct LinkView: Equatable, Sendable {
+    package var gateways = 0
     /// Gateways over which the link is established.
-    var connected = 0
+    package var connected = 0
     /// `connected` when any gateway is; or else the gravest reason.
-    var reason: LinkSnapshot.Reason = .connecting
-    var message = ""
-    var remote: SiteName?
+    package var reason: LinkSnapshot.Reason = .connecting
+    package var message = ""
+    package var remote: SiteName?
     /// The cost that every gateway routes with; nil while they differ or one has not told.
-    var cost: LinkCost?
-    var active: UInt64 = 0
-    var readings: [ProxyReading] = []
+    package var cost: LinkCost?
+    package var active: UInt64 = 0
+    package var readings: [ProxyReading] = []
     /// Losses of the established link, by proxy.
-    var losses: [ProxyLosses] = []
-    var lastLoss: LinkLoss?
-    var roundTripMicroseconds: UInt64?
+    package var losses: [ProxyLosses] = []
+    package var lastLoss: LinkLoss?
+    package var roundTripMicroseconds: UInt64?
 
-    init() {}
+    package init() {}
 
-    init(site: SiteView, name: LinkName) {
+    package init(site: SiteView, name: LinkName) {
         let snapshots = site.snapshots
         gateways = max(site.gateways.filter(\.isServing).count, snapshots.count)
         var costs: [LinkCost?] = []
@@ -53,11 +53,11 @@ struct LinkView: Equatable, Sendable {
 }
 
 /// How often one gateway lost a link since it started.
-struct ProxyLosses: Equatable, Sendable {
-    var proxy: ProxyID
-    var count: UInt64
+package struct ProxyLosses: Equatable, Sendable {
+    package var proxy: ProxyID
+    package var count: UInt64
 
-    init(proxy: ProxyID, count: UInt64) {
+    package init(proxy: ProxyID, count: UInt64) {
         self.proxy = proxy
         self.count = count
     }

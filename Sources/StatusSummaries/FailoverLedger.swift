@@ -1,18 +1,18 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// One failover of a service as the site tells of it: the records of its proxies, merged.
-struct Failover: Equatable, Sendable {
-    var from: String
-    var to: String
-    var reason: String
+package struct Failover: Equatable, Sendable {
+    package var from: String
+    package var to: String
+    package var reason: String
     /// Seconds since 1970 of the first record.
-    var time: Double
-    var lost: Int64
-    var resumed: Int64
-    var durationMilliseconds: Int64
+    package var time: Double
+    package var lost: Int64
+    package var resumed: Int64
+    package var durationMilliseconds: Int64
 
-    init(
+    package init(
         from: String,
         to: String,
         reason: String,
@@ -31,15 +31,15 @@ struct Failover: Equatable, Sendable {
     }
 
     /// A failback is told as an Event of its own and is no failover to count.
-    var isFailback: Bool { reason == "Failback" }
+    package var isFailback: Bool { reason == "Failback" }
 }
 
 /// A failover record with the proxy that wrote it.
-struct ProxyFailover: Equatable, Sendable {
-    var proxy: ProxyID
-    var record: FailoverSnapshot
+package struct ProxyFailover: Equatable, Sendable {
+    package var proxy: ProxyID
+    package var record: FailoverSnapshot
 
-    init(proxy: ProxyID, record: FailoverSnapshot) {
+    package init(proxy: ProxyID, record: FailoverSnapshot) {
         self.proxy = proxy
         self.record = record
     }
@@ -49,16 +49,16 @@ struct ProxyFailover: Equatable, Sendable {
 ///
 /// Records with equal (from, to, reason) within `window` of the first of them are one failover. The caller writes
 /// one step's result to status before it asks for the next, so a crash repeats at most one step, with the same outcome.
-struct FailoverLedger: Equatable, Sendable {
-    static let window: Double = 5
+package struct FailoverLedger: Equatable, Sendable {
+    package static let window: Double = 5
     private static let remembered = 8
 
     /// The failovers that later records may still belong to, oldest first.
-    private(set) var recent: [Failover]
+    package private(set) var recent: [Failover]
 
-    init(recent: [Failover] = []) { self.recent = recent }
+    package init(recent: [Failover] = []) { self.recent = recent }
 
-    enum Outcome: Equatable, Sendable {
+    package enum Outcome: Equatable, Sendable {
         /// Not told before: one Event.
         case new(Failover)
         /// More of one that was told; it is the value that now holds.
@@ -66,7 +66,7 @@ struct FailoverLedger: Equatable, Sendable {
     }
 
     /// Takes one record; records come in the order of their time.
-    mutating func take(_ record: FailoverSnapshot) -> Outcome {
+    package mutating func take(_ record: FailoverSnapshot) -> Outcome {
         let from = record.from.displayName
         let to = record.to.displayName
         let index = recent.firstIndex { known in
@@ -99,7 +99,7 @@ struct FailoverLedger: Equatable, Sendable {
     /// The records that `ledger` has no cursor past yet, in the order in which they are to be taken.
     ///
     /// By time, but never against the sequence of one proxy, whose clock may have been set back.
-    static func pending(
+    package static func pending(
         _ records: [ProxyFailover],
         after ledger: CounterLedger
     ) -> [ProxyFailover] {

@@ -1,21 +1,21 @@
-import KubernetesAPI
-import NetworkAPI
+package import KubernetesAPI
+package import NetworkAPI
 
 /// Builds the conditions of one object from what is found out about it.
 ///
 /// Starts from the conditions that are stored, so that a transition keeps its time.
-struct ConditionWriter {
-    private(set) var conditions: [Condition]
+package struct ConditionWriter {
+    package private(set) var conditions: [Condition]
     private let generation: Int64?
     private let now: Timestamp
 
-    init(of object: some NetworkObject, at now: Timestamp) {
+    package init(of object: some NetworkObject, at now: Timestamp) {
         conditions = object.status.conditions
         generation = object.metadata.generation
         self.now = now
     }
 
-    mutating func set(
+    package mutating func set(
         _ type: ConditionType,
         _ status: Condition.Status,
         _ reason: Reason,
@@ -31,13 +31,13 @@ struct ConditionWriter {
         )
     }
 
-    mutating func remove(_ type: ConditionType) { conditions.remove(type.rawValue) }
+    package mutating func remove(_ type: ConditionType) { conditions.remove(type.rawValue) }
 
     /// Sets `Ready` from the conditions it rests on, and beside it `Stalled` or `Reconciling` while they hold.
     ///
     /// `parts` come in the order of their weight: the first that is not True is Ready's reason. `stalls` are the reasons
     /// that last until somebody changes something.
-    mutating func summarise(
+    package mutating func summarise(
         _ parts: [ConditionType],
         stalls: Set<Reason>,
         readyMessage: String = ""

@@ -1,19 +1,19 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// One gateway pod of a site with what it last told of itself.
-struct GatewayView: Equatable, Sendable {
-    var pod: String
+package struct GatewayView: Equatable, Sendable {
+    package var pod: String
     /// The address of the pod; nil until it has one.
-    var address: String?
-    var isReady: Bool
-    var isTerminating: Bool
+    package var address: String?
+    package var isReady: Bool
+    package var isTerminating: Bool
     /// Nil until the gateway has answered once.
-    var snapshot: ProxySnapshot?
+    package var snapshot: ProxySnapshot?
     /// It should answer any moment, for the first time: what it knows is not known to be different.
-    var isAwaited: Bool
+    package var isAwaited: Bool
 
-    init(
+    package init(
         pod: String,
         address: String? = nil,
         isReady: Bool,
@@ -30,31 +30,31 @@ struct GatewayView: Equatable, Sendable {
     }
 
     /// Whether the site's state depends on this gateway: it serves and is not about to leave.
-    var isServing: Bool { isReady && !isTerminating }
+    package var isServing: Bool { isReady && !isTerminating }
 }
 
 /// What all proxies of one site observe, put together.
 ///
 /// Gateways see the network, so what they say of links and targets is merged. Counters belong to the proxy that has
 /// the clients: each proxy is counted once, also an edge that two gateways report.
-struct SiteView: Equatable, Sendable {
-    var gateways: [GatewayView] {
+package struct SiteView: Equatable, Sendable {
+    package var gateways: [GatewayView] {
         didSet { proxies = Self.merge(gateways) }
     }
 
     /// Every proxy that has clients, each once, in the order of their identities.
-    private(set) var proxies: [ProxyView]
+    package private(set) var proxies: [ProxyView]
 
-    init(gateways: [GatewayView] = []) {
+    package init(gateways: [GatewayView] = []) {
         self.gateways = gateways
         proxies = Self.merge(gateways)
     }
 
     /// Whether statuses had better stay as they are for a moment: after a start of the controller, or of a gateway.
-    var isSettling: Bool { gateways.contains(where: \.isAwaited) }
+    package var isSettling: Bool { gateways.contains(where: \.isAwaited) }
 
     /// The snapshots of the serving gateways; of every gateway while none of them serves.
-    var snapshots: [ProxySnapshot] {
+    package var snapshots: [ProxySnapshot] {
         let serving = gateways.filter(\.isServing).compactMap(\.snapshot)
         return serving.isEmpty ? gateways.compactMap(\.snapshot) : serving
     }
@@ -81,28 +81,28 @@ struct SiteView: Equatable, Sendable {
     /// Whether every serving gateway works with configuration `generation` or a later one.
     ///
     /// False while no gateway serves, and while one that serves has not answered.
-    func gatewaysApplied(_ generation: UInt64) -> Bool {
+    package func gatewaysApplied(_ generation: UInt64) -> Bool {
         let serving = gateways.filter(\.isServing)
         return !serving.isEmpty
             && serving.allSatisfy { ($0.snapshot?.appliedGeneration ?? 0) >= generation }
     }
 
     /// As `gatewaysApplied`, and every attached edge routes with it too.
-    func allApplied(_ generation: UInt64) -> Bool {
+    package func allApplied(_ generation: UInt64) -> Bool {
         gatewaysApplied(generation)
             && proxies.allSatisfy { !$0.isEdge || $0.appliedGeneration >= generation }
     }
 }
 
 /// One proxy that has clients: a gateway, or a sidecar as its gateways report it.
-struct ProxyView: Equatable, Sendable {
-    let proxy: ProxyID
-    let isEdge: Bool
-    private(set) var appliedGeneration: UInt64 = 0
-    private(set) var counters: [ServicePort: ServiceCounters] = [:]
-    private(set) var failovers: [FailoverSnapshot] = []
+package struct ProxyView: Equatable, Sendable {
+    package let proxy: ProxyID
+    package let isEdge: Bool
+    package private(set) var appliedGeneration: UInt64 = 0
+    package private(set) var counters: [ServicePort: ServiceCounters] = [:]
+    package private(set) var failovers: [FailoverSnapshot] = []
 
-    init(proxy: ProxyID, isEdge: Bool) {
+    package init(proxy: ProxyID, isEdge: Bool) {
         self.proxy = proxy
         self.isEdge = isEdge
     }

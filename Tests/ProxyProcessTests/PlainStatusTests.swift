@@ -1,0 +1,116 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import StatusSummaries
+import Testing
+
+@testable import ProxyProcess
+
+@Suite("Statuses of a plain site")
+struct PlainStatusTests {
+    private let siteID: SiteID
+    private let remote: SiteID
+    private let port: ServicePort
+    private let proxy: ProxyID
+
+    init() throws {
+        siteID = try #require(SiteID(String(repeating: "A", count: SiteID.length)))
+        remote = try #require(SiteID(String(repeating: "B", count: SiteID.length)))
+        port = try #require(ServicePort("backend/http"))
+        proxy = ProxyID(site: siteID, instance: 7)
+    }
+
+    private func plain(
+        _ change: (inout ProxySnapshot) -> Void = { _ in }
+    ) -> PlainStatus {
+        var state = SiteApplier.State()
+        state.generation = 3
+        var snapshot = ProxySnapshot(proxy: proxy)
+        snapshot.appliedGeneration = 3
+        change(&snapshot)
+        return PlainStatus(
+            state: state,
+            snapshot: snapshot,
+            isReady: true,
+            siteID: siteID,
+            now: Timestamp(seconds: 1_800_000_000)
+        )
+    }
+
+    private func failover(_ sequence: UInt64, _ reason: String, at time: Double) -> FailoverSnapshot
+    {
+        FailoverSnapshot(
+            sequence: sequence,
+            service: port,
+            from: SiteName(id: remote, name: "west"),
+            to: SiteName(id: siteID, name: "east"),
+            reason: reason,
+            time: time,
+            lost: 1,
+            resumed: 0,
+            durationMilliseconds: 5
+        )
+    }
+
+    @Test("a failback is no failover, and none is counted twice")
+    func failovers() throws {
+        var service = Service(
+            metadata: ObjectMeta(name: "backend"),
+            spec: ServiceSpec(ports: [.init(name: port.port, port: 80)])
+        )
+        var ledger = FailoverLedger()
+        let now = plain {
+            $0.failovers = [
+                failover(1, "LinkLost", at: 100), failover(2, "Failback", at: 200),
+                failover(3, "LinkLost", at: 300),
+            ]
+        }
+        for _ in 0..<2 {
+            service.status = now.service(service, ledger: &ledger)
+            #expect(service.status.failovers == 2)
+            #expect(service.status.lastFailover?.time == Timestamp(seconds: 300))
+        }
+    }
+
+    @Test("a site that only dials is Ready without being reachable")
+    func dialsOnly() {
+        var site = Site(metadata: ObjectMeta(name: "plain"))
+        let status = plain().site(site, links: [], services: [])
+        #expect(status.conditions[type: "Reachable"]?.status == .no)
+        #expect(status.conditions[type: "Reachable"]?.reason == "DialsOnly")
+        #expect(status.conditions.isTrue("Ready"))
+        #expect(status.proxies == SiteStatus.Proxies(desired: 1, ready: 1, sidecars: 0))
+        site.spec.linkAccess = LinkAccess(type: .external, hosts: ["plain.example.com"])
+        let open = plain().site(site, links: [], services: [])
+        #expect(open.endpoints == [LinkEndpoint(host: "plain.example.com", port: 5671)])
+        #expect(open.conditions.isTrue("Reachable"))
+    }
+
+    @Test(
+        "a link that another site refuses is not Ready, and one pinned to the wrong site is Stalled"
+    )
+    func links() throws {
+        let link = Link(
+            metadata: ObjectMeta(name: "west"),
+            spec: LinkSpec(
+                endpoints: [LinkEndpoint(host: "west.example.com", port: 5671)],
+                remoteSiteID: remote
+            )
+        )
+        func status(_ reason: LinkSnapshot.Reason) throws -> LinkStatus {
+            let name = try #require(LinkName("west"))
+            return plain {
+                var seen = LinkSnapshot(name: name, reason: reason, message: "m", cost: .standard)
+                seen.roundTripMicroseconds = 1400
+                $0.links = [seen]
+            }.link(link)
+        }
+        let connected = try status(.connected)
+        #expect(connected.conditions.isTrue("Ready"))
+        #expect(connected.appliedCost == .standard)
+        #expect(connected.roundTripTime?.text == "1.4ms")
+        #expect(try status(.siteIDMismatch).conditions.isTrue("Stalled"))
+        #expect(try !status(.unreachable).conditions.isTrue("Stalled"))
+    }
+}
