@@ -40,7 +40,7 @@ struct EdgeRoutes {
 
     private var gateways: [ProxyID: Told] = [:]
 
-    /// Takes one frame; gives the answer. With the last frame of a table the table is in force.
+    /// Takes one frame and gives the answer; with the last frame of a table the table is in force.
     mutating func apply(
         _ table: EdgeTable,
         from gateway: ProxyID
