@@ -67,12 +67,21 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     @Counted package var active: UInt64
     @Counted package var opened: UInt64
     /// Smoothed, in microseconds.
-    package var roundTripMicroseconds: UInt64?
+    package var roundTripMicroseconds: UInt64? {
+        get { roundTrip?.wrappedValue }
+        set { roundTrip = newValue.map(Counted.init) }
+    }
+    private var roundTrip: Counted?
     /// How often an established link was lost.
     @Counted package var losses: UInt64
     /// Lanes dialled so far, those that failed included.
     @Counted package var lanesDialled: UInt64
     package var lastLoss: LinkLoss?
+
+    private enum CodingKeys: String, CodingKey {
+        case name, reason, message, remote, cost, active, opened, losses, lanesDialled, lastLoss
+        case roundTrip = "roundTripMicroseconds"
+    }
 
     package init(name: LinkName, reason: Reason, message: String, cost: LinkCost) {
         self.name = name

@@ -42,10 +42,10 @@ package struct CounterLedger: Equatable, Sendable {
             let last = cursor.opened ?? 0
             let now = Int64(clamping: reading.opened)
             cursor.opened = now
-            opened += Self.growth(from: last, to: now)
+            opened = opened.addingSaturated(Self.growth(from: last, to: now))
             let lastFailed = cursor.failed ?? 0
             let nowFailed = Int64(clamping: reading.failed)
-            failed += Self.growth(from: lastFailed, to: nowFailed)
+            failed = failed.addingSaturated(Self.growth(from: lastFailed, to: nowFailed))
             cursor.failed = nowFailed == 0 ? nil : nowFailed
             present.append(cursor)
         }
@@ -72,6 +72,7 @@ package struct CounterLedger: Equatable, Sendable {
 
     /// A counter that fell was started anew, so all of it is new.
     private static func growth(from last: Int64, to now: Int64) -> Int64 {
-        now >= last ? now - last : now
+        // A status can be edited: a cursor below zero is none.
+        now >= last ? now - max(0, last) : now
     }
 }

@@ -87,8 +87,8 @@ package struct FailoverLedger: Equatable, Sendable {
             recent.removeFirst(max(0, recent.count - Self.remembered))
             return .new(failover)
         }
-        recent[index].lost += Int64(record.lost)
-        recent[index].resumed += Int64(record.resumed)
+        recent[index].lost = recent[index].lost.addingSaturated(Int64(record.lost))
+        recent[index].resumed = recent[index].resumed.addingSaturated(Int64(record.resumed))
         recent[index].durationMilliseconds = max(
             recent[index].durationMilliseconds,
             Int64(clamping: record.durationMilliseconds)

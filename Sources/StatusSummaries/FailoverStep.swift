@@ -39,7 +39,7 @@ package enum FailoverStep {
             case .new(let failover):
                 result.status.lastFailover = ServiceStatus.LastFailover(failover)
                 if !failover.isFailback {
-                    result.status.failovers = (result.status.failovers ?? 0) + 1
+                    result.status.failovers = (result.status.failovers ?? 0).addingSaturated(1)
                 }
                 result.event = failover
             }

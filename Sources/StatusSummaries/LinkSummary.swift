@@ -99,7 +99,7 @@ package enum LinkSummary {
         ledger.count(view.readings)
         status.connections = ConnectionCounts(
             active: Int64(clamping: view.active),
-            opened: (link.status.connections?.opened ?? 0) + ledger.opened
+            opened: (link.status.connections?.opened ?? 0).addingSaturated(ledger.opened)
         )
         countLosses(&status, ledger: &ledger, view: view)
         if let measured = view.roundTripMicroseconds {
@@ -137,7 +137,8 @@ package enum LinkSummary {
                 )
             }
         }
-        status.failovers = (status.failovers ?? 0) + Int64(clamping: isSame ? growth - 1 : growth)
+        status.failovers = (status.failovers ?? 0)
+            .addingSaturated(Int64(clamping: isSame ? growth - 1 : growth))
     }
 }
 

@@ -42,7 +42,7 @@ package struct LinkView: Equatable, Sendable {
             message = link.message
         }
         remote = remote ?? link.remote
-        active += link.active
+        active = active.addingSaturated(link.active)
         readings.append(ProxyReading(proxy: proxy, opened: link.opened))
         losses.append(ProxyLosses(proxy: proxy, count: link.losses))
         if let loss = link.lastLoss, loss.time > lastLoss?.time ?? 0 { lastLoss = loss }

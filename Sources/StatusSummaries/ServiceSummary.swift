@@ -127,8 +127,8 @@ package enum ServiceSummary {
         let known = service.status.connections
         status.connections = ServiceStatus.Connections(
             active: Int64(clamping: view.active),
-            opened: (known?.opened ?? 0) + ledger.opened,
-            failed: (known?.failed ?? 0) + ledger.failed
+            opened: (known?.opened ?? 0).addingSaturated(ledger.opened),
+            failed: (known?.failed ?? 0).addingSaturated(ledger.failed)
         )
         status.failovers = status.failovers ?? 0
         status.cursors = ledger.cursors

@@ -33,12 +33,12 @@ package struct ServiceView: Equatable, Sendable {
         for proxy in site.proxies {
             let counters = proxy.counters.values.filter { $0.service.address == address }
             if !counters.isEmpty {
-                active += counters.reduce(0) { $0 + $1.active }
+                active = active.addingSaturated(counters.saturatedSum(\.active))
                 readings.append(
                     ProxyReading(
                         proxy: proxy.proxy,
-                        opened: counters.reduce(0) { $0 + $1.opened },
-                        failed: counters.reduce(0) { $0 + $1.failed }
+                        opened: counters.saturatedSum(\.opened),
+                        failed: counters.saturatedSum(\.failed)
                     )
                 )
             }

@@ -136,16 +136,14 @@ package enum SiteSummary {
             proxies.map { proxy in
                 ProxyReading(
                     proxy: proxy.proxy,
-                    opened: proxy.counters.values.reduce(0) { $0 + $1.opened }
+                    opened: proxy.counters.values.saturatedSum(\.opened)
                 )
             }
         )
-        let active = proxies.reduce(UInt64(0)) { sum, proxy in
-            proxy.counters.values.reduce(sum) { $0 + $1.active }
-        }
+        let active = proxies.saturatedSum { $0.counters.values.saturatedSum(\.active) }
         status.connections = ConnectionCounts(
             active: Int64(clamping: active),
-            opened: (site.status.connections?.opened ?? 0) + ledger.opened
+            opened: (site.status.connections?.opened ?? 0).addingSaturated(ledger.opened)
         )
         status.cursors = ledger.cursors
     }

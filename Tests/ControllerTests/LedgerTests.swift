@@ -43,6 +43,20 @@ struct CounterLedgerTests {
         #expect(ledger.opened == 3)
     }
 
+    @Test("totals stop at the limit of a number, whatever proxies and edited cursors say")
+    func saturates() throws {
+        var ledger = CounterLedger(
+            cursors: [ProxyCursor(proxy: try Samples.proxy(1), opened: Int64.min)]
+        )
+        ledger.count(
+            try (1...3).map {
+                ProxyReading(proxy: try Samples.proxy($0), opened: .max, failed: .max)
+            }
+        )
+        #expect(ledger.opened == .max)
+        #expect(ledger.failed == .max)
+    }
+
     @Test("absent proxies give way when there is no room, present ones never")
     func bounded() throws {
         let present = try (1...250).map { ProxyReading(proxy: try Samples.proxy($0), opened: 1) }

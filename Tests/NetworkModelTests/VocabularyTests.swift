@@ -73,6 +73,15 @@ struct VocabularyTests {
         #expect(IPAddress(text) == nil)
     }
 
+    @Test("sums saturate at both ends")
+    func sums() {
+        #expect(Int64.max.addingSaturated(1) == .max)
+        #expect(Int64.min.addingSaturated(-1) == .min)
+        #expect(UInt64.max.addingSaturated(.max) == .max)
+        #expect([UInt64.max, 1, 2].saturatedSum { $0 } == .max)
+        #expect([1, 2, 3].saturatedSum { $0 } == 6)
+    }
+
     @Test("instants saturate and differences keep their sign")
     func instants() {
         let start = Instant(nanoseconds: 10)

@@ -123,6 +123,14 @@ struct CodingTests {
         snapshot.refused = [
             RefusedLink(site: SiteName(id: id), reason: .notAllowed, time: 88, attempts: 1)
         ]
+        var link = LinkSnapshot(
+            name: try #require(LinkName("west")),
+            reason: .connected,
+            message: "",
+            cost: .standard
+        )
+        link.roundTripMicroseconds = 99
+        snapshot.links = [link]
         #expect(snapshot.counters[0].opened == .counterLimit)
         let text = String(decoding: try JSONEncoder().encode(snapshot), as: UTF8.self)
         #expect(try JSONDecoder().decode(ProxySnapshot.self, from: Data(text.utf8)) == snapshot)
@@ -130,6 +138,7 @@ struct CodingTests {
             ("\(UInt64.counterLimit)", "\(UInt64.max)"),
             ("\"version\":77", "\"version\":\(UInt64.max)"),
             ("\"time\":88", "\"time\":1e300"), ("\"time\":88", "\"time\":-1"),
+            ("\"roundTripMicroseconds\":99", "\"roundTripMicroseconds\":\(UInt64.max)"),
         ] {
             let broken = text.replacing(from, with: to)
             #expect(broken != text)
