@@ -26,18 +26,36 @@ struct TableTests {
         }
     }
 
-    @Test(
-        "one ingress's numbers are not another's, and a full table makes room of unknown signers only"
-    )
+    private let site = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
+
+    @Test("one ingress's numbers are not another's, and each is good once")
     func replayGuard() {
-        let site = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
         let signer = ProxyID(site: site, instance: 1)
         var guardian = ReplayGuard()
         for instance in 1...10 {
             let ingress = ProxyID(site: site, instance: UInt64(instance))
-            #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true } == .accepted)
-            #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true } == .replay)
+            #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true })
+            #expect(!guardian.accept(1, of: ingress, signer: signer) { _ in true })
         }
+    }
+
+    @Test("sidecars that restart for ever are never refused, and cost nobody else a window")
+    func replayGuardIsBounded() {
+        var guardian = ReplayGuard(limit: 64)
+        let (busy, calm) = (ProxyID(site: site, instance: 1), ProxyID(site: site, instance: 2))
+        let gone = ProxyID(site: site, instance: 3)
+        #expect(guardian.accept(7, of: calm, signer: calm) { _ in true })
+        for instance in 0..<40 {
+            let ingress = ProxyID(site: site, instance: 100 + UInt64(instance))
+            #expect(guardian.accept(1, of: ingress, signer: gone) { _ in true })
+        }
+        for instance in 0..<1_000 {
+            let ingress = ProxyID(site: site, instance: 1_000 + UInt64(instance))
+            #expect(guardian.accept(1, of: ingress, signer: busy) { $0 != gone })
+            #expect(!guardian.accept(1, of: ingress, signer: busy) { $0 != gone })
+            #expect(guardian.count <= 64)
+        }
+        #expect(!guardian.accept(7, of: calm, signer: calm) { _ in true })
     }
 
     @Test("a label that was given back is not found again, and its successor differs")

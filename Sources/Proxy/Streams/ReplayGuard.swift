@@ -41,32 +41,54 @@ struct ReplayWindow: Sendable {
 }
 
 /// The replay windows of all ingress instances, by who signs for them.
+///
+/// The signer is under the MAC, so that a replay names the same one: numbers of one ingress under two signers are two
+/// windows. Bounded by the gateways that are alive: their ingress instances beyond the limit are sidecars that have
+/// restarted, and the windows that were used longest ago give way.
 struct ReplayGuard: Sendable {
     /// Far beyond 1,000 sites with a few gateways and edges each.
     static let limit = 65_536
 
-    private var windows: [ProxyID: (signer: ProxyID, window: ReplayWindow)] = [:]
-
-    enum Verdict: Sendable {
-        case accepted
-        case replay
-        /// Too many instances are known.
-        case full
+    private struct Entry: Sendable {
+        var window = ReplayWindow()
+        var lastUsed: UInt64
     }
 
-    /// `isKnown` says whether a signer's key is still held: without it, nothing of that signer can be replayed.
+    private var windows: [ProxyID: [ProxyID: Entry]] = [:]
+    private let limit: Int
+    private(set) var count = 0
+    private var uses: UInt64 = 0
+
+    init(limit: Int = ReplayGuard.limit) { self.limit = limit }
+
+    /// False for a replay; `isKnown` says whether a signer's key is still held: without it, nothing of that signer can be
+    /// replayed.
     mutating func accept(
         _ number: UInt64,
         of ingress: ProxyID,
         signer: ProxyID,
         isKnown: (ProxyID) -> Bool
-    ) -> Verdict {
-        if windows[ingress] == nil {
-            if windows.count >= Self.limit { windows = windows.filter { isKnown($0.value.signer) } }
-            guard windows.count < Self.limit else { return .full }
-            windows[ingress] = (signer, ReplayWindow())
+    ) -> Bool {
+        uses += 1
+        if windows[signer]?[ingress] == nil {
+            if count >= limit { makeRoom(isKnown) }
+            windows[signer, default: [:]][ingress] = Entry(lastUsed: uses)
+            count += 1
         }
-        windows[ingress]?.signer = signer
-        return windows[ingress]?.window.accept(number) == true ? .accepted : .replay
+        windows[signer]?[ingress]?.lastUsed = uses
+        return windows[signer]?[ingress]?.window.accept(number) == true
+    }
+
+    /// Whoever has the most gives up an eighth, so that no signer can push out another's windows.
+    private mutating func makeRoom(_ isKnown: (ProxyID) -> Bool) {
+        windows = windows.filter { isKnown($0.key) }
+        count = windows.values.reduce(0) { $0 + $1.count }
+        guard count >= limit,
+            let (signer, entries) = windows.max(by: { $0.value.count < $1.value.count })
+        else { return }
+        let oldest = entries.sorted { $0.value.lastUsed < $1.value.lastUsed }
+            .prefix(max(1, entries.count / 8))
+        for (ingress, _) in oldest { windows[signer]?[ingress] = nil }
+        count -= oldest.count
     }
 }

@@ -57,17 +57,13 @@ extension StreamEngine {
             if let objection = view.keys.objection(to: open, signature: signature) {
                 return objection
             }
-            let verdict = plane.accept(
+            let isNew = plane.accept(
                 open.name.number,
                 of: open.name.ingress,
                 signer: signature.signer,
                 keys: view.keys
             )
-            switch verdict {
-            case .accepted: break
-            case .replay: return .replay
-            case .full: return .overloaded
-            }
+            guard isNew else { return .replay }
         } else if !carrier.isEdge {
             // Only an attached edge, known by its lane, needs no signature.
             return .unauthenticated

@@ -18,7 +18,7 @@ final class StreamPlane: Sendable {
         of ingress: ProxyID,
         signer: ProxyID,
         keys: KeyRing
-    ) -> ReplayGuard.Verdict {
+    ) -> Bool {
         replays.withLock { guardian in
             guardian.accept(number, of: ingress, signer: signer) { keys.key(for: $0) != nil }
         }
