@@ -66,7 +66,8 @@ final class TestProxy: Sendable {
         isEdge: Bool = false,
         connect: Duration = .seconds(3),
         idle: Duration = .seconds(60),
-        silence: Duration = PeerSilence.limit
+        silence: Duration = PeerSilence.limit,
+        memory: StreamEngine.Memory = StreamEngine.Memory()
     ) throws {
         self.site = site
         self.isEdge = isEdge
@@ -95,7 +96,13 @@ final class TestProxy: Sendable {
         let plane = plane
         for thread in threads {
             try thread.run { loop in
-                _ = StreamEngine(loop: loop, view: view, plane: plane, silenceLimit: silence)
+                _ = StreamEngine(
+                    loop: loop,
+                    view: view,
+                    plane: plane,
+                    silenceLimit: silence,
+                    memory: memory
+                )
             }
         }
     }

@@ -3,12 +3,32 @@ import Wire
 /// From the socket to the carrier.
 extension SocketStream {
     func requestDataIfPossible() {
-        if sender.ready > 0 || sender.isFinDue || (isReadable && sender.room > 0) { requestData() }
+        if sender.ready > 0 || sender.isFinDue || (isReadable && readRoom > 0) { requestData() }
+    }
+
+    /// The bytes that may be read from the socket now.
+    ///
+    /// The window is the neighbour's word; the memory is ours. When that is short, the stream asks again later.
+    var readRoom: Int {
+        let room = sender.room
+        guard room > 0 else { return 0 }
+        let allowance = engine.readAllowance(keeping: sender.ring.count)
+        if allowance == 0, isReadable, !isStarved {
+            isStarved = true
+            engine.awaitMemory(self)
+        }
+        return min(room, allowance)
+    }
+
+    /// What `awaitMemory` asked for.
+    func readAgain() {
+        isStarved = false
+        if isOpen, socket != nil { requestDataIfPossible() }
     }
 
     /// Reads once; false when there was nothing, or the stream has ended.
     func read(atMost most: Int) -> Bool {
-        let wanted = min(most, readSize)
+        let wanted = min(most, readSize, readRoom)
         var asked = 0
         let result = unsafe sender.fill(atMost: wanted) { region in
             asked = region.count
@@ -42,27 +62,33 @@ extension SocketStream {
     }
 
     func append(_ count: Int, to buffer: inout FrameBuffer) {
-        let offset = sender.sent
+        sender.ring.appendFrame(count, from: sender.sent, label: label, to: &buffer)
+        sender.didSend(count)
+    }
+
+    func appendFin(to buffer: inout FrameBuffer) {
+        buffer.append(type: .fin, label: label) { Fin(offset: sender.sent).encode(into: &$0) }
+        sender.didSendFin()
+    }
+}
+
+extension ByteRing {
+    /// Appends the `count` bytes from `offset` on as one DATA frame.
+    func appendFrame(
+        _ count: Int,
+        from offset: UInt64,
+        label: UInt32,
+        to buffer: inout FrameBuffer
+    ) {
         buffer.append(type: .data, label: label, count: DataFrame.headerSize + count) { span in
             unsafe span.withUnsafeMutableBytes { bytes in
                 unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-                unsafe sender.ring.copy(
+                unsafe copy(
                     from: offset,
                     to: UnsafeMutableRawBufferPointer(rebasing: bytes[DataFrame.headerSize...])
                 )
             }
         }
-        sender.didSend(count)
-    }
-
-    func appendFin(to buffer: inout FrameBuffer) {
-        let offset = sender.sent
-        buffer.append(type: .fin, label: label, count: Fin.size) { span in
-            unsafe span.withUnsafeMutableBytes { bytes in
-                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-            }
-        }
-        sender.didSendFin()
     }
 }
 

@@ -24,6 +24,7 @@ class SocketStream: StreamEnd, EventHandler {
     final var sender: StreamSender
     final var receiver: StreamReceiver
     final var owesLazily = false
+    final var isStarved = false
     private final var isWindowCounted = false
     /// When a byte or a FIN last moved.
     final var lastMoved: Instant
@@ -170,11 +171,11 @@ class SocketStream: StreamEnd, EventHandler {
             } else if sender.isFinDue {
                 appendFin(to: &buffer)
                 return false
-            } else if !isReadable || sender.room == 0 || !read(atMost: most) {
+            } else if !isReadable || readRoom == 0 || !read(atMost: most) {
                 return false
             }
         }
-        return isOpen && (sender.ready > 0 || (isReadable && sender.room > 0) || sender.isFinDue)
+        return isOpen && (sender.ready > 0 || (isReadable && readRoom > 0) || sender.isFinDue)
     }
 
     // MARK: From the carrier

@@ -3,10 +3,14 @@ import Wire
 
 /// The streams of one loop: clients, servers and what passes through.
 final class StreamEngine: EventHandler {
-    /// Memory of rings per loop beyond which streams that need more are reset.
-    private static let memoryLimit = 512 << 20
-    /// Beyond this, windows grow no more.
-    private static let memoryPressure = 256 << 20
+    /// How much memory the rings and relays of one loop may hold.
+    struct Memory {
+        /// Beyond this nothing more is read from sockets, and streams that have to keep more are reset.
+        var limit = 512 << 20
+        /// Beyond this windows grow no more, and no stream reads ahead by more than a standard window.
+        var pressure = 256 << 20
+    }
+
     /// What all receivers of a loop may have granted: most of it is never used at one time.
     private static let windowLimit = 1 << 30
     /// How long an acknowledgement may wait for a frame to go along with.
@@ -21,6 +25,10 @@ final class StreamEngine: EventHandler {
     private var streams: [ObjectIdentifier: StreamEnd] = [:]
     private var lazy: [SocketStream] = []
     private var grantedWindows = 0
+    private let memory: Memory
+    /// Streams that wait for memory to read.
+    private var starved: [SocketStream] = []
+    private static let starvedDelay: Duration = .milliseconds(50)
     private let silenceLimit: Duration
     private var watchesSilence = false
 
@@ -28,8 +36,10 @@ final class StreamEngine: EventHandler {
         loop: EventLoop,
         view: DataPlaneView,
         plane: StreamPlane,
-        silenceLimit: Duration = PeerSilence.limit
+        silenceLimit: Duration = PeerSilence.limit,
+        memory: Memory = Memory()
     ) {
+        self.memory = memory
         self.silenceLimit = silenceLimit
         self.loop = loop
         self.view = view
@@ -46,6 +56,7 @@ final class StreamEngine: EventHandler {
         for stream in streams.values { stream.abandon() }
         streams = [:]
         lazy = []
+        starved = []
     }
 
     func update(_ view: DataPlaneView) { self.view = view }
@@ -175,8 +186,29 @@ final class StreamEngine: EventHandler {
         !isUnderPressure && grantedWindows + window <= Self.windowLimit
     }
 
-    var isUnderPressure: Bool { pool.used > Self.memoryPressure }
+    /// What rings hold, and relays whose target takes nothing.
+    private var held: Int { pool.used + loop.buffers.keptCount }
 
-    /// Whether `count` more bytes may be kept in rings.
-    func mayHold(_ count: Int) -> Bool { pool.used + count <= Self.memoryLimit }
+    var isUnderPressure: Bool { held > memory.pressure }
+
+    /// Whether `count` more bytes may be kept.
+    func mayHold(_ count: Int) -> Bool { held + count <= memory.limit }
+
+    /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes.
+    func readAllowance(keeping kept: Int) -> Int {
+        guard isUnderPressure else { return .max }
+        guard mayHold(SocketStream.readMinimum) else { return 0 }
+        return max(0, StreamReceiver.standardWindow - kept)
+    }
+
+    /// Lets `stream` try again soon.
+    func awaitMemory(_ stream: SocketStream) {
+        starved.append(stream)
+        guard starved.count == 1 else { return }
+        loop.schedule(after: Self.starvedDelay) { [unowned self] _ in
+            let waiting = starved
+            starved = []
+            for stream in waiting { stream.readAgain() }
+        }
+    }
 }

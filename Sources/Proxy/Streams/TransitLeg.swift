@@ -163,15 +163,7 @@ final class TransitLeg: StreamEnd {
 
     private func append(_ count: Int, to buffer: inout FrameBuffer) {
         let offset = queue.start
-        buffer.append(type: .data, label: label, count: DataFrame.headerSize + count) { span in
-            unsafe span.withUnsafeMutableBytes { bytes in
-                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-                unsafe queue.copy(
-                    from: offset,
-                    to: UnsafeMutableRawBufferPointer(rebasing: bytes[DataFrame.headerSize...])
-                )
-            }
-        }
+        queue.appendFrame(count, from: offset, label: label, to: &buffer)
         queue.drop(before: offset + UInt64(count))
     }
 

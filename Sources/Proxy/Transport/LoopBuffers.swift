@@ -12,6 +12,9 @@ final class LoopBuffers {
     /// Records that came with one read, behind what was left of the frame before.
     private static let plaintextCount = 512 * 1024
 
+    /// Bytes that relays keep because their targets do not take them.
+    var keptCount = 0
+
     /// Between a client's and a server's socket.
     let relay = unsafe make(relayCount)
     /// Ciphertext that a lane has read.

@@ -70,6 +70,7 @@ package final class PlainRelay {
         self.client = RelaySocket(client, on: loop)
         self.server = RelaySocket(server, serverWatch, on: loop)
         toServer = RelayDirection(unsent: unsent)
+        loop.buffers.keptCount += unsent.count
         lastMoved = loop.now
         do throws(SystemError) {
             try self.client.register(for: self)
@@ -115,18 +116,17 @@ package final class PlainRelay {
     func move() {
         guard completion != nil else { return }
         let (bytes, ends) = (toServer.bytes &+ toClient.bytes, endCount)
-        let buffer = unsafe loop.buffers.relay
-        let up = unsafe toServer.move(
+        let up = toServer.move(
             from: client,
             to: server,
-            through: buffer,
+            through: loop.buffers,
             budget: Self.budget
         )
         if let end = failure(up, source: End.client, target: End.server) { return self.end(end) }
-        let down = unsafe toClient.move(
+        let down = toClient.move(
             from: server,
             to: client,
-            through: buffer,
+            through: loop.buffers,
             budget: Self.budget
         )
         if let end = failure(down, source: End.server, target: End.client) { return self.end(end) }
@@ -191,6 +191,7 @@ package final class PlainRelay {
         if let timer { loop.cancel(timer) }
         timer = nil
         completion(self, end)
+        loop.buffers.keptCount -= toServer.rest.count + toClient.rest.count
         client.close(isFinished: end == .finished)
         server.close(isFinished: end == .finished)
     }

@@ -2,11 +2,13 @@
 struct RelayDirection {
     /// Bytes that were read and that the target did not take yet; empty most of the time.
     ///
-    /// At most one buffer of the loop: nothing is read while it is not empty.
+    /// At most what one read gave: nothing is read while it is not empty.
     private(set) var rest: [UInt8]
     private var restStart = 0
     /// Bytes that the target took.
     private(set) var bytes: UInt64 = 0
+    /// The target did not take all of the last read.
+    private var isSlow = false
     /// The source's FIN was read.
     private(set) var isEnded = false
     /// The source's FIN was passed on.
@@ -31,9 +33,11 @@ struct RelayDirection {
     mutating func move(
         from source: RelaySocket,
         to target: RelaySocket,
-        through buffer: UnsafeMutableRawBufferPointer,
+        through buffers: LoopBuffers,
         budget: Int
     ) -> Outcome {
+        let kept = rest.count
+        defer { buffers.keptCount += rest.count - kept }
         var moved = 0
         while true {
             if let error = writeRest(to: target) { return .targetFailed(error) }
@@ -41,6 +45,8 @@ struct RelayDirection {
             if isEnded { return shut(target) }
             guard source.isReadable else { return .waiting }
             guard moved < budget else { return .more }
+            let size = readSize(buffers)
+            let buffer = unsafe UnsafeMutableRawBufferPointer(rebasing: buffers.relay[..<size])
             switch unsafe source.read(into: buffer) {
             case .bytes(let count):
                 moved += count
@@ -56,6 +62,16 @@ struct RelayDirection {
             }
         }
     }
+
+    /// A target that may leave most of a read is not given much, and little when many are such.
+    private func readSize(_ buffers: LoopBuffers) -> Int {
+        if buffers.keptCount > Self.keptCountMax { return Self.readMinimum }
+        return isSlow ? Self.readSlow : LoopBuffers.relayCount
+    }
+
+    private static let readSlow = 64 * 1024
+    private static let readMinimum = 16 * 1024
+    private static let keptCountMax = 64 << 20
 
     private mutating func shut(_ target: RelaySocket) -> Outcome {
         guard !isShut else { return .waiting }
@@ -82,10 +98,12 @@ struct RelayDirection {
             }
             unsafe rest = Array(left)
             restStart = 0
+            isSlow = true
             target.isWritable = false
             if case .failed(let error) = result { return error }
             return nil
         }
+        if offset >= Self.readSlow { isSlow = false }
         return nil
     }
 
