@@ -221,12 +221,42 @@ struct EdgeRoutesTests {
         var arrived: UInt32 = 0
         while !queue.isEmpty {
             #expect(routes.services.isEmpty)
-            let answer = routes.apply(queue.removeFirst(), from: gateway(1))
+            let frame = try queue.removeFirst().withRawSpan { try EdgeTable.decode($0) }
+            let answer = routes.apply(frame, from: gateway(1))
             arrived = try #require(answer).frames
             queue += transfer.next(acknowledged: arrived)
             #expect(queue.count <= Int(TableTransfer.window))
         }
         #expect(transfer.isSent && arrived == transfer.frameCount)
         #expect(routes.services.count == 20_000)
+    }
+
+    @Test("edges are told all, then differences; nothing when nothing differs")
+    func content() throws {
+        let service = EdgeService(
+            service: try web,
+            connect: .seconds(3),
+            idle: .seconds(60),
+            halfClosed: .seconds(5),
+            targets: [target(4)]
+        )
+        var old = EdgeServer.Content()
+        // Nothing at all is news to an edge that was told nothing: it is ready then.
+        #expect(old.table(since: nil, generation: 1)?.replacesAll == true)
+        old.services = [try web: service]
+        old.names = [far: "far", own: "own"]
+        let all = try #require(old.table(since: nil, generation: 1))
+        #expect(all.replacesAll && all.services == [service] && all.names.count == 2)
+        #expect(old.table(since: old, generation: 2) == nil)
+        var new = old
+        new.configuration = 7
+        // Only the configuration is another: an empty table, to be acknowledged.
+        let empty = try #require(new.table(since: old, generation: 2))
+        #expect(!empty.replacesAll && empty.services.isEmpty && empty.names.isEmpty)
+        new.services = [:]
+        new.names[far] = "farther"
+        let change = try #require(new.table(since: old, generation: 3))
+        #expect(try change.removed == [web] && change.services.isEmpty)
+        #expect(change.names == [EdgeSiteName(site: far, name: "farther")])
     }
 }

@@ -3,6 +3,30 @@ import NetworkModel
 import Wire
 
 extension EdgeServer {
+    /// All that edges are told at one moment.
+    struct Content: Equatable {
+        var services: [ServicePort: EdgeService] = [:]
+        var names: [SiteID: String] = [:]
+        /// The generation of the configuration that it reflects.
+        var configuration: UInt64 = 0
+
+        /// What is new since `told` (nil: all of it); nil when nothing is.
+        func table(since told: Content?, generation: UInt64) -> EdgeTable? {
+            guard told != self else { return nil }
+            let removed = told?.services.keys.filter { services[$0] == nil } ?? []
+            return EdgeTable(
+                generation: generation,
+                replacesAll: told == nil,
+                services: services.values.filter { $0 != told?.services[$0.service] }
+                    .sorted { $0.service < $1.service },
+                removed: removed.sorted(),
+                names: names.filter { told?.names[$0.key] != $0.value }
+                    .sorted { $0.key < $1.key }
+                    .map { EdgeSiteName(site: $0.key, name: $0.value) }
+            )
+        }
+    }
+
     /// What an edge reported since it attached.
     struct Reported {
         private(set) var counters: [ServicePort: EdgeReport.Counter] = [:]
@@ -29,7 +53,7 @@ extension EdgeServer {
     }
 }
 
-/// A table on its way to one edge: only so many frames at a time, as a lane's queue of control frames is bounded.
+/// A table on its way to an edge: only so many frames at a time, as a lane's queue of control frames is bounded.
 struct TableTransfer {
     /// Frames that were sent and not acknowledged: about a quarter of what a lane queues.
     static let window: UInt32 = 32
@@ -38,8 +62,8 @@ struct TableTransfer {
 
     let generation: UInt64
     let frameCount: UInt32
-    /// Those that have not been sent, the last one first.
-    private var waiting: [EdgeTable]
+    /// Those that have not been sent, encoded, the last one first.
+    private var waiting: [[UInt8]]
 
     /// Gives the number of frames that were left out, too.
     static func make(of table: EdgeTable) -> (transfer: TableTransfer, leftOut: Int) {
@@ -49,7 +73,7 @@ struct TableTransfer {
         let transfer = TableTransfer(
             generation: table.generation,
             frameCount: UInt32(kept.count),
-            waiting: kept.reversed()
+            waiting: kept.reversed().map(\.encoded)
         )
         return (transfer, frames.count - kept.count)
     }
@@ -57,10 +81,10 @@ struct TableTransfer {
     var isSent: Bool { waiting.isEmpty }
 
     /// What to send when so many frames have been acknowledged.
-    mutating func next(acknowledged: UInt32) -> [EdgeTable] {
+    mutating func next(acknowledged: UInt32) -> [[UInt8]] {
         let sent = frameCount - UInt32(waiting.count)
         let unanswered = sent - min(acknowledged, sent)
-        var frames: [EdgeTable] = []
+        var frames: [[UInt8]] = []
         while frames.count + Int(unanswered) < Int(Self.window), let frame = waiting.popLast() {
             frames.append(frame)
         }

@@ -13,20 +13,21 @@ import Wire
 /// leaves a few frames at a time, and the next one when all of it has left.
 final class EdgeServer {
     private struct Attached {
-        var services: [ServicePort: EdgeService] = [:]
-        var names: [SiteID: String] = [:]
-        var needsAll = true
+        /// The content that it was told; nil: it is told everything.
+        var told: (version: UInt64, content: Content)?
         /// The table that is being sent.
         var transfer: TableTransfer?
         /// Tables that are on their way by their generation, with that of the configuration.
         var pending: [UInt64: (configuration: UInt64, frames: UInt32)] = [:]
-        var toldGeneration: UInt64 = 0
         var appliedGeneration: UInt64 = 0
         var reported = Reported()
     }
 
     private unowned let control: ControlPlane
     private var edges: [ProxyID: Attached] = [:]
+    private var content = Content()
+    /// Increases with every other content.
+    private var version: UInt64 = 0
     private var generation: UInt64 = 0
     private var isScheduled = false
     private static let pendingLimit = 1_024
@@ -45,7 +46,7 @@ final class EdgeServer {
 
     /// Control frames to this edge may have been lost.
     func disturbed(_ edge: ProxyID) {
-        edges[edge]?.needsAll = true
+        edges[edge]?.told = nil
         edges[edge]?.transfer = nil
         changed()
     }
@@ -63,51 +64,48 @@ final class EdgeServer {
     // MARK: Tables
 
     private func flush() {
-        let services = currentServices()
-        let names = control.siteNames
-        let configuration = control.document?.generation ?? 0
+        let now = Content(
+            services: currentServices(),
+            names: control.siteNames,
+            configuration: control.document?.generation ?? 0
+        )
+        if version == 0 || now != content { version += 1 }
+        content = now
+        // Most edges were told the same before: the difference is made once for all of them.
+        var transfers: [UInt64: TableTransfer?] = [:]
         for edge in edges.keys.sorted() {
-            guard var state = edges[edge], state.transfer == nil else { continue }
-            let all = state.needsAll
-            let changed = services.filter { all || state.services[$0.key] != $0.value }
-            let removed = all ? [] : state.services.keys.filter { services[$0] == nil }
-            let renamed = names.filter { all || state.names[$0.key] != $0.value }
-            let isSilent =
-                changed.isEmpty && removed.isEmpty && renamed.isEmpty
-                && configuration == state.toldGeneration
-            guard all || !isSilent else { continue }
-            generation += 1
-            let table = EdgeTable(
-                generation: generation,
-                replacesAll: all,
-                services: changed.values.sorted { $0.service < $1.service },
-                removed: removed.sorted(),
-                names: renamed.sorted { $0.key < $1.key }
-                    .map { EdgeSiteName(site: $0.key, name: $0.value) }
-            )
-            let (transfer, leftOut) = TableTransfer.make(of: table)
-            if leftOut > 0 { control.log("a table for \(edge) is \(leftOut) frames too long") }
-            if state.pending.count < Self.pendingLimit {
-                state.pending[generation] = (configuration, transfer.frameCount)
-            }
-            state.transfer = transfer
-            state.services = services
-            state.names = names
-            state.needsAll = false
-            state.toldGeneration = configuration
-            edges[edge] = state
-            advance(edge, acknowledged: 0)
+            guard let state = edges[edge], state.transfer == nil, state.told?.version != version
+            else { continue }
+            let known = state.told?.version ?? 0
+            let transfer = transfers[known] ?? makeTransfer(since: state.told?.content)
+            transfers[known] = transfer
+            edges[edge]?.told = (version, content)
+            if let transfer { start(transfer, to: edge) }
         }
+    }
+
+    private func makeTransfer(since told: Content?) -> TableTransfer? {
+        guard let table = content.table(since: told, generation: generation + 1) else { return nil }
+        generation += 1
+        let (transfer, leftOut) = TableTransfer.make(of: table)
+        if leftOut > 0 { control.log("a table for sidecars is \(leftOut) frames too long") }
+        return transfer
+    }
+
+    private func start(_ transfer: TableTransfer, to edge: ProxyID) {
+        if edges[edge]?.pending.count ?? 0 < Self.pendingLimit {
+            edges[edge]?.pending[transfer.generation] =
+                (content.configuration, transfer.frameCount)
+        }
+        edges[edge]?.transfer = transfer
+        advance(edge, acknowledged: 0)
     }
 
     /// Sends what the window allows of the table that is being sent.
     private func advance(_ edge: ProxyID, acknowledged: UInt32) {
         let frames = edges[edge]?.transfer?.next(acknowledged: acknowledged) ?? []
-        for frame in frames { control.send(.table, frame.encoded, to: edge) }
-        guard edges[edge]?.transfer?.isSent == true else { return }
-        edges[edge]?.transfer = nil
-        // What has changed meanwhile.
-        changed()
+        for frame in frames { control.send(.table, frame, to: edge) }
+        if edges[edge]?.transfer?.isSent == true { edges[edge]?.transfer = nil }
     }
 
     private func currentServices() -> [ServicePort: EdgeService] {
@@ -139,6 +137,8 @@ final class EdgeServer {
     func acknowledged(_ acknowledgement: EdgeTableAcknowledgement, by edge: ProxyID) {
         if edges[edge]?.transfer?.generation == acknowledgement.generation {
             advance(edge, acknowledged: acknowledgement.frames)
+            // What has changed meanwhile.
+            if edges[edge]?.transfer == nil { changed() }
         }
         guard var state = edges[edge], let pending = state.pending[acknowledgement.generation],
             acknowledgement.frames >= pending.frames
