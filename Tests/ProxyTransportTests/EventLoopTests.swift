@@ -104,6 +104,24 @@ struct EventLoopTests {
         #expect(!loop.mailbox.post { _ in })
     }
 
+    @Test("a deadline that has passed when a timer sets it fires in a later turn")
+    func pastDeadline() throws {
+        try withLoops { loop, _ in
+            let order = Shared<[String]>([])
+            _ = loop.run { loop -> Bool in
+                let end = loop.register(TurnEnd(order))
+                loop.schedule(after: .milliseconds(1)) { loop in
+                    order.update { $0.append("timer") }
+                    loop.callAtTurnEnd(end)
+                    loop.schedule(at: loop.now) { _ in order.update { $0.append("past") } }
+                }
+                return true
+            }
+            #expect(eventually { order.value.count == 3 })
+            #expect(order.value == ["timer", "turn end", "past"])
+        }
+    }
+
     @Test("names are looked up away from the loop, and addresses are their own answer")
     func resolver() throws {
         try withLoops { loop, _ in
@@ -132,6 +150,16 @@ private final class Recorder: EventHandler {
     init(_ events: Shared<[ReadyEvents]>) { self.events = events }
 
     func handle(_ ready: ReadyEvents, on loop: EventLoop) { events.update { $0.append(ready) } }
+}
+
+private final class TurnEnd: EventHandler {
+    private let order: Shared<[String]>
+
+    init(_ order: Shared<[String]>) { self.order = order }
+
+    func handle(_ ready: ReadyEvents, on loop: EventLoop) {
+        order.update { $0.append("turn end") }
+    }
 }
 
 private final class Token: Sendable {

@@ -131,6 +131,22 @@ struct PlainRelayTests {
         }
     }
 
+    @Test("urgent bytes, at which reads stop short, hold nothing up", arguments: [true, false])
+    func urgent(isEarly: Bool) throws {
+        try withLoops { loop, _ in
+            let speak = { (client: BlockingSocket) in
+                client.write(Array("before".utf8))
+                _ = unsafe send(client.number, [UInt8(ascii: "!")], 1, Int32(MSG_OOB))
+                client.write(Array("after".utf8))
+            }
+            let relay = Relayed(on: loop) { client, _ in if isEarly { speak(client) } }
+            if !isEarly { speak(relay.client) }
+            let (bytes, end) = relay.server.readAll(limit: 11)
+            #expect(String(decoding: bytes, as: UTF8.self) == "beforeafter" && end == nil)
+            relay.client.reset()
+        }
+    }
+
     @Test("what was sent before a reset is delivered before it")
     func dataBeforeReset() throws {
         try withLoops { loop, _ in
