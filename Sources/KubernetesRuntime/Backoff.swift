@@ -31,8 +31,13 @@ package struct Backoff: Sendable, Equatable {
         jitter: 0.5
     )
 
-    /// For one item of a work queue: 5 ms doubling to 1000 s.
-    package static let item = Backoff(base: .milliseconds(5), maximum: .seconds(1000))
+    /// For one item of a work queue: 5 ms doubling to 30 s, so that whatever the server refused for a while goes on soon
+    /// after it takes it again.
+    package static let item = Backoff(
+        base: .milliseconds(5),
+        maximum: .seconds(30),
+        jitter: 0.2
+    )
 
     /// The wait after one more failure.
     ///

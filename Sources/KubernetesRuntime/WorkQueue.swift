@@ -1,4 +1,5 @@
 import DequeModule
+import HeapModule
 import Synchronization
 
 /// Keys to be worked on, each at most once at a time.
@@ -17,19 +18,27 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         var processing: Set<Key> = []
         /// Comes back at that time; the earliest wish counts.
         var delayed: [Key: ContinuousClock.Instant] = [:]
+        /// The same by time; entries that are in `delayed` no more are passed over.
+        var alarms: Heap<Alarm> = []
         var failures: [Key: Backoff] = [:]
         var workers: Deque<(id: Int, continuation: CheckedContinuation<Key?, Never>)> = []
         var nextWorker = 0
     }
 
+    private struct Alarm: Comparable {
+        let due: ContinuousClock.Instant
+        let key: Key
+
+        static func < (left: Self, right: Self) -> Bool { left.due < right.due }
+    }
+
     private let state = Mutex(State())
-    private let delays: AsyncStream<(Key, ContinuousClock.Instant)>
-    private let delaysInput: AsyncStream<(Key, ContinuousClock.Instant)>.Continuation
+    /// Told when the first alarm may be another.
+    private let changes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let backoff: Backoff
 
     package init(backoff: Backoff = .item) {
         self.backoff = backoff
-        (delays, delaysInput) = AsyncStream.makeStream()
     }
 
     /// Keys that wait to be worked on now.
@@ -37,6 +46,9 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
     /// Keys that wait for their time.
     package var delayedCount: Int { state.withLock { $0.delayed.count } }
+
+    /// Times that are kept for them; bounded by their number.
+    var alarmCount: Int { state.withLock { $0.alarms.count } }
 
     package func add(_ key: Key) {
         let next = state.withLock { state in
@@ -50,12 +62,17 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     package func add(_ key: Key, after delay: Duration) {
         guard delay > .zero else { return add(key) }
         let due = ContinuousClock.now + delay
-        let isEarliest = state.withLock { state in
+        let isFirst = state.withLock { state in
             guard state.delayed[key].map({ due < $0 }) ?? true else { return false }
             state.delayed[key] = due
-            return true
+            state.alarms.insert(Alarm(due: due, key: key))
+            // Wishes that were replaced or fulfilled early are thrown away once they are the most.
+            if state.alarms.count > 2 * state.delayed.count + 64 {
+                state.alarms = Heap(state.delayed.map { Alarm(due: $0.value, key: $0.key) })
+            }
+            return state.alarms.min?.due == due
         }
-        if isEarliest { delaysInput.yield((key, due)) }
+        if isFirst { changes.continuation.yield() }
     }
 
     /// Adds the key after a wait that grows with each failure in a row; gives that wait.
@@ -121,17 +138,16 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
 
     /// Brings delayed keys back in time, until the task is cancelled; call it once.
     package func run() async {
-        await withDiscardingTaskGroup { group in
-            for await (key, due) in delays {
-                group.addTask {
-                    guard (try? await Task.sleep(until: due, clock: .continuous)) != nil else {
-                        return
-                    }
-                    self.promote(key, due)
-                }
+        var sleeper: Task<Void, Never>?
+        for await _ in changes.stream {
+            sleeper?.cancel()
+            guard let due = state.withLock({ $0.alarms.min?.due }) else { continue }
+            sleeper = Task {
+                guard (try? await Task.sleep(until: due, clock: .continuous)) != nil else { return }
+                self.ring()
             }
-            group.cancelAll()
         }
+        sleeper?.cancel()
     }
 }
 
@@ -157,13 +173,21 @@ extension WorkQueue {
         return (state.workers.removeFirst().continuation, key)
     }
 
-    private func promote(_ key: Key, _ due: ContinuousClock.Instant) {
-        let next = state.withLock { state -> Handover? in
-            // An earlier wish or an `add` has replaced this one.
-            guard state.delayed[key] == due else { return nil }
-            state.delayed[key] = nil
-            return Self.enqueue(key, &state)
+    /// Queues the keys whose time has come.
+    private func ring() {
+        let now = ContinuousClock.now
+        let handovers = state.withLock { state in
+            var handovers: [Handover] = []
+            while let alarm = state.alarms.min, alarm.due <= now {
+                state.alarms.removeMin()
+                // Otherwise an earlier wish or an `add` has replaced this one.
+                guard state.delayed[alarm.key] == alarm.due else { continue }
+                state.delayed[alarm.key] = nil
+                if let next = Self.enqueue(alarm.key, &state) { handovers.append(next) }
+            }
+            return handovers
         }
-        next?.continuation.resume(returning: next?.key)
+        for next in handovers { next.continuation.resume(returning: next.key) }
+        changes.continuation.yield()
     }
 }

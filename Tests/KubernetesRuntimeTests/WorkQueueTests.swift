@@ -1,8 +1,9 @@
-import KubernetesRuntime
 import Logging
 import NetworkTestSupport
 import Synchronization
 import Testing
+
+@testable import KubernetesRuntime
 
 @Suite("Backoff")
 struct BackoffTests {
@@ -18,13 +19,14 @@ struct BackoffTests {
         #expect(backoff.next() == .milliseconds(800))
     }
 
-    @Test("an item's waits reach 1000 s in 18 failures and stay there")
+    @Test("an item's waits reach 30 s and stay there, some shorter than others")
     func items() {
         var backoff = Backoff.item
-        let waits = (0..<100).map { _ in backoff.next() }
+        let waits = (0..<100).map { _ in backoff.next(chance: 0) }
         #expect(waits[0] == .milliseconds(5) && waits[10] == .milliseconds(5120))
-        #expect(waits[17] == .milliseconds(655_360) && waits[18] == .seconds(1000))
-        #expect(waits[99] == .seconds(1000))
+        #expect(waits[12] == .milliseconds(20_480) && waits[13] == .seconds(30))
+        #expect(waits[99] == .seconds(30))
+        #expect(backoff.next(chance: 1) == .seconds(24))
     }
 
     @Test("chance only shortens a wait")
@@ -54,6 +56,21 @@ struct WorkQueueTests {
             #expect(await queue.next() == "a")
             #expect(await queue.next() == "b")
             #expect(queue.count == 0)
+        }
+    }
+
+    @Test("wishes for later that are fulfilled early leave nothing behind")
+    func alarms() async {
+        await withQueue { queue in
+            for turn in 0..<1000 {
+                queue.add("a", after: .seconds(60 + turn % 7))
+                queue.add("a")
+                #expect(await queue.next() == "a")
+                queue.done("a")
+            }
+            #expect(queue.delayedCount <= 1 && queue.alarmCount < 100)
+            queue.add("b", after: .milliseconds(20))
+            #expect(await queue.next() == "b")
         }
     }
 
