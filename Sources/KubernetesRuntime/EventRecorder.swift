@@ -49,16 +49,33 @@ package struct EventNote: Sendable, Equatable {
 
 /// Writes Events (events.k8s.io/v1).
 ///
-/// `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. At
-/// most `limit` wait; then the oldest is dropped and counted. The same note about the same object is
+/// `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. One that the server
+/// fails at lets the others pass and is dropped after some attempts. At most `limit` wait; then the oldest is dropped
+/// and counted. The same note about the same object is
 /// not written twice within ten minutes, whatever its time; named ones are never written twice.
 package final class EventRecorder: Sendable {
     private struct State {
-        var waiting: [EventNote] = []
+        var waiting: [Waiting] = []
         /// When a note was last recorded, by what it says.
         var recent: [Digest: Timestamp] = [:]
         var dropped = 0
     }
+
+    private struct Waiting: Equatable {
+        let note: EventNote
+        var attempts = 0
+    }
+
+    private enum Outcome {
+        case done
+        /// The server answers nobody, or asks for patience: it would be the same for any other.
+        case serverAway
+        /// The server fails at this one.
+        case failed(APIError)
+    }
+
+    /// How often one is tried that the server fails at.
+    private static let attempts = 5
 
     private struct Digest: Hashable {
         let regarding: ObjectReference
@@ -71,6 +88,7 @@ package final class EventRecorder: Sendable {
     private let controller: String
     private let instance: String
     private let limit: Int
+    private let backoff: Backoff
     private let logger: Logger
     private let state = Mutex(State())
     private let wake = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -82,12 +100,14 @@ package final class EventRecorder: Sendable {
         controller: String,
         instance: String,
         limit: Int = 1000,
+        backoff: Backoff = .server,
         logger: Logger
     ) {
         self.client = client
         self.controller = controller
         self.instance = instance
         self.limit = limit
+        self.backoff = backoff
         self.logger = logger
     }
 
@@ -111,7 +131,7 @@ package final class EventRecorder: Sendable {
                 state.waiting.removeFirst()
                 state.dropped += 1
             }
-            state.waiting.append(note)
+            state.waiting.append(Waiting(note: note))
             return true
         }
         if isNews { wake.continuation.yield() }
@@ -120,16 +140,26 @@ package final class EventRecorder: Sendable {
     /// Sends what was recorded, until the task is cancelled.
     package func run() async {
         for await _ in wake.stream {
-            var backoff = Backoff.server
-            while let note = state.withLock({ $0.waiting.first }), !Task.isCancelled {
-                guard await attempt(note) else {
+            var backoff = self.backoff
+            while var first = state.withLock({ $0.waiting.first }), !Task.isCancelled {
+                // Those that failed before wait; the ones that come before them do not.
+                if first.attempts > 0 { try? await Task.sleep(for: backoff.next()) }
+                let outcome = await attempt(first.note)
+                if case .serverAway = outcome {
                     try? await Task.sleep(for: backoff.next())
                     continue
                 }
-                backoff.reset()
-                state.withLock { state in
-                    // It may have been dropped meanwhile.
-                    if state.waiting.first == note { state.waiting.removeFirst() }
+                remove(first)
+                guard case .failed(let error) = outcome else {
+                    backoff.reset()
+                    continue
+                }
+                first.attempts += 1
+                if first.attempts < Self.attempts {
+                    state.withLock { [first] in $0.waiting.append(first) }
+                } else {
+                    logger.warning("an event was not written: \(error)")
+                    state.withLock { $0.dropped += 1 }
                 }
             }
         }
@@ -144,16 +174,26 @@ package final class EventRecorder: Sendable {
         }
     }
 
-    /// False when it should be tried again.
-    private func attempt(_ note: EventNote) async -> Bool {
+    private func remove(_ waiting: Waiting) {
+        state.withLock { state in
+            // It may have been dropped meanwhile.
+            if state.waiting.first == waiting { state.waiting.removeFirst() }
+        }
+    }
+
+    private func attempt(_ note: EventNote) async -> Outcome {
         do {
             try await write(note)
-            return true
+            return .done
         } catch {
-            if error.isTransient { return false }
-            // Such as a namespace that is going away; nothing would make this one pass.
-            logger.warning("an event was not written: \(error)")
-            return true
+            switch error {
+            case .status(let status) where status.code == 500: return .failed(error)
+            case _ where error.isTransient: return .serverAway
+            default:
+                // Such as a namespace that is going away; nothing would make this one pass.
+                logger.warning("an event was not written: \(error)")
+                return .done
+            }
         }
     }
 

@@ -1,0 +1,52 @@
+import KubernetesAPI
+import KubernetesClient
+import KubernetesRuntime
+import NetworkTestSupport
+import Synchronization
+import Testing
+
+@Suite("EventRecorder: what a server may answer", .timeLimit(.minutes(1)))
+struct EventRecorderTests {
+    private func note(_ name: String) -> EventNote {
+        var object = ObjectReference()
+        object.namespace = "n"
+        object.name = "o"
+        return EventNote(
+            regarding: object,
+            reason: "R",
+            action: "A",
+            text: name,
+            time: Timestamp(seconds: 1_800_000_000),
+            name: name
+        )
+    }
+
+    @Test("one that the server fails at lets the others pass, and is dropped in the end")
+    func failing() async throws {
+        let tried = Mutex<[String]>([])
+        let server = try CannedServer { request, client in
+            let name = request.contains("\"name\":\"bad\"") ? "bad" : "good"
+            tried.withLock { $0.append(name) }
+            _ = client.write(
+                name == "bad"
+                    ? answer("500 X", "{\"status\": \"Failure\", \"reason\": \"InternalError\"}")
+                    : answer("201 Created", "{\"metadata\": {\"name\": \"good\"}}")
+            )
+        }
+        defer { server.stop() }
+        let recorder = EventRecorder(
+            client: KubernetesClient(configuration: ClientConfiguration(server: server.url)),
+            controller: "tieline.dev/controller",
+            instance: "t",
+            backoff: Backoff(base: .milliseconds(5), maximum: .milliseconds(10)),
+            logger: silentLogger
+        )
+        recorder.record(note("bad"))
+        recorder.record(note("good"))
+        let task = Task { await recorder.run() }
+        #expect(await eventually { recorder.dropped == 1 })
+        #expect(tried.withLock { $0 } == ["bad", "good", "bad", "bad", "bad", "bad"])
+        task.cancel()
+        await task.value
+    }
+}
