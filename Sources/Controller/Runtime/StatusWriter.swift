@@ -26,6 +26,12 @@ final class StatusWriter: Sendable {
         self.clock = clock
     }
 
+    /// An object that is gone waits for no write.
+    func forget(_ object: some NetworkObject) {
+        let kind = type(of: object).resource.kind
+        pacer.withLock { $0.forget(StatusPacer.ObjectPlace(kind: kind, key: object.key)) }
+    }
+
     /// Writes `status` to `object` if it says something else than the stored one.
     ///
     /// Returns the object as stored when it was written. Throws a conflict when the object has changed since it was read:

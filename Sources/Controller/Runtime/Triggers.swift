@@ -13,6 +13,7 @@ struct Triggers: Sendable {
     func install() {
         let world = shared.world
         world.sites.addHandler { change in
+            if case .deleted(let site) = change { shared.statuses.forget(site) }
             add(site: change.key.namespace)
             // A Site that comes or goes changes what all others of the namespace say.
             if case .updated(let old, let new) = change, old.metadata.uid == new.metadata.uid {
@@ -21,10 +22,12 @@ struct Triggers: Sendable {
             addDependents(of: change.key.namespace)
         }
         world.links.addHandler { change in
+            if case .deleted(let link) = change { shared.statuses.forget(link) }
             shared.queues.links.add(change.key)
             if change.concernsSite { add(site: change.key.namespace) }
         }
         world.services.addHandler { change in
+            if case .deleted(let service) = change { shared.statuses.forget(service) }
             shared.queues.services.add(change.key)
             if change.concernsSite { add(site: change.key.namespace) }
         }

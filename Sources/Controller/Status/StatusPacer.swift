@@ -16,7 +16,8 @@ enum StatusDifference: Equatable {
 
 /// Decides when a status is written, so that moving counters cost a bounded number of writes.
 ///
-/// All counters share one budget.
+/// All counters share one budget. Those that wait have places in it, by the time at which they may be written: the oldest
+/// is written first, and each is told to come back when its turn is expected, not all at the same moment.
 struct StatusPacer {
     enum Decision: Equatable {
         case skip
@@ -27,11 +28,13 @@ struct StatusPacer {
 
     /// Five writes of counters a second.
     static let interval: Duration = .milliseconds(200)
+    /// One that does not come back for so long after its turn has no place any more.
+    private static let patience: Duration = .seconds(1)
 
     /// When the budget allows the next write of counters.
     private var nextFree = Instant(nanoseconds: 0)
-    /// Since when each waiting object may be written.
-    private var due: [ObjectPlace: Instant] = [:]
+    private var waiting: [ObjectPlace: Waiting] = [:]
+    private var asked: UInt64 = 0
 
     /// An object of one kind.
     struct ObjectPlace: Hashable {
@@ -39,30 +42,66 @@ struct StatusPacer {
         var key: ObjectKey
     }
 
+    private struct Waiting {
+        /// From when on it may be written.
+        var due: Instant
+        /// Among those of the same time, the one that asked first comes first.
+        let number: UInt64
+        /// When it was told to come back.
+        var turn: Instant
+        var isMeasurement: Bool
+
+        func isBefore(_ other: Waiting) -> Bool { (due, number) < (other.due, other.number) }
+    }
+
+    /// Objects that wait for their turn.
+    var count: Int { waiting.count }
+
     mutating func decide(
         _ object: ObjectPlace,
         _ difference: StatusDifference,
         at now: Instant
     ) -> Decision {
-        let patience: Duration
+        let delay: Duration
         switch difference {
         case .none:
-            due[object] = nil
+            waiting[object] = nil
             return .skip
         case .meaning:
-            due[object] = nil
+            waiting[object] = nil
             return .write
-        case .measurement: patience = .seconds(60)
-        case .fewCounts: patience = .seconds(1)
-        case .manyCounts: patience = .milliseconds(400)
+        case .measurement: delay = .seconds(60)
+        case .fewCounts: delay = .seconds(1)
+        case .manyCounts: delay = .milliseconds(400)
         }
         // Asking again never moves an object back, and reserves nothing: the budget is spent by writes alone.
-        let deadline = min(due[object] ?? now + patience, now + patience)
-        due[object] = deadline
-        let place = difference == .measurement ? deadline : max(deadline, nextFree)
-        guard place <= now else { return .wait(place - now) }
-        due[object] = nil
-        if difference != .measurement { nextFree = now + Self.interval }
+        asked += 1
+        let number = waiting[object]?.number ?? asked
+        var entry = Waiting(
+            due: min(waiting[object]?.due ?? now + delay, now + delay),
+            number: number,
+            turn: now,
+            isMeasurement: difference == .measurement
+        )
+        entry.turn = entry.isMeasurement ? entry.due : max(entry.due, turn(of: entry, at: now))
+        guard entry.turn <= now else {
+            waiting[object] = entry
+            return .wait(entry.turn - now)
+        }
+        waiting[object] = nil
+        if !entry.isMeasurement { nextFree = now + Self.interval }
         return .write
+    }
+
+    /// An object that is gone waits no more.
+    mutating func forget(_ object: ObjectPlace) { waiting[object] = nil }
+
+    /// When the budget has a place for `entry`, after all that were due before it.
+    private func turn(of entry: Waiting, at now: Instant) -> Instant {
+        let ahead = waiting.values.count { other in
+            !other.isMeasurement && other.isBefore(entry) && now < other.turn + Self.patience
+        }
+        let first = max(nextFree, now)
+        return first + Self.interval * ahead
     }
 }
