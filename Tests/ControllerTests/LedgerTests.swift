@@ -214,3 +214,45 @@ struct RoundTripTests {
         #expect(RoundTripBucket.duration(microseconds)?.text == expected)
     }
 }
+
+@Suite("Refused sites")
+struct RefusalTellerTests {
+    private func site(_ number: Int) throws -> SiteID {
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        let tail = String([
+            letters[number / 26 / 26 % 26], letters[number / 26 % 26], letters[number % 26],
+        ])
+        return try #require(SiteID(String(repeating: "A", count: SiteID.length - 3) + tail))
+    }
+
+    private func at(_ seconds: UInt64) -> Instant {
+        Instant(nanoseconds: (10_000 + seconds) * 1_000_000_000)
+    }
+
+    @Test("each is told once; of ever new ones ten by name, then that there are others, once")
+    func bounded() throws {
+        var teller = RefusalTeller()
+        #expect(teller.take([try site(0)], at: at(0)).sites == [try site(0)])
+        #expect(teller.take([try site(0)], at: at(1)) == RefusalTeller.News())
+        var told = 0
+        var others = 0
+        for number in 1...1000 {
+            let news = teller.take([try site(number)], at: at(2))
+            told += news.sites.count
+            others += news.others == nil ? 0 : 1
+        }
+        #expect(told == 9 && others == 1)
+        #expect(teller.count == 10)
+        // Ten minutes later again, and after fifty the first may be told anew.
+        #expect(teller.take([try site(1001)], at: at(700)).sites.count == 1)
+        #expect(teller.take([try site(0)], at: at(2000)) == RefusalTeller.News())
+        #expect(teller.take([try site(0)], at: at(3100)).sites == [try site(0)])
+    }
+
+    @Test("sites that come together are counted together")
+    func together() throws {
+        var teller = RefusalTeller()
+        let news = teller.take(try (0..<16).map(site), at: at(0))
+        #expect(news.sites.count == 10 && news.others == 6)
+    }
+}

@@ -103,6 +103,19 @@ enum Transitions {
         )
     }
 
+    /// More sites than are told one by one.
+    static func refusedOthers(_ site: Site, _ count: Int, seed: String) -> EventPlan {
+        EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .notAllowed,
+            isWarning: true,
+            note:
+                "and \(count) \(count == 1 ? "other" : "others"): many sites that are not in spec.allow try to link to this one; "
+                + "see to who can reach its link port",
+            seed: "others \(seed)"
+        )
+    }
+
     static func rotated(_ site: Site, secret: String, until notAfter: String) -> EventPlan {
         EventPlan(
             regarding: ObjectReference(to: site),

@@ -27,11 +27,9 @@ struct SiteObjects: Sendable {
 final class SiteCache: Sendable {
     private struct State {
         var objects: [String: SiteObjects] = [:]
-        var told: [String: Instant] = [:]
+        /// By the UID of the Site.
+        var refusals: [String: (teller: RefusalTeller, last: Instant)] = [:]
     }
-
-    /// Less than the hour for which an API server keeps Events.
-    private static let memory: Duration = .seconds(3000)
 
     private let state = Mutex(State())
 
@@ -46,13 +44,15 @@ final class SiteCache: Sendable {
 
     func forget(_ namespace: String) { state.withLock { $0.objects[namespace] = nil } }
 
-    /// True once in a while for the same Event, which repeats for as long as its cause lasts.
-    func shouldTell(_ event: String, at now: Instant) -> Bool {
-        state.withLock { state in
-            state.told = state.told.filter { now - $0.value < Self.memory }
-            guard state.told[event] == nil else { return false }
-            state.told[event] = now
-            return true
+    /// Which of the sites that `site` refused are news.
+    func news(of refused: [SiteID], at site: Site, at now: Instant) -> RefusalTeller.News {
+        guard let uid = site.metadata.uid, !refused.isEmpty else { return RefusalTeller.News() }
+        return state.withLock { state in
+            state.refusals = state.refusals.filter { now - $0.value.last < RefusalTeller.memory }
+            var teller = state.refusals[uid]?.teller ?? RefusalTeller()
+            let news = teller.take(refused, at: now)
+            state.refusals[uid] = (teller, now)
+            return news
         }
     }
 }

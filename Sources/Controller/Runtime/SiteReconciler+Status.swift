@@ -50,14 +50,23 @@ extension SiteReconciler {
             before: site.status.conditions,
             after: stored.status.conditions
         )
-        for refused in facts.view.gateways.compactMap(\.snapshot).flatMap(\.refused) {
-            guard let event = Transitions.refused(stored, refused),
-                cache.shouldTell(event.name, at: shared.clock.now)
-            else { continue }
-            events.append(event)
-        }
+        events += refusals(stored, facts.view)
         for event in events { shared.writer.record(event) }
         if case .wait(let time) = outcome { return .again(after: time) }
         return .done
+    }
+
+    private func refusals(_ site: Site, _ view: SiteView) -> [EventPlan] {
+        let refused = view.gateways.compactMap(\.snapshot).flatMap(\.refused)
+            .filter { $0.reason == .notAllowed }
+        let now = shared.clock.now
+        let news = cache.news(of: refused.map(\.site.id), at: site, at: now)
+        var events = news.sites.compactMap { id in
+            refused.first { $0.site.id == id }.flatMap { Transitions.refused(site, $0) }
+        }
+        if let others = news.others {
+            events.append(Transitions.refusedOthers(site, others, seed: "\(Timestamp.now())"))
+        }
+        return events
     }
 }
