@@ -38,7 +38,7 @@ extension StatusReport {
     var list: DocumentList {
         DocumentList(
             items: sites.map { Envelope($0) } + links.map { Envelope($0) }
-                + services.map { Envelope($0) }
+                + services.map { Envelope($0) } + undecodable.map(\.object.content)
         )
     }
 }

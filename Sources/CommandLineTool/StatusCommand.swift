@@ -28,11 +28,17 @@ struct StatusCommand: AsyncParsableCommand {
     func run() async throws {
         let (client, namespace) = try cluster.client()
         let scope = Scope(namespace: allNamespaces ? nil : namespace)
-        let report = StatusReport(
-            sites: try await client.listAll(in: scope).sorted { $0.key < $1.key },
-            links: try await client.listAll(in: scope).sorted { $0.key < $1.key },
-            services: try await client.listAll(in: scope).sorted { $0.key < $1.key }
+        let sites = try await client.listWhole(Site.self, in: scope)
+        let links = try await client.listWhole(Link.self, in: scope)
+        let services = try await client.listWhole(Service.self, in: scope)
+        var report = StatusReport(
+            sites: sites.items.sorted { $0.key < $1.key },
+            links: links.items.sorted { $0.key < $1.key },
+            services: services.items.sorted { $0.key < $1.key }
         )
+        report.addUndecodable(sites.undecodable, .site)
+        report.addUndecodable(links.undecodable, .link)
+        report.addUndecodable(services.undecodable, .service)
         switch output {
         case .table: print(report.tables, terminator: "")
         case .json: print(try Document.json(report.list), terminator: "")

@@ -7,10 +7,22 @@ struct StatusReport {
     var sites: [Site]
     var links: [Link]
     var services: [Service]
+    /// Objects that this version does not understand, as the server has them.
+    private(set) var undecodable: [(kind: ObjectKind, object: Undecodable)] = []
+
+    init(sites: [Site], links: [Link], services: [Service]) {
+        self.sites = sites
+        self.links = links
+        self.services = services
+    }
+
+    mutating func addUndecodable(_ objects: [Undecodable], _ kind: ObjectKind) {
+        undecodable += objects.sorted { $0.key < $1.key }.map { (kind, $0) }
+    }
 
     /// True when every object that the report shows is Ready.
     var isReady: Bool {
-        sites.allSatisfy(Self.isReady) && links.allSatisfy(Self.isReady)
+        undecodable.isEmpty && sites.allSatisfy(Self.isReady) && links.allSatisfy(Self.isReady)
             && services.allSatisfy(Self.isReady)
     }
 
@@ -20,12 +32,22 @@ struct StatusReport {
     }
 
     var tables: String {
-        guard !sites.isEmpty || !links.isEmpty || !services.isEmpty else {
+        guard !sites.isEmpty || !links.isEmpty || !services.isEmpty || !undecodable.isEmpty else {
             return
                 "No Sites, Links or Services here. `kubectl apply` a Site to begin: kubectl explain tsite.spec\n"
         }
-        return [siteTable, linkTable, serviceTable].filter { !$0.isEmpty }.map(\.text)
-            .joined(separator: "\n")
+        return [siteTable, linkTable, serviceTable, undecodableTable].filter { !$0.isEmpty }.map(
+            \.text
+        )
+        .joined(separator: "\n")
+    }
+
+    private var undecodableTable: Table {
+        var table = Table(["NOT UNDERSTOOD", "PROBLEM"])
+        for (kind, object) in undecodable {
+            table.add(["\(kind.rawValue) \(object.key)", object.problem])
+        }
+        return table
     }
 
     private var siteTable: Table {

@@ -38,12 +38,22 @@ extension KubernetesClient {
         _ type: Object.Type = Object.self,
         in scope: Scope = Scope()
     ) async throws(APIError) -> [Object] {
-        var objects: [Object] = []
+        try await listWhole(type, in: scope).items
+    }
+
+    /// All objects, fetched in pages, and those that do not decode.
+    package func listWhole<Object: KubernetesObject>(
+        _ type: Object.Type = Object.self,
+        in scope: Scope = Scope()
+    ) async throws(APIError) -> (items: [Object], undecodable: [Undecodable]) {
+        var items: [Object] = []
+        var undecodable: [Undecodable] = []
         var options = ListOptions(limit: 500)
         while true {
             let page = try await list(type, in: scope, options: options)
-            objects += page.items
-            guard let token = page.continueToken else { return objects }
+            items += page.items
+            undecodable += page.undecodable
+            guard let token = page.continueToken else { return (items, undecodable) }
             options.continueToken = token
         }
     }

@@ -28,6 +28,21 @@ struct StatusReportTests {
         #expect(report.tables.contains("kubectl explain tsite.spec"))
     }
 
+    @Test("an object that is not understood is shown as such, and nothing is Ready with it")
+    func undecodable() throws {
+        var report = StatusReport(sites: [], links: [], services: [])
+        #expect(report.isReady)
+        let bad = Undecodable(
+            metadata: ObjectMeta(name: "west", namespace: "shop"),
+            problem: "spec.cost: no",
+            content: ["kind": "Link"]
+        )
+        report.addUndecodable([bad], .link)
+        #expect(!report.isReady)
+        #expect(report.tables == "NOT UNDERSTOOD   PROBLEM\nLink shop/west   spec.cost: no\n")
+        #expect(try Document.json(report.list).contains("\"kind\" : \"Link\""))
+    }
+
     @Test("a cost that is not applied yet shows both values")
     func pendingCost() throws {
         var link = Link(
