@@ -92,6 +92,13 @@ package enum SiteSummary {
             writer.set(.programmed, .no, .invalid, problem)
         } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
             writer.set(.programmed, .yes, .programmed)
+        } else if let silent = serving.first(where: { $0.snapshot == nil }) {
+            writer.set(
+                .programmed,
+                .no,
+                .progressing,
+                "\(silent.pod) does not tell what it does: the controller must reach its port 5673"
+            )
         } else {
             writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
         }

@@ -155,3 +155,61 @@ struct ViewTests {
         #expect(isSettling(5_200))
     }
 }
+
+@Suite("Gateways")
+struct GatewayTests {
+    private let site = Samples.site()
+
+    private func pod(_ change: (inout Core.Pod) -> Void = { _ in }) -> Core.Pod {
+        var pod = Core.Pod {
+            $0.metadata = ObjectMeta(
+                name: "tieline-proxy-5d4f8-x",
+                namespace: "shop",
+                labels: Names.gatewaySelector(site),
+                ownerReferences: [TestCluster.replicaSet]
+            )
+            $0.metadata.uid = "uid-pod"
+            $0.status.phase = "Running"
+            $0.status.podIP = "10.244.0.5"
+            $0.status.conditions = [
+                Core.PodCondition {
+                    $0.type = "Ready"
+                    $0.status = "True"
+                }
+            ]
+        }
+        change(&pod)
+        return pod
+    }
+
+    @Test("a pod counts when our Deployment made it and it runs, not for its labels alone")
+    func owned() {
+        #expect(pod().isGateway(of: site))
+        #expect(!pod { $0.metadata.ownerReferences = [] }.isGateway(of: site))
+        #expect(!pod { $0.metadata.ownerReferences[0].name = "other-5d4f8" }.isGateway(of: site))
+        #expect(!pod { $0.metadata.labels["tieline.dev/site"] = "west" }.isGateway(of: site))
+        #expect(!pod { $0.status.phase = "Failed" }.isGateway(of: site))
+        #expect(!pod { $0.status.phase = "Succeeded" }.isGateway(of: site))
+    }
+
+    @Test("what a gateway told is taken back once it answers no more, and no status waits for it")
+    func silent() throws {
+        let registry = SiteRegistry()
+        let pod = pod()
+        let key = SiteRegistry.GatewayKey(pod: pod.key, uid: "uid-pod")
+        let now = Instant(nanoseconds: 1_000_000_000_000)
+        #expect(registry.view(of: [pod], in: "shop", at: now).isSettling)
+        _ = registry.set(try Samples.snapshot(), of: key)
+        #expect(registry.view(of: [pod], in: "shop", at: now).gatewaysApplied(5))
+        #expect(registry.drop(key) && !registry.drop(key))
+        let view = registry.view(of: [pod], in: "shop", at: now)
+        #expect(!view.isSettling && !view.gatewaysApplied(5))
+        var facts = SiteFacts()
+        facts.view = view
+        facts.generation = 5
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(
+            status.conditions[type: "Programmed"]?.message.contains("does not tell") == true
+        )
+    }
+}

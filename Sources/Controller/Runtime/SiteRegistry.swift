@@ -163,6 +163,16 @@ final class SiteRegistry: Sendable {
         }
     }
 
+    /// Takes back what a gateway told, for it does not answer any more; false when it had told nothing.
+    func drop(_ gateway: GatewayKey) -> Bool {
+        state.withLock { state in
+            guard state.snapshots.removeValue(forKey: gateway) != nil else { return false }
+            // It is not about to answer for the first time: no status waits for it.
+            state.awaited[gateway] = Instant(nanoseconds: 0)
+            return true
+        }
+    }
+
     /// What the gateways among `pods`, those of one namespace, say.
     ///
     /// Merged once for all who ask until a pod or a snapshot changes.

@@ -18,6 +18,10 @@ struct SnapshotPoller: Sendable {
     private static let wait = 5
     /// A gateway under load changes all the time; so often is it asked.
     private static let pause: Duration = .milliseconds(200)
+    /// What a gateway told is not held for true any longer once it has not answered for this time.
+    private static let validity: Duration = .seconds(20)
+    /// In bytes; a gateway with everything at its bounds needs less.
+    private static let longestSnapshot = 8 << 20
 
     /// Polls the pods that `pods` names until the task is cancelled; each pod is named once.
     func run(_ pods: AsyncStream<SiteRegistry.GatewayKey>) async {
@@ -33,14 +37,25 @@ struct SnapshotPoller: Sendable {
     private func follow(_ gateway: SiteRegistry.GatewayKey) async {
         var version: UInt64 = 0
         var backoff = Backoff(base: .milliseconds(200), maximum: .seconds(5), jitter: 0.2)
+        var lastAnswer = ContinuousClock.now
         while !Task.isCancelled, let pod = pod(gateway) {
             guard let snapshot = await poll(pod, after: version) else {
                 // A gateway that was restarted counts its versions from the start.
                 version = 0
+                if ContinuousClock.now - lastAnswer > Self.validity,
+                    shared.registry.drop(gateway), let namespace = gateway.pod.namespace
+                {
+                    shared.logger.warning(
+                        "a gateway does not answer any more",
+                        metadata: ["pod": "\(pod.key)"]
+                    )
+                    tell(namespace, .everything)
+                }
                 try? await Task.sleep(for: backoff.next())
                 continue
             }
             backoff.reset()
+            lastAnswer = .now
             if snapshot.version != version {
                 version = snapshot.version
                 let old = shared.registry.set(snapshot, of: gateway)
@@ -61,8 +76,11 @@ struct SnapshotPoller: Sendable {
 
     /// Nil when there is no (usable) answer.
     private func poll(_ pod: Core.Pod, after version: UInt64) async -> ProxySnapshot? {
+        // The key goes to nobody but the gateways of this Site.
         guard let address = pod.status.podIP, !address.isEmpty,
-            let key = shared.registry[pod.metadata.namespace ?? ""]?.document?.snapshotKey
+            let record = shared.registry[pod.metadata.namespace ?? ""],
+            pod.isGateway(of: record.site),
+            let key = record.document?.snapshotKey
         else { return nil }
         let host = address.contains(":") ? "[\(address)]" : address
         var request = HTTPRequest(
@@ -74,7 +92,7 @@ struct SnapshotPoller: Sendable {
         request.timeout = .seconds(Self.wait + 3)
         request.connectTimeout = .seconds(3)
         request.proxy = .none
-        request.bodyLimit = 64 << 20
+        request.bodyLimit = Self.longestSnapshot
         do {
             let response = try await transport.send(request)
             guard response.isSuccess else {

@@ -65,10 +65,7 @@ struct World: Sendable {
 
     /// The gateway pods of a Site, in the order of their names.
     func gatewayPods(of site: Site) -> [Core.Pod] {
-        pods.store.list(in: site.metadata.namespace ?? "").filter { pod in
-            pod.metadata.labels[Names.siteLabel] == site.metadata.name
-                && pod.status.phase != "Failed" && pod.status.phase != "Succeeded"
-        }
+        pods.store.list(in: site.metadata.namespace ?? "").filter { $0.isGateway(of: site) }
     }
 
     /// Our core Services and EndpointSlices that expose the Service with this UID in other namespaces.
@@ -77,5 +74,15 @@ struct World: Sendable {
             .map(Child.service)
             + slices.store.list().filter { $0.metadata.labels[Names.ownerLabel] == uid }
             .map(Child.endpointSlice)
+    }
+}
+
+extension Core.Pod {
+    /// Whether this is a running gateway of the Site: made by its Deployment, not merely labelled like one.
+    func isGateway(of site: Site) -> Bool {
+        Names.gatewaySelector(site).allSatisfy { metadata.labels[$0.key] == $0.value }
+            && metadata.controller?.kind == "ReplicaSet"
+            && metadata.controller?.name.hasPrefix("\(ChildName.proxy)-") == true
+            && status.phase != "Failed" && status.phase != "Succeeded"
     }
 }

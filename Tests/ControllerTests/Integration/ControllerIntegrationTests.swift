@@ -467,7 +467,8 @@ extension OnServer {
                             $0.metadata = ObjectMeta(
                                 name: "gw",
                                 namespace: namespace,
-                                labels: Names.gatewaySelector(site)
+                                labels: Names.gatewaySelector(site),
+                                ownerReferences: [TestCluster.replicaSet]
                             )
                             $0.spec.serviceAccountName = ChildName.proxy
                             $0.spec.containers = [

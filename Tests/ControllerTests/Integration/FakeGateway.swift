@@ -53,7 +53,8 @@ final class FakeGateway: Sendable {
             $0.metadata = ObjectMeta(
                 name: name,
                 namespace: namespace,
-                labels: Names.gatewaySelector(site)
+                labels: Names.gatewaySelector(site),
+                ownerReferences: [TestCluster.replicaSet]
             )
             $0.spec.serviceAccountName = ChildName.proxy
             $0.spec.containers = [

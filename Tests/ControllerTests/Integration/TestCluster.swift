@@ -126,6 +126,15 @@ struct TestCluster: Sendable {
         return try await client.create(site)
     }
 
+    /// What owns the pods of a gateway Deployment.
+    static let replicaSet = OwnerReference(
+        apiVersion: "apps/v1",
+        kind: "ReplicaSet",
+        name: "tieline-proxy-5d4f8",
+        uid: "5d4f8",
+        controller: true
+    )
+
     /// Takes away what an object owned: no garbage collector runs here.
     func collect(_ owner: some KubernetesObject) async throws {
         func collect<Object: KubernetesObject>(_ type: Object.Type) async throws {
