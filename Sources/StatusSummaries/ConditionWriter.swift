@@ -10,7 +10,7 @@ package struct ConditionWriter {
     private let now: Timestamp
 
     package init(of object: some NetworkObject, at now: Timestamp) {
-        conditions = object.status.conditions
+        conditions = object.status.conditions.ours
         generation = object.metadata.generation
         self.now = now
     }
@@ -70,4 +70,9 @@ package struct ConditionWriter {
                 < (ranks.firstIndex(of: right.type) ?? .max, right.type)
         }
     }
+}
+
+extension [Condition] {
+    /// Those of our types: others may add conditions of their own, which are theirs to keep.
+    package var ours: [Condition] { filter { ConditionType(rawValue: $0.type) != nil } }
 }

@@ -23,10 +23,7 @@ struct Run: AsyncParsableCommand {
     @Option(help: "Where /healthz, /readyz and /metrics are served, as HOST:PORT.")
     var admin = "0.0.0.0:8080"
 
-    @Option(
-        help:
-            "The kubeconfig file. Default: $KUBECONFIG, the pod's service account, ~/.kube/config."
-    )
+    @Option(help: "The kubeconfig file. Default: $KUBECONFIG, the pod's account, ~/.kube/config.")
     var kubeconfig: String?
 
     @Option(help: "The context of the kubeconfig.")

@@ -310,6 +310,42 @@ struct PacingTests {
         #expect(StatusDifference.between(before, after) == .meaning)
     }
 
+    @Test("conditions of others are neither written nor a reason to write")
+    func foreignConditions() {
+        var site = Samples.site()
+        site.status = SiteSummary.make(site: site, facts: SiteFacts(), at: Samples.now)
+        let ours = site.status.conditions
+        let foreign = Condition(
+            type: "example.com/Audited",
+            status: .yes,
+            reason: "Done",
+            message: "",
+            observedGeneration: nil,
+            lastTransitionTime: Samples.now
+        )
+        site.status.conditions.insert(foreign, at: 0)
+        let status = SiteSummary.make(site: site, facts: SiteFacts(), at: Samples.now)
+        #expect(status.conditions == ours)
+        #expect(StatusDifference.between(site.status, status) == .none)
+    }
+
+    @Test("a Site that loses its namespace to another one goes on counting when it gets it back")
+    func countersOfTheRefused() throws {
+        var site = Samples.site()
+        site.status.connections = ConnectionCounts(active: 3, opened: 500)
+        site.status.cursors = [ProxyCursor(proxy: try Samples.proxy(1), opened: 500)]
+        var facts = SiteFacts()
+        facts.finding = Finding(
+            object: FoundObject(kind: .site, name: "east"),
+            field: "metadata.name",
+            reason: .conflict,
+            message: "m"
+        )
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(status.connections?.opened == 500 && status.cursors == site.status.cursors)
+        #expect(status.conditions.isTrue("Stalled"))
+    }
+
     @Test("counts wait, are written once, and wait again")
     func waits() {
         var pacer = StatusPacer()
@@ -341,6 +377,28 @@ struct PacingTests {
             _ = pacer.decide(place, difference, at: at(UInt64(turn)))
         }
         #expect(pacer.decide(other, .fewCounts, at: at(1000)) == .wait(.seconds(1)))
+    }
+
+    @Test(
+        "those that wait are told turns one after another; the oldest comes first, the gone give way"
+    )
+    func turns() {
+        var pacer = StatusPacer()
+        let places = (0..<4).map {
+            StatusPacer.ObjectPlace(kind: "Service", key: ObjectKey(name: "\($0)"))
+        }
+        for place in places { _ = pacer.decide(place, .manyCounts, at: at(0)) }
+        // All are due now: one is written, the others come back one by one.
+        #expect(pacer.decide(places[1], .manyCounts, at: at(400)) == .wait(.milliseconds(200)))
+        #expect(pacer.decide(places[3], .manyCounts, at: at(400)) == .wait(.milliseconds(600)))
+        #expect(pacer.decide(places[0], .manyCounts, at: at(400)) == .write)
+        #expect(pacer.decide(places[2], .manyCounts, at: at(400)) == .wait(.milliseconds(400)))
+        pacer.forget(places[1])
+        #expect(pacer.decide(places[2], .manyCounts, at: at(600)) == .write)
+        #expect(pacer.count == 1)
+        // One that never comes back does not hold its place for ever.
+        #expect(pacer.decide(place, .manyCounts, at: at(700)) == .wait(.milliseconds(400)))
+        #expect(pacer.decide(place, .manyCounts, at: at(3000)) == .write)
     }
 
     @Test("a hundred objects share five writes a second, first come first served")

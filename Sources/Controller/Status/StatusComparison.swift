@@ -1,6 +1,7 @@
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
+import StatusSummaries
 
 /// A status that can tell what in it is a mere count.
 protocol CountingStatus: NetworkStatus {
@@ -15,7 +16,7 @@ protocol CountingStatus: NetworkStatus {
 
 extension StatusDifference {
     static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
-        guard stored.withoutCounts == wanted.withoutCounts else { return .meaning }
+        guard stored.meaning == wanted.meaning else { return .meaning }
         // A new cursor for counts alone tells nobody anything.
         guard stored.counts != wanted.counts else {
             return stored.measurements == wanted.measurements ? .none : .measurement
@@ -29,6 +30,13 @@ extension StatusDifference {
 
 extension CountingStatus {
     var measurements: [Int64] { [] }
+
+    /// What is ours in it and no count.
+    fileprivate var meaning: Self {
+        var status = withoutCounts
+        status.conditions = status.conditions.ours.sorted { $0.type < $1.type }
+        return status
+    }
 }
 
 extension SiteStatus: CountingStatus {
