@@ -55,9 +55,16 @@ extension Site {
             findings.add("spec.allow", "at most \(Bounds.allow) sites can be allowed")
         }
         var sites: [SiteID: SiteName] = [:]
+        var names: Set<String> = []
         for (index, entry) in allow.enumerated() {
             if let name = entry.name, !DNSName.isLabel(name) {
                 findings.add("spec.allow[\(index)].name", "\"\(name)\" must be a DNS label")
+            }
+            if let name = entry.name, !names.insert(name).inserted {
+                findings.add(
+                    "spec.allow[\(index)].name",
+                    "two sites are named \"\(name)\"; give each a name of its own"
+                )
             }
             if sites.updateValue(
                 SiteName(id: entry.siteID, name: entry.name ?? ""),

@@ -67,7 +67,7 @@ struct PlainStatus {
         facts.links = Self.tally(links.map(\.conditions))
         facts.services = Self.tally(services.map(\.conditions))
         if !state.problems.isEmpty {
-            facts.lastGoodHolds =
+            facts.problem =
                 "the last good configuration stays; correct the files: "
                 + state.problems.map(\.description).joined(separator: "; ")
         }

@@ -7,8 +7,8 @@ import SiteConfiguration
 package struct SiteFacts {
     /// Why the Site is not used; nil when it is.
     package var finding: Finding?
-    /// Why the newest spec is not used while an earlier one is; nil when the newest is.
-    package var lastGoodHolds: String?
+    /// What is wrong with the spec though the site works on: with an earlier one, or with defaults in its place.
+    package var problem: String?
     package var siteID: SiteID?
     package var endpoints: [LinkEndpoint] = []
     /// Why there are no endpoints yet.
@@ -52,7 +52,7 @@ package enum SiteSummary {
             status.conditions = writer.conditions
             return status
         }
-        if let problem = facts.lastGoodHolds {
+        if let problem = facts.problem {
             writer.set(.accepted, .no, .invalid, problem)
         } else {
             writer.set(.accepted, .yes, .accepted)

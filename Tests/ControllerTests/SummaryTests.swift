@@ -310,6 +310,18 @@ struct PacingTests {
         #expect(StatusDifference.between(before, after) == .meaning)
     }
 
+    @Test("what is wrong with a spec is told though the site works on")
+    func problems() {
+        let site = Samples.site()
+        var facts = SiteFacts()
+        facts.problem = "two sites are named west"
+        facts.view = SiteView(gateways: [Samples.gateway()])
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "Accepted"]?.message == facts.problem)
+        #expect(status.conditions.isTrue("Stalled"))
+        #expect(status.proxies?.ready == 1)
+    }
+
     @Test("conditions of others are neither written nor a reason to write")
     func foreignConditions() {
         var site = Samples.site()

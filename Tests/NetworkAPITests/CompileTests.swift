@@ -52,6 +52,18 @@ struct CompileTests {
         )
     }
 
+    @Test("two allowed sites of one name are told, and both are let in")
+    func sameName() throws {
+        var site = Site(metadata: meta("east"))
+        site.spec.allow = [
+            AllowedSite(siteID: try siteID("B"), name: "west"),
+            AllowedSite(siteID: try siteID("C"), name: "west"),
+        ]
+        let result = try compiled(site: site)
+        #expect(result.findings.map(\.field) == ["spec.allow[1].name"])
+        #expect(result.configuration.allow.count == 2)
+    }
+
     @Test("what cannot be read keeps its part, its listener and its claims")
     func kept() throws {
         let services = [try service("a"), try service("b", port: 81)]

@@ -10,6 +10,10 @@ extension SiteReconciler {
         let namespace = site.metadata.namespace ?? ""
         facts.view = shared.view(of: record)
         facts.generation = record.document?.generation
+        facts.problem =
+            record.findings.first {
+                $0.object == FoundObject(kind: .site, name: site.metadata.name)
+            }?.message
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
