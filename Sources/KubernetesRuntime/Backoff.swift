@@ -45,7 +45,7 @@ package struct Backoff: Sendable, Equatable {
     package mutating func next(chance: Double = .random(in: 0..<1)) -> Duration {
         let wait = Self.wait(base, maximum, failures)
         failures += 1
-        return jitter == 0 ? wait : wait * (1 - jitter * chance)
+        return jitter == 0 || chance == 0 ? wait : wait * (1 - jitter * chance)
     }
 
     package mutating func reset() { failures = 0 }

@@ -26,7 +26,7 @@ struct BackoffTests {
         #expect(waits[0] == .milliseconds(5) && waits[10] == .milliseconds(5120))
         #expect(waits[12] == .milliseconds(20_480) && waits[13] == .seconds(30))
         #expect(waits[99] == .seconds(30))
-        #expect(backoff.next(chance: 1) == .seconds(24))
+        #expect(backoff.next(chance: 1) < .seconds(25))
     }
 
     @Test("chance only shortens a wait")
@@ -134,10 +134,11 @@ struct WorkQueueTests {
     func failures() async {
         await withQueue { queue in
             let waits = (0..<20).map { _ in queue.addAfterFailure("a") }
-            #expect(waits.first == .milliseconds(5) && waits.last == .seconds(1000))
+            #expect(waits.allSatisfy { $0 > .milliseconds(3) && $0 <= .seconds(30) })
+            #expect(waits[19] >= .seconds(24) && waits[0] <= .milliseconds(5))
             #expect(queue.failures(of: "a") == 20 && queue.failures(of: "b") == 0)
             queue.forgetFailures("a")
-            #expect(queue.addAfterFailure("a") == .milliseconds(5))
+            #expect(queue.addAfterFailure("a") <= .milliseconds(5))
             #expect(await queue.next() == "a")
         }
     }

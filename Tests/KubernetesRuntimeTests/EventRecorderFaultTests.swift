@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 @Suite("EventRecorder: what a server may answer", .timeLimit(.minutes(1)))
-struct EventRecorderTests {
+struct EventRecorderFaultTests {
     private func note(_ name: String) -> EventNote {
         var object = ObjectReference()
         object.namespace = "n"
