@@ -93,10 +93,12 @@ import Glibc
         return transfer
     }
 
-    /// Ends the connections that have been silent for as long as this transfer has.
+    /// Ends the connections that have been silent for at least half as long as this transfer has.
+    ///
+    /// A peer may freeze a moment after the request was sent, with its last bytes for others on the way.
     private func suspectConnection(of id: UInt64) {
         guard let transfer = transfers[id] else { return }
-        sockets.shutDownSilent(for: ContinuousClock.now - transfer.quietSince)
+        sockets.shutDownSilent(for: (ContinuousClock.now - transfer.quietSince) / 2)
     }
 
     private func endOverdue() {
