@@ -1,4 +1,5 @@
 import Balancing
+import CertificateFixtures
 import Glibc
 import NetworkModel
 import Synchronization
@@ -49,4 +50,35 @@ struct ShortageTests {
             exit(Set(picks) == Set(endpoints) ? 0 : 4)
         }
     }
+
+    @Test("an egress leaves the reserve of descriptors to lanes, and its site is not blamed")
+    func reserve() async throws {
+        await #expect(processExitsWith: .success) {
+            var limits = rlimit(rlim_cur: 256, rlim_max: 256)
+            unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+            let near = try TestProxy(FixtureSite("near"))
+            let far = try TestProxy(FixtureSite("far"))
+            try near.link(to: far)
+            try near.knows([far])
+            try far.knows([near])
+            let server = TestServer.named("server")
+            far.servers([server.port])
+            // No way yet: the client is accepted while there are descriptors, and waits.
+            let nowhere = ProxyID(site: far.site.id, instance: 77)
+            try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: [nowhere])])
+            guard let client = TestSocket.connected(to: try near.listen()) else { exit(2) }
+            guard eventually({ (try? near.streamCount) == 1 }) else { exit(3) }
+            var held: [Held] = []
+            while DescriptorBudget.hasRoomForClient { held.append(Held()) }
+            try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: [far.id])])
+            guard client.read().end == .reset, server.acceptedCount == 0 else { exit(4) }
+            let condition = near.shared.states.first { $0.target.site == far.site.id }?.condition
+            exit(condition == .usable && !held.isEmpty ? 0 : 5)
+        }
+    }
+}
+
+/// A descriptor that nobody uses.
+private final class Held {
+    let descriptor = FileDescriptor(owning: dup(0))
 }
