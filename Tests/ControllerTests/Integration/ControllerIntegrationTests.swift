@@ -411,6 +411,22 @@ extension OnServer {
                     let quiet = try await versions()
                     try await Task.sleep(for: .seconds(1))
                     #expect(try await versions() == quiet)
+                    // With a Site that can be read, Link and Service still have their parts.
+                    let key = ObjectKey(namespace: namespace, name: "east")
+                    _ = try await client.patch(
+                        Site.self,
+                        key,
+                        .merge(["status": ["siteID": nil]]),
+                        subresource: "status"
+                    )
+                    _ = try await eventually("the Site is read again") {
+                        let site = try await client.get(Site.self, key)
+                        return
+                            (condition(site, .accepted)?.status == .yes
+                            && site.status.services?.total == 1).orNil
+                    }
+                    let last = try #require(try await made())
+                    #expect(last.generation == before?.generation && last.uid == before?.uid)
                 }
             }
         }
