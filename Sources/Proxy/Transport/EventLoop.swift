@@ -235,7 +235,7 @@ extension EventLoop {
     package func stop() { isStopped = true }
 
     private func turn() {
-        let planned = [timers.nextDeadline, pulses.nextDeadline].compactMap(\.self).min()
+        let planned = earlier(timers.nextDeadline, pulses.nextDeadline)
         var hasMail = false
         var wait = timeout(until: planned)
         for _ in 0..<Self.waitsPerTurn {
@@ -259,6 +259,11 @@ extension EventLoop {
         }
         callTurnEnd()
         firePulses()
+    }
+
+    private func earlier(_ left: Instant?, _ right: Instant?) -> Instant? {
+        guard let left, let right else { return left ?? right }
+        return min(left, right)
     }
 
     private func firePulses() {
