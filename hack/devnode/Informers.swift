@@ -21,7 +21,8 @@ struct Informers: Sendable {
         if logger.logLevel > .debug { logger.logLevel = .error }
         var settings = ReflectorSettings()
         // One client of a server on the same machine: back as soon as it is.
-        settings.backoff = Backoff(base: .milliseconds(100), maximum: .seconds(1))
+        settings.backoff = Backoff(base: .milliseconds(100), maximum: .milliseconds(500))
+        settings.absence = settings.backoff
         pods = Informer(client: client, settings: settings, logger: logger)
         workloads = Informer(client: client, settings: settings, logger: logger)
         revisions = Informer(client: client, settings: settings, logger: logger)
