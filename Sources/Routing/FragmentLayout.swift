@@ -6,19 +6,43 @@ import NetworkModel
 /// everything packed anew, one more edge would push others from a fragment into the next; whoever hears the first of the two
 /// before the second would believe for a moment that they are gone.
 struct FragmentLayout: Sendable {
-    private struct EdgeKey: Hashable {
-        let neighbor: ProxyID
-        let name: EdgeName
+    private enum Entry: Hashable {
+        case edge(ProxyID, EdgeName)
+        case service(ServicePort)
+
+        /// An upper bound of its encoding.
+        var bytes: Int {
+            switch self {
+            case .edge(_, let name): 70 + name.description.utf8.count
+            case .service(let service): 8 + service.description.utf8.count
+            }
+        }
     }
 
     private struct Load {
         var bytes = 0
         var edges = 0
         var services = 0
+
+        func hasRoom(for entry: Entry) -> Bool {
+            let isFull =
+                switch entry {
+                case .edge: edges == RoutingLimits.edgesPerFragment
+                case .service: services == RoutingLimits.servicesPerFragment
+                }
+            return !isFull && bytes + entry.bytes <= FragmentLayout.fragmentBytes
+        }
+
+        mutating func add(_ entry: Entry) {
+            bytes += entry.bytes
+            switch entry {
+            case .edge: edges += 1
+            case .service: services += 1
+            }
+        }
     }
 
-    private var edgePlaces: [EdgeKey: Int] = [:]
-    private var servicePlaces: [ServicePort: Int] = [:]
+    private var places: [Entry: Int] = [:]
 
     /// Bytes of edges and services per fragment: leaves room for the header and the certificates.
     private static let fragmentBytes = 40_000
@@ -29,69 +53,32 @@ struct FragmentLayout: Sendable {
         edges: [LSAEdge],
         services: [LSAService]
     ) -> [LSA] {
-        forget(edges, services)
-        var loads = [Load](repeating: Load(), count: RoutingLimits.fragmentsPerOrigin)
-        for (key, place) in edgePlaces { Self.put(key, &loads[place]) }
-        for (key, place) in servicePlaces { Self.put(key, &loads[place]) }
-        var fragments = [LSA(origin: origin, sequence: 0)]
-        func extend(to place: Int) {
-            while fragments.count <= place { fragments.append(LSA(origin: origin, sequence: 0)) }
+        let (edges, services) = (edges.sorted(), services.sorted { $0.service < $1.service })
+        arrange(edges.map(Self.entry) + services.map(Self.entry))
+        let count = (places.values.max() ?? 0) + 1
+        var fragments = [LSA](repeating: LSA(origin: origin, sequence: 0), count: count)
+        for edge in edges {
+            if let place = places[Self.entry(edge)] { fragments[place].edges.append(edge) }
         }
-        for edge in edges.sorted() {
-            guard let place = place(EdgeKey(neighbor: edge.neighbor, name: edge.name), &loads)
-            else { continue }
-            extend(to: place)
-            fragments[place].edges.append(edge)
-        }
-        for service in services.sorted(by: { $0.service < $1.service }) {
-            guard let place = place(service.service, &loads) else { continue }
-            extend(to: place)
-            fragments[place].services.append(service)
+        for service in services {
+            if let place = places[Self.entry(service)] { fragments[place].services.append(service) }
         }
         return fragments
     }
 
-    private mutating func forget(_ edges: [LSAEdge], _ services: [LSAService]) {
-        let wantedEdges = Set(edges.map { EdgeKey(neighbor: $0.neighbor, name: $0.name) })
-        let wantedServices = Set(services.map(\.service))
-        edgePlaces = edgePlaces.filter { wantedEdges.contains($0.key) }
-        servicePlaces = servicePlaces.filter { wantedServices.contains($0.key) }
-    }
+    private static func entry(_ edge: LSAEdge) -> Entry { .edge(edge.neighbor, edge.name) }
+    private static func entry(_ service: LSAService) -> Entry { .service(service.service) }
 
-    private mutating func place(_ key: EdgeKey, _ loads: inout [Load]) -> Int? {
-        if let place = edgePlaces[key] { return place }
-        let place = loads.firstIndex { load in
-            load.edges < RoutingLimits.edgesPerFragment
-                && load.bytes + Self.size(key) <= Self.fragmentBytes
+    /// Keeps the places of what is there still, and finds one for what is new.
+    private mutating func arrange(_ entries: [Entry]) {
+        let wanted = Set(entries)
+        places = places.filter { wanted.contains($0.key) }
+        var loads = [Load](repeating: Load(), count: RoutingLimits.fragmentsPerOrigin)
+        for (entry, place) in places { loads[place].add(entry) }
+        for entry in entries where places[entry] == nil {
+            guard let place = loads.firstIndex(where: { $0.hasRoom(for: entry) }) else { continue }
+            places[entry] = place
+            loads[place].add(entry)
         }
-        guard let place else { return nil }
-        edgePlaces[key] = place
-        Self.put(key, &loads[place])
-        return place
     }
-
-    private mutating func place(_ key: ServicePort, _ loads: inout [Load]) -> Int? {
-        if let place = servicePlaces[key] { return place }
-        let place = loads.firstIndex { load in
-            load.services < RoutingLimits.servicesPerFragment
-                && load.bytes + Self.size(key) <= Self.fragmentBytes
-        }
-        guard let place else { return nil }
-        servicePlaces[key] = place
-        Self.put(key, &loads[place])
-        return place
-    }
-
-    private static func put(_ key: EdgeKey, _ load: inout Load) {
-        load.bytes += size(key)
-        load.edges += 1
-    }
-
-    private static func put(_ key: ServicePort, _ load: inout Load) {
-        load.bytes += size(key)
-        load.services += 1
-    }
-
-    private static func size(_ key: EdgeKey) -> Int { 70 + key.name.description.utf8.count }
-    private static func size(_ key: ServicePort) -> Int { 8 + key.description.utf8.count }
 }
