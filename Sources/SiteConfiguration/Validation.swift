@@ -29,16 +29,13 @@ extension SiteConfiguration {
 }
 
 extension HealthParameters {
-    package static let heartbeatRange: ClosedRange<Duration> = .milliseconds(10) ... .seconds(60)
-    package static let missesRange = 2...100
-
     func validate(_ place: String) throws(ConfigurationProblem) {
-        guard Self.heartbeatRange.contains(heartbeat) else {
+        guard HeartbeatLimits.interval.contains(heartbeat) else {
             throw ConfigurationProblem("\(place).heartbeat is \(heartbeat), not 10 ms to 60 s")
         }
-        guard Self.missesRange.contains(misses) else {
+        guard HeartbeatLimits.misses.contains(misses) else {
             throw ConfigurationProblem(
-                "\(place).misses is \(misses), not \(Self.missesRange.inWords)"
+                "\(place).misses is \(misses), not \(HeartbeatLimits.misses.inWords)"
             )
         }
     }

@@ -69,8 +69,7 @@ package struct Hello: Frame, Hashable {
         guard text.isEmpty || link != nil else { throw .invalid(.linkName) }
         heartbeat = try reader.duration(payload)
         misses = Int(try reader.uint8(payload))
-        guard (.milliseconds(10) ... .seconds(60)).contains(heartbeat),
-            (2...100).contains(misses)
+        guard HeartbeatLimits.interval.contains(heartbeat), HeartbeatLimits.misses.contains(misses)
         else { throw .invalid(.duration) }
     }
 }
