@@ -1,69 +1,41 @@
 import NetworkModel
 
-/// Keeps the ports for lanes bound on every loop.
+/// The ports on which lanes are accepted, and on which loops they are open.
 ///
-/// A loop on which a port is taken asks again every 2 s, and only that loop. Confined to loop 0.
+/// Confined to loop 0.
 final class LanePorts {
-    private struct Place: Hashable {
-        let purpose: LanePurpose
-        let loop: Int
-    }
-
     private unowned let control: ControlPlane
     private var wanted: [LanePurpose: UInt16] = [:]
-    private var bound: Set<Place> = []
-    /// Why a place is not bound, not to be logged again every time.
-    private var errors: [Place: String] = [:]
-    private static let retry: Duration = .seconds(2)
+    private var openLoops: [LanePort: Set<Int>] = [:]
+    /// Why a port is not open: the loops say the same, it is logged once.
+    private var failures: [LanePort: String] = [:]
 
     init(control: ControlPlane) { self.control = control }
 
     /// True when lanes of this purpose are accepted on every loop.
     func isOpen(_ purpose: LanePurpose) -> Bool {
-        bound.count { $0.purpose == purpose } == control.core.loops
+        guard let port = wanted[purpose] else { return false }
+        return openLoops[LanePort(purpose: purpose, port: port)]?.count == control.core.loops
     }
 
     /// Listens on `port` of every loop, or stops when it is nil.
     func listen(_ purpose: LanePurpose, on port: UInt16?) {
         guard wanted[purpose] != port else { return }
         wanted[purpose] = port
-        for index in control.core.mailboxes.indices {
-            let place = Place(purpose: purpose, loop: index)
-            if let port {
-                bind(place, port)
-            } else {
-                bound.remove(place)
-                errors[place] = nil
-                control.core.tellAgent(index) { $0.stopListening(purpose) }
-            }
-        }
+        let ports = wanted.map { LanePort(purpose: $0.key, port: $0.value) }
+        openLoops = openLoops.filter { ports.contains($0.key) }
+        failures = failures.filter { ports.contains($0.key) }
+        control.core.tellAgents { $0.setLanePorts(ports) }
     }
 
-    private func bind(_ place: Place, _ port: UInt16) {
-        control.core.tellAgent(place.loop) { agent in
-            let failure: String?
-            do {
-                try agent.listen(place.purpose, port: port)
-                failure = nil
-            } catch {
-                failure = "\(error)"
-            }
-            agent.core.tellControl { $0.lanePorts.tried(place, port, failure) }
+    /// A loop could not open a port, or has it open now.
+    func tried(_ port: LanePort, onLoop index: Int, _ failure: String?) {
+        guard wanted[port.purpose] == port.port else { return }
+        if let failure, failures[port] != failure {
+            control.log("cannot listen on port \(port.port): \(failure)")
         }
-    }
-
-    private func tried(_ place: Place, _ port: UInt16, _ failure: String?) {
-        guard wanted[place.purpose] == port else { return }
-        if let failure {
-            if errors[place] != failure { control.log("cannot listen on port \(port): \(failure)") }
-            control.loop.schedule(after: Self.retry) { [weak self] _ in
-                guard let self, wanted[place.purpose] == port else { return }
-                bind(place, port)
-            }
-        } else {
-            bound.insert(place)
-        }
-        errors[place] = failure
+        failures[port] = failure
+        if failure == nil { openLoops[port, default: []].insert(index) }
         control.updateReadiness()
     }
 }

@@ -175,7 +175,7 @@ final class LaneSession: LaneDelegate {
         guard let lane else { return }
         let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
         phase = .up(carrier, hello.proxy)
-        agent.isNoStranger(id)
+        agent.handshakeEnded(id)
     }
 
     private func cancelTimer() {

@@ -7,18 +7,24 @@ final class LoopAgent {
     let core: ProxyCore
     let engine: StreamEngine
     private var sessions: [LaneID: LaneSession] = [:]
-    private var laneListeners: [LanePurpose: Listener] = [:]
-    private var clientListeners: [ClientListener: Listener] = [:]
-    /// Those that could not be bound, and why; asked for again until they can.
-    private var failed: [ClientListener: String] = [:]
-    private var isRetrying = false
-    /// Accepted lanes whose neighbors have not been let in yet, the oldest first.
-    private var strangers: [LaneID] = []
+    private lazy var laneListeners = ListenerSet<LanePort>(
+        on: loop,
+        open: { [unowned self] (port) throws(SystemError) in try open(port) },
+        tried: { [core, index = loop.index] port, failure in
+            core.tellControl { $0.lanePorts.tried(port, onLoop: index, failure) }
+        }
+    )
+    private lazy var clientListeners = ListenerSet<ClientListener>(
+        on: loop,
+        open: { [unowned self] (spec) throws(SystemError) in try open(spec) },
+        tried: { [core] spec, failure in core.tellControl { $0.listenerTried(spec, failure) } }
+    )
+    /// Accepted lanes whose neighbors have not been admitted yet, the oldest first.
+    private var handshakes: [LaneID] = []
 
     private static let measureInterval: Duration = .milliseconds(200)
-    private static let retry: Duration = .seconds(2)
-    /// Handshakes at once: silent clients must not use up what lanes live on.
-    private static let strangerLimit = 1_024
+    /// Silent clients must not use up what lanes live on.
+    private static let handshakeLimit = 1_024
 
     init(loop: EventLoop, core: ProxyCore, view: DataPlaneView) {
         self.loop = loop
@@ -29,11 +35,8 @@ final class LoopAgent {
 
     /// Resets every connection and ends every lane; the loop stops afterwards.
     func shutDown() {
-        for listener in laneListeners.values { listener.close() }
-        for listener in clientListeners.values { listener.close() }
-        laneListeners = [:]
-        clientListeners = [:]
-        failed = [:]
+        laneListeners.set([])
+        clientListeners.set([])
         engine.resetAll()
         for session in sessions.values { session.end(LaneClosing(.shutdown)) }
     }
@@ -72,7 +75,7 @@ final class LoopAgent {
         _ purpose: LanePurpose
     ) {
         guard sessions.count < Self.laneLimit else { return }
-        makeRoomForStranger()
+        makeRoomForHandshake()
         let acceptance = core.current
         let session = LaneSession(
             id: core.makeLaneID(),
@@ -81,7 +84,7 @@ final class LoopAgent {
             agent: self
         )
         sessions[session.id] = session
-        strangers.append(session.id)
+        handshakes.append(session.id)
         let lane = Lane(
             accepting: socket,
             from: endpoint,
@@ -92,15 +95,15 @@ final class LoopAgent {
         session.start(lane)
     }
 
-    private func makeRoomForStranger() {
-        guard strangers.count >= Self.strangerLimit else { return }
-        let oldest = strangers.removeFirst()
+    private func makeRoomForHandshake() {
+        guard handshakes.count >= Self.handshakeLimit else { return }
+        let oldest = handshakes.removeFirst()
         sessions[oldest]?.end(LaneClosing(.overloaded, "too many lanes are being set up"))
     }
 
-    /// The neighbor of this lane was let in, or the lane has ended.
-    func isNoStranger(_ id: LaneID) {
-        if let index = strangers.firstIndex(of: id) { strangers.remove(at: index) }
+    /// The neighbor of this lane was admitted, or the lane has ended.
+    func handshakeEnded(_ id: LaneID) {
+        if let index = handshakes.firstIndex(of: id) { handshakes.remove(at: index) }
     }
 
     /// Takes over an accepted lane from another loop.
@@ -124,7 +127,7 @@ final class LoopAgent {
 
     func forget(_ session: LaneSession) {
         sessions[session.id] = nil
-        isNoStranger(session.id)
+        handshakeEnded(session.id)
     }
 
     func sessionEnded(_ session: LaneSession, _ reason: LaneCloseReason, wasUp: Bool) {
@@ -138,67 +141,39 @@ final class LoopAgent {
 
     // MARK: Listeners
 
-    /// Listens for lanes on `port`.
-    func listen(_ purpose: LanePurpose, port: UInt16) throws(SystemError) {
-        guard laneListeners[purpose] == nil else { return }
-        laneListeners[purpose] = try Listener(
+    /// Accepts lanes on exactly these ports.
+    func setLanePorts(_ ports: [LanePort]) { laneListeners.set(ports) }
+
+    /// Accepts clients at exactly these addresses.
+    func setClientListeners(_ wanted: [ClientListener]) { clientListeners.set(wanted) }
+
+    private func open(_ port: LanePort) throws(SystemError) -> Listener {
+        try Listener(
             address: core.options.bind,
-            port: port,
+            port: port.port,
             purpose: .lane,
             on: loop
         ) { [unowned self] socket, endpoint in
-            accept(socket, from: endpoint, purpose)
+            accept(socket, from: endpoint, port.purpose)
         }
     }
 
-    func stopListening(_ purpose: LanePurpose) {
-        laneListeners.removeValue(forKey: purpose)?.close()
-    }
-
-    /// Opens and closes client listeners so that exactly these are open.
-    func setClientListeners(_ wanted: [ClientListener]) {
-        let set = Set(wanted)
-        for (spec, listener) in clientListeners where !set.contains(spec) {
-            listener.close()
-            clientListeners[spec] = nil
-        }
-        failed = failed.filter { set.contains($0.key) }
-        for spec in wanted where clientListeners[spec] == nil { open(spec) }
-        retryLater()
-    }
-
-    /// Whoever holds a port may let go of it.
-    private func retryLater() {
-        guard !failed.isEmpty, !isRetrying else { return }
-        isRetrying = true
-        loop.schedule(after: Self.retry) { [weak self] _ in
-            guard let self else { return }
-            isRetrying = false
-            for spec in failed.keys { open(spec) }
-            retryLater()
+    private func open(_ spec: ClientListener) throws(SystemError) -> Listener {
+        try Listener(
+            address: spec.address,
+            port: spec.port,
+            purpose: .service,
+            on: loop
+        ) { [unowned self] socket, client in
+            engine.accepted(socket, service: spec.service, client: client)
         }
     }
+}
 
-    private func open(_ spec: ClientListener) {
-        do {
-            clientListeners[spec] = try Listener(
-                address: spec.address,
-                port: spec.port,
-                purpose: .service,
-                on: loop
-            ) { [unowned self] socket, client in
-                engine.accepted(socket, service: spec.service, client: client)
-            }
-            if failed.removeValue(forKey: spec) != nil {
-                core.tellControl { $0.listenerTried(spec, nil) }
-            }
-        } catch {
-            let text = "\(error)"
-            guard failed[spec] != text else { return }
-            failed[spec] = text
-            core.tellControl { $0.listenerTried(spec, text) }
-        }
-    }
+/// A port on which lanes of one purpose are accepted.
+struct LanePort: Hashable, Sendable {
+    let purpose: LanePurpose
+    let port: UInt16
 }
 
 /// One address at which clients of a service port are awaited.
