@@ -18,7 +18,9 @@ debian_open() {
   mkdir -p "$apt"/{preferences.d,lists/partial,archives/partial}
   : >"$apt/status"
   echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $debian main" >"$apt/sources.list"
-  debian_options=(-o Dir::Etc="$apt" -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+  # A snapshot of the archive is a good mirror; its signature is checked, its age is not.
+  debian_options=(-o Acquire::Check-Valid-Until=false
+    -o Dir::Etc="$apt" -o Dir::Etc::SourceList="$apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State="$apt" -o Dir::State::Lists="$apt/lists" -o Dir::State::status="$apt/status"
     -o Dir::Cache="$apt" -o Dir::Cache::Archives="$apt/archives" -o Acquire::Languages=none
     -o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false -o APT::Sandbox::User=root -o Acquire::Retries=3)
