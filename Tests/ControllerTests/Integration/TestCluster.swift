@@ -202,6 +202,10 @@ struct TestCluster: Sendable {
     }
 }
 
+func condition(_ object: some NetworkObject, _ type: ConditionType) -> Condition? {
+    object.status.conditions[type: type.rawValue]
+}
+
 /// All tests on the server, one after another: two controllers would fight over the same Sites.
 @Suite(
     "Real API server",
@@ -223,6 +227,23 @@ func eventually<Value>(
         try await Task.sleep(for: .milliseconds(50))
     }
     return try #require(try await condition(), "\(what)", sourceLocation: sourceLocation)
+}
+
+/// Waits until nothing was written for a whole `window`, and returns the versions then.
+///
+/// That nothing is written can only be seen by looking for a while. A controller that never ends writing fails here.
+func whenQuiet<Versions: Equatable>(
+    for window: Duration = .seconds(1),
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ versions: () async throws -> Versions
+) async throws -> Versions {
+    var last = try await versions()
+    return try await eventually("nothing is written", sourceLocation: sourceLocation) {
+        try await Task.sleep(for: window)
+        let before = last
+        last = try await versions()
+        return last == before ? last : nil
+    }
 }
 
 extension Bool {

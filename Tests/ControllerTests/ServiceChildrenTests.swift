@@ -1,0 +1,139 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import Testing
+
+@testable import Controller
+
+@Suite("Children of a Service")
+struct ServiceChildrenTests {
+    private func configuration(listen: Bool) throws -> ServiceConfiguration {
+        ServiceConfiguration(
+            name: "backend",
+            address: try Samples.port().address,
+            ports: [
+                ServicePortConfiguration(
+                    name: try #require(PortName("http")),
+                    port: 8080,
+                    targetPort: 8080,
+                    listen: listen ? .init(port: 10_004) : nil
+                )
+            ]
+        )
+    }
+
+    private func namespace(_ name: String, _ labels: [String: String]) -> Core.Namespace {
+        Core.Namespace { $0.metadata = ObjectMeta(name: name, labels: labels) }
+    }
+
+    @Test("a listening core Service leads to the allocated port of the gateways")
+    func listening() throws {
+        let service = try Samples.service { $0.listen = .init(serviceName: "front") }
+        let children = ServiceChildren.make(
+            service: service,
+            site: Samples.site(),
+            configuration: try configuration(listen: true)
+        )
+        guard case .service(let core) = try #require(children.first) else { return }
+        #expect(core.metadata.name == "front")
+        #expect(core.spec.ports.first?.port == 8080)
+        #expect(core.spec.ports.first?.targetPort == .int(10_004))
+        #expect(core.spec.selector["tieline.dev/site"] == "east")
+    }
+
+    @Test("a selector becomes a headless core Service with exactly that selector")
+    func headless() throws {
+        let service = try Samples.service { $0.selector = ["app": "backend"] }
+        let children = ServiceChildren.make(
+            service: service,
+            site: Samples.site(),
+            configuration: try configuration(listen: false)
+        )
+        #expect(children.count == 1)
+        guard case .service(let core) = children[0] else { return }
+        #expect(core.spec.isHeadless)
+        #expect(core.spec.selector == ["app": "backend"])
+        #expect(core.metadata.name.hasPrefix("backend-tl-"))
+    }
+
+    @Test("a Service that is not part of the configuration has no children")
+    func none() throws {
+        let service = try Samples.service { $0.selector = ["app": "backend"] }
+        #expect(
+            ServiceChildren.make(service: service, site: Samples.site(), configuration: nil).isEmpty
+        )
+    }
+
+    @Test("a namespace gets the core Service when both it and the Service say so")
+    func consent() throws {
+        let service = try Samples.service {
+            $0.listen = .init(namespaces: LabelSelector(matchLabels: ["team": "a"]))
+        }
+        let allow = ["team": "a", "tieline.dev/allow-from": "shop"]
+        var going = namespace("going", allow)
+        going.metadata.deletionTimestamp = Samples.now
+        let found = Exposure.namespaces(
+            of: service,
+            among: [
+                namespace("yes", allow), namespace("no-consent", ["team": "a"]),
+                namespace("other", ["team": "a", "tieline.dev/allow-from": "other"]),
+                namespace("unselected", ["tieline.dev/allow-from": "shop"]), going,
+                namespace("shop", allow),
+            ]
+        )
+        #expect(found == ["yes"])
+        #expect(
+            Exposure.namespaces(of: try Samples.service(), among: [namespace("yes", allow)]).isEmpty
+        )
+    }
+
+    @Test("what is exposed has no selector, no owner, and the gateways as mirrored endpoints")
+    func exposed() throws {
+        let service = try Samples.service()
+        let children = Exposure.children(
+            of: service,
+            in: "other",
+            configuration: try configuration(listen: true),
+            gateways: [
+                Samples.gateway("b", address: "10.244.0.9", ready: false),
+                Samples.gateway("a", address: "10.244.0.5"), Samples.gateway("c", address: nil),
+            ]
+        )
+        #expect(children.count == 2)
+        guard case .service(let core) = children[0], case .endpointSlice(let slice) = children[1]
+        else {
+            Issue.record("unexpected children")
+            return
+        }
+        #expect(core.spec.selector.isEmpty)
+        #expect(core.metadata.ownerReferences.isEmpty)
+        #expect(core.metadata.labels["tieline.dev/owner-uid"] == "uid-backend")
+        #expect(core.metadata.annotations["tieline.dev/owner"] == "shop/backend")
+        #expect(slice.metadata.labels["kubernetes.io/service-name"] == "backend")
+        #expect(slice.endpoints.map(\.addresses) == [["10.244.0.5"], ["10.244.0.9"]])
+        #expect(slice.endpoints.map(\.conditions.isReady) == [true, false])
+        #expect(slice.ports.first?.port == 10_004)
+    }
+
+    @Test("what is ours and not wanted any more is deleted, by UID; what goes already is left")
+    func prune() throws {
+        let service = try Samples.service()
+        let old = Child.service(
+            Core.Service {
+                $0.metadata = ObjectMeta(child: "old", of: service)
+                $0.metadata.uid = "uid-old"
+            }
+        )
+        let going = Child.service(
+            Core.Service {
+                $0.metadata = ObjectMeta(child: "going", of: service)
+                $0.metadata.uid = "uid-going"
+                $0.metadata.deletionTimestamp = Samples.now
+            }
+        )
+        var plan = ChildrenPlan()
+        plan.prune([old, going], wanted: [])
+        #expect(plan.writes == [.delete(Core.Service.resource, old.key, uid: "uid-old")])
+    }
+}

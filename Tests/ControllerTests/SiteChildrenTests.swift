@@ -1,0 +1,99 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import Testing
+
+@testable import Controller
+
+@Suite("Children of a Site")
+struct SiteChildrenTests {
+    private func deployment(_ site: Site) -> Apps.Deployment {
+        GatewayDeployment.make(site: site, settings: Samples.settings)
+    }
+
+    @Test("the gateways meet the restricted pod security standard")
+    func restricted() throws {
+        let spec = deployment(Samples.site()).spec.template.spec
+        let container = try #require(spec.containers.first)
+        let security = try #require(container.securityContext)
+        #expect(spec.securityContext?.runAsNonRoot == true)
+        #expect(security.allowPrivilegeEscalation == false)
+        #expect(security.readOnlyRootFilesystem == true)
+        #expect(security.capabilities?.drop == ["ALL"])
+        #expect(security.seccompProfile?.type == "RuntimeDefault")
+        #expect(spec.volumes.compactMap(\.secret?.optional) == [true, true])
+        #expect(spec.volumes.last?.emptyDir?.medium == "Memory")
+    }
+
+    @Test("a gateway gets the time to drain, rounded up, and five seconds")
+    func grace() {
+        #expect(deployment(Samples.site()).spec.template.spec.terminationGracePeriodSeconds == 40)
+        let site = Samples.site {
+            $0.drain = DrainSettings(delay: APIDuration("1500ms"), grace: APIDuration("1m"))
+        }
+        #expect(deployment(site).spec.template.spec.terminationGracePeriodSeconds == 67)
+    }
+
+    @Test("the number of loops is an argument only when it is given")
+    func loops() {
+        #expect(
+            deployment(Samples.site()).spec.template.spec.containers[0].args == [
+                "run", "--configuration", "/etc/tieline/configuration", "--credentials",
+                "/etc/tieline/credentials", "--state", "/var/lib/tieline",
+            ]
+        )
+        let site = Samples.site { $0.proxy = ProxySettings(replicas: 3, loops: 2) }
+        #expect(
+            deployment(site).spec.template.spec.containers[0].args.suffix(2) == ["--loops", "2"]
+        )
+        #expect(deployment(site).spec.replicas == 3)
+    }
+
+    @Test("a child carries no label or annotation of the Site, and is owned by it")
+    func metadata() {
+        var site = Samples.site { $0.linkAccess = LinkAccess(type: .external, hosts: ["h"]) }
+        site.metadata.labels = ["argocd.argoproj.io/instance": "x"]
+        site.metadata.annotations = ["a": "b"]
+        let children = SiteChildren.make(site: site, settings: Samples.settings)
+        #expect(children.count == 5)
+        for child in children {
+            let metadata = child.object.metadata
+            #expect(metadata.labels["argocd.argoproj.io/instance"] == nil)
+            #expect(metadata.annotations.isEmpty)
+            #expect(metadata.controller?.uid == site.metadata.uid)
+            #expect(metadata.isManaged)
+        }
+    }
+
+    @Test("no core Service for links without linkAccess")
+    func dialsOnly() {
+        let names = SiteChildren.make(site: Samples.site(), settings: Samples.settings).map(
+            \.key.name
+        )
+        #expect(!names.contains("tieline-link"))
+    }
+
+    @Test("the addresses advertised are those that exist")
+    func endpoints() {
+        var service = Core.Service { $0.spec.clusterIP = "10.96.0.9" }
+        func find(_ access: LinkAccess?) -> [String] {
+            SiteEndpoints.find(site: Samples.site { $0.linkAccess = access }, service: service)
+                .endpoints.map { "\($0.host):\($0.port)" }
+        }
+        #expect(find(nil).isEmpty)
+        #expect(find(LinkAccess(type: .clusterIP)) == ["tieline-link.shop.svc:5671"])
+        #expect(
+            find(LinkAccess(type: .external, port: 443, hosts: ["a", "b"])) == ["a:443", "b:443"]
+        )
+        #expect(find(LinkAccess(type: .loadBalancer)).isEmpty)
+        service.status.loadBalancer.ingress = [
+            Core.LoadBalancerIngress { $0.ip = "192.0.2.7" },
+            Core.LoadBalancerIngress { $0.hostname = "lb.example.com" },
+        ]
+        #expect(find(LinkAccess(type: .loadBalancer)) == ["192.0.2.7:5671", "lb.example.com:5671"])
+        #expect(find(LinkAccess(type: .nodePort, hosts: ["n1"])).isEmpty)
+        service.spec.ports = [Core.ServicePort { $0.nodePort = 30_123 }]
+        #expect(find(LinkAccess(type: .nodePort, hosts: ["n1"])) == ["n1:30123"])
+        #expect(find(LinkAccess(type: .nodePort)).isEmpty)
+    }
+}
