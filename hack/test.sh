@@ -53,8 +53,19 @@ fast() {
   step "format" format
   step "import table" python3 hack/check-imports.py
   step "build" swift build --build-tests
+  step "unit tests" unit_tests
+}
+
+unit_tests() { # ends with what failed: thousands of lines come before
+  local log
+  log=$(mktemp "${TMPDIR:-/tmp}/tieline-unit-XXXXXX")
+  cleanup+=("rm -f $log")
   # One after the other: they share a process, count its descriptors and hold each other to deadlines.
-  step "unit tests" swift test --skip-build --no-parallel
+  swift test --skip-build --no-parallel 2>&1 | tee "$log" | grep -v '^◇' && return
+  echo "-- what failed, and what ran last"
+  grep -A 8 '^✘ Test .* recorded an issue' "$log" | grep -v -e '^◇' -e '^✔' || true
+  tail -5 "$log"
+  return 1
 }
 
 case $what in
