@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CNamespaces.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -228,3 +229,9 @@ pid_t cns_wait_any(int *status) {
 }
 
 int cns_exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
+
+const char *cns_library(const char *symbol) {
+    Dl_info found;
+    void *address = dlsym(RTLD_DEFAULT, symbol);
+    return address && dladdr(address, &found) != 0 ? found.dli_fname : NULL;
+}

@@ -1,3 +1,4 @@
+import CNamespaces
 import DevnodeCore
 import FoundationEssentials
 import KubernetesAPI
@@ -59,6 +60,16 @@ struct ContainerCommand {
         )
     }
 
+    /// Where the Swift runtime is that this program uses: the images from the same build need it.
+    private static let swiftRuntime: String = {
+        guard let library = unsafe cns_library("swift_retain") else { return "" }
+        let path = unsafe String(cString: library)
+        return String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    }()
+
+    /// Folders that every root file system has.
+    private static let always: Set = ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/lib", ""]
+
     private func isolation(programs: String) throws -> Isolation {
         let folder = "\(base)/containers/\(container.name)"
         if number > 0 { Files.remove("\(folder)/\(number - 1)") }
@@ -83,11 +94,9 @@ struct ContainerCommand {
                 isReadOnly: true
             ),
         ]
-        // The overlay shows the root file system only; the programs may be on another one, or in /tmp.
-        if !["/bin", "/sbin", "/usr/bin", "/usr/sbin", ""].contains(programs) {
-            mounts.append(
-                .init(kind: .directory, source: programs, target: programs, isReadOnly: true)
-            )
+        // The overlay shows the root file system only: the programs may be on another one, or in /tmp, and so may Swift.
+        for folder in Set([programs, Self.swiftRuntime]).subtracting(Self.always).sorted() {
+            mounts.append(.init(kind: .directory, source: folder, target: folder, isReadOnly: true))
         }
         return Isolation(
             hostname: String(pod.metadata.name.prefix(63)),

@@ -63,4 +63,7 @@ pid_t cns_wait_any(int *status);
 /// The exit code of a wait status: 0...255, or 128 + the signal that ended it.
 int cns_exit_code(int status);
 
+/// The file from which this process has a symbol, or NULL.
+const char *cns_library(const char *symbol);
+
 #endif
