@@ -33,15 +33,16 @@ package final class Leadership: Sendable {
 
     package init(margin: Duration = .seconds(4)) { self.margin = margin }
 
-    package var isValid: Bool {
-        validUntil.withLock { $0.map { ContinuousClock.now < $0 } ?? false }
+    package var isValid: Bool { timeLeft != nil }
+
+    /// How long it still holds without another renewal; nil: it does not.
+    package var timeLeft: Duration? {
+        let now = ContinuousClock.now
+        return validUntil.withLock { $0.flatMap { now < $0 ? $0 - now : nil } }
     }
 
     /// How long a write that begins now may take, so that it ends before another one can lead; nil: none may begin.
-    package var writeLimit: Duration? {
-        let now = ContinuousClock.now
-        return validUntil.withLock { $0.flatMap { now < $0 ? $0 - now + margin : nil } }
-    }
+    package var writeLimit: Duration? { timeLeft.map { $0 + margin } }
 
     func extend(until instant: ContinuousClock.Instant) {
         validUntil.withLock { $0 = instant }
@@ -193,17 +194,15 @@ extension LeaderElector {
     /// Renews until the task is cancelled; throws when the lease is lost.
     private func keep(_ acquired: Coordination.Lease) async throws {
         var lease = acquired
-        var deadline = ContinuousClock.now + settings.renewDeadline
         while true {
-            try await Task.sleep(for: settings.retryPeriod)
+            // Neither a pause nor a request outlasts what is left: another begins soon after.
+            try await Task.sleep(for: min(settings.retryPeriod, try timeLeft()))
+            var client = bounded
+            client.timeout = min(client.timeout, try timeLeft())
             let start = ContinuousClock.now
-            guard start < deadline else {
-                throw LeadershipLost(description: "the lease was not renewed in time")
-            }
             do {
                 lease.spec = spec(after: lease.spec)
-                lease = won(try await bounded.update(lease), at: start)
-                deadline = start + settings.renewDeadline
+                lease = won(try await client.update(lease), at: start)
             } catch {
                 guard !Task.isCancelled else { throw CancellationError() }
                 logger.warning("the lease is not renewed: \(error)")
@@ -218,22 +217,33 @@ extension LeaderElector {
         }
     }
 
+    private func timeLeft() throws(LeadershipLost) -> Duration {
+        guard let left = leadership.timeLeft else {
+            throw LeadershipLost(description: "the lease was not renewed in time")
+        }
+        return left
+    }
+
     private func present() async throws(APIError) -> Coordination.Lease {
         try await bounded.get(Coordination.Lease.self, settings.lease)
     }
 
     /// Empties the lease if it is ours; a failure only means that others wait longer.
     private func giveBack() async {
-        // The task may be cancelled already, and these two requests are its last will.
+        // The task may be cancelled already, and these requests are its last will.
         await Task {
-            guard var lease = try? await present(),
-                lease.spec.holderIdentity == settings.identity
-            else { return }
-            lease.spec.holderIdentity = ""
-            lease.spec.leaseDurationSeconds = 1
-            lease.spec.renewTime = MicroTimestamp(Timestamp.now())
-            if (try? await bounded.update(lease)) != nil {
-                logger.notice("no longer leading", metadata: ["lease": "\(settings.lease)"])
+            // Twice: a renewal that was cancelled on its way may reach the server after it was asked.
+            for _ in 0..<2 {
+                guard var lease = try? await present(),
+                    lease.spec.holderIdentity == settings.identity
+                else { return }
+                lease.spec.holderIdentity = ""
+                lease.spec.leaseDurationSeconds = 1
+                lease.spec.renewTime = MicroTimestamp(Timestamp.now())
+                guard (try? await bounded.update(lease)) == nil else {
+                    logger.notice("no longer leading", metadata: ["lease": "\(settings.lease)"])
+                    return
+                }
             }
         }.value
     }

@@ -14,10 +14,11 @@ struct LeaderElectorTests {
     private func candidate(
         _ identity: String,
         _ scene: Scene,
-        _ client: KubernetesClient
+        _ client: KubernetesClient,
+        lease: Duration = .seconds(3)
     ) -> LeaderElector {
         var settings = LeaderElectionSettings(lease: scene.key("lease"), identity: identity)
-        settings.leaseDuration = .seconds(3)
+        settings.leaseDuration = lease
         settings.renewDeadline = .seconds(2)
         settings.retryPeriod = .milliseconds(200)
         return LeaderElector(client: client, settings: settings, logger: silentLogger)
@@ -67,8 +68,10 @@ struct LeaderElectorTests {
     func isolation() async throws {
         try await Scene.with { scene in
             let record = Record()
+            let lease = Duration.seconds(5)
             let (one, two) = (
-                candidate("1", scene, scene.faulty), candidate("2", scene, scene.client)
+                candidate("1", scene, scene.faulty, lease: lease),
+                candidate("2", scene, scene.client, lease: lease)
             )
             let first = start("1", one, record)
             #expect(await eventually { record.all == ["1 leads"] })
