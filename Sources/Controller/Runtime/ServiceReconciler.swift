@@ -148,10 +148,10 @@ struct ServiceReconciler: Reconciler {
         if configuration != nil, !service.metadata.isTerminating {
             plan.prune(ownedHere(service), wanted: own)
         }
-        guard held else { return plan }
+        // Also without the finalizer: what was made just before it went may have been heard of late.
         let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
         plan.prune(there, wanted: exposed)
-        if exposed.isEmpty, there.isEmpty {
+        if held, exposed.isEmpty, there.isEmpty {
             plan.writes += finalizers(
                 service,
                 service.metadata.finalizers.filter { $0 != Names.exposureFinalizer }
