@@ -156,10 +156,14 @@ struct TransportFailureTests {
 
     @Test("nobody listening, no such name, a malformed URL, another protocol")
     func connecting() async throws {
-        let port = try TestSocket.listening().port
+        let dead = try TestSocket.reserved()
+        defer { withExtendedLifetime(dead) {} }
+        let port = dead.port
         #expect(await kind(HTTPRequest(url: "http://127.0.0.1:\(port)")) == .notConnected)
         var request = HTTPRequest(url: "http://does-not-exist.invalid")
         request.proxy = .none
+        // A resolver asks a silent name server for 10 s and more.
+        request.connectTimeout = .seconds(45)
         #expect(await kind(request) == .nameNotResolved)
         #expect(await kind(HTTPRequest(url: "http://")) == .invalidRequest)
         #expect(await kind(HTTPRequest(url: "file:///etc/passwd")) == .invalidRequest)
@@ -224,7 +228,8 @@ struct TransportFailureTests {
         let start = ContinuousClock.now
         task.cancel()
         #expect(await task.value == .cancelled)
-        #expect(ContinuousClock.now - start < .seconds(1))
+        // Its own time is a minute.
+        #expect(ContinuousClock.now - start < .seconds(10))
     }
 
     @Test("a silent stream is given up after its idle time")

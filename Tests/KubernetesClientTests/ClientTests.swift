@@ -205,9 +205,7 @@ struct ClientTests {
             try await client.get(Core.Namespace.self, key)
         }
         #expect(error?.isTimedOut == true)
-        let start = ContinuousClock.now
         _ = try await client.get(Core.Namespace.self, key)
-        #expect(ContinuousClock.now - start < .seconds(1))
         #expect(forwarder.accepted == 2)
     }
 

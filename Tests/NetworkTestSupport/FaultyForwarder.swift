@@ -12,16 +12,18 @@ package final class FaultyForwarder: Sendable {
         var frozen: Set<Int> = []
     }
 
-    package let port: UInt16
+    /// Keeps the port ours while nobody listens on it.
+    private let reserved: TestSocket
     private let target: UInt16
     private let state = Mutex(State())
 
     package init(to target: UInt16) throws {
         self.target = target
-        let listener = try TestSocket.listening()
-        port = listener.port
-        serve(listener)
+        reserved = try TestSocket.reserved()
+        serve(try TestSocket.listening(port: reserved.port))
     }
+
+    package var port: UInt16 { reserved.port }
 
     /// Connections taken so far.
     package var accepted: Int { state.withLock { $0.accepted } }

@@ -11,11 +11,17 @@ package final class TestSocket: Sendable {
 
     /// Listens on 127.0.0.1; port 0 lets the system choose.
     package static func listening(port: UInt16 = 0) throws -> TestSocket {
+        let socket = try reserved(port: port)
+        try check(listen(socket.descriptor, 64))
+        return socket
+    }
+
+    /// Holds a port of 127.0.0.1 that refuses, and which nobody else is given; a listener may still take it.
+    package static func reserved(port: UInt16 = 0) throws -> TestSocket {
         let socket = TestSocket(descriptor: Glibc.socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
         var one: Int32 = 1
         unsafe setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &one, 4)
         try check(unsafe withAddress(port) { unsafe bind(socket.descriptor, $0, $1) })
-        try check(listen(socket.descriptor, 64))
         return socket
     }
 

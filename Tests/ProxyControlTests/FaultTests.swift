@@ -277,12 +277,17 @@ struct FaultTests {
         await gateway.proxy.wait("usable") { $0.usable == 1 }
         let endpoint = Endpoint(address: gateway.address, port: 8080)
         #expect(await traffic.hold(2, at: endpoint) == ["outside": 2])
+        let named = try await traffic.serve("named", at: .v4(127 << 24 | 1))
         service.provider = .hosts(["localhost"])
+        service.ports[0].targetPort = named.endpoint.port
         let second = service
         gateway.proxy.apply(site.edit { $0.services = [second] })
-        await gateway.proxy.wait("the name's addresses") { snapshot in
-            snapshot.backend.first.map { $0.endpoints >= 1 } ?? false
-        }
+        let end = ContinuousClock.now + .seconds(10)
+        var held: [String: Int] = [:]
+        repeat {
+            held = await traffic.hold(1, at: endpoint)
+        } while held != ["named": 1] && ContinuousClock.now < end
+        #expect(held == ["named": 1], "the addresses of the name are used")
         await gateway.proxy.stop()
         traffic.stop()
     }

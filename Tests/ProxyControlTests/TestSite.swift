@@ -34,6 +34,7 @@ final class TestSite: Sendable {
                     site: SiteName(id: authority.siteID, name: name),
                     allow: allow.map { SiteName(id: $0) },
                     acceptsLinks: acceptsLinks,
+                    health: .patient,
                     drain: DrainParameters(delay: .zero, grace: .milliseconds(500))
                 )
             )
@@ -97,6 +98,11 @@ final class TestSite: Sendable {
     }
 }
 
+extension HealthParameters {
+    /// No test here waits for silence, and a busy machine must not look like it.
+    static let patient = HealthParameters(heartbeat: .milliseconds(250), misses: 20)
+}
+
 struct Gateway {
     let proxy: Proxy
     let address: IPAddress
@@ -111,7 +117,7 @@ extension LinkConfiguration {
             endpoints: [endpoint],
             remoteSite: site,
             cost: try #require(LinkCost(cost)),
-            health: .standard
+            health: .patient
         )
     }
 }

@@ -56,8 +56,8 @@ struct ProcessTests {
         let process = Process()
         process.executableURL = try Self.program("tieline-proxy")
         process.arguments = [
-            "run", "--site-dir", directory, "--bind", address, "--admin", "\(address):5673",
-            "--loops", "1",
+            "run", "--site-dir", directory, "--bind", address, "--admin", "\(address):0", "--loops",
+            "1",
         ]
         let errors = Pipe()
         process.standardError = errors
@@ -70,6 +70,7 @@ struct ProcessTests {
         try await withDirectory { path in
             let address = "127.\(Int.random(in: 1...250)).\(Int.random(in: 1...250)).7"
             let server = try EchoServer()
+            defer { withExtendedLifetime(server) {} }
             try write(Self.site, "\(path)/site.yaml")
             try write(Self.link(cost: "5"), "\(path)/link.yaml")
             try write(Self.service(server: server.port), "\(path)/service.yaml")
@@ -94,15 +95,20 @@ struct ProcessTests {
                     } ?? false
                 }
             )
-            #expect(log.text.contains("link.yaml:8"))
+            #expect(try await eventually { log.text.contains("link.yaml:8") }, "\(log.text)")
             #expect(serves())
             #expect(try cost() == 5)
             #expect(kill(process.processIdentifier, SIGHUP) == 0)
 
-            try write(Self.link(cost: "9"), "\(path)/link.yaml")
-            let begin = ContinuousClock.now
-            #expect(try await eventually { try cost() == 9 })
-            #expect(ContinuousClock.now - begin < .seconds(3))
+            // Once may be late on a busy machine; the look every 10 s alone would be late twice.
+            var fastest = Duration.seconds(60)
+            for value in [9, 11] as [Int32] {
+                try write(Self.link(cost: "\(value)"), "\(path)/link.yaml")
+                let begin = ContinuousClock.now
+                #expect(try await eventually { try cost() == value })
+                fastest = min(fastest, ContinuousClock.now - begin)
+            }
+            #expect(fastest < .seconds(3))
             #expect(serves())
 
             process.terminate()
