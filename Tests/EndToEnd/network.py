@@ -31,7 +31,8 @@ def server(where, app, replicas=1, **template):
         "args": ["serve", "--listen", "0.0.0.0:8080", "--name", f"{where}/$(POD_NAME)", "--linger", "2"],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "tcp", "containerPort": 8080}],
-        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1},
+        # With a delay: one that was killed and restarted is not ready before the test has taken it away.
+        "readinessProbe": {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "initialDelaySeconds": 1},
     }
     return deployment(where, app, replicas, {"containers": [container],
                                              "terminationGracePeriodSeconds": 4, **template})

@@ -69,9 +69,8 @@ def test_a_plain_site_keeps_its_last_good_configuration(net):
         wait("the plain site's clients reach b", serves, 30)
         plain.write("link.yaml", f"apiVersion: {API}\nkind: Link\nmetadata: {{name: b}}\nspec:\n"
                     f"  endpoints: [\n  cost: 5\n")
-        problem = wait("the status says what is wrong",
-                       lambda: "link.yaml" in json.dumps([p.read_text() for p in (plain.path / "status").iterdir()]) and
-                       [p.read_text() for p in (plain.path / "status").iterdir() if "link.yaml" in p.read_text()], 10)
+        told = lambda: [text for path in (plain.path / "status").glob("*.json") if "link.yaml" in (text := path.read_text())]
+        problem = wait("the status says what is wrong", told, 10)
         check(serves(), "the last good configuration stays")
         check(plain.readiness() == "200", f"/readyz stays ready, not {plain.readiness()}")
         print(f"   broken YAML: {problem[0][:300]}")

@@ -58,7 +58,7 @@ def survives_a_gateway(net, clients):
     oldest = min(net.cluster.ready_pods("a", GATEWAYS), key=lambda pod: pod["metadata"]["creationTimestamp"])
     name = oldest["metadata"]["name"]
     net.cluster.kubectl("delete", "pod", "-n", "a", name, "--wait=false")
-    wait("it drains", lambda: name not in [pod["metadata"]["name"] for pod in net.cluster.ready_pods("a", GATEWAYS)])
+    wait("it drains", lambda: net.metric("a", "tieline_ready", required=True, pods=[oldest]) == 0)
     clients.open(20)
     wait("it is gone", lambda: not net.cluster.exists("pod", "a", name), 60)
     wait("the sidecar has found the one that took its place", lambda: attached(net) == [1, 1])
