@@ -9,13 +9,17 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.2.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/tieline/helm-$version
-if [ ! -e "$cache/ready" ]; then
+works() { "$cache/venv/bin/python" -c 'import helm_python, yaml' 2>/dev/null; }
+make_venv() { # also when the system's Python is another one since; parallel runs wait for each other
   mkdir -p "$cache"
-  python3 -m venv "$cache/venv"
-  "$cache/venv/bin/pip" install --quiet --disable-pip-version-check "helm-python-sdk==$version" PyYAML==6.0.2 ||
+  exec 9>"$cache/.lock"
+  flock 9
+  works || { python3 -m venv --clear "$cache/venv" &&
+    "$cache/venv/bin/pip" install --quiet --disable-pip-version-check "helm-python-sdk==$version" PyYAML==6.0.2; } ||
     { echo "hack/check-chart.sh: cannot install the PyPI packages helm-python-sdk $version and PyYAML 6.0.2" >&2; exit 1; }
-  touch "$cache/ready"
-fi
+  exec 9>&-
+}
+works || make_venv
 
 for file in manifests/crds/{sites,links,services}.yaml; do
   copy=charts/tieline/files/crds/$(basename "$file")

@@ -13,16 +13,19 @@ mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
 fail() { echo "hack/apiserver/build.sh: $*" >&2; exit 1; }
 
-exec 9>"$cache/.lock"
-flock 9
-. "$here/../debian.sh"
 digest() { cat "$@" | sha256sum | cut -d' ' -f1; }
 wanted=$(digest "$here/build.sh" "$here/packages.txt" "$here"/src/*.go)
 programs=$cache/programs/${wanted:0:16} # by the sources: working copies that differ do not rebuild for each other
-if [ -x "$programs/apiserver" ]; then
+done_already() {
+  [ -x "$programs/apiserver" ] || return 0
   echo "$programs/apiserver"
   exit
-fi
+}
+done_already # without the lock: another working copy may be building for minutes
+exec 9>"$cache/.lock"
+flock 9
+done_already
+. "$here/../debian.sh"
 
 # Unpacks the packages of packages.txt into $cache/root, with an apt of its own: own lists, nothing installed.
 fetch() {
