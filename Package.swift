@@ -152,7 +152,7 @@ let package = Package(
             "ProxyTransportTests",
             [
                 "Proxy", "Wire", "TLS", "SiteConfiguration", "NetworkModel", "CertificateFixtures",
-                "CLinux",
+                "CLinux", "TestSupport",
             ]
         ),
         tests(

@@ -31,8 +31,9 @@ struct EventLoopTests {
             let fired = Shared<[Int]>([])
             loop.mailbox.post { loop in
                 var generator = SystemRandomNumberGenerator()
+                let start = EventLoop.clock()
                 for delay in (0..<200).shuffled(using: &generator) {
-                    let id = loop.schedule(after: .milliseconds(delay)) { _ in
+                    let id = loop.schedule(at: start + .milliseconds(delay)) { _ in
                         fired.update { $0.append(delay) }
                     }
                     if delay % 3 == 0 { loop.cancel(id) }

@@ -31,7 +31,7 @@ struct LaneTests {
                     return roundTrip.value != nil
                 }
             )
-            #expect(roundTrip.value ?? .seconds(9) < .milliseconds(500))
+            #expect(roundTrip.value ?? .seconds(9) < .seconds(5))
             let closing = LaneClosing(.shutdown, "the test is over")
             first.withEnd { _, lane in lane.close(closing) }
             #expect(eventually { pair.isClosed })

@@ -1,6 +1,7 @@
 import Glibc
 import NetworkModel
 import Proxy
+import TestSupport
 import Testing
 
 @Suite("Listener", .timeLimit(.minutes(1)), .serialized)
@@ -12,12 +13,16 @@ struct ListenerTests {
             let listen = { @Sendable (port: UInt16) in
                 { @Sendable (loop: EventLoop) -> UInt16 in
                     let index = loop.index
+                    // A reset at once could reach a client that is still in `connect`.
+                    let kept = Keeper()
+                    loop.setLocal(kept)
                     let made = try? Listener(
                         address: loopback,
                         port: port,
                         purpose: .service,
                         on: loop
-                    ) { _, remote in
+                    ) { socket, remote in
+                        kept.keep(socket)
                         if remote.address == loopback { counts.update { $0[index] += 1 } }
                     }
                     if let made { loop.setLocal(made) }
@@ -120,6 +125,7 @@ struct ListenerTests {
     )
     func exhaustion() async throws {
         await #expect(processExitsWith: .success) {
+            closeInheritedSockets()
             var limits = rlimit(rlim_cur: 64, rlim_max: 64)
             unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
             let loop = try EventLoopThread(index: 0)
@@ -143,7 +149,12 @@ struct ListenerTests {
             guard let port, port != 0 else { exit(2) }
             // The clients' ends are descriptors of the same process: they take all that there are while the loop waits.
             let areConnected = Shared(false)
-            loop.mailbox.post { _ in while !areConnected.value { usleep(1_000) } }
+            let isHeld = Shared(false)
+            loop.mailbox.post { _ in
+                isHeld.update { $0 = true }
+                while !areConnected.value { usleep(1_000) }
+            }
+            guard eventually({ isHeld.value }) else { exit(6) }
             var clients: [BlockingSocket] = []
             while clients.count < 64, let client = BlockingSocket.connected(to: port) {
                 clients.append(client)
@@ -185,4 +196,6 @@ private final class Keeper {
         numbers.forEach { _ = close($0) }
         numbers = []
     }
+
+    deinit { drop() }
 }

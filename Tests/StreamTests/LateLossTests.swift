@@ -11,7 +11,8 @@ import Testing
 /// What happens to connections that were open for a while and had exchanged nothing, and to those between two targets.
 @Suite("Losses after a while", .timeLimit(.minutes(2)), .serialized)
 struct LateLossTests {
-    private static let connect: Duration = .milliseconds(200)
+    /// The time-out of a connect; what is lost later than this is lost late.
+    private static let connect: Duration = .seconds(1)
 
     private func isUsable(_ site: SiteID, at proxy: TestProxy) -> Bool {
         proxy.shared.states.first { $0.target.site == site }?.condition == .usable
@@ -27,7 +28,7 @@ struct LateLossTests {
         fork.second.servers([server.port])
         let client = try #require(TestSocket.connected(to: fork.port))
         #expect(eventually { fork.near.shared.counters.opened == 1 })
-        usleep(600_000)
+        usleep(1_500_000)
         try fork.first.cutLanes()
         #expect(client.read(limit: 7).bytes == Array("second\n".utf8))
         client.close()
@@ -62,7 +63,7 @@ struct LateLossTests {
         let count = Calls()
         let server = TestServer { client in
             if count.next() == 1 {
-                usleep(500_000)
+                usleep(1_500_000)
                 client.reset()
             } else {
                 client.write(Array("again\n".utf8))

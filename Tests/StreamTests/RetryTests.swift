@@ -93,8 +93,9 @@ struct RetryTests {
     func earlyBytes() throws {
         let fork = try Fork()
         defer { fork.stop() }
+        let mayReset = Promise<Bool>()
         let bad = TestServer { client in
-            usleep(200_000)
+            _ = mayReset.value
             client.reset()
         }
         // Its queue is full: a connection to it is neither taken nor refused.
@@ -111,8 +112,10 @@ struct RetryTests {
                 at: EventLoop.clock()
             )
         )
-        usleep(400_000)
-        // Now `deaf` is asked.
+        mayReset.fulfil(true)
+        #expect(eventually { bad.openCount == 0 })
+        // A turn of the loop that has the RST: now `deaf` is asked.
+        _ = try fork.first.streamCount
         client.write(Array("question".utf8))
         client.finishWriting()
         #expect(client.read().bytes == Array("question!".utf8))
@@ -194,7 +197,7 @@ struct RetryTests {
         ])
         // The way over `second` does not exist: it answers NoRoute. Then routing finds the direct one.
         let client = try #require(TestSocket.connected(to: fork.port))
-        usleep(50_000)
+        #expect(eventually { (try? fork.near.streamCount) == 1 })
         try fork.near.targets([
             TestProxy.Way(site: fork.first.site.id, cost: 1, route: [fork.first.id])
         ])

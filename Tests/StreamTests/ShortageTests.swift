@@ -3,6 +3,7 @@ import CertificateFixtures
 import Glibc
 import NetworkModel
 import Synchronization
+import TestSupport
 import Testing
 import Wire
 
@@ -54,7 +55,7 @@ struct ShortageTests {
     @Test("an egress leaves the reserve of descriptors to lanes, and its site is not blamed")
     func reserve() async throws {
         await #expect(processExitsWith: .success) {
-            // The reserve is 128 then: what this process inherited from the test run is not in the budget's count.
+            closeInheritedSockets()
             var limits = rlimit(rlim_cur: 1_024, rlim_max: 1_024)
             unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
             let near = try TestProxy(FixtureSite("near"))
