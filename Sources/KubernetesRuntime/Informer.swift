@@ -56,9 +56,14 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         }
     }
 
-    /// Follows the server until the task is cancelled.
+    /// Follows the server until the task is cancelled; the handlers are let go then.
     package func run() async {
         await reflector.run { [self] event in take(event) }
+        // They may hold what holds this informer.
+        handlers.withLock { handlers in
+            handlers = []
+            undecodableHandlers.withLock { $0 = [] }
+        }
     }
 
     /// Waits for the first whole list; false when the task was cancelled before.

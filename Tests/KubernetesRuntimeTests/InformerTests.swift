@@ -148,6 +148,17 @@ struct InformerTests {
         }
     }
 
+    @Test("one that has ended goes, though its handlers hold it")
+    func ended() async throws {
+        weak var ended: Informer<Core.ConfigMap>?
+        try await withInformer { _, informer in
+            ended = informer
+            informer.addHandler { _ in _ = informer.hasSynced }
+            informer.addUndecodableHandler { _ in _ = informer.hasSynced }
+        }
+        #expect(ended == nil)
+    }
+
     @Test("only selected objects are there; one that stops matching is deleted")
     func selecting() async throws {
         try await withInformer(
