@@ -49,6 +49,9 @@ package struct SiteName: Hashable, Sendable, Codable {
         self.id = id
         self.name = name
     }
+
+    /// What people read: the name, or else the identity.
+    package var displayName: String { name.isEmpty ? id.text : name }
 }
 
 /// One Link that this site dials.

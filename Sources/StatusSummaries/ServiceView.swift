@@ -1,11 +1,6 @@
 package import NetworkModel
 package import SiteConfiguration
 
-extension SiteName {
-    /// The name by which this site's manifests call it, or else its identity.
-    package var displayName: String { name.isEmpty ? id.text : name }
-}
-
 /// What the gateways and sidecars of a site say of one Service, merged.
 package struct ServiceView: Equatable, Sendable {
     /// Cheapest first, one for each site and port.

@@ -86,7 +86,7 @@ struct LinkTests {
         }
         #expect(fastest < .seconds(1))
         #expect(west.snapshot.links.first?.losses == 0)
-        #expect(east.snapshot.target(pair.west)?.via == "from/\(pair.west.id)")
+        #expect(east.snapshot.target(pair.west)?.via == "from/west")
         await pair.stop()
     }
 

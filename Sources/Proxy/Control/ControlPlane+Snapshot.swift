@@ -132,17 +132,19 @@ extension ControlPlane {
         guard site != core.id.site else { return "local" }
         switch route?.via {
         case .link(core.id.site, let name)?: return "link/\(name)"
-        case .link(let dialler, _)?: return "from/\(dialler)"
+        case .link(let dialler, _)?: return "from/\(name(dialler).displayName)"
         case .mesh?, nil:
             // A sibling has the way: the site after it tells which Link that is.
             let next = route?.routes.first?.first { $0.site != core.id.site }?.site ?? site
             let link = document?.configuration.links.first { $0.remoteSite == next }
-            return link.map { "link/\($0.name)" } ?? "from/\(next)"
+            return link.map { "link/\($0.name)" } ?? "from/\(name(next).displayName)"
         }
     }
 
     func name(_ site: SiteID) -> SiteName {
-        SiteName(id: site, name: siteNames[site] ?? "")
+        if let edge { return SiteName(id: site, name: edge.routes.names[site] ?? "") }
+        if site == core.id.site { return siteName }
+        return SiteName(id: site, name: routeTable.siteNames[site] ?? "")
     }
 
     /// The names that sites give themselves; this one's as configured.
