@@ -27,7 +27,7 @@ extension ControlPlane {
         let listeners =
             edge?.clientListeners ?? services.listeners(bind: core.options.bind)
         // What is not wanted any more cannot fail any more.
-        listenErrors = listenErrors.filter { listeners.contains($0.key) }
+        listenerReports.keep(listeners)
         core.tellAgents { $0.setClientListeners(listeners) }
     }
 

@@ -68,11 +68,10 @@ extension ControlPlane {
     }
 
     /// A loop could not open a listener for clients, or can now.
-    func listenerTried(_ listener: ClientListener, _ error: String?) {
-        if let error, listenErrors[listener] != error {
-            log("cannot listen for \(listener.service) on port \(listener.port): \(error)")
+    func tried(_ listener: ClientListener, onLoop index: Int, _ failure: String?) {
+        if let news = listenerReports.take(listener, loop: index, failure) {
+            log("cannot listen for \(listener.service) on port \(listener.port): \(news)")
         }
-        listenErrors[listener] = error
         snapshotChanged()
     }
 }

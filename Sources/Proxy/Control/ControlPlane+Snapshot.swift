@@ -106,7 +106,7 @@ extension ControlPlane {
                     via: self.via(state.target.site, via[state.target.site])
                 )
             }
-        let error = listenErrors.first { $0.key.service == key }?.value
+        let error = listenerReports.failure { $0.service == key }
         var snapshot = ServiceSnapshot(
             service: key,
             listening: shared?.hasTarget == true && error == nil && !hasStoppedListening,

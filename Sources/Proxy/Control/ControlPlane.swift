@@ -25,7 +25,7 @@ final class ControlPlane {
     /// Lanes that were let in and have not yet said that they are in place.
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
     var refused: [RefusedLink] = []
-    var listenErrors: [ClientListener: String] = [:]
+    var listenerReports = ListenerReports<ClientListener>()
     var failovers = FailoverJournal()
     var configurationError: String?
     var appliedCount: UInt64 = 0

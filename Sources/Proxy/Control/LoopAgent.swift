@@ -17,7 +17,9 @@ final class LoopAgent {
     private lazy var clientListeners = ListenerSet<ClientListener>(
         on: loop,
         open: { [unowned self] (spec) throws(SystemError) in try open(spec) },
-        tried: { [core] spec, failure in core.tellControl { $0.listenerTried(spec, failure) } }
+        tried: { [core, index = loop.index] spec, failure in
+            core.tellControl { $0.tried(spec, onLoop: index, failure) }
+        }
     )
     /// Accepted lanes whose neighbors have not been admitted yet, the oldest first.
     private var handshakes: [LaneID] = []
