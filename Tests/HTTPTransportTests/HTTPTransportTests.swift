@@ -111,10 +111,12 @@ struct HTTPTransportTests {
 
     @Test("a slow reader's stream ends at its bound, with what it had and an overflow")
     func overflow() async throws {
+        let gate = Gate()
         let server = try CannedServer { _, client in
             _ = client.write("HTTP/1.1 200 OK\r\n\r\n")
             let block = Data(repeating: 65, count: 100_000)
             while client.write(block) {}
+            gate.open()
         }
         defer { server.stop() }
         var request = HTTPRequest(url: server.url)
@@ -122,7 +124,7 @@ struct HTTPTransportTests {
         await #expect {
             try await transport.withStream(request) { _, body in
                 var total = 0
-                try? await Task.sleep(for: .milliseconds(200))
+                #expect(await eventually { gate.isOpen }, "the connection ends at the bound")
                 for try await chunk in body { total += chunk.count }
             }
         } throws: { ($0 as? TransportError)?.kind == .overflow }

@@ -249,6 +249,7 @@ extension OnServer {
                                 ]
                             }
                         }
+                        // The load: 100 changes a second.
                         try await Task.sleep(for: .milliseconds(10))
                     }
                     _ = try await eventually(
