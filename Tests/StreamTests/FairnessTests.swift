@@ -45,7 +45,10 @@ struct FairnessTests {
             isDraining: false
         )
         return try thread.run { loop in
-            let plane = StreamPlane(mailboxes: [loop.mailbox])
+            let plane = StreamPlane(
+                mailboxes: [loop.mailbox],
+                accounts: NeighborAccounts(own: site)
+            )
             let engine = StreamEngine(loop: loop, view: view, plane: plane)
             let neighbor = ProxyID(site: site, instance: 2)
             return try body(engine.attach(Conduit(), neighbor: neighbor, isEdge: false))

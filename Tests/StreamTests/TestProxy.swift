@@ -74,7 +74,10 @@ final class TestProxy: Sendable {
         id = ProxyID(site: site.id, instance: instance)
         context = try site.context(isEdge ? .edge : .gateway)
         threads = try (0..<loops).map { try EventLoopThread(index: $0) }
-        plane = StreamPlane(mailboxes: threads.map(\.mailbox))
+        plane = StreamPlane(
+            mailboxes: threads.map(\.mailbox),
+            accounts: NeighborAccounts(own: site.id)
+        )
         let view = DataPlaneView(
             proxy: id,
             isEdge: isEdge,

@@ -25,13 +25,16 @@ final class ProxyCore: Sendable {
         self.id = id
         self.options = options
         self.mailboxes = mailboxes
-        plane = StreamPlane(mailboxes: mailboxes)
+        plane = StreamPlane(mailboxes: mailboxes, accounts: NeighborAccounts(own: id.site))
         if case .edge = options.role { isEdge = true } else { isEdge = false }
         streams = Mutex(Array(repeating: 0, count: mailboxes.count))
         acceptance = Mutex(Acceptance(context: context, health: .standard))
     }
 
     var loops: Int { mailboxes.count }
+
+    /// What each neighbor site holds here.
+    var accounts: NeighborAccounts { plane.accounts }
 
     func makeLaneID() -> LaneID {
         LaneID(number: laneNumber.wrappingAdd(1, ordering: .relaxed).newValue)

@@ -4,11 +4,16 @@ import Synchronization
 /// What the stream engines of one proxy share: stream numbers, replay windows, and which loop has lanes to whom.
 final class StreamPlane: Sendable {
     let mailboxes: [Mailbox]
+    /// What each neighbor site holds here.
+    let accounts: NeighborAccounts
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
     private let lanes = Mutex<[ProxyID: [Int: Int]]>([:])
 
-    init(mailboxes: [Mailbox]) { self.mailboxes = mailboxes }
+    init(mailboxes: [Mailbox], accounts: NeighborAccounts) {
+        self.mailboxes = mailboxes
+        self.accounts = accounts
+    }
 
     /// The next number of a stream of this instance, from 1.
     func nextNumber() -> UInt64 { number.wrappingAdd(1, ordering: .relaxed).newValue }

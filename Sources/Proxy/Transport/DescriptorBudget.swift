@@ -1,21 +1,72 @@
 import Glibc
+import Synchronization
 
-/// How many descriptors the process may still open, so that clients cannot take those that lanes need.
-enum DescriptorBudget {
-    /// What service listeners leave for lanes, connections to servers, files and the HTTP endpoint.
-    static let reserve = 128
+/// How the soft limit of descriptors is divided, so that no purpose can take another's.
+struct DescriptorShares: Hashable, Sendable {
+    /// The soft limit.
+    let limit: Int
+    /// Never given to a socket: for the runtime, files, name look-ups and the HTTP endpoint.
+    let untouchable: Int
+    /// Lanes whose neighbors were not admitted yet, of all loops together.
+    let handshakes: Int
+    /// Lanes whose neighbors were admitted.
+    let lanes: Int
+    /// Clients and servers, and listening sockets.
+    let relays: Int
 
-    /// The soft limit of the process; read once, since nothing of ours changes it later.
-    private static let limit: Int = {
+    init(limit: Int) {
+        self.limit = limit
+        untouchable = min(64, limit / 4)
+        handshakes = limit / 8
+        lanes = limit / 4
+        relays = limit - untouchable - handshakes - lanes
+    }
+
+    /// Of this process; read once, since nothing of ours changes the limit after the start.
+    static let ofProcess: DescriptorShares = {
         var limits = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else {
-            return 1024
+            return DescriptorShares(limit: 1_024)
         }
-        return Int(clamping: limits.rlim_cur)
+        return DescriptorShares(limit: Int(clamping: limits.rlim_cur))
     }()
 
-    /// True when one more client, with the server's socket that it may need, fits.
-    static var hasRoomForClient: Bool {
-        FileDescriptor.openCount + 2 <= limit - min(reserve, limit / 4)
+    /// Whether a client, with the socket of the server that it may need, fits when so many descriptors are open.
+    ///
+    /// What handshakes and lanes do not use of their shares is kept for them.
+    func hasRoomForClient(open: Int, handshakes used: Int, lanes usedByLanes: Int) -> Bool {
+        let kept = max(0, handshakes - used) + max(0, lanes - usedByLanes)
+        return open + 2 <= limit - untouchable - kept
     }
+
+    /// Whether any socket may be opened when so many descriptors are open.
+    func hasRoomForSocket(open: Int) -> Bool { open < limit - untouchable }
+}
+
+/// How many descriptors the process uses for what.
+enum DescriptorBudget {
+    private static let handshakes = Atomic<Int>(0)
+    private static let lanes = Atomic<Int>(0)
+
+    static var hasRoomForClient: Bool {
+        DescriptorShares.ofProcess.hasRoomForClient(
+            open: FileDescriptor.openCount,
+            handshakes: handshakes.load(ordering: .relaxed),
+            lanes: lanes.load(ordering: .relaxed)
+        )
+    }
+
+    static var hasRoomForSocket: Bool {
+        DescriptorShares.ofProcess.hasRoomForSocket(open: FileDescriptor.openCount)
+    }
+
+    /// A lane is being set up (1), or is not any more (-1).
+    static func countHandshake(_ change: Int) {
+        handshakes.wrappingAdd(change, ordering: .relaxed)
+    }
+
+    /// A lane was admitted (1), or an admitted one has ended (-1).
+    static func countLane(_ change: Int) { lanes.wrappingAdd(change, ordering: .relaxed) }
+
+    static var laneCount: Int { lanes.load(ordering: .relaxed) }
 }
