@@ -12,6 +12,7 @@ packages=(
   libcurl4-openssl-dev libssl-dev                      # HTTPTransport, TLS
   nftables iproute2 procps util-linux                  # hack/devnode: namespaces, bridges, rules
   ca-certificates curl git jq python3 python3-venv     # scripts and tests
+  python3-cryptography                                 # the hostile peer of Tests/Hostile
   nginx redis-server                                   # workloads of the samples and of the demo
 )
 cd "$(dirname "$0")/.."
