@@ -106,9 +106,13 @@ extension Transfer {
         setter.set(CURLOPT_TCP_KEEPIDLE, 5)
         setter.set(CURLOPT_TCP_KEEPINTVL, 2)
         unsafe setter.check(clibcurl_watch_sockets(easy, sockets.pointer))
-        setter.set(CURLOPT_PIPEWAIT, 1)
         if request.url.hasPrefix("https:") {
+            setter.set(CURLOPT_PIPEWAIT, 1)
             setter.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_2TLS))
+        } else {
+            // Without TLS nothing is negotiated: waiting for a connection to share would be waiting for the end of
+            // the first stream (`kubectl proxy` is such a server).
+            setter.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
         }
         switch request.proxy {
         case .environment where isLoopback(request.url): setter.set(CURLOPT_NOPROXY, "*")

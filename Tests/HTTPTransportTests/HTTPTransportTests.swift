@@ -94,6 +94,24 @@ struct HTTPTransportTests {
         #expect(pieces == ["one", "two"])
     }
 
+    @Test(
+        "streams without TLS do not wait for each other"
+    )
+    func streamsWithoutTLS() async throws {
+        let gate = Gate()
+        let server = try CannedServer { _, client in
+            _ = client.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+            gate.wait()
+        }
+        defer { server.stop() }
+        defer { gate.open() }
+        let url = server.url
+        try await transport.withStream(HTTPRequest(url: url)) { _, _ in
+            let head = try await transport.withStream(HTTPRequest(url: url)) { head, _ in head }
+            #expect(head.status == 200)
+        }
+    }
+
     @Test("leaving a stream closes its connection")
     func leaving() async throws {
         let gate = Gate()
@@ -211,14 +229,16 @@ struct TransportFailureTests {
         let server = try CannedServer { _, _ in }
         defer { server.stop() }
         let url = server.url
-        // Whether its connection can be shared is not known before its answer.
-        let holder = Task { await kind(HTTPRequest(url: url)) }
-        #expect(await eventually { server.requests.count == 1 })
+        // They hold both connections that one host gets.
+        let holders = (0..<2).map { _ in Task { await kind(HTTPRequest(url: url)) } }
+        #expect(await eventually { server.requests.count == 2 })
         let start = ContinuousClock.now
         #expect(await kind(HTTPRequest(url: url, timeout: .milliseconds(300))) == .notConnected)
         #expect(ContinuousClock.now - start < .seconds(2))
-        holder.cancel()
-        _ = await holder.value
+        for holder in holders {
+            holder.cancel()
+            _ = await holder.value
+        }
     }
 
     @Test("a cancelled task leaves its request at once")
