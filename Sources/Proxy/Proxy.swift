@@ -88,7 +88,6 @@ package final class Proxy: Sendable {
             proxy: id,
             isEdge: core.isEdge,
             services: [:],
-            routes: [:],
             keys: KeyRing(),
             isDraining: false
         )

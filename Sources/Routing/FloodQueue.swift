@@ -87,6 +87,12 @@ struct FloodQueue: Sendable {
         RoutingLimits.retransmission * min(attempts, 8)
     }
 
+    /// True when `take` has something to give.
+    func isDue(at now: Instant) -> Bool {
+        let hasNews = !waiting.isEmpty && sent.count < RoutingLimits.unacknowledged
+        return hasNews || nextDeadline.map { now >= $0 } ?? false
+    }
+
     var nextDeadline: Instant? {
         let first = sent.values.lazy.map(\.again).min()
         let second = summaries.values.lazy.map(\.again).min()

@@ -56,7 +56,7 @@ struct FragmentLayout: Sendable {
         let (edges, services) = (edges.sorted(), services.sorted { $0.service < $1.service })
         arrange(edges.map(Self.entry) + services.map(Self.entry))
         let count = (places.values.max() ?? 0) + 1
-        var fragments = [LSA](repeating: LSA(origin: origin, sequence: 0), count: count)
+        var fragments = [LSA](repeating: LSA(origin: origin, sequence: 0, issued: 0), count: count)
         for edge in edges {
             if let place = places[Self.entry(edge)] { fragments[place].edges.append(edge) }
         }

@@ -15,7 +15,7 @@ struct Graph {
 
     /// Reads the database; the edges of `root` are the live ones, which its own LSA may lag behind.
     init(root: ProxyID, rootEdges: [LSAEdge], database: LSDB) {
-        nodes = [root] + database.fragments.keys.filter { $0 != root }.sorted()
+        nodes = [root] + database.origins.filter { $0 != root }.sorted()
         var index: [ProxyID: Int] = [:]
         for (position, node) in nodes.enumerated() { index[node] = position }
         var edges: [[LSAEdge]] = [rootEdges]
@@ -71,6 +71,15 @@ struct Graph {
             arcs[node].sort { ($0.to, $0.cost, $0.name) < ($1.to, $1.cost, $1.name) }
         }
         return arcs
+    }
+
+    /// The same network, in which nobody is passed through that is in `transit`.
+    func avoiding(_ transit: Set<ProxyID>) -> Graph {
+        var graph = self
+        for node in nodes.indices where transit.contains(nodes[node]) {
+            graph.isOverloaded[node] = true
+        }
+        return graph
     }
 
     /// Everyone joined to the root by any chain of edges, overloaded or not.

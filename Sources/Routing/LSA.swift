@@ -9,6 +9,10 @@ package struct LSA: Hashable, Sendable {
     package var origin: ProxyID
     /// Increases with every origination of this fragment, from 1; the highest one wins.
     package var sequence: UInt64
+    /// When the origin signed it, in seconds since 1970 by its own clock.
+    package var issued: Int64
+    /// For how many seconds from `issued` it is believed; at most `RoutingLimits.longestLifetime`.
+    package var lifetime: UInt32
     /// 0..<fragmentCount.
     package var fragment: UInt16
     package var fragmentCount: UInt16
@@ -28,6 +32,8 @@ package struct LSA: Hashable, Sendable {
     package init(
         origin: ProxyID,
         sequence: UInt64,
+        issued: Int64,
+        lifetime: UInt32 = RoutingLimits.lifetime,
         fragment: UInt16 = 0,
         fragmentCount: UInt16 = 1,
         overload: Bool = false,
@@ -39,6 +45,8 @@ package struct LSA: Hashable, Sendable {
     ) {
         self.origin = origin
         self.sequence = sequence
+        self.issued = issued
+        self.lifetime = lifetime
         self.fragment = fragment
         self.fragmentCount = fragmentCount
         self.overload = overload
@@ -95,7 +103,7 @@ package enum EdgeName: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 }
 
-/// One service port that the origin can serve, with its ready endpoints (rounded down to a step).
+/// One service port that the origin can serve, with the exact number of its ready endpoints.
 package struct LSAService: Hashable, Sendable {
     package var service: ServicePort
     package var endpoints: UInt32

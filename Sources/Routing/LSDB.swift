@@ -1,90 +1,160 @@
 import NetworkModel
 
-/// The link state database: the newest verified LSA of every fragment of every origin.
+/// The link state database: the newest verified LSA of every fragment of every origin, for as long as it is believed.
 ///
 /// Bounded as a whole and for each site, whose one key can sign for any number of gateways: what does not fit is refused,
-/// and counted. A new gateway takes the place of one of its own site that is out of reach.
+/// and counted. A new gateway takes the place of one of its own site that is out of reach. What is forgotten while it could
+/// still be believed leaves its sequence number behind, so that nothing older comes back in its place.
 struct LSDB: Sendable {
     enum Insertion: Equatable {
         case accepted
-        /// The same one, or an older one than is held.
+        /// The same one, or an older one than is held or was.
         case known
         /// A bound of `RoutingLimits` is reached, or the fragment is one that its origin has given up.
         case refused
+        /// Its lifetime is over, is too long, or begins later than clocks can differ.
+        case outdated
     }
 
-    private(set) var fragments: [ProxyID: [UInt16: SignedLSA]] = [:]
-    private(set) var refusals: UInt64 = 0
-    private var held: [SiteID: Holding] = [:]
-    /// Since when SPF has not reached an origin.
-    private var unreachableSince: [ProxyID: Instant] = [:]
+    private struct Held {
+        let signed: SignedLSA
+        /// Until when it is believed.
+        let expires: Instant
+    }
 
     /// What one site takes up.
     private struct Holding {
         var origins: Set<ProxyID> = []
         var bytes = 0
+        var services = 0
     }
 
-    subscript(key: LSAKey) -> SignedLSA? { fragments[key.origin]?[key.fragment] }
+    private var fragments: [ProxyID: [UInt16: Held]] = [:]
+    private(set) var refusals: UInt64 = 0
+    private var held: [SiteID: Holding] = [:]
+    private var floors = SequenceFloors()
+    /// Since when SPF has not reached an origin.
+    private var unreachableSince: [ProxyID: Instant] = [:]
+    private var gone: Set<ProxyID> = []
+    /// When the next LSA expires, or the next origin is to be forgotten; never too late.
+    private(set) var nextDeadline: Instant?
+
+    // MARK: Reading
+
+    subscript(key: LSAKey) -> SignedLSA? { fragments[key.origin]?[key.fragment]?.signed }
+
+    var origins: some Collection<ProxyID> { fragments.keys }
 
     func sequence(_ key: LSAKey) -> UInt64? { self[key]?.lsa.sequence }
 
     func isNews(_ header: LSAHeader) -> Bool {
-        header.sequence > sequence(header.key) ?? 0 && !isGivenUp(header)
+        if let known = sequence(header.key) {
+            guard header.sequence > known else { return false }
+        } else if header.sequence < max(floors[header.key] ?? 1, 1) {
+            return false
+        }
+        return !isGivenUp(header)
     }
 
     /// True for a fragment that its origin's newer fragment 0 does not count any more.
     private func isGivenUp(_ header: LSAHeader) -> Bool {
-        guard let first = fragments[header.key.origin]?[0]?.lsa else { return false }
+        let first = LSAKey(origin: header.key.origin, fragment: 0)
+        guard let first = self[first]?.lsa else { return false }
         return header.key.fragment >= first.fragmentCount && header.sequence < first.sequence
     }
 
-    mutating func insert(_ signed: SignedLSA) -> Insertion {
+    /// The fragments that count, fragment 0 first; empty until fragment 0 is there.
+    func advertisements(of origin: ProxyID) -> [LSA] {
+        guard let own = fragments[origin], let first = own[0]?.signed.lsa else { return [] }
+        return (0..<first.fragmentCount).compactMap { own[$0]?.signed.lsa }
+    }
+
+    /// Fragment 0, which speaks for the origin as a whole.
+    func first(of origin: ProxyID) -> LSA? { fragments[origin]?[0]?.signed.lsa }
+
+    /// Headers of the origins in `included`, sorted by key.
+    func headers(of included: Set<ProxyID>) -> [LSAHeader] {
+        included.sorted().flatMap { origin in
+            (fragments[origin] ?? [:]).values.map(\.signed.lsa.header).sorted { $0.key < $1.key }
+        }
+    }
+
+    // MARK: Changes
+
+    /// Takes an LSA that came at `now`, when the wall clock said `wall`.
+    mutating func insert(_ signed: SignedLSA, at now: Instant, wall: Int64) -> Insertion {
         let lsa = signed.lsa
-        guard lsa.sequence > sequence(lsa.key) ?? 0 else { return .known }
-        guard !isGivenUp(lsa.header) else { return .refused }
+        guard isNews(lsa.header) else { return isGivenUp(lsa.header) ? .refused : .known }
+        guard let rest = Self.rest(of: lsa, wall: wall) else { return .outdated }
         guard Int(lsa.fragment) < RoutingLimits.fragmentsPerOrigin, makeRoom(for: signed) else {
             refusals += 1
             return .refused
         }
         var own = fragments[lsa.origin] ?? [:]
-        own[lsa.fragment] = signed
+        own[lsa.fragment] = Held(signed: signed, expires: now + rest)
         if lsa.fragment == 0 {
             own = own.filter {
-                $0.key < lsa.fragmentCount || $0.value.lsa.sequence > lsa.sequence
+                $0.key < lsa.fragmentCount || $0.value.signed.lsa.sequence > lsa.sequence
             }
         }
         replace(lsa.origin, by: own)
+        floors.drop(lsa.key)
+        wake(by: now + rest)
         return .accepted
     }
 
-    mutating func remove(_ origin: ProxyID) {
-        replace(origin, by: nil)
-        unreachableSince[origin] = nil
+    /// For how long it is still believed; nil when it is not.
+    private static func rest(of lsa: LSA, wall: Int64) -> Duration? {
+        let (age, overflow) = wall.subtractingReportingOverflow(lsa.issued)
+        let slack = RoutingLimits.clockSlack
+        guard !overflow, lsa.lifetime <= RoutingLimits.longestLifetime, age >= -slack,
+            age < Int64(lsa.lifetime) + slack
+        else { return nil }
+        return .seconds(Int64(lsa.lifetime) + slack - age)
     }
 
-    private mutating func replace(_ origin: ProxyID, by own: [UInt16: SignedLSA]?) {
+    private mutating func wake(by deadline: Instant) {
+        nextDeadline = min(nextDeadline ?? deadline, deadline)
+    }
+
+    /// Forgets an origin, and whatever it said that is older than what is forgotten.
+    mutating func remove(_ origin: ProxyID) {
+        for (fragment, entry) in fragments[origin] ?? [:] {
+            let key = LSAKey(origin: origin, fragment: fragment)
+            floors.set(key, to: entry.signed.lsa.sequence, until: entry.expires)
+        }
+        replace(origin, by: nil)
+        unreachableSince[origin] = nil
+        gone.insert(origin)
+    }
+
+    private mutating func replace(_ origin: ProxyID, by own: [UInt16: Held]?) {
         var holding = held[origin.site] ?? Holding()
-        holding.bytes -= Self.bytes(fragments[origin])
-        holding.bytes += Self.bytes(own)
+        for entry in (fragments[origin] ?? [:]).values {
+            holding.bytes -= entry.signed.bytes.count
+            holding.services -= entry.signed.lsa.services.count
+        }
+        for entry in (own ?? [:]).values {
+            holding.bytes += entry.signed.bytes.count
+            holding.services += entry.signed.lsa.services.count
+        }
         fragments[origin] = own
         if own == nil { holding.origins.remove(origin) } else { holding.origins.insert(origin) }
         held[origin.site] = holding.origins.isEmpty ? nil : holding
     }
 
-    private static func bytes(_ own: [UInt16: SignedLSA]?) -> Int {
-        (own ?? [:]).values.reduce(0) { $0 + $1.bytes.count }
-    }
-
     /// Forgets gateways of the same site that are out of reach, the longest first, until there is room.
     private mutating func makeRoom(for signed: SignedLSA) -> Bool {
         let origin = signed.lsa.origin
-        let replaced = self[signed.lsa.key]?.bytes.count ?? 0
+        let replaced = self[signed.lsa.key]
         while true {
             let holding = held[origin.site] ?? Holding()
             let isKnown = holding.origins.contains(origin)
+            let bytes = holding.bytes - (replaced?.bytes.count ?? 0) + signed.bytes.count
+            let services =
+                holding.services - (replaced?.lsa.services.count ?? 0) + signed.lsa.services.count
             let fits =
-                holding.bytes - replaced + signed.bytes.count <= RoutingLimits.bytesPerSite
+                bytes <= RoutingLimits.bytesPerSite && services <= RoutingLimits.servicesPerSite
                 && (isKnown
                     || holding.origins.count < RoutingLimits.originsPerSite
                         && fragments.count < RoutingLimits.origins)
@@ -100,32 +170,75 @@ struct LSDB: Sendable {
         return (unreachableSince[left] ?? zero, left) < (unreachableSince[right] ?? zero, right)
     }
 
-    /// The fragments that count, fragment 0 first; empty until fragment 0 is there.
-    func advertisements(of origin: ProxyID) -> [LSA] {
-        guard let own = fragments[origin], let first = own[0]?.lsa else { return [] }
-        return (0..<first.fragmentCount).compactMap { own[$0]?.lsa }
-    }
+    // MARK: Time
 
-    /// Headers of the origins in `included`, sorted by key.
-    func headers(of included: Set<ProxyID>) -> [LSAHeader] {
-        included.sorted().flatMap { origin in
-            (fragments[origin] ?? [:]).values.map(\.lsa.header).sorted { $0.key < $1.key }
-        }
-    }
-
-    /// Notes who is reachable, and forgets origins that have not been for long.
-    mutating func age(reachable: Set<ProxyID>, at now: Instant) {
+    /// Notes who is reachable.
+    mutating func note(reachable: Set<ProxyID>, at now: Instant) {
         for origin in fragments.keys {
             if reachable.contains(origin) {
                 unreachableSince[origin] = nil
-            } else if let since = unreachableSince[origin] {
-                if now >= since + RoutingLimits.memory { remove(origin) }
-            } else {
+            } else if unreachableSince[origin] == nil {
                 unreachableSince[origin] = now
+                wake(by: now + RoutingLimits.memory)
             }
         }
     }
 
-    /// When the next origin is to be forgotten.
-    var nextDeadline: Instant? { unreachableSince.values.min().map { $0 + RoutingLimits.memory } }
+    /// Drops what is believed no longer.
+    mutating func expire(at now: Instant) {
+        for (origin, own) in fragments {
+            let live = own.filter { now < $0.value.expires }
+            guard live.count < own.count else { continue }
+            replace(origin, by: live.isEmpty ? nil : live)
+            if live.isEmpty { unreachableSince[origin] = nil }
+            gone.insert(origin)
+        }
+        floors.expire(at: now)
+    }
+
+    /// Forgets origins that have been out of reach for long, and finds the next deadline.
+    mutating func forget(at now: Instant) {
+        for (origin, since) in unreachableSince where now >= since + RoutingLimits.memory {
+            remove(origin)
+        }
+        let expiries = fragments.values.lazy.flatMap { $0.values.lazy.map(\.expires) }.min()
+        let memories = unreachableSince.values.min().map { $0 + RoutingLimits.memory }
+        nextDeadline = [expiries, memories].compactMap(\.self).min()
+    }
+
+    /// The origins of which something was dropped or forgotten since the last call.
+    mutating func takeGone() -> Set<ProxyID> {
+        defer { gone = [] }
+        return gone
+    }
+}
+
+/// The sequence numbers of LSAs that were forgotten before they expired: what is older stays forgotten.
+private struct SequenceFloors: Sendable {
+    private struct Floor {
+        let sequence: UInt64
+        let until: Instant
+    }
+
+    private var sites: [SiteID: [LSAKey: Floor]] = [:]
+
+    subscript(key: LSAKey) -> UInt64? { sites[key.origin.site]?[key]?.sequence }
+
+    mutating func drop(_ key: LSAKey) { sites[key.origin.site]?[key] = nil }
+
+    /// Of one site at most `RoutingLimits.floorsPerSite` are kept: those that would expire first give way.
+    mutating func set(_ key: LSAKey, to sequence: UInt64, until: Instant) {
+        var own = sites[key.origin.site] ?? [:]
+        own[key] = Floor(sequence: sequence, until: until)
+        if own.count > RoutingLimits.floorsPerSite,
+            let first = own.min(by: { ($0.value.until, $0.key) < ($1.value.until, $1.key) })
+        {
+            own[first.key] = nil
+        }
+        sites[key.origin.site] = own
+    }
+
+    mutating func expire(at now: Instant) {
+        sites = sites.mapValues { $0.filter { now < $0.value.until } }.filter { !$0.value.isEmpty }
+    }
 }

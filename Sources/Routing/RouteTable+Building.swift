@@ -1,126 +1,166 @@
 import NetworkModel
 
-extension RouteTable {
-    /// Joins paths and advertisements: who serves what, at which cost, over which routes.
-    init(origin: ProxyID, paths: [ProxyID: SPF.Path], database: LSDB) {
-        self.init(origin: origin)
-        var offers: [ServicePort: [SiteID: Offer]] = [:]
-        for gateway in database.fragments.keys.sorted() where gateway != origin {
-            let advertisements = database.advertisements(of: gateway)
-            guard let first = advertisements.first else { continue }
-            if siteNames[gateway.site] == nil, !first.displayName.isEmpty {
-                siteNames[gateway.site] = first.displayName
+/// The ways to all gateways after one run of SPF, and what else the targets of services are made from.
+struct Paths: Sendable {
+    var paths: [ProxyID: SPF.Path] = [:]
+    /// Ways around the transit proxies of `paths`, where there are any.
+    var detours: [ProxyID: SPF.Path] = [:]
+    /// Gateways that drain.
+    var draining: Set<ProxyID> = []
+    /// Sites whose gateways are gone though a neighbor of theirs, in a third site, is there.
+    var lost: Set<SiteID> = []
+
+    init() {}
+
+    init(_ graph: Graph, origin: ProxyID, database: LSDB) {
+        paths = SPF.paths(graph)
+        detours = Self.detours(paths, graph)
+        for gateway in database.origins {
+            if database.first(of: gateway)?.overload == true { draining.insert(gateway) }
+            guard paths[gateway] == nil else { continue }
+            let neighbors = database.advertisements(of: gateway).flatMap(\.edges)
+            let isSeenFromElsewhere = neighbors.contains { edge in
+                edge.neighbor.site != origin.site && edge.neighbor.site != gateway.site
+                    && paths[edge.neighbor] != nil
             }
-            let path = paths[gateway]
-            if let path {
-                gateways[gateway] = GatewayRoute(
-                    cost: path.cost,
-                    hops: path.hops,
-                    via: path.via,
-                    agreementKey: first.agreementKey
-                )
-            }
-            guard gateway.site != origin.site else { continue }
-            for advertisement in advertisements {
-                for service in advertisement.services {
-                    offers[service.service, default: [:]][gateway.site, default: Offer()]
-                        .add(gateway, path, service.endpoints, isDraining: first.overload)
-                }
-            }
-        }
-        let losses = Losses(origin: origin, paths: paths, database: database)
-        services = offers.mapValues { sites in
-            sites.sorted { $0.key < $1.key }.map { $0.value.target($0.key, losses) }
+            if isSeenFromElsewhere { lost.insert(gateway.site) }
         }
     }
 
-    /// What the gateways of one site say about one service port.
-    private struct Offer {
-        private var serving = Choice()
-        /// Gateways that drain still take connections until their listeners close.
-        private var draining = Choice()
-        private var isReached = false
-        private var isServing = false
-
-        /// Gateways come in order, which makes the routes' order the gateways'.
-        mutating func add(
-            _ gateway: ProxyID,
-            _ path: SPF.Path?,
-            _ endpoints: UInt32,
-            isDraining: Bool
-        ) {
-            guard let path else { return }
-            isReached = true
-            if isDraining {
-                draining.add(path, endpoints)
-            } else {
-                isServing = true
-                serving.add(path, endpoints)
-            }
+    /// Looks for ways around the transit proxies of each way: for the cheapest groups of gateways behind the same ones.
+    private static func detours(
+        _ paths: [ProxyID: SPF.Path],
+        _ graph: Graph
+    ) -> [ProxyID: SPF.Path] {
+        var groups: [[ProxyID]: (cost: PathCost, gateways: [ProxyID])] = [:]
+        for (gateway, path) in paths where path.hops.count > 1 {
+            let transit = Array(path.hops.dropLast())
+            var group = groups[transit] ?? (path.cost, [])
+            group.gateways.append(gateway)
+            group.cost = min(group.cost, path.cost)
+            groups[transit] = group
         }
-
-        func target(_ site: SiteID, _ losses: Losses) -> RouteTarget {
-            if serving.weight > 0 { return serving.target(site) }
-            if draining.weight > 0 { return draining.target(site, isLastResort: true) }
-            if isServing { return serving.target(site, absence: .noEndpoints) }
-            if isReached { return serving.target(site, absence: .draining) }
-            return serving.target(site, absence: losses.reason(site))
+        let chosen = groups.sorted { left, right in
+            left.value.cost == right.value.cost
+                ? left.key.lexicographicallyPrecedes(right.key) : left.value.cost < right.value.cost
         }
+       
+            .prefix(RoutingLimits.detourGroups)
+        var detours: [ProxyID: SPF.Path] = [:]
+        for (transit, group) in chosen {
+            let around = SPF.paths(graph.avoiding(Set(transit)))
+            for gateway in group.gateways { detours[gateway] = around[gateway] }
+        }
+        return detours
     }
 
-    /// The cheapest of some gateways of a site.
-    private struct Choice {
-        private var cost = PathCost.unreachable
-        private(set) var weight: UInt32 = 0
-        private var routes: [[ProxyID]] = []
-        private var via: EdgeName?
-
-        mutating func add(_ path: SPF.Path, _ endpoints: UInt32) {
-            guard endpoints > 0 else { return }
-            weight = max(weight, endpoints)
-            if path.cost < cost {
-                cost = path.cost
-                routes = []
-                via = path.via
-            }
-            if path.cost == cost { routes.append(path.hops) }
+    /// Gateways to which the way, or what it is good for, is another one than before.
+    func changes(since old: Paths) -> (gateways: Set<ProxyID>, sites: Set<SiteID>) {
+        var gateways = draining.symmetricDifference(old.draining)
+        for gateway in Set(paths.keys).union(old.paths.keys)
+        where paths[gateway] != old.paths[gateway] || detours[gateway] != old.detours[gateway] {
+            gateways.insert(gateway)
         }
+        return (gateways, lost.symmetricDifference(old.lost))
+    }
 
-        func target(
-            _ site: SiteID,
-            isLastResort: Bool = false,
-            absence: FailoverReason? = nil
-        ) -> RouteTarget {
-            RouteTarget(
-                site: site,
-                cost: cost,
-                weight: weight,
-                routes: routes,
-                via: via,
-                isLastResort: isLastResort,
-                absence: absence
+    /// The sites that offer a service port, from what their gateways advertise.
+    func targets(_ offers: [(key: LSAKey, value: UInt32)], origin: ProxyID) -> [RouteTarget] {
+        var sites: [SiteID: Offer] = [:]
+        for (key, endpoints) in offers where key.origin.site != origin.site {
+            let gateway = key.origin
+            guard let path = paths[gateway] else {
+                sites[gateway.site] = sites[gateway.site] ?? Offer()
+                continue
+            }
+            sites[gateway.site, default: Offer()].add(
+                path,
+                detour: detours[gateway],
+                endpoints,
+                isDraining: draining.contains(gateway)
             )
         }
+        return sites.sorted { $0.key < $1.key }.map { site, offer in
+            offer.target(site, loss: lost.contains(site) ? .siteLost : .linkLost)
+        }
+    }
+}
+
+/// What the gateways of one site say about one service port.
+private struct Offer {
+    private var serving = Choice()
+    /// Gateways that drain still take connections until their listeners close.
+    private var draining = Choice()
+    private var isReached = false
+    private var isServing = false
+
+    /// Gateways come in order, which makes the routes' order the gateways'.
+    mutating func add(
+        _ path: SPF.Path,
+        detour: SPF.Path?,
+        _ endpoints: UInt32,
+        isDraining: Bool
+    ) {
+        isReached = true
+        if isDraining {
+            draining.add(path, detour, endpoints)
+        } else {
+            isServing = true
+            serving.add(path, detour, endpoints)
+        }
     }
 
-    /// Why a site is out of reach.
-    private struct Losses {
-        /// Sites whose gateways are gone though a neighbor of theirs, in a third site, is there.
-        private var lost: Set<SiteID> = []
+    func target(_ site: SiteID, loss: FailoverReason) -> RouteTarget {
+        if serving.weight > 0 { return serving.target(site) }
+        if draining.weight > 0 { return draining.target(site, isLastResort: true) }
+        if isServing { return serving.target(site, absence: .noEndpoints) }
+        if isReached { return serving.target(site, absence: .draining) }
+        return serving.target(site, absence: loss)
+    }
+}
 
-        init(origin: ProxyID, paths: [ProxyID: SPF.Path], database: LSDB) {
-            for gateway in database.fragments.keys where paths[gateway] == nil {
-                let neighbors = database.advertisements(of: gateway).flatMap(\.edges)
-                let isSeenFromElsewhere = neighbors.contains { edge in
-                    edge.neighbor.site != origin.site && edge.neighbor.site != gateway.site
-                        && paths[edge.neighbor] != nil
-                }
-                if isSeenFromElsewhere { lost.insert(gateway.site) }
-            }
-        }
+/// The ways to those gateways of a site that could serve.
+private struct Choice {
+    private(set) var weight: UInt32 = 0
+    private var ways: [SPF.Path] = []
+    private var detours: [SPF.Path] = []
 
-        func reason(_ site: SiteID) -> FailoverReason {
-            lost.contains(site) ? .siteLost : .linkLost
-        }
+    mutating func add(_ path: SPF.Path, _ detour: SPF.Path?, _ endpoints: UInt32) {
+        guard endpoints > 0 else { return }
+        weight = max(weight, endpoints)
+        ways.append(path)
+        if let detour { detours.append(detour) }
+    }
+
+    func target(
+        _ site: SiteID,
+        isLastResort: Bool = false,
+        absence: FailoverReason? = nil
+    ) -> RouteTarget {
+        let cost = ways.map(\.cost).min() ?? .unreachable
+        let cheapest = ways.filter { $0.cost == cost }
+        let routes = cheapest.map(\.hops)
+        let dearer = (ways.filter { $0.cost != cost } + detours)
+            .sorted { $0.precedes($1) }
+            .map(\.hops)
+        return RouteTarget(
+            site: site,
+            cost: cost,
+            weight: weight,
+            routes: routes,
+            detours: Array(
+                dearer.filter { !routes.contains($0) }.prefix(RoutingLimits.detoursPerTarget)
+            ),
+            via: cheapest.first?.via,
+            isLastResort: isLastResort,
+            absence: absence
+        )
+    }
+}
+
+extension SPF.Path {
+    /// Cheaper ones come first; equal ones in an order that is the same everywhere.
+    fileprivate func precedes(_ other: Self) -> Bool {
+        cost == other.cost ? hops.lexicographicallyPrecedes(other.hops) : cost < other.cost
     }
 }

@@ -9,7 +9,7 @@ package struct RouteTable: Equatable, Sendable {
     package var origin: ProxyID
     /// Every reachable gateway but this one, those of the own site included.
     package var gateways: [ProxyID: GatewayRoute]
-    /// The other sites that serve a port, usable or not; sorted by SiteID.
+    /// The other sites that serve a port that somebody here uses, usable or not; sorted by SiteID.
     package var services: [ServicePort: [RouteTarget]]
     /// The names that sites give themselves.
     package var siteNames: [SiteID: String]
@@ -27,6 +27,24 @@ package struct RouteTable: Equatable, Sendable {
         self.services = services
         self.siteNames = siteNames
     }
+}
+
+/// Where one table differs from the one before.
+package struct RouteChanges: Equatable, Sendable {
+    /// Service ports whose targets are others.
+    package var services: Set<ServicePort>
+    /// A gateway came or went, or the way to one, or its key, is another one.
+    package var gateways: Bool
+    /// Sites that call themselves something else.
+    package var names: Set<SiteID>
+
+    package init(services: Set<ServicePort> = [], gateways: Bool = false, names: Set<SiteID> = []) {
+        self.services = services
+        self.gateways = gateways
+        self.names = names
+    }
+
+    package var isEmpty: Bool { services.isEmpty && !gateways && names.isEmpty }
 }
 
 /// The explicit route to one gateway.
@@ -58,6 +76,10 @@ package struct RouteTarget: Hashable, Sendable {
     ///
     /// Empty when unusable.
     package var routes: [[ProxyID]]
+    /// Dearer ways to the site, the cheapest first: to its other gateways, and around transit proxies.
+    ///
+    /// They are tried when no route takes a stream, before the site is given up.
+    package var detours: [[ProxyID]]
     /// The edge by which the first route leaves this proxy; nil when unusable.
     package var via: EdgeName?
     /// Every gateway that could serve drains: used only while nothing else is left.
@@ -70,6 +92,7 @@ package struct RouteTarget: Hashable, Sendable {
         cost: PathCost,
         weight: UInt32,
         routes: [[ProxyID]],
+        detours: [[ProxyID]] = [],
         via: EdgeName?,
         isLastResort: Bool = false,
         absence: FailoverReason? = nil
@@ -78,6 +101,7 @@ package struct RouteTarget: Hashable, Sendable {
         self.cost = cost
         self.weight = weight
         self.routes = routes
+        self.detours = detours
         self.via = via
         self.isLastResort = isLastResort
         self.absence = absence

@@ -21,6 +21,10 @@ package enum RoutingInput: Sendable {
     case adjacency(neighbor: ProxyID, edges: [EdgeName])
     /// The ready endpoints of this site per service port, all of them.
     case services([ServicePort: UInt32])
+    /// Which service ports of others somebody here uses.
+    case interest(ServiceInterest)
+    /// This gateway ends: its last advertisement names no edge and no service.
+    case withdraw
     /// The shell's answer to `RoutingOutput.sign`.
     case signed(SignedLSA)
     /// An LSA from a neighbor. Its signature was verified and its certificate is a gateway's of the origin's site.
@@ -39,7 +43,8 @@ package enum RoutingOutput: Equatable, Sendable {
     /// Sign this with the leaf's key and hand it back with `RoutingInput.signed`.
     case sign(LSA)
     case send(RoutingMessage, to: ProxyID)
-    case routesChanged(RouteTable)
+    /// The new table, and where it differs from the one before.
+    case routesChanged(RouteTable, RouteChanges)
 }
 
 /// What a routing instance is told by the site's configuration.
@@ -66,7 +71,17 @@ package enum RoutingLimits {
     /// Gateways of one site that are believed at a time, those included that are gone and not yet forgotten.
     package static let originsPerSite = 64
     /// Bytes of advertisements that are held of one site.
-    package static let bytesPerSite = 8 << 20
+    package static let bytesPerSite = 4 << 20
+    /// Services that all advertisements of one site may name together: some 16,000 of a site with two gateways.
+    package static let servicesPerSite = 32_768
+    /// Seconds for which an advertisement is believed; it is renewed when a third has passed.
+    package static let lifetime: UInt32 = 1_800
+    /// No origin may ask to be believed for longer.
+    package static let longestLifetime: UInt32 = 3_600
+    /// Seconds by which clocks may differ, as for certificates.
+    package static let clockSlack: Int64 = 300
+    /// Sequence numbers that are remembered of one site's gateways which were forgotten.
+    package static let floorsPerSite = 256
     package static let fragmentsPerOrigin = 64
     package static let edgesPerFragment = 512
     package static let servicesPerFragment = 512
@@ -84,4 +99,15 @@ package enum RoutingLimits {
     package static let countBatch: Duration = .milliseconds(100)
     package static let originationsPerSecond = 10
     package static let originationBurst = 20
+    /// At what pace newer advertisements of one origin are taken: a little above the pace at which it may make them,
+    /// as the way here bunches them.
+    package static let arrivalsPerSecond = 15
+    package static let arrivalBurst = 30
+    /// At what pace fragments of one site are taken of which none was held; the burst is four long advertisements.
+    package static let newcomersPerSecond = 50
+    package static let newcomerBurst = 256
+    /// Routes of one target that are dearer than its cheapest ones.
+    package static let detoursPerTarget = 7
+    /// For how many groups of gateways, behind the same transit proxies, a way around these is looked for.
+    package static let detourGroups = 8
 }

@@ -34,6 +34,11 @@ struct TokenBucket: Sendable {
         if tokens == burst { refilled = now }
     }
 
+    /// True when nothing was taken for so long that the whole burst is there again.
+    func isFull(at now: Instant) -> Bool {
+        now >= refilled + interval * (burst - tokens)
+    }
+
     /// When a token is there again, as of the last `take`.
     var nextToken: Instant { refilled + interval }
 }

@@ -30,6 +30,9 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case fin = 22
     case reset = 23
 
+    // Old proxies ignore these. Of the adjacency; label 0.
+    case wants = 128
+
     /// The first type that an old proxy ignores.
     package static let firstIgnorable: UInt8 = 128
 

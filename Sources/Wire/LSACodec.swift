@@ -11,6 +11,8 @@ package import Routing
 /// | 34 | origin ProxyID |
 /// | 2 | fragment |
 /// | 8 | sequence |
+/// | 8 | when it was issued, in seconds since 1970 |
+/// | 4 | for how many seconds it is believed, at most 3,600 |
 /// | 2 | fragment count, 1...64 |
 /// | 1 | 1: overload |
 /// | 1 + n | display name |
@@ -43,6 +45,8 @@ package enum LSACodec {
         writer.proxyID(lsa.origin)
         writer.uint16(lsa.fragment)
         writer.uint64(lsa.sequence)
+        writer.uint64(UInt64(clamping: lsa.issued))
+        writer.uint32(lsa.lifetime)
         writer.uint16(lsa.fragmentCount)
         writer.flag(lsa.overload)
         writer.text8(lsa.displayName)
@@ -102,11 +106,14 @@ package enum LSACodec {
         var lsa = LSA(
             origin: header.key.origin,
             sequence: header.sequence,
+            issued: Int64(clamping: try reader.uint64(payload)),
+            lifetime: try reader.uint32(payload),
             fragment: header.key.fragment,
             fragmentCount: try reader.uint16(payload),
             overload: try reader.flag(payload),
             displayName: try reader.text8(.text, payload)
         )
+        guard lsa.lifetime <= RoutingLimits.longestLifetime else { throw .invalid(.duration) }
         guard (1...RoutingLimits.fragmentsPerOrigin).contains(Int(lsa.fragmentCount)),
             lsa.fragment < lsa.fragmentCount
         else { throw .invalid(.fragment) }

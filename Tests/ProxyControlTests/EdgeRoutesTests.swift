@@ -231,7 +231,7 @@ struct EdgeRoutesTests {
         #expect(routes.services.count == 20_000)
     }
 
-    @Test("edges are told all, then differences; nothing when nothing differs")
+    @Test("edges are told all that they want, then differences; nothing when nothing differs")
     func content() throws {
         let service = EdgeService(
             service: try web,
@@ -240,23 +240,42 @@ struct EdgeRoutesTests {
             halfClosed: .seconds(5),
             targets: [target(4)]
         )
-        var old = EdgeServer.Content()
-        // Nothing at all is news to an edge that was told nothing: it is ready then.
-        #expect(old.table(since: nil, generation: 1)?.replacesAll == true)
-        old.services = [try web: service]
-        old.names = [far: "far", own: "own"]
-        let all = try #require(old.table(since: nil, generation: 1))
-        #expect(all.replacesAll && all.services == [service] && all.names.count == 2)
-        #expect(old.table(since: old, generation: 2) == nil)
-        var new = old
-        new.configuration = 7
+        let other = try #require(ServicePort("other/http"))
+        var content = EdgeServer.Content()
+        content.services = [try web: service]
+        content.services[other] = EdgeService(
+            service: other,
+            connect: .seconds(3),
+            idle: .seconds(60),
+            halfClosed: .seconds(5),
+            targets: []
+        )
+        content.names = [far: "far", own: "own"]
+        let everything = EdgeServer.Difference(isEverything: true)
+        let all = content.table(.init(difference: everything), generation: 1)
+        #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
+        let some = content.table(.init(difference: everything, wants: [try web]), generation: 1)
+        #expect(some.replacesAll && some.services == [service])
+
+        var difference = EdgeServer.Difference()
+        #expect(difference.isEmpty)
+        // What an edge does not want is no news to it.
+        difference.add(.init(services: [other]), within: [try web])
+        #expect(difference.isEmpty)
         // Only the configuration is another: an empty table, to be acknowledged.
-        let empty = try #require(new.table(since: old, generation: 2))
+        difference.add(.init(isOtherConfiguration: true), within: [try web])
+        #expect(!difference.isEmpty)
+        let empty = content.table(.init(difference: difference, wants: [try web]), generation: 2)
         #expect(!empty.replacesAll && empty.services.isEmpty && empty.names.isEmpty)
-        new.services = [:]
-        new.names[far] = "farther"
-        let change = try #require(new.table(since: old, generation: 3))
+        content.services = [:]
+        content.names[far] = "farther"
+        difference.add(.init(services: [try web], names: [far]), within: [try web])
+        let change = content.table(.init(difference: difference, wants: [try web]), generation: 3)
         #expect(try change.removed == [web] && change.services.isEmpty)
         #expect(change.names == [EdgeSiteName(site: far, name: "farther")])
+        // Who knows nothing is told everything, whatever came before.
+        var anew = everything
+        anew.add(difference, within: nil)
+        #expect(anew == everything)
     }
 }

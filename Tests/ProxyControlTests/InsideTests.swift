@@ -32,6 +32,14 @@ struct InsideTests {
         await eastGateway.proxy.stop()
     }
 
+    /// A sidecar is told of what it listens for.
+    private func listener() throws -> EdgeListener {
+        EdgeListener(
+            service: try #require(ServicePort("backend/http")),
+            endpoint: Endpoint(address: Loopback.address(), port: 8080)
+        )
+    }
+
     @Test("a sidecar attaches, learns targets and costs, and acknowledges every configuration")
     func edge() async throws {
         let site = try TestSite("west", acceptsLinks: false)
@@ -39,7 +47,7 @@ struct InsideTests {
         gateway.proxy.setEndpoints(service: "backend-pods", pods(3))
         let service = try ServiceConfiguration.backend()
         gateway.proxy.apply(site.edit { $0.services = [service] })
-        let edge = try site.edge(of: gateway.address)
+        let edge = try site.edge(of: gateway.address, [listener()])
         let learned = await edge.wait("the local target") { $0.target(site)?.state == .usable }
         #expect(learned.target(site)?.pathCost == .zero)
         #expect(learned.target(site)?.endpoints == 3)
@@ -65,7 +73,7 @@ struct InsideTests {
         let first = try site.gateway(at: address)
         first.proxy.setEndpoints(service: "backend-pods", pods(1))
         first.proxy.apply(document)
-        let edge = try site.edge(of: address)
+        let edge = try site.edge(of: address, [listener()])
         await edge.wait("attached") { $0.target(site)?.state == .usable }
         await first.proxy.stop()
         await edge.wait("alone") { $0.target(site)?.state != .usable }

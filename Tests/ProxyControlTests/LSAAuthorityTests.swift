@@ -22,6 +22,7 @@ struct LSAAuthorityTests {
         let lsa = LSA(
             origin: ProxyID(site: origin ?? site.id, instance: 5),
             sequence: 1,
+            issued: Int64(WallClock.now),
             agreementKey: X25519PrivateKey().publicKey,
             certificateChain: credentials.chain
         )

@@ -22,6 +22,16 @@ func cost(_ value: Int) -> LinkCost {
     return cost
 }
 
+/// What the wall clock says when every clock of a test is right.
+func wall(_ now: Instant) -> Int64 { 1_700_000_000 + Int64(now.nanoseconds / 1_000_000_000) }
+
+extension RoutingInstance {
+    /// With a wall clock that is right.
+    mutating func handle(_ input: RoutingInput, at now: Instant) -> [RoutingOutput] {
+        handle(input, at: now, wall: wall(now))
+    }
+}
+
 extension Instant {
     static func milliseconds(_ milliseconds: Int) -> Instant {
         Instant(nanoseconds: UInt64(milliseconds) * 1_000_000)

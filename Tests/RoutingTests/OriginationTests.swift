@@ -5,17 +5,6 @@ import Testing
 
 @Suite("Origination")
 struct OriginationTests {
-    @Test(
-        "endpoint counts are rounded down to steps",
-        arguments: zip(
-            [0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 15, 16, 23, 24, 1_000, .max] as [UInt32],
-            [0, 1, 2, 3, 4, 4, 6, 6, 8, 8, 12, 12, 16, 16, 24, 768, 3_221_225_472]
-        )
-    )
-    func steps(_ count: UInt32, _ step: UInt32) {
-        #expect(EndpointStep.down(count) == step)
-    }
-
     private func signed(_ outputs: [RoutingOutput]) -> [LSA] {
         outputs.compactMap { output in
             if case .sign(let lsa) = output { lsa } else { nil }
@@ -40,13 +29,59 @@ struct OriginationTests {
         #expect(batch.first?.services.map(\.endpoints) == [3])
         let gone = signed(instance.handle(.services([service("s/p"): 0]), at: .milliseconds(1_120)))
         #expect(gone.first?.services.map(\.endpoints) == [0])
-        // 9 and 8 are the same step.
-        _ = instance.handle(.services([service("s/p"): 8]), at: .milliseconds(1_130))
-        #expect(
-            signed(instance.handle(.services([service("s/p"): 9]), at: .milliseconds(1_140)))
-                .isEmpty
+        // Nothing is due before the advertisement is renewed.
+        #expect(instance.nextDeadline == .milliseconds(1_120 + 600_000))
+    }
+
+    @Test("B1: every count is advertised as it is", arguments: [1, 4, 5, 7, 11, 13, 1_001, UInt32.max])
+    func exactCounts(_ count: UInt32) {
+        var instance = RoutingInstance(origin: gateway(0))
+        _ = instance.handle(.services([service("s/p"): 4_000]), at: .milliseconds(1_000))
+        _ = instance.handle(.services([service("s/p"): count]), at: .milliseconds(2_000))
+        let lsas = signed(instance.handle(.deadline, at: .milliseconds(2_100)))
+        #expect(lsas.first?.services.map(\.endpoints) == [count])
+    }
+
+    @Test("D2: an advertisement is dated, and signed anew when a third of its lifetime has passed")
+    func renewal() {
+        var instance = RoutingInstance(origin: gateway(0))
+        let first = signed(
+            instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
         )
-        #expect(instance.nextDeadline == nil)
+        #expect(first.map(\.issued) == [wall(.milliseconds(1_000))])
+        #expect(first.map(\.lifetime) == [1_800])
+        #expect(signed(instance.handle(.deadline, at: .milliseconds(600_999))).isEmpty)
+        let second = signed(instance.handle(.deadline, at: .milliseconds(601_000)))
+        #expect(second.map(\.issued) == [wall(.milliseconds(601_000))])
+        #expect(second.map(\.sequence) == [2])
+        #expect(second.map(\.services) == first.map(\.services))
+    }
+
+    @Test("D2: after the clock was set, everything is dated anew")
+    func clockSet() {
+        var instance = RoutingInstance(origin: gateway(0))
+        let now = Instant.milliseconds(1_000)
+        let services = RoutingInput.services([service("s/p"): 1])
+        let ahead = instance.handle(services, at: now, wall: wall(now) + 86_400)
+        #expect(signed(ahead).first?.issued == wall(now) + 86_400)
+        let later = Instant.milliseconds(2_000)
+        let right = signed(instance.handle(.deadline, at: later, wall: wall(later)))
+        #expect(right.map(\.issued) == [wall(later)])
+        #expect(right.map(\.sequence) == [2])
+    }
+
+    @Test("D2: the last advertisement of a gateway that ends names nothing")
+    func withdrawal() {
+        var instance = RoutingInstance(origin: gateway(0))
+        _ = instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
+        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        _ = instance.handle(
+            .adjacency(neighbor: gateway(1), edges: [edge]),
+            at: .milliseconds(1_200)
+        )
+        let last = signed(instance.handle(.withdraw, at: .milliseconds(1_300)))
+        #expect(last.map(\.sequence) == [3])
+        #expect(last.allSatisfy { $0.overload && $0.edges.isEmpty && $0.services.isEmpty })
     }
 
     @Test(
@@ -129,7 +164,7 @@ struct OriginationTests {
             .adjacency(neighbor: gateway(1), edges: [edge]),
             at: .milliseconds(1_200)
         )
-        let strange = LSA(origin: gateway(0), sequence: 500)
+        let strange = LSA(origin: gateway(0), sequence: 500, issued: wall(.milliseconds(1_000)))
         let outputs = instance.handle(
             .received(SignedLSA(lsa: strange, bytes: []), from: gateway(1)),
             at: .milliseconds(1_400)

@@ -5,9 +5,15 @@ import Testing
 
 /// One gateway under test among others whose LSAs are written by hand.
 private struct Bench {
-    var instance = RoutingInstance(origin: gateway(0))
+    var instance = Bench.interested()
     var outputs: [RoutingOutput] = []
     var now = Instant.milliseconds(1_000)
+
+    private static func interested() -> RoutingInstance {
+        var instance = RoutingInstance(origin: gateway(0))
+        _ = instance.handle(.interest(.all), at: .milliseconds(1_000))
+        return instance
+    }
 
     mutating func feed(_ input: RoutingInput, after milliseconds: Int = 200) {
         now = now + .milliseconds(milliseconds)
@@ -50,6 +56,7 @@ private func lsa(
     LSA(
         origin: gateway(index, instance),
         sequence: sequence,
+        issued: wall(.milliseconds(1_000)),
         overload: overload,
         displayName: "site-\(index)",
         edges: edges.sorted(),
@@ -247,12 +254,13 @@ struct RouteTableTests {
         bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
         #expect(bench.outputs.count == 2)
         guard case .sign(let lsa)? = bench.outputs.first,
-            case .routesChanged(let table)? = bench.outputs.last
+            case .routesChanged(let table, let changes)? = bench.outputs.last
         else {
             Issue.record("\(bench.outputs)")
             return
         }
         #expect(lsa.edges.map(\.cost) == [cost(8)])
+        #expect(changes == RouteChanges(services: [service("web/http")], gateways: true))
         #expect(table.services[service("web/http")]?.map(\.cost) == [PathCost(8)])
         bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
         #expect(bench.outputs.isEmpty)

@@ -40,17 +40,23 @@ struct SimulatedNetwork {
     private var signatures: [[UInt8]: SignedLSA] = [:]
     private var random: SeededGenerator
     var weather = Weather()
+    /// By how many seconds a gateway's wall clock is ahead.
+    var skews: [ProxyID: Int64] = [:]
+    /// Every LSA that was ever signed, as somebody may have recorded it.
+    var recorded: [SignedLSA] { signatures.values.sorted { $0.lsa.sequence < $1.lsa.sequence } }
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
     mutating func add(_ id: ProxyID, services: [ServicePort: UInt32] = [:]) {
         instances[id] = RoutingInstance(origin: id)
+        feed(.interest(.all), to: id)
         feed(.credentials(certificateChain: [], agreementKey: [UInt8(id.instance & 255)]), to: id)
         feed(.services(services), to: id)
     }
 
     mutating func feed(_ input: RoutingInput, to id: ProxyID) {
-        guard let outputs = instances[id]?.handle(input, at: now) else { return }
+        let wall = wall(now) + (skews[id] ?? 0)
+        guard let outputs = instances[id]?.handle(input, at: now, wall: wall) else { return }
         for output in outputs {
             switch output {
             case .sign(let lsa):
@@ -166,7 +172,9 @@ struct SimulatedNetwork {
             switch message {
             case .lsa(let bytes):
                 guard let signed = signatures[bytes] else { return }
-                if instances[to]?.isNews(signed.lsa.header) == true {
+                let header = signed.lsa.header
+                if instances[to]?.isTooSoon(header, at: now) == true { return }
+                if instances[to]?.isNews(header) == true {
                     feed(.received(signed, from: from), to: to)
                 } else {
                     feed(.receivedKnown(signed.lsa.header, from: from), to: to)

@@ -40,7 +40,6 @@ struct FairnessTests {
             proxy: own,
             isEdge: false,
             services: [:],
-            routes: [:],
             keys: KeyRing(),
             isDraining: false
         )

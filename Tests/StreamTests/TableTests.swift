@@ -41,7 +41,7 @@ struct TableTests {
 
     @Test("sidecars that restart for ever are never refused, and cost nobody else a window")
     func replayGuardIsBounded() {
-        var guardian = ReplayGuard(limit: 64)
+        var guardian = ReplayGuard(limits: .init(total: 64))
         let (busy, calm) = (ProxyID(site: site, instance: 1), ProxyID(site: site, instance: 2))
         let gone = ProxyID(site: site, instance: 3)
         #expect(guardian.accept(7, of: calm, signer: calm) { _ in true })
@@ -56,6 +56,29 @@ struct TableTests {
             #expect(guardian.count <= 64)
         }
         #expect(!guardian.accept(7, of: calm, signer: calm) { _ in true })
+    }
+
+    @Test("D8: one signer, and one site with many, has a bounded share of the windows")
+    func replaySharesAreBounded() {
+        var guardian = ReplayGuard(limits: .init(total: 1_000, site: 40, signer: 16))
+        let other = SiteID(publicKeyDigest: Array(repeating: 7, count: 32))
+        let honest = ProxyID(site: other, instance: 1)
+        #expect(guardian.accept(3, of: honest, signer: honest) { _ in true })
+        let busy = ProxyID(site: site, instance: 1)
+        for instance in 0..<1_000 {
+            let ingress = ProxyID(site: site, instance: 1_000 + UInt64(instance))
+            #expect(guardian.accept(1, of: ingress, signer: busy) { _ in true })
+        }
+        #expect(guardian.count <= 17)
+        for signer in 0..<100 {
+            for instance in 0..<16 {
+                let ingress = ProxyID(site: site, instance: UInt64(5_000 + instance))
+                let signer = ProxyID(site: site, instance: UInt64(100 + signer))
+                #expect(guardian.accept(1, of: ingress, signer: signer) { _ in true })
+            }
+        }
+        #expect(guardian.count <= 41)
+        #expect(!guardian.accept(3, of: honest, signer: honest) { _ in true })
     }
 
     @Test("a label that was given back is not found again, and its successor differs")

@@ -91,7 +91,6 @@ final class TestProxy: Sendable {
                     )
                 )
             ],
-            routes: [:],
             keys: KeyRing(),
             isDraining: false
         )
@@ -134,22 +133,26 @@ final class TestProxy: Sendable {
         try publish { $0.keys = ring }
     }
 
+    func key(for other: ProxyID) -> [UInt8]? { view.withLock { $0.keys.key(for: other) } }
+
     struct Way {
         let site: SiteID
         let cost: UInt32
         let route: [ProxyID]
+        var detours: [[ProxyID]] = []
     }
 
     /// The targets of the service, by cost and route; an empty route is this proxy itself.
     func targets(_ ways: [Way]) throws {
+        var bySite: [SiteID: Ways] = [:]
+        for way in ways where !way.route.isEmpty {
+            bySite[way.site] = Ways(routes: [way.route], detours: way.detours)
+        }
         shared.update(
             targets: ways.map { Target(site: $0.site, cost: PathCost($0.cost), weight: 1) },
+            ways: bySite,
             at: EventLoop.clock()
         )
-        var routes: [SiteID: [[ProxyID]]] = [:]
-        for way in ways where !way.route.isEmpty { routes[way.site] = [way.route] }
-        let bySite = routes
-        try publish { $0.routes = [Self.backend: bySite] }
     }
 
     func servers(_ ports: [UInt16]) {
@@ -188,7 +191,14 @@ final class TestProxy: Sendable {
     }
 
     /// Dials `other` from one loop to one of its loops, and waits until streams can be opened.
-    func link(to other: TestProxy, loop: Int = 0, otherLoop: Int = 0) throws {
+    ///
+    /// A mute neighbor keeps its lane up and answers no stream.
+    func link(
+        to other: TestProxy,
+        loop: Int = 0,
+        otherLoop: Int = 0,
+        isMute: Bool = false
+    ) throws {
         let (own, far, context) = (id, other.id, context)
         let (isEdge, farContext) = (isEdge, other.context)
         // No test here waits for silence, and a busy machine must not look like it.
@@ -199,7 +209,13 @@ final class TestProxy: Sendable {
             let listener = try Listener(address: loopback, port: 0, purpose: .lane, on: loop) {
                 socket,
                 remote in
-                let session = TestSession(own, isEdge: isEdge, on: loop, count)
+                let session = TestSession(
+                    own,
+                    isEdge: isEdge,
+                    isMute: isMute,
+                    on: loop,
+                    count
+                )
                 session.lane = Lane(
                     accepting: socket,
                     from: remote,
@@ -292,10 +308,18 @@ final class TestSession: LaneDelegate {
     private var carrier: StreamCarrier?
     private let neighbor: ProxyID
     private let isEdge: Bool
+    private let isMute: Bool
     private let loop: EventLoop
     private let count: Counter
 
-    init(_ neighbor: ProxyID, isEdge: Bool, on loop: EventLoop, _ count: Counter) {
+    init(
+        _ neighbor: ProxyID,
+        isEdge: Bool,
+        isMute: Bool = false,
+        on loop: EventLoop,
+        _ count: Counter
+    ) {
+        self.isMute = isMute
         self.neighbor = neighbor
         self.isEdge = isEdge
         self.loop = loop
@@ -304,9 +328,10 @@ final class TestSession: LaneDelegate {
     }
 
     func laneEstablished(_ lane: Lane) {
+        count.value.withLock { $0 += 1 }
+        guard !isMute else { return }
         carrier = loop.local(StreamEngine.self)?
             .attach(lane, neighbor: neighbor, isEdge: isEdge)
-        count.value.withLock { $0 += 1 }
     }
 
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {

@@ -151,6 +151,7 @@ enum Samples {
         return [
             Sample(counts),
             Sample(table),
+            Sample(EdgeWants([service, try self.service("gone/http")])),
             Sample(EdgeTableAcknowledgement(generation: 3, frames: 2)),
             Sample(.report, bytes: written { report.encode(into: &$0, at: now) }) { bytes in
                 let value = try bytes.withRawSpan { try EdgeReport.decode($0, at: now) }
@@ -184,6 +185,8 @@ enum Samples {
         return LSA(
             origin: gateway,
             sequence: 17,
+            issued: 1_700_000_000,
+            lifetime: 1_800,
             fragment: 1,
             fragmentCount: 2,
             overload: true,

@@ -35,6 +35,8 @@ struct AdjacencyTable {
         var loops: Int
         /// In the order of establishment: the first carries the control frames.
         var lanes: [LaneEntry]
+        /// An edge that says which services it wants.
+        let tellsWants: Bool
         var isDraining = false
 
         var edges: [EdgeName] { Set(lanes.compactMap(\.edge)).sorted() }
@@ -61,7 +63,8 @@ struct AdjacencyTable {
                 kind: kind,
                 name: hello.name,
                 loops: hello.loops,
-                lanes: [lane]
+                lanes: [lane],
+                tellsWants: hello.isEdge && hello.minor >= Hello.wantsMinor
             )
             return true
         }

@@ -29,13 +29,17 @@ extension ControlPlane {
         appliedCount += 1
         core.setHealth(new.configuration.health)
         applyLinks(difference, new.configuration)
-        if difference.servicesChanged { services.configure(new.configuration.services) }
-        if difference.routingChanged { configureRouting() }
         if difference.servicesChanged {
-            refreshServices()
+            services.configure(new.configuration.services)
+            updateInterest()
+        }
+        if difference.routingChanged { configureRouting() }
+        // Edges acknowledge every generation.
+        edges.changed([], names: difference.routingChanged ? [core.id.site] : [])
+        if difference.servicesChanged {
+            // Time limits may be others for all.
+            refreshServices(services.allPorts, entries: true)
         } else {
-            // Edges acknowledge every generation.
-            edges.changed()
             updateReadiness()
         }
         snapshotChanged()
@@ -117,6 +121,8 @@ extension ControlPlane {
     }
 
     func shutDown() {
+        // Nobody may take what this gateway said for the word of one that lives.
+        routing?.feed(.withdraw)
         inside?.stop()
         for link in links.values { link.stop() }
         links = [:]

@@ -224,7 +224,7 @@ extension ControlPlane {
             edges.disturbed(neighbor)
         case .home:
             counts.disturbed(neighbor)
-            edge?.disturbed()
+            edge?.disturbed(neighbor)
         }
     }
 
@@ -249,6 +249,8 @@ extension ControlPlane {
                     try decode(bytes, EdgeTableAcknowledgement.decode),
                     by: neighbor
                 )
+            case (.wants, .edge):
+                edges.wanted(try decode(bytes, EdgeWants.decode), by: neighbor)
             case (.report, .edge):
                 let now = loop.now
                 let report = try bytes.withRawSpan { span throws(WireError) in

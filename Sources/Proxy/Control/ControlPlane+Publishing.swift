@@ -5,21 +5,32 @@ import Routing
 // What the loops get to carry streams with.
 
 extension ControlPlane {
-    /// Gives every loop what it needs for streams, and opens and closes client listeners.
+    /// Gives every loop all that it needs for streams, and opens and closes client listeners.
     func publish() {
+        publish(ServiceTable.Refreshed(entries: true, listeners: true))
+    }
+
+    /// Gives the loops what a refresh of some services has changed; targets and ways they read from the services.
+    func publish(_ refreshed: ServiceTable.Refreshed) {
+        if refreshed.entries {
+            serviceEntries = makeEntries()
+            publishView()
+        }
+        if refreshed.listeners { publishListeners() }
+        updateReadiness()
+        snapshotChanged()
+    }
+
+    func publishView() {
         let view = DataPlaneView(
             proxy: core.id,
             isEdge: core.isEdge,
             services: serviceEntries,
-            routes: routesBySite,
             keys: keyRing,
             // Whoever has not heard of the drain yet is still served.
             isDraining: hasStoppedListening
         )
         core.tellAgents { $0.engine.update(view) }
-        publishListeners()
-        updateReadiness()
-        snapshotChanged()
     }
 
     private func publishListeners() {
@@ -31,30 +42,12 @@ extension ControlPlane {
         core.tellAgents { $0.setClientListeners(listeners) }
     }
 
-    private var serviceEntries: [ServicePort: ServiceEntry] {
+    private func makeEntries() -> [ServicePort: ServiceEntry] {
         var entries: [ServicePort: ServiceEntry] = [:]
         for (key, shared) in sharedServices {
             let timeouts = edge?.routes.timeouts(key) ?? services.timeouts(key)
             entries[key] = ServiceEntry(shared: shared, timeouts: timeouts)
         }
         return entries
-    }
-
-    private var routesBySite: [ServicePort: [SiteID: [[ProxyID]]]] {
-        var routes: [ServicePort: [SiteID: [[ProxyID]]]] = [:]
-        if let edge {
-            for key in edge.shared.keys {
-                for joined in edge.routes.targets(key) {
-                    routes[key, default: [:]][joined.target.site] = joined.routes
-                }
-            }
-        } else {
-            for (key, targets) in routeTable.services {
-                for target in targets where !target.routes.isEmpty {
-                    routes[key, default: [:]][target.site] = target.routes
-                }
-            }
-        }
-        return routes
     }
 }

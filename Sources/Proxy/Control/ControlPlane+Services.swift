@@ -33,7 +33,9 @@ extension ControlPlane {
             guard let service = sharedServices[key] else { continue }
             own[key] = service.ownCounts
             failovers.append(service.takeRecords())
-            if !core.isEdge { services.doubtHosts(of: key) }
+            guard !core.isEdge else { continue }
+            services.doubtHosts(of: key)
+            if services.isAbandoned(key) { refreshSoon([key]) }
         }
         counts.ownChanged(own)
         snapshotChanged()
@@ -41,30 +43,54 @@ extension ControlPlane {
 
     func setEndpoints(_ name: String, _ endpoints: [LocalEndpoint]) {
         services.setEndpoints(name, endpoints)
-        // After a start, and when a node goes, they come by the dozen: what follows is worked out once.
-        guard !isRefreshScheduled else { return }
-        isRefreshScheduled = true
-        loop.schedule(after: .zero) { [weak self] _ in self?.refreshServices() }
+        refreshSoon(services.ports(of: name))
     }
 
-    /// Local servers, their names, or the configuration changed.
-    func refreshServices() {
-        isRefreshScheduled = false
-        let advertised = services.refresh(routeTable, at: loop.now)
-        routing?.feed(.services(advertised))
-        edges.changed()
-        publish()
+    /// After a start, and when a node goes, changes come by the dozen: what follows is worked out once.
+    private func refreshSoon(_ keys: Set<ServicePort>) {
+        guard !keys.isEmpty else { return }
+        let isScheduled = !staleServices.isEmpty
+        staleServices.formUnion(keys)
+        guard !isScheduled else { return }
+        loop.schedule(after: .zero) { [weak self] _ in
+            guard let self else { return }
+            let keys = staleServices
+            staleServices = []
+            refreshServices(keys)
+        }
     }
 
-    func routesChanged(_ table: RouteTable) {
-        keyRing = KeyRing(keys.keys(for: table))
-        _ = services.refresh(table, at: loop.now)
-        edges.changed()
-        publish()
+    /// Local servers or the configuration of some service ports changed; `entries`: what loops know of all of them too.
+    func refreshServices(_ keys: Set<ServicePort>, entries: Bool = false) {
+        var refreshed = services.refresh(keys, routeTable, at: loop.now)
+        if entries { refreshed.entries = true }
+        routing?.feed(.services(services.advertised))
+        edges.changed(keys)
+        publish(refreshed)
+    }
+
+    func routesChanged(_ table: RouteTable, _ changes: RouteChanges) {
+        if changes.gateways {
+            let ring = KeyRing(keys.keys(for: table) { [loop] in loop.breathe() })
+            if ring != keyRing {
+                keyRing = ring
+                publishView()
+            }
+        }
+        let refreshed = services.refresh(changes.services, table, at: loop.now)
+        edges.changed(changes.services, names: changes.names)
+        publish(refreshed)
+    }
+
+    /// Tells routing what somebody here uses of what others advertise.
+    func updateInterest() {
+        var interest = edges.wants
+        interest.services.formUnion(services.ports)
+        routing?.feed(.interest(interest))
     }
 
     func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) {
-        if services.hostResolved(name, result) { refreshServices() }
+        if services.hostResolved(name, result) { refreshServices(Set(services.ports)) }
     }
 
     /// A loop could not open a listener for clients, or can now.

@@ -33,7 +33,10 @@ final class ControlPlane {
     var hasStoppedListening = false
     /// When changes of counts were last taken.
     var lastChanges = Instant(nanoseconds: 0)
-    var isRefreshScheduled = false
+    /// Service ports whose servers changed in this turn.
+    var staleServices: Set<ServicePort> = []
+    /// What every loop knows of services; made anew when one comes or goes.
+    var serviceEntries: [ServicePort: ServiceEntry] = [:]
     var isSnapshotScheduled = false
     /// Round trips as last shown, so that jitter makes no new snapshots.
     var shownRoundTrips: [LinkName: UInt64] = [:]
@@ -177,11 +180,12 @@ final class ControlPlane {
         case .sibling: counts.neighborUp(neighbor)
         case .edge:
             counts.neighborUp(neighbor)
-            edges.attached(neighbor)
+            edges.attached(neighbor, tellsWants: adjacencies[neighbor]?.tellsWants ?? false)
+            updateInterest()
         case .home:
             homes.append(neighbor)
             counts.neighborUp(neighbor)
-            edge?.attached()
+            edge?.attached(neighbor)
         }
     }
 
@@ -194,6 +198,7 @@ final class ControlPlane {
             inside?.siblingLost()
         case .edge:
             edges.detached(neighbor)
+            updateInterest()
             counts.neighborDown(neighbor)
         case .home:
             homes.removeAll { $0 == neighbor }

@@ -37,9 +37,16 @@ final class EdgeClient {
         control.send(.tableAcknowledgement, answer.encoded, to: gateway)
     }
 
-    func attached() {
+    func attached(_ gateway: ProxyID) {
         needsAll = true
+        tellWants(gateway)
         refresh()
+    }
+
+    /// A gateway tells of nothing else.
+    private func tellWants(_ gateway: ProxyID) {
+        let wants = EdgeWants(Set(listeners.map(\.service)).sorted())
+        control.send(.wants, wants.encoded, to: gateway)
     }
 
     /// The gateway drains: the others are used, if there are any.
@@ -54,7 +61,11 @@ final class EdgeClient {
         refresh()
     }
 
-    func disturbed() { needsAll = true }
+    /// Control frames to this gateway may have been lost.
+    func disturbed(_ gateway: ProxyID) {
+        needsAll = true
+        tellWants(gateway)
+    }
 
     private func refresh() {
         let known = routes.services
@@ -64,7 +75,15 @@ final class EdgeClient {
                 shared[key] = service
                 control.counts.applyOthers(key)
             }
-            service.update(targets: routes.targets(key).map(\.target), at: control.loop.now)
+            let joined = routes.targets(key)
+            service.update(
+                targets: joined.map(\.target),
+                ways: Dictionary(
+                    joined.map { ($0.target.site, Ways(routes: $0.routes)) },
+                    uniquingKeysWith: { first, _ in first }
+                ),
+                at: control.loop.now
+            )
         }
         for (key, service) in shared where !known.contains(key) {
             // Without a gateway nothing is in reach; the balancer remembers, for the failback.

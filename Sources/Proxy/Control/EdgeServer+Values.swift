@@ -3,26 +3,50 @@ import NetworkModel
 import Wire
 
 extension EdgeServer {
+    /// What an edge has not been told yet.
+    struct Difference: Hashable {
+        /// The edge knows nothing.
+        var isEverything = false
+        var services: Set<ServicePort> = []
+        var names: Set<SiteID> = []
+        var isOtherConfiguration = false
+
+        var isEmpty: Bool {
+            !isEverything && !isOtherConfiguration && services.isEmpty && names.isEmpty
+        }
+
+        /// Adds what is new, of services only those in `wants` (nil: all).
+        mutating func add(_ other: Difference, within wants: Set<ServicePort>?) {
+            guard !isEverything else { return }
+            isOtherConfiguration = isOtherConfiguration || other.isOtherConfiguration
+            names.formUnion(other.names)
+            services.formUnion(wants.map(other.services.intersection) ?? other.services)
+        }
+    }
+
+    /// What a table is made of: equal ones are equal tables.
+    struct Told: Hashable {
+        var difference: Difference
+        var wants: Set<ServicePort>?
+    }
+
     /// All that edges are told at one moment.
-    struct Content: Equatable {
+    struct Content {
         var services: [ServicePort: EdgeService] = [:]
         var names: [SiteID: String] = [:]
         /// The generation of the configuration that it reflects.
         var configuration: UInt64 = 0
 
-        /// What is new since `told` (nil: all of it); nil when nothing is.
-        func table(since told: Content?, generation: UInt64) -> EdgeTable? {
-            guard told != self else { return nil }
-            let removed = told?.services.keys.filter { services[$0] == nil } ?? []
+        func table(_ told: Told, generation: UInt64) -> EdgeTable {
+            let all = told.difference.isEverything
+            let keys = all ? told.wants ?? Set(services.keys) : told.difference.services
+            let sites = all ? Set(names.keys) : told.difference.names
             return EdgeTable(
                 generation: generation,
-                replacesAll: told == nil,
-                services: services.values.filter { $0 != told?.services[$0.service] }
-                    .sorted { $0.service < $1.service },
-                removed: removed.sorted(),
-                names: names.filter { told?.names[$0.key] != $0.value }
-                    .sorted { $0.key < $1.key }
-                    .map { EdgeSiteName(site: $0.key, name: $0.value) }
+                replacesAll: all,
+                services: keys.compactMap { services[$0] }.sorted { $0.service < $1.service },
+                removed: all ? [] : keys.filter { services[$0] == nil }.sorted(),
+                names: sites.sorted().map { EdgeSiteName(site: $0, name: names[$0] ?? "") }
             )
         }
     }

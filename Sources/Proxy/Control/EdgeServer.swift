@@ -8,13 +8,14 @@ import Wire
 ///
 /// Confined to loop 0.
 ///
-/// Every edge is told the whole table once, then differences. A generation of the table is tied to the generation of the
+/// Every edge is told once of all that it wants to hear of, then differences. A generation of the table is tied to the generation of the
 /// configuration that it reflects, so that an acknowledgement says which configuration the edge picks by. A long table
 /// leaves a few frames at a time, and the next one when all of it has left.
 final class EdgeServer {
     private struct Attached {
-        /// The content that it was told; nil: it is told everything.
-        var told: (version: UInt64, content: Content)?
+        /// What it wants to hear of; nil: everything, as it cannot say.
+        var wants: Set<ServicePort>?
+        var stale = Difference(isEverything: true)
         /// The table that is being sent.
         var transfer: TableTransfer?
         /// Tables that are on their way by their generation, with that of the configuration.
@@ -26,17 +27,24 @@ final class EdgeServer {
     private unowned let control: ControlPlane
     private var edges: [ProxyID: Attached] = [:]
     private var content = Content()
-    /// Increases with every other content.
-    private var version: UInt64 = 0
+    /// Service ports whose part of `content` has to be worked out.
+    private var stale: Set<ServicePort> = []
+    private var staleNames: Set<SiteID> = []
     private var generation: UInt64 = 0
     private var isScheduled = false
     private static let pendingLimit = 1_024
 
     init(control: ControlPlane) { self.control = control }
 
-    func attached(_ edge: ProxyID) {
-        edges[edge] = Attached()
-        changed()
+    /// `tellsWants`: the edge will say what it wants to hear of, and is told of nothing before.
+    func attached(_ edge: ProxyID, tellsWants: Bool) {
+        if edges.isEmpty {
+            // Nobody kept it.
+            stale = Set(control.services.shared.keys)
+            content = Content()
+        }
+        edges[edge] = Attached(wants: tellsWants ? [] : nil)
+        schedule()
     }
 
     func detached(_ edge: ProxyID) {
@@ -46,13 +54,41 @@ final class EdgeServer {
 
     /// Control frames to this edge may have been lost.
     func disturbed(_ edge: ProxyID) {
-        edges[edge]?.told = nil
+        edges[edge]?.stale = Difference(isEverything: true)
         edges[edge]?.transfer = nil
-        changed()
+        schedule()
     }
 
-    /// Routes, services or the configuration changed: the edges are told at the end of this turn.
-    func changed() {
+    /// The edge said what it wants to hear of.
+    func wanted(_ wants: EdgeWants, by edge: ProxyID) {
+        guard let state = edges[edge] else { return }
+        let new = wants.isEverything ? nil : Set(wants.services)
+        guard new != state.wants else { return }
+        edges[edge]?.wants = new
+        edges[edge]?.stale = Difference(isEverything: true)
+        control.updateInterest()
+        schedule()
+    }
+
+    /// What all attached edges want to hear of.
+    var wants: ServiceInterest {
+        var interest = ServiceInterest()
+        for edge in edges.values {
+            guard let wants = edge.wants else { return .all }
+            interest.services.formUnion(wants)
+        }
+        return interest
+    }
+
+    /// Routes, servers or the configuration of these changed: the edges are told at the end of this turn.
+    func changed(_ services: Set<ServicePort>, names: Set<SiteID> = []) {
+        guard !edges.isEmpty else { return }
+        stale.formUnion(services)
+        staleNames.formUnion(names)
+        schedule()
+    }
+
+    private func schedule() {
         guard !isScheduled, !edges.isEmpty else { return }
         isScheduled = true
         control.loop.schedule(after: .zero) { [weak self] _ in
@@ -64,29 +100,49 @@ final class EdgeServer {
     // MARK: Tables
 
     private func flush() {
-        let now = Content(
-            services: currentServices(),
-            names: control.siteNames,
-            configuration: control.document?.generation ?? 0
-        )
-        if version == 0 || now != content { version += 1 }
-        content = now
-        // Most edges were told the same before: the difference is made once for all of them.
-        var transfers: [UInt64: TableTransfer?] = [:]
+        let difference = updateContent()
+        // Most edges want the same, and were told the same before: the difference is made once for all of them.
+        var transfers: [Told: TableTransfer] = [:]
         for edge in edges.keys.sorted() {
-            guard let state = edges[edge], state.transfer == nil, state.told?.version != version
-            else { continue }
-            let known = state.told?.version ?? 0
-            let transfer = transfers[known] ?? makeTransfer(since: state.told?.content)
-            transfers[known] = transfer
-            edges[edge]?.told = (version, content)
-            if let transfer { start(transfer, to: edge) }
+            guard var state = edges[edge] else { continue }
+            state.stale.add(difference, within: state.wants)
+            if state.transfer == nil, !state.stale.isEmpty {
+                let told = Told(difference: state.stale, wants: state.wants)
+                let transfer = transfers[told] ?? makeTransfer(told)
+                transfers[told] = transfer
+                state.stale = Difference()
+                edges[edge] = state
+                start(transfer, to: edge)
+            } else {
+                edges[edge] = state
+            }
+            control.loop.breathe()
         }
     }
 
-    private func makeTransfer(since told: Content?) -> TableTransfer? {
-        guard let table = content.table(since: told, generation: generation + 1) else { return nil }
+    /// Works out what is stale; gives what is really another than before.
+    private func updateContent() -> Difference {
+        var difference = Difference()
+        for key in stale {
+            let new = service(key)
+            guard new != content.services[key] else { continue }
+            content.services[key] = new
+            difference.services.insert(key)
+            control.loop.breathe()
+        }
+        stale = []
+        let configuration = control.document?.generation ?? 0
+        difference.isOtherConfiguration = configuration != content.configuration
+        content.configuration = configuration
+        content.names = control.siteNames
+        difference.names = staleNames
+        staleNames = []
+        return difference
+    }
+
+    private func makeTransfer(_ told: Told) -> TableTransfer {
         generation += 1
+        let table = content.table(told, generation: generation)
         let (transfer, leftOut) = TableTransfer.make(of: table)
         if leftOut > 0 { control.log("a table for sidecars is \(leftOut) frames too long") }
         return transfer
@@ -108,28 +164,22 @@ final class EdgeServer {
         if edges[edge]?.transfer?.isSent == true { edges[edge]?.transfer = nil }
     }
 
-    private func currentServices() -> [ServicePort: EdgeService] {
-        let table = control.routeTable
-        var services: [ServicePort: EdgeService] = [:]
-        for (key, shared) in control.services.shared {
-            let timeouts = control.services.timeouts(key)
-            let routes = Dictionary(
-                (table.services[key] ?? []).map { ($0.site, $0.routes) },
-                uniquingKeysWith: { first, _ in first }
-            )
-            let targets = shared.targets.map { target in
-                let isLocal = target.site == control.core.id.site
-                return EdgeTarget(target, routes: isLocal ? [[]] : routes[target.site] ?? [])
+    /// What edges are told of a service port; nil when there is nothing to tell.
+    private func service(_ key: ServicePort) -> EdgeService? {
+        guard let shared = control.services.shared[key] else { return nil }
+        let timeouts = control.services.timeouts(key)
+        let own = control.core.id.site
+        return EdgeService(
+            service: key,
+            connect: timeouts.connect,
+            idle: timeouts.idle,
+            halfClosed: timeouts.halfClosed,
+            targets: shared.targets.map { target in
+                let routes =
+                    target.site == own ? [[]] : shared.ways(to: target.site)?.routes ?? []
+                return EdgeTarget(target, routes: routes)
             }
-            services[key] = EdgeService(
-                service: key,
-                connect: timeouts.connect,
-                idle: timeouts.idle,
-                halfClosed: timeouts.halfClosed,
-                targets: targets
-            )
-        }
-        return services
+        )
     }
 
     // MARK: What edges say
@@ -138,7 +188,7 @@ final class EdgeServer {
         if edges[edge]?.transfer?.generation == acknowledgement.generation {
             advance(edge, acknowledged: acknowledgement.frames)
             // What has changed meanwhile.
-            if edges[edge]?.transfer == nil { changed() }
+            if edges[edge]?.transfer == nil { schedule() }
         }
         guard var state = edges[edge], let pending = state.pending[acknowledgement.generation],
             acknowledgement.frames >= pending.frames

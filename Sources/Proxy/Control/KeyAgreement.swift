@@ -20,7 +20,12 @@ struct KeyAgreement {
     var publicKey: [UInt8] { privateKey.publicKey }
 
     /// The keys for every gateway of the table; those of gateways that are gone are forgotten.
-    mutating func keys(for table: RouteTable) -> [ProxyID: [UInt8]] {
+    ///
+    /// `pause` is called between two agreements, as many may be new.
+    mutating func keys(
+        for table: RouteTable,
+        pause: () -> Void = {}
+    ) -> [ProxyID: [UInt8]] {
         agreed = agreed.filter { table.gateways[$0.key] != nil }
         for (gateway, route) in table.gateways
         where agreed[gateway]?.publicKey != route.agreementKey {
@@ -35,6 +40,7 @@ struct KeyAgreement {
                 purpose: Array(pair.utf8),
                 count: 32
             )
+            pause()
             agreed[gateway] = Agreed(publicKey: route.agreementKey, key: key)
         }
         return agreed.mapValues(\.key)

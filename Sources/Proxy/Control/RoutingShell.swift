@@ -32,7 +32,7 @@ final class RoutingShell {
     }
 
     private func handle(_ input: RoutingInput) {
-        for output in instance.handle(input, at: control.loop.now) {
+        for output in instance.handle(input, at: control.loop.now, wall: Int64(WallClock.now)) {
             switch output {
             case .sign(let lsa):
                 do {
@@ -45,8 +45,8 @@ final class RoutingShell {
                 var writer = FrameWriter()
                 message.encode(into: &writer)
                 control.send(message.frameType, writer.bytes, to: neighbor)
-            case .routesChanged(let table):
-                control.routesChanged(table)
+            case .routesChanged(let table, let changes):
+                control.routesChanged(table, changes)
             }
         }
     }
@@ -103,6 +103,8 @@ final class RoutingShell {
             feed(.receivedKnown(header, from: neighbor))
             return
         }
+        // Not acknowledged: the neighbor sends its newest again.
+        guard !instance.isTooSoon(header, at: control.loop.now) else { return }
         do {
             let signed = try authority.verify(bytes, at: Int64(WallClock.now))
             feed(.received(signed, from: neighbor))

@@ -15,6 +15,10 @@ final class ServiceTable {
     /// EndpointSlices by the name of the core Service.
     private var endpoints: [String: [LocalEndpoint]] = [:]
     private let hosts: HostTable
+    /// Ready local servers of every service port that has a provider.
+    private(set) var advertised: [ServicePort: UInt32] = [:]
+    /// Service ports with a listener that have a target.
+    private var listening: Set<ServicePort> = []
 
     init(control: ControlPlane) {
         self.control = control
@@ -80,15 +84,56 @@ final class ServiceTable {
 
     // MARK: What follows
 
-    /// Joins local servers and routes into every balancer; gives what to advertise.
-    func refresh(_ table: RouteTable, at now: Instant) -> [ServicePort: UInt32] {
-        var advertised: [ServicePort: UInt32] = [:]
-        let known = Set(configurations.keys).union(table.services.keys)
-        for key in known {
-            let service = entry(key)
-            service.update(servers: servers(key), at: control.core.id.site)
-            let ready = service.readyCount
-            var targets = (table.services[key] ?? []).map { route in
+    /// What else a refresh has changed.
+    struct Refreshed {
+        /// Service ports came or went.
+        var entries = false
+        /// Others listen than before.
+        var listeners = false
+    }
+
+    /// Joins local servers and routes into the balancers of some service ports.
+    func refresh(
+        _ keys: Set<ServicePort>,
+        _ table: RouteTable,
+        at now: Instant
+    ) -> Refreshed {
+        var refreshed = Refreshed()
+        for key in keys {
+            let isKnown = configurations[key] != nil || table.services[key] != nil
+            if isKnown {
+                if shared[key] == nil { refreshed.entries = true }
+                refresh(entry(key), table.services[key] ?? [], at: now)
+            } else if let service = shared[key] {
+                service.update(servers: [], at: control.core.id.site)
+                service.update(targets: [], at: now)
+                advertised[key] = nil
+                // Looked at again when the last connection has ended.
+                if service.isIdle {
+                    shared[key] = nil
+                    refreshed.entries = true
+                }
+            }
+            let listens =
+                configurations[key]?.1.listen != nil && shared[key]?.hasTarget == true
+            if listens != listening.contains(key) {
+                refreshed.listeners = true
+                if listens { listening.insert(key) } else { listening.remove(key) }
+            }
+            control.loop.breathe()
+        }
+        return refreshed
+    }
+
+    private func refresh(_ service: SharedService, _ routes: [RouteTarget], at now: Instant) {
+        let key = service.service
+        let own = control.core.id.site
+        service.update(servers: servers(key), at: own)
+        let ready = service.readyCount
+        var targets: [Target] = []
+        var ways: [SiteID: Ways] = [:]
+        for route in routes {
+            targets.append(
                 Target(
                     site: route.site,
                     cost: route.cost,
@@ -96,27 +141,41 @@ final class ServiceTable {
                     isLastResort: route.isLastResort,
                     absence: route.absence
                 )
+            )
+            if !route.routes.isEmpty {
+                ways[route.site] = Ways(routes: route.routes, detours: route.detours)
             }
-            if configurations[key]?.0.provider != nil {
-                advertised[key] = ready
-                let terminating = service.terminatingCount
-                targets.append(
-                    Target(
-                        site: control.core.id.site,
-                        cost: .zero,
-                        weight: ready > 0 ? ready : terminating,
-                        isLastResort: ready == 0 && terminating > 0
-                    )
+        }
+        advertised[key] = nil
+        if configurations[key]?.0.provider != nil {
+            advertised[key] = ready
+            let terminating = service.terminatingCount
+            targets.append(
+                Target(
+                    site: own,
+                    cost: .zero,
+                    weight: ready > 0 ? ready : terminating,
+                    isLastResort: ready == 0 && terminating > 0
                 )
-            }
-            service.update(targets: targets, at: now)
+            )
         }
-        for key in shared.keys where !known.contains(key) {
-            shared[key]?.update(servers: [], at: control.core.id.site)
-            shared[key]?.update(targets: [], at: now)
-            if shared[key]?.isIdle == true { shared[key] = nil }
-        }
-        return advertised
+        service.update(targets: targets, ways: ways, at: now)
+    }
+
+    /// Nobody needs it any more, now that its last connection has ended.
+    func isAbandoned(_ key: ServicePort) -> Bool {
+        configurations[key] == nil && control.routeTable.services[key] == nil
+            && shared[key]?.isIdle == true
+    }
+
+    /// Every service port that is configured, or of which anything is kept.
+    var allPorts: Set<ServicePort> { Set(configurations.keys).union(shared.keys) }
+
+    /// The service ports whose servers are those of a core Service.
+    func ports(of name: String) -> Set<ServicePort> {
+        Set(
+            configurations.filter { $0.value.0.provider == .endpointSlices(service: name) }.keys
+        )
     }
 
     private func entry(_ key: ServicePort) -> SharedService {

@@ -2,7 +2,7 @@ import NetworkModel
 import SiteConfiguration
 
 /// The keys that this gateway shares with each other gateway, for the MACs of stream set-up.
-struct KeyRing: Sendable {
+struct KeyRing: Equatable, Sendable {
     private let keys: [ProxyID: [UInt8]]
 
     init(_ keys: [ProxyID: [UInt8]] = [:]) { self.keys = keys }
@@ -22,8 +22,6 @@ struct DataPlaneView: Sendable {
     var proxy: ProxyID
     var isEdge: Bool
     var services: [ServicePort: ServiceEntry]
-    /// Per target site the routes of the lowest cost: the proxies after this one, the egress last.
-    var routes: [ServicePort: [SiteID: [[ProxyID]]]]
     var keys: KeyRing
     /// New streams from elsewhere are refused.
     var isDraining: Bool

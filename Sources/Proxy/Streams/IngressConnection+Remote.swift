@@ -5,13 +5,13 @@ import Wire
 
 /// The attempt to open a stream to a server elsewhere.
 extension IngressConnection {
-    /// Sends OPEN on the way to the target; false when there is no way.
+    /// Sends OPEN on the next way to the target that was not tried; false when there is none.
     func open(_ pick: Pick) -> Bool {
+        guard let ways = service.ways(to: pick.site) else { return false }
         let view = engine.view
-        let routes = view.routes[service.service]?[pick.site] ?? []
-        for turn in 0..<routes.count {
-            // Routes of equal cost take turns.
-            let route = routes[Int((pick.number &+ UInt64(turn)) % UInt64(routes.count))]
+        while let choice = nextWay(ways, pick) {
+            let route = choice.route
+            triedRoutes.append(route)
             guard let hop = route.first, let carrier = engine.carrier(to: hop, mayBridge: true)
             else { continue }
             var open = Open(
@@ -29,11 +29,43 @@ extension IngressConnection {
             guard watchClient(), carrier.open(self) else { continue }
             countWindow()
             carrier.conduit.send(.open, label: label) { open.encode(into: &$0) }
-            let limit = engine.loop.schedule(after: timeouts.connect) { [self] _ in timedOut() }
-            phase = .opening(open, limit)
+            // A living egress has said by then that its server is silent.
+            let limit = timeouts.connect + min(timeouts.connect / 4, Self.answerTime)
+            let timer = engine.loop.schedule(after: limit) { [self] _ in timedOut() }
+            phase = .opening(open, timer)
+            way = choice
             return true
         }
         return false
+    }
+
+    /// How long an answer may be on its way once a connect at the egress has timed out.
+    private static let answerTime: Duration = .milliseconds(500)
+
+    private func nextWay(_ ways: Ways, _ pick: Pick) -> WayPick? {
+        let (tried, now) = (triedRoutes, engine.loop.now)
+        return engine.plane.withRoutes {
+            $0.pick(ways, turn: pick.number, excluding: tried, at: now)
+        }
+    }
+
+    /// The egress has answered: the way is good.
+    func wayAnswered() {
+        guard let way = way.take() else { return }
+        engine.plane.withRoutes { $0.answered(way) }
+    }
+
+    /// The way led to no answer, for `reason` (nil: it was lost, which routing knows).
+    func wayFailed(_ reason: FailoverReason?) {
+        guard let way = way.take() else { return }
+        let now = engine.loop.now
+        engine.plane.withRoutes { ways in
+            if let reason {
+                ways.failed(way, reason: reason, at: now)
+            } else {
+                ways.abandoned(way)
+            }
+        }
     }
 
     func watchClient() -> Bool {
@@ -44,7 +76,9 @@ extension IngressConnection {
     func timedOut() {
         guard case .opening = phase else { return }
         cancel()
-        refused(.connectTimeout)
+        wayFailed(.connectTimeout)
+        // Silence on one way is no word of the target.
+        if !tryAnotherWay() { refused(.connectTimeout) }
     }
 
     /// Gives up a stream on which nothing was sent.

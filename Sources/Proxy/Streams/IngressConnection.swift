@@ -34,6 +34,10 @@ final class IngressConnection: SocketStream {
     var phase = Phase.choosing
     private var attempts = 0
     private var pick: Pick?
+    /// The way of the attempt that waits for an answer.
+    var way: WayPick?
+    /// Ways to the picked target that were tried for this pick.
+    var triedRoutes: [[ProxyID]] = []
     /// Targets that said no.
     private var refused: [SiteID] = []
     /// Targets that could not be asked: tried again when no other is left.
@@ -73,6 +77,7 @@ final class IngressConnection: SocketStream {
         self.pick = pick
         attempts += 1
         resetBy = []
+        triedRoutes = []
         let view = engine.view
         if pick.site == view.proxy.site, !view.isEdge {
             connect()
@@ -99,6 +104,21 @@ final class IngressConnection: SocketStream {
         service.failed(pick, reason: reason, at: engine.loop.now)
         refused.append(pick.site)
         next()
+    }
+
+    /// Asks the same target over another way; false when there is none, or no time for it.
+    func tryAnotherWay() -> Bool {
+        guard let pick, attempts < Self.attemptLimit, engine.loop.now < deadline, open(pick)
+        else { return false }
+        attempts += 1
+        return true
+    }
+
+    /// The attempt got lost on its way: another way, or the target could not be asked.
+    private func lostOnTheWay(_ reason: FailoverReason? = nil) {
+        leaveStream()
+        wayFailed(reason)
+        if !tryAnotherWay() { unreachable() }
     }
 
     /// The target could not be asked.
@@ -155,9 +175,10 @@ final class IngressConnection: SocketStream {
             )
         guard isGenuine else {
             cancel()
-            return unreachable()
+            return lostOnTheWay()
         }
         engine.loop.cancel(limit)
+        wayAnswered()
         phase = .streaming
         didOpen()
         self.opened(window: opened.window)
@@ -179,8 +200,11 @@ final class IngressConnection: SocketStream {
                 reason: refusal.reason,
                 mac: refusal.mac
             )
+        guard isGenuine else {
+            return lostOnTheWay(refusal.reason == .noRoute ? .linkLost : nil)
+        }
         leaveStream()
-        guard isGenuine else { return unreachable() }
+        wayAnswered()
         switch refusal.reason {
         case .connectRefused: refused(.connectRefused)
         case .connectTimeout: refused(.connectTimeout)
@@ -195,7 +219,7 @@ final class IngressConnection: SocketStream {
 
     override func carrierLost() {
         switch phase {
-        case .opening: break
+        case .opening: return lostOnTheWay()
         case .streaming:
             guard isUntouched else { return end(.lost(hadBytes: true)) }
             _ = beginAnew()
@@ -207,9 +231,7 @@ final class IngressConnection: SocketStream {
 
     override func streamReset(_ reason: Reset.Reason) {
         switch phase {
-        case .opening:
-            leaveStream()
-            unreachable()
+        case .opening: lostOnTheWay()
         case .streaming:
             guard isUntouched else { return end(.lost(hadBytes: true)) }
             leaveStream()
@@ -299,6 +321,7 @@ final class IngressConnection: SocketStream {
     func end(_ ending: Ending) {
         if case .ended = phase { return }
         if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
+        wayFailed(nil)
         phase = .ended
         cancelTimer()
         detach()

@@ -43,23 +43,30 @@ struct ReplayWindow: Sendable {
 /// The replay windows of all ingress instances, by who signs for them.
 ///
 /// The signer is under the MAC, so that a replay names the same one: numbers of one ingress under two signers are two
-/// windows. Bounded by the gateways that are alive: their ingress instances beyond the limit are sidecars that have
-/// restarted, and the windows that were used longest ago give way.
+/// windows. Bounded for each signer, for each site, and as a whole: ingress instances beyond a bound are sidecars that have
+/// restarted, and whoever takes up the most loses the windows that were used longest ago.
 struct ReplayGuard: Sendable {
-    /// Far beyond 1,000 sites with a few gateways and edges each.
-    static let limit = 65_536
+    struct Limits: Sendable {
+        /// Far beyond 1,000 sites with a few gateways and edges each; 128 MiB if every window is full.
+        var total = 16_384
+        /// One key can sign for many gateways.
+        var site = 2_048
+        /// 8 MiB.
+        var signer = 1_024
+    }
 
     private struct Entry: Sendable {
         var window = ReplayWindow()
         var lastUsed: UInt64
     }
 
-    private var windows: [ProxyID: [ProxyID: Entry]] = [:]
-    private let limit: Int
+    private var windows: [SiteID: [ProxyID: [ProxyID: Entry]]] = [:]
+    private var counts: [SiteID: Int] = [:]
+    private let limits: Limits
     private(set) var count = 0
     private var uses: UInt64 = 0
 
-    init(limit: Int = ReplayGuard.limit) { self.limit = limit }
+    init(limits: Limits = Limits()) { self.limits = limits }
 
     /// False for a replay; `isKnown` says whether a signer's key is still held: without it, nothing of that signer can be
     /// replayed.
@@ -70,25 +77,47 @@ struct ReplayGuard: Sendable {
         isKnown: (ProxyID) -> Bool
     ) -> Bool {
         uses += 1
-        if windows[signer]?[ingress] == nil {
-            if count >= limit { makeRoom(isKnown) }
-            windows[signer, default: [:]][ingress] = Entry(lastUsed: uses)
-            count += 1
+        if windows[signer.site]?[signer]?[ingress] == nil {
+            makeRoom(for: signer, isKnown)
+            windows[signer.site, default: [:]][signer, default: [:]][ingress] = Entry(lastUsed: uses)
+            note(1, at: signer.site)
         }
-        windows[signer]?[ingress]?.lastUsed = uses
-        return windows[signer]?[ingress]?.window.accept(number) == true
+        windows[signer.site]?[signer]?[ingress]?.lastUsed = uses
+        return windows[signer.site]?[signer]?[ingress]?.window.accept(number) == true
     }
 
-    /// Whoever has the most gives up an eighth, so that no signer can push out another's windows.
-    private mutating func makeRoom(_ isKnown: (ProxyID) -> Bool) {
-        windows = windows.filter { isKnown($0.key) }
-        count = windows.values.reduce(0) { $0 + $1.count }
-        guard count >= limit,
-            let (signer, entries) = windows.max(by: { $0.value.count < $1.value.count })
-        else { return }
+    private mutating func note(_ change: Int, at site: SiteID) {
+        count += change
+        let left = (counts[site] ?? 0) + change
+        counts[site] = left == 0 ? nil : left
+    }
+
+    private mutating func makeRoom(for signer: ProxyID, _ isKnown: (ProxyID) -> Bool) {
+        if count >= limits.total {
+            for gone in windows.values.flatMap(\.keys) where !isKnown(gone) {
+                let ingresses = windows[gone.site]?.removeValue(forKey: gone)?.count ?? 0
+                note(-ingresses, at: gone.site)
+            }
+        }
+        if count >= limits.total, let site = counts.max(by: { $0.value < $1.value })?.key {
+            shrink(site)
+        }
+        if counts[signer.site] ?? 0 >= limits.site { shrink(signer.site) }
+        if windows[signer.site]?[signer]?.count ?? 0 >= limits.signer { shrink(signer) }
+    }
+
+    /// Takes from the signer of a site that has the most, so that none can push out another's windows.
+    private mutating func shrink(_ site: SiteID) {
+        let most = windows[site]?.max { $0.value.count < $1.value.count }
+        if let signer = most?.key { shrink(signer) }
+    }
+
+    /// Forgets the eighth of a signer's windows that were used longest ago.
+    private mutating func shrink(_ signer: ProxyID) {
+        let entries = windows[signer.site]?[signer] ?? [:]
         let oldest = entries.sorted { $0.value.lastUsed < $1.value.lastUsed }
             .prefix(max(1, entries.count / 8))
-        for (ingress, _) in oldest { windows[signer]?[ingress] = nil }
-        count -= oldest.count
+        for (ingress, _) in oldest { windows[signer.site]?[signer]?[ingress] = nil }
+        note(-oldest.count, at: signer.site)
     }
 }

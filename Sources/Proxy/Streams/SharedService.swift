@@ -16,6 +16,7 @@ final class SharedService: Sendable {
         var balancer: ServiceBalancer
         var endpoints = EndpointBalancer()
         var targets: [Target] = []
+        var ways: [SiteID: Ways] = [:]
         var counters: ServiceCounters
     }
 
@@ -41,12 +42,17 @@ final class SharedService: Sendable {
 // MARK: - What the control plane sets and reads
 
 extension SharedService {
-    func update(targets: [Target], at now: Instant) {
+    /// Takes the targets, and the ways to those that are elsewhere.
+    func update(targets: [Target], ways: [SiteID: Ways] = [:], at now: Instant) {
         state.withLock { state in
             state.balancer.update(targets, at: now)
             state.targets = targets
+            state.ways = ways
         }
     }
+
+    /// The ways to a target; nil when there is none.
+    func ways(to site: SiteID) -> Ways? { state.withLock { $0.ways[site] } }
 
     /// The servers of this site, all of them.
     func update(servers: [EndpointBalancer.Server], at site: SiteID) {

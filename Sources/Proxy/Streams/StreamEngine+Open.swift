@@ -46,6 +46,8 @@ extension StreamEngine {
         guard mayHold(StreamReceiver.standardWindow), DescriptorBudget.hasRoomForClient else {
             return refuse(open, .overloaded, label: label, carrier)
         }
+        // Last: who opens nothing here leaves nothing behind.
+        guard isNew(open) else { return refuse(open, .replay, label: label, carrier) }
         let stream = EgressStream(open, entry, engine: self)
         add(stream)
         carrier.accept(stream, label: label)
@@ -57,19 +59,23 @@ extension StreamEngine {
             if let objection = view.keys.objection(to: open, signature: signature) {
                 return objection
             }
-            let isNew = plane.accept(
-                open.name.number,
-                of: open.name.ingress,
-                signer: signature.signer,
-                keys: view.keys
-            )
-            guard isNew else { return .replay }
         } else if !carrier.isEdge {
             // Only an attached edge, known by its lane, needs no signature.
             return .unauthenticated
         }
         guard open.target == view.proxy.site else { return .wrongSite }
         return view.isDraining ? .draining : nil
+    }
+
+    /// False when the stream was opened here before; an edge's own lane vouches for its streams.
+    private func isNew(_ open: Open) -> Bool {
+        guard let signature = open.signature else { return true }
+        return plane.accept(
+            open.name.number,
+            of: open.name.ingress,
+            signer: signature.signer,
+            keys: view.keys
+        )
     }
 
     // MARK: Transit

@@ -1,3 +1,4 @@
+import Balancing
 import NetworkModel
 import Synchronization
 
@@ -8,6 +9,7 @@ final class StreamPlane: Sendable {
     let accounts: NeighborAccounts
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
+    private let ejections = Mutex(RouteEjections())
     private let lanes = Mutex<[ProxyID: [Int: Int]]>([:])
 
     init(mailboxes: [Mailbox], accounts: NeighborAccounts) {
@@ -27,6 +29,11 @@ final class StreamPlane: Sendable {
         replays.withLock { guardian in
             guardian.accept(number, of: ingress, signer: signer) { keys.key(for: $0) != nil }
         }
+    }
+
+    /// Reads or changes what all loops know of routes that lead nowhere.
+    func withRoutes<Result: Sendable>(_ body: (inout RouteEjections) -> Result) -> Result {
+        ejections.withLock { ejections in body(&ejections) }
     }
 
     // MARK: Lanes of the loops

@@ -204,6 +204,9 @@ extension EventLoop {
     /// Forgets a pulse; one that has fired or was cancelled is ignored.
     package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
 
+    /// Fires the pulses that are due in the midst of a long call, so that neighbors hear of this proxy meanwhile.
+    package func breathe() { firePulses() }
+
     /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.
     package func setLocal<Object: AnyObject>(_ object: Object) {
         locals[ObjectIdentifier(Object.self)] = object
