@@ -96,7 +96,11 @@ struct Origination: Sendable {
             lsa.sequence = sequence
             lsa.issued = wall
             let entry = Originated(lsa: lsa, at: now)
-            if index < originated.count { originated[index] = entry } else { originated.append(entry) }
+            if index < originated.count {
+                originated[index] = entry
+            } else {
+                originated.append(entry)
+            }
             return lsa
         }
     }

@@ -19,11 +19,13 @@ struct Paths: Sendable {
             if database.first(of: gateway)?.overload == true { draining.insert(gateway) }
             guard paths[gateway] == nil else { continue }
             let neighbors = database.advertisements(of: gateway).flatMap(\.edges)
+            // It said that it ends.
+            let isWithdrawn = neighbors.isEmpty && draining.contains(gateway)
             let isSeenFromElsewhere = neighbors.contains { edge in
                 edge.neighbor.site != origin.site && edge.neighbor.site != gateway.site
                     && paths[edge.neighbor] != nil
             }
-            if isSeenFromElsewhere { lost.insert(gateway.site) }
+            if isWithdrawn || isSeenFromElsewhere { lost.insert(gateway.site) }
         }
     }
 
@@ -44,8 +46,8 @@ struct Paths: Sendable {
             left.value.cost == right.value.cost
                 ? left.key.lexicographicallyPrecedes(right.key) : left.value.cost < right.value.cost
         }
-       
-            .prefix(RoutingLimits.detourGroups)
+
+        .prefix(RoutingLimits.detourGroups)
         var detours: [ProxyID: SPF.Path] = [:]
         for (transit, group) in chosen {
             let around = SPF.paths(graph.avoiding(Set(transit)))

@@ -211,8 +211,7 @@ extension RoutingInstance {
             agreementKey: agreementKey,
             certificateChain: certificateChain,
             edges: isWithdrawn ? [] : ownEdges,
-            services: isWithdrawn
-                ? [] : services.map { LSAService(service: $0.key, endpoints: $0.value) }
+            services: services.map { LSAService(service: $0.key, endpoints: $0.value) }
         )
     }
 }

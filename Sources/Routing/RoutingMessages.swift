@@ -23,7 +23,7 @@ package enum RoutingInput: Sendable {
     case services([ServicePort: UInt32])
     /// Which service ports of others somebody here uses.
     case interest(ServiceInterest)
-    /// This gateway ends: its last advertisement names no edge and no service.
+    /// This gateway ends: its last advertisement names no edge.
     case withdraw
     /// The shell's answer to `RoutingOutput.sign`.
     case signed(SignedLSA)

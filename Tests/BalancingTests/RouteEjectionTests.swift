@@ -26,7 +26,7 @@ struct RouteEjectionTests {
         #expect(none == nil)
     }
 
-    @Test("D2: a way that failed comes last, is probed by one at a time, and is good again when it answers")
+    @Test("D2: a way that failed comes last, is probed by one at a time, and can be good again")
     func ejected() throws {
         var ejections = RouteEjections()
         let ways = Ways(routes: [route(1)], detours: [route(2)])

@@ -132,7 +132,7 @@ struct SimulationTests {
         #expect(network.messageCount - before == 18)
     }
 
-    @Test("a network that is quiet stays quiet: no route changes, a comparison a minute, a renewal in ten")
+    @Test("a quiet network stays quiet: no route changes, a comparison a minute, a renewal in ten")
     func quiet() {
         var network = SimulatedNetwork(seed: 11)
         for index in 0..<3 { network.add(gateway(index)) }

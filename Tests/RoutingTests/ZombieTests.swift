@@ -59,7 +59,7 @@ struct ZombieTests {
         #expect(target?.routes == [[gateway(1, 2)]])
     }
 
-    @Test("D2: an advertisement is refused, and aged out, beyond its lifetime and the slack of clocks")
+    @Test("D2: an advertisement is refused beyond its lifetime and the slack of clocks")
     func lifetime() {
         var network = network(7)
         network.remove(gateway(1))
@@ -141,7 +141,7 @@ struct ZombieTests {
     }
 
     @Test(
-        "D2: loss, duplication, restarts and replays of all that was ever said: databases and costs end equal",
+        "D2: after loss, restarts and replays of all that was said, databases and costs are equal",
         arguments: 1...8
     )
     func randomReplays(seed: UInt64) {

@@ -17,8 +17,8 @@ final class ServiceTable {
     private let hosts: HostTable
     /// Ready local servers of every service port that has a provider.
     private(set) var advertised: [ServicePort: UInt32] = [:]
-    /// Service ports with a listener that have a target.
-    private var listening: Set<ServicePort> = []
+    /// Where service ports listen that have a target.
+    private var listening: [ServicePort: ServicePortConfiguration.Listen] = [:]
 
     init(control: ControlPlane) {
         self.control = control
@@ -114,11 +114,10 @@ final class ServiceTable {
                     refreshed.entries = true
                 }
             }
-            let listens =
-                configurations[key]?.1.listen != nil && shared[key]?.hasTarget == true
-            if listens != listening.contains(key) {
+            let listen = shared[key]?.hasTarget == true ? configurations[key]?.1.listen : nil
+            if listen != listening[key] {
                 refreshed.listeners = true
-                if listens { listening.insert(key) } else { listening.remove(key) }
+                listening[key] = listen
             }
             control.loop.breathe()
         }
@@ -188,9 +187,8 @@ final class ServiceTable {
 
     /// Where gateways listen for clients: closed while no target is usable.
     func listeners(bind: IPAddress?) -> [ClientListener] {
-        configurations.sorted { $0.key < $1.key }.compactMap { key, value in
-            guard let listen = value.1.listen, shared[key]?.hasTarget == true else { return nil }
-            return ClientListener(
+        listening.sorted { $0.key < $1.key }.map { key, listen in
+            ClientListener(
                 service: key,
                 address: listen.host.flatMap { IPAddress($0) } ?? bind,
                 port: listen.port

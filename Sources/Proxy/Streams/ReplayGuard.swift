@@ -79,7 +79,9 @@ struct ReplayGuard: Sendable {
         uses += 1
         if windows[signer.site]?[signer]?[ingress] == nil {
             makeRoom(for: signer, isKnown)
-            windows[signer.site, default: [:]][signer, default: [:]][ingress] = Entry(lastUsed: uses)
+            windows[signer.site, default: [:]][signer, default: [:]][ingress] = Entry(
+                lastUsed: uses
+            )
             note(1, at: signer.site)
         }
         windows[signer.site]?[signer]?[ingress]?.lastUsed = uses
