@@ -100,10 +100,11 @@ class Identity:
         """The ProxyID of one of its gateways; a random one without an instance."""
         return self.site.encode() + (os.urandom(8) if instance is None else struct.pack(">Q", instance))
 
-    def lsa(self, origin, sequence, edges, services=(), fragment=0, fragments=1, forged=False):
-        """A signed advertisement. `edges`: (neighbor ProxyID, dialling SiteID, Link name, cost); `services`: (name, endpoints)."""
+    def lsa(self, origin, sequence, edges, services=(), fragment=0, fragments=1, forged=False, issued=None, lifetime=1800):
+        """A signed advertisement, issued now. `edges`: (neighbor ProxyID, dialling SiteID, Link name, cost); `services`: (name, endpoints)."""
         key = self.agreement.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        body = (b"tieline-lsa\0" + origin + struct.pack(">HQHB", fragment, sequence, fragments, 0) + text("hostile")
+        body = (b"tieline-lsa\0" + origin + struct.pack(
+            ">HQQIHB", fragment, sequence, int(time.time()) if issued is None else issued, lifetime, fragments, 0) + text("hostile")
                 + long(key) + struct.pack(">B", len(self.chain)) + b"".join(long(c) for c in self.chain))
         edges = sorted(edges)
         body += struct.pack(">H", len(edges))
@@ -125,7 +126,7 @@ class Identity:
 
 def agreement_key(lsa):
     """(origin, X25519 key) of an LSA frame's payload."""
-    origin, at = lsa[12:46], 12 + 34 + 2 + 8 + 2 + 1
+    origin, at = lsa[12:46], 12 + 34 + 2 + 8 + 8 + 4 + 2 + 1
     at += 1 + lsa[at]
     length = int.from_bytes(lsa[at:at + 2], "big")
     return origin, lsa[at + 2:at + 2 + length]
