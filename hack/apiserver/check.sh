@@ -6,7 +6,8 @@ kubectl=$("$here/../kubectl.sh")
 PATH=${kubectl:+$kubectl:}$PATH
 state=$(mktemp -d)
 stop() { "$here/stop.sh" "$state"; }
-trap 'stop || true; rm -rf "$state"' EXIT
+webhook=
+trap 'stop || true; [ -z "$webhook" ] || kill "$webhook" 2>/dev/null || true; rm -rf "$state"' EXIT
 "$here/run.sh" "$state" >/dev/null
 export KUBECONFIG=$state/kubeconfig
 passed=0 failed=0
@@ -108,6 +109,75 @@ create "$(binding c powerful)" "with bind on that role it is accepted" "created"
 kubectl create clusterrole part --verb=get --resource=leases.coordination.k8s.io >/dev/null
 kubectl label clusterrole part rbac.authorization.k8s.io/aggregate-to-view=true >/dev/null
 expect "roles are aggregated" "met" kubectl wait --for 'jsonpath={.rules[0].resources[0]}=leases' clusterrole/view --timeout=10s
+
+# Admission policies, for built-in kinds and custom resources; they take effect a second after they are written
+policy() { # policy NAME GROUP VERSION RESOURCE MORE EXPRESSION
+  printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {name: %s}, spec: {%s matchConstraints: {resourceRules: [{apiGroups: ["%s"], apiVersions: [%s], operations: [CREATE, UPDATE], resources: [%s]}]}, validations: [{expression: %s, message: the policy says no}]}}\n' "$1" "$5" "$2" "$3" "$4" "$6"
+}
+applies() { # applies NAME [MORE]: the policy holds everywhere
+  printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {name: %s}, spec: {policyName: %s, validationActions: [Deny]%s}}\n' "$1" "$1" "${2:-}"
+}
+widget() { echo "{apiVersion: check.example.com/v1, kind: Widget, metadata: {name: $1}, spec: {size: $2}}"; }
+accepted() { kubectl create --dry-run=server -f <(printf -- '---\n%s\n' "$1"); }
+refused() { ! accepted "$1"; }
+kubectl create -f - >/dev/null <<'YAML'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.check.example.com}
+spec:
+  group: check.example.com
+  scope: Namespaced
+  names: {kind: Widget, plural: widgets, singular: widget}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}}
+YAML
+kubectl wait --for=condition=Established crd/widgets.check.example.com --timeout=10s >/dev/null
+until_true accepted "$(widget w 1)"
+expect "an expression that does not compile is refused" "expression: Invalid value.*undeclared reference to 'objct'" kubectl create -f <(policy p "" v1 configmaps "" "'objct.metadata.name == \"a\"'")
+kubectl create -f <(policy maps "" v1 configmaps "" "'!object.metadata.name.startsWith(\"bad\")'") -f <(applies maps) >/dev/null
+kubectl create -f <(policy sizes check.example.com v1 widgets "paramKind: {apiVersion: v1, kind: ConfigMap}," "'object.spec.size <= int(params.data.most)'") \
+  -f <(applies sizes ", paramRef: {selector: {matchLabels: {limits: widgets}}, parameterNotFoundAction: Deny}") >/dev/null
+until_true refused "{apiVersion: v1, kind: ConfigMap, metadata: {name: bad}}"
+create "{apiVersion: v1, kind: ConfigMap, metadata: {name: bad}}" "K19: a policy refuses a built-in kind" "denied request: the policy says no"
+create "{apiVersion: v1, kind: ConfigMap, metadata: {name: most, labels: {limits: widgets}}, data: {most: '3'}}" "K19: and lets others through" created
+until_true accepted "$(widget w 1)"
+create "$(widget small 3)" "K19: a policy with parameters accepts a custom resource" created
+create "$(widget large 4)" "K19: and refuses one" "denied request: the policy says no"
+expect "K19: also when it is changed" "denied request: the policy says no" kubectl patch widget small --type merge -p '{"spec": {"size": 9}}'
+kubectl create namespace elsewhere >/dev/null
+create "$(widget small 1)" "K19: without its parameter it is refused" "no params found for policy binding with .Deny. parameterNotFoundAction" -n elsewhere
+kubectl create -f <(policy wrong apps v1 deployments "" "'object.spec.replcas > 0'") >/dev/null
+until_true kubectl get validatingadmissionpolicy wrong -o 'jsonpath={.status.typeChecking.expressionWarnings[0].warning}'
+expect "K19: a field that the kind does not have is told in the policy's status" "undefined field 'replcas'" kubectl get validatingadmissionpolicy wrong -o yaml
+kubectl delete validatingadmissionpolicybinding maps sizes >/dev/null
+until_true accepted "$(widget w 9)"
+
+# Webhooks that are called
+python3 "$here/webhook.py" "$state/pki/server.crt" "$state/pki/server.key" "$state/webhook.port" &
+webhook=$!
+until_true test -f "$state/webhook.port"
+hook() { # hook KIND NAME PATH PORT FAILURE-POLICY: for ConfigMaps and Widgets whose name begins with NAME's letter
+  printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: %sWebhookConfiguration, metadata: {name: %s}, webhooks: [{name: %s.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: %s, timeoutSeconds: 2, matchConditions: [{name: name, expression: "object.metadata.name.startsWith(\x27%s\x27)"}], clientConfig: {url: "https://127.0.0.1:%s/%s", caBundle: %s}, rules: [{apiGroups: ["", check.example.com], apiVersions: [v1], operations: [CREATE], resources: [configmaps, widgets]}]}]}\n' \
+    "$1" "$2" "$2" "$5" "$2" "$4" "$3" "$(base64 -w0 "$state/pki/ca.crt")"
+}
+map() { echo "{apiVersion: v1, kind: ConfigMap, metadata: {name: $1}}"; }
+port=$(cat "$state/webhook.port")
+create "{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: x}, webhooks: [{name: x.example.com, clientConfig: {url: 'http://127.0.0.1:1/'}}]}" "a webhook is complete and uses TLS" "sideEffects: Required.*|url: Invalid value.*https"
+kubectl create -f <(hook Validating deny validate "$port" Fail) -f <(hook Mutating mutate mutate "$port" Fail) >/dev/null
+until_true refused "$(map deny)"
+create "$(map deny)" "K19: a webhook refuses a built-in kind" "denied the request: no ConfigMap of that name"
+create "$(widget deny 1)" "K19: and a custom resource" "denied the request: no Widget of that name"
+until_true sh -c "kubectl create configmap mutate --dry-run=server -o yaml | grep -q 'mutated: \"yes\"'"
+kubectl create -f <(printf -- '---\n%s\n---\n%s\n' "$(map mutate)" "$(widget mutate 1)") >/dev/null
+expect "K19: a webhook changes a built-in kind" "^yes$" kubectl get configmap mutate -o 'jsonpath={.metadata.labels.mutated}'
+expect "K19: and a custom resource" "^yes$" kubectl get widget mutate -o 'jsonpath={.metadata.labels.mutated}'
+kubectl create -f <(hook Mutating open mutate 1 Ignore) -f <(hook Validating closed validate 1 Fail) >/dev/null
+until_true refused "$(map closed)"
+create "$(map closed)" "K19: one that is down refuses with failurePolicy Fail" "failed calling webhook.*connection refused"
+create "$(map open)" "K19: and lets through with Ignore" created
+kubectl delete validatingwebhookconfiguration deny closed >/dev/null
+kubectl delete mutatingwebhookconfiguration mutate open >/dev/null
+kill $webhook
 
 # A restart keeps port, data and tokens; a stop ends open watches at once
 token=$(kubectl create token x) port=$(cat "$state/port")

@@ -93,17 +93,20 @@ type controllers struct {
 	namespaces   corelisters.NamespaceLister
 	accounts     corelisters.ServiceAccountLister
 	clusterRoles rbaclisters.ClusterRoleLister
+	policies     *policyChecker
 }
 
 // newControllers must be called before the informers are started.
 func newControllers(kube kubernetes.Interface, dyn dynamic.Interface, f informers.SharedInformerFactory) *controllers {
-	return &controllers{kube, dyn, f.Core().V1().Namespaces().Lister(), f.Core().V1().ServiceAccounts().Lister(), f.Rbac().V1().ClusterRoles().Lister()}
+	return &controllers{kube, dyn, f.Core().V1().Namespaces().Lister(), f.Core().V1().ServiceAccounts().Lister(), f.Rbac().V1().ClusterRoles().Lister(),
+		newPolicyChecker(kube, f.Admissionregistration().V1().ValidatingAdmissionPolicies().Lister())}
 }
 
 func (c *controllers) run(ctx context.Context) {
 	go wait.UntilWithContext(ctx, c.makeServiceAccounts, 100*time.Millisecond)
 	go wait.UntilWithContext(ctx, c.aggregateRoles, 200*time.Millisecond)
 	go wait.UntilWithContext(ctx, c.finishNamespaces, time.Second)
+	go c.policies.run(ctx)
 }
 
 // makeServiceAccounts gives every namespace its account "default", which Pods have that name no other.

@@ -75,6 +75,7 @@ func addDefaults(s *runtime.Scheme) {
 	defaults(s, &networkingv1.NetworkPolicy{}, defaultNetworkPolicy)
 	defaults(s, &rbacv1.RoleBinding{}, func(x *rbacv1.RoleBinding) { defaultBinding(x.Subjects, &x.RoleRef) })
 	defaults(s, &rbacv1.ClusterRoleBinding{}, func(x *rbacv1.ClusterRoleBinding) { defaultBinding(x.Subjects, &x.RoleRef) })
+	addAdmissionDefaults(s)
 }
 
 func defaultService(x *corev1.Service) {

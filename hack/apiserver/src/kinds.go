@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	authnv1 "k8s.io/api/authentication/v1"
 	authzv1 "k8s.io/api/authorization/v1"
@@ -59,6 +60,8 @@ var (
 	coreV1 = corev1.SchemeGroupVersion
 	appsV1 = appsv1.SchemeGroupVersion
 	rbacV1 = rbacv1.SchemeGroupVersion
+
+	admissionV1 = admissionv1.SchemeGroupVersion
 )
 
 var kinds = []kind{
@@ -101,6 +104,14 @@ var kinds = []kind{
 		validateName: path.ValidatePathSegmentName, validate: validateRole},
 	{version: rbacV1, resource: "clusterrolebindings", name: "ClusterRoleBinding", object: &rbacv1.ClusterRoleBinding{}, list: &rbacv1.ClusterRoleBindingList{}, upserts: true,
 		columns: "Role|.roleRef.name", validateName: path.ValidatePathSegmentName, validate: validateBinding},
+	{version: admissionV1, resource: "validatingadmissionpolicies", name: "ValidatingAdmissionPolicy", object: &admissionv1.ValidatingAdmissionPolicy{}, list: &admissionv1.ValidatingAdmissionPolicyList{}, status: true,
+		columns: "ParamKind|.spec.paramKind.kind", validate: validatePolicy},
+	{version: admissionV1, resource: "validatingadmissionpolicybindings", name: "ValidatingAdmissionPolicyBinding", object: &admissionv1.ValidatingAdmissionPolicyBinding{}, list: &admissionv1.ValidatingAdmissionPolicyBindingList{},
+		columns: "PolicyName|.spec.policyName", validate: validatePolicyBinding},
+	{version: admissionV1, resource: "validatingwebhookconfigurations", name: "ValidatingWebhookConfiguration", object: &admissionv1.ValidatingWebhookConfiguration{}, list: &admissionv1.ValidatingWebhookConfigurationList{},
+		validate: validateValidatingWebhooks},
+	{version: admissionV1, resource: "mutatingwebhookconfigurations", name: "MutatingWebhookConfiguration", object: &admissionv1.MutatingWebhookConfiguration{}, list: &admissionv1.MutatingWebhookConfigurationList{},
+		validate: validateMutatingWebhooks},
 }
 
 // bodies are kinds that only appear in requests and answers.

@@ -20,12 +20,10 @@ import (
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apiext "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	apiextoptions "k8s.io/apiextensions-apiserver/pkg/cmd/server/options"
-	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/options"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
-	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/apiserver/pkg/util/openapi"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -133,15 +131,6 @@ func configureServing(cfg *genericapiserver.RecommendedConfig, keys *keys) int {
 	cfg.LoopbackClientConfig.QPS, cfg.LoopbackClientConfig.Burst = 500, 1000
 	cfg.ExternalAddress = fmt.Sprintf("127.0.0.1:%d", serving.BindPort)
 	return serving.BindPort
-}
-
-// configureAdmission switches on what refuses objects in namespaces that are not there. Webhooks and admission
-// policies stay off, as their kinds are not served.
-func configureAdmission(cfg *genericapiserver.RecommendedConfig, kube kubernetes.Interface, dyn dynamic.Interface) {
-	admission := options.NewAdmissionOptions()
-	admission.RecommendedPluginOrder = []string{lifecycle.PluginName}
-	check(admission.ApplyTo(&cfg.Config, cfg.SharedInformerFactory, kube, dyn, utilfeature.DefaultFeatureGate, cfg.EffectiveVersion))
-	check(options.NewAPIEnablementOptions().ApplyTo(&cfg.Config, apiext.DefaultAPIResourceConfigSource(), apiext.Scheme))
 }
 
 func configureOpenAPI(cfg *genericapiserver.RecommendedConfig) {

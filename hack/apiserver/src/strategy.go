@@ -58,7 +58,7 @@ func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 		return
 	}
 	changed := o.GetDeletionTimestamp() == nil && n.GetDeletionTimestamp() != nil
-	for _, f := range []string{"Spec", "Endpoints", "Ports"} {
+	for _, f := range []string{"Spec", "Endpoints", "Ports", "Webhooks"} {
 		if v := fieldOf(obj, f); v.IsValid() && !apiequality.Semantic.DeepEqual(v.Interface(), fieldOf(old, f).Interface()) {
 			changed = true
 		}
@@ -71,7 +71,7 @@ func (s strategy) PrepareForUpdate(_ context.Context, obj, old runtime.Object) {
 // countsGenerations: the kinds whose metadata.generation upstream maintains.
 func (s strategy) countsGenerations() bool {
 	switch s.kind.version.Group {
-	case "apps", "policy", "networking.k8s.io":
+	case "apps", "policy", "networking.k8s.io", "admissionregistration.k8s.io":
 		return true
 	}
 	return s.kind.name == "Pod" || s.kind.name == "EndpointSlice"
