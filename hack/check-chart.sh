@@ -2,7 +2,7 @@
 # Shows that charts/tieline, rendered by Helm's own engine, is manifests/ object by object, and that a release installs,
 # upgrades and goes on a real API server while the definitions stay.
 #
-#   hack/check-chart.sh [--update]   --update copies the CRDs from manifests/ into the chart first
+#   hack/check-chart.sh [--update]   --update copies CRDs and policies from manifests/ into the chart first
 #
 # Helm comes from PyPI (helm-python-sdk carries it) into ${XDG_CACHE_HOME:-~/.cache}/tieline/helm, once.
 set -euo pipefail
@@ -21,8 +21,9 @@ make_venv() { # also when the system's Python is another one since; parallel run
 }
 works || make_venv
 
-for file in manifests/crds/{sites,links,services}.yaml; do
-  copy=charts/tieline/files/crds/$(basename "$file")
+for file in manifests/{crds,admission}/*.yaml; do
+  [ "$(basename "$file")" != kustomization.yaml ] || continue
+  copy=charts/tieline/files/${file#manifests/}
   if [ "${1:-}" = --update ]; then cp "$file" "$copy"; fi
   diff -u "$copy" "$file" || { echo "hack/check-chart.sh: $copy is not $file; run hack/check-chart.sh --update" >&2; exit 1; }
 done

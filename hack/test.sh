@@ -87,6 +87,7 @@ case $what in
     fast
     step "API server checks" hack/apiserver/check.sh
     step "manifests" hack/check-manifests.sh
+    step "rights" hack/check-rights.sh
     step "chart equals manifests" hack/check-chart.sh
     step "release build" swift build -c release
     step "test cluster" python3 hack/check-cluster.py

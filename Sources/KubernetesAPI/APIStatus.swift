@@ -54,8 +54,16 @@ extension APIStatus {
     package var isApplyConflict: Bool {
         isConflict && details?.causes.contains { $0.reason == "FieldManagerConflict" } == true
     }
-    package var isInvalid: Bool { code == 422 }
-    package var isForbidden: Bool { code == 403 }
+    /// The object itself is wrong: only a changed one can be accepted.
+    package var isInvalid: Bool { code == 422 && !isPolicyRefusal }
+    /// The caller may not do this: by its roles, or by a policy or a webhook of the cluster.
+    package var isForbidden: Bool { code == 403 || isPolicyRefusal }
+    /// An admission policy or a webhook said no; with which code is theirs to choose, often 422.
+    package var isPolicyRefusal: Bool {
+        guard status == "Failure", let message else { return false }
+        return message.contains("ValidatingAdmissionPolicy '")
+            || message.contains("admission webhook \"")
+    }
     package var isUnauthorized: Bool { code == 401 }
     package var isTooManyRequests: Bool { code == 429 }
     /// The resourceVersion (or the continue token) is too old: list again.

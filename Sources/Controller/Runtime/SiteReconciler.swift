@@ -23,6 +23,10 @@ struct SiteReconciler: Reconciler {
     /// would cost four streams for each site.
     private static let freshness: Duration = .seconds(60)
 
+    /// How long a 403 is taken for one that passes: the API server's authorizer and its admission policies hear of a new
+    /// Site and of a new RoleBinding by watches of their own.
+    private static let patience: Duration = .seconds(2)
+
     func reconcile(_ namespace: String) async throws(ReconcileError) -> ReconcileResult {
         guard let sites = shared.ownSites(in: namespace),
             !shared.isTerminating(namespace: namespace)
@@ -63,6 +67,7 @@ struct SiteReconciler: Reconciler {
 
     private func forget(_ namespace: String) {
         cache.forget(namespace)
+        cache.allowed(namespace)
         guard shared.registry[namespace] != nil else { return }
         shared.registry[namespace] = nil
         enqueueDependents(namespace)
@@ -101,10 +106,16 @@ struct SiteReconciler: Reconciler {
             }
             result = result.sooner(renewal(objects.secrets, of: site))
             cache.set(objects, of: namespace)
+            cache.allowed(namespace)
             // The holder of a name that we want is looked for again at the server.
             if !facts.conflicts.isEmpty || !facts.waits.isEmpty { cache.forget(namespace) }
         } catch {
             guard error.isRefusal else { throw error }
+            if error.isForbidden,
+                cache.forbidden(namespace, at: shared.clock.now) < Self.patience
+            {
+                throw error
+            }
             facts.applyFailure = error.description
             cache.forget(namespace)
             result = .again(after: .seconds(10))
