@@ -1,30 +1,35 @@
 import FoundationEssentials
+import Glibc
 import HTTPTransport
 
 extension ClientConfiguration {
     /// Finds a configuration as kubectl's users expect.
     ///
-    /// An explicit kubeconfig, else `KUBECONFIG`, else the pod's service account, else
-    /// `~/.kube/config`.
+    /// An explicit kubeconfig, else `KUBECONFIG`, else `~/.kube/config`, else the pod's service account: also in a pod a
+    /// kubeconfig wins.
     package static func load(
         kubeconfig: String? = nil,
         context: String? = nil,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws(ConfigurationError) -> ClientConfiguration {
         if let kubeconfig { return try load(files: [kubeconfig], context: context) }
+        let isPod = environment["KUBERNETES_SERVICE_HOST"] != nil
         if let paths = environment["KUBECONFIG"], !paths.isEmpty {
-            return try load(files: paths.split(separator: ":").map(String.init), context: context)
+            let files = paths.split(separator: ":").map(String.init)
+            // As with kubectl: a list of which no file is there says nothing.
+            if !isPod || files.contains(where: { FileManager.default.fileExists(atPath: $0) }) {
+                return try load(files: files, context: context)
+            }
+        } else if let home = environment["HOME"], !home.isEmpty {
+            let file = home + "/.kube/config"
+            if FileManager.default.fileExists(atPath: file) {
+                return try load(files: [file], context: context)
+            }
         }
-        if environment["KUBERNETES_SERVICE_HOST"] != nil {
-            return try inCluster(environment: environment)
-        }
-        let home = environment["HOME"] ?? ""
-        guard !home.isEmpty, FileManager.default.fileExists(atPath: home + "/.kube/config") else {
-            throw ConfigurationError(
-                "no API server known: set KUBECONFIG, give --kubeconfig, or run inside a cluster"
-            )
-        }
-        return try load(files: [home + "/.kube/config"], context: context)
+        if isPod { return try inCluster(environment: environment) }
+        throw ConfigurationError(
+            "no API server known: set KUBECONFIG, give --kubeconfig, or run inside a cluster"
+        )
     }
 
     /// The configuration that every pod finds in its file system and environment.
@@ -76,10 +81,20 @@ extension ClientConfiguration {
     }
 }
 
+/// Reads a file, or says why not in plain words.
 func readFile(_ path: String) throws(ConfigurationError) -> Data {
     do {
         return try Data(contentsOf: URL(filePath: path))
     } catch {
-        throw ConfigurationError("\(path) cannot be read: \(error)")
+        throw ConfigurationError("\(path) cannot be read: \(reason(path))")
     }
+}
+
+/// Foundation's errors name domains and codes; the system's own words are plain.
+private func reason(_ path: String) -> String {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return errorText(errno) }
+    defer { close(descriptor) }
+    var byte: UInt8 = 0
+    return unsafe read(descriptor, &byte, 1) < 0 ? errorText(errno) : "it changed meanwhile"
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import HTTPTransport
+import KubernetesAPI
 import Yams
 
 /// The parts of a kubeconfig that this client understands.
@@ -38,6 +39,10 @@ struct Kubeconfig {
             user.certificateFile = absolute(user.certificateFile)
             user.keyFile = absolute(user.keyFile)
             user.tokenFile = absolute(user.tokenFile)
+            // A command without a slash is looked up on the PATH.
+            if let command = user.exec?.command, command.contains("/") {
+                user.exec?.command = absolute(command) ?? command
+            }
             users[entry.name] = users[entry.name] ?? user
         }
         for entry in document.contexts ?? [] {
@@ -72,7 +77,9 @@ struct Kubeconfig {
         configuration.tls.verifiesPeer = cluster.skipsVerification != true
         configuration.tlsServerName = cluster.tlsServerName
         if let url = cluster.proxyURL { configuration.proxy = .url(url) }
-        if let user = context.user.flatMap({ users[$0] }) { try user.apply(to: &configuration) }
+        if let name = context.user, let user = users[name] {
+            try user.apply(to: &configuration, named: name, cluster: cluster)
+        }
         return configuration
     }
 }
@@ -105,16 +112,17 @@ extension Kubeconfig {
         var context: Context
     }
 
-    fileprivate struct Cluster: Decodable {
+    struct Cluster: Decodable {
         var server: String
         var authorityData: String?
         var authorityFile: String?
         var skipsVerification: Bool?
         var tlsServerName: String?
         var proxyURL: String?
+        var extensions: [Extension]?
 
         enum CodingKeys: String, CodingKey {
-            case server
+            case server, extensions
             case authorityData = "certificate-authority-data"
             case authorityFile = "certificate-authority"
             case skipsVerification = "insecure-skip-tls-verify"
@@ -123,56 +131,20 @@ extension Kubeconfig {
         }
     }
 
+    struct Extension: Decodable {
+        var name: String
+        var `extension`: JSONValue?
+    }
+
     fileprivate struct Context: Decodable {
         var cluster: String
         var user: String?
         var namespace: String?
     }
-
-    fileprivate struct User: Decodable {
-        var token: String?
-        var tokenFile: String?
-        var certificateData: String?
-        var certificateFile: String?
-        var keyData: String?
-        var keyFile: String?
-        var exec: Plugin?
-        var authProvider: Plugin?
-
-        enum CodingKeys: String, CodingKey {
-            case token, tokenFile, exec
-            case certificateData = "client-certificate-data"
-            case certificateFile = "client-certificate"
-            case keyData = "client-key-data"
-            case keyFile = "client-key"
-            case authProvider = "auth-provider"
-        }
-
-        /// Only its presence matters.
-        struct Plugin: Decodable {
-            init(from decoder: any Decoder) throws {}
-        }
-
-        func apply(to configuration: inout ClientConfiguration) throws(ConfigurationError) {
-            guard exec == nil, authProvider == nil else {
-                throw ConfigurationError(
-                    "the kubeconfig's user needs a credential plugin, which is not supported:"
-                        + " use a token or a client certificate"
-                )
-            }
-            configuration.tls.certificate = try material(certificateData, certificateFile)
-            configuration.tls.key = try material(keyData, keyFile)
-            if let token, !token.isEmpty {
-                configuration.credential = .token(token)
-            } else if let tokenFile, !tokenFile.isEmpty {
-                configuration.credential = .tokenFile(tokenFile)
-            }
-        }
-    }
 }
 
 /// Inline data wins over a file.
-private func material(_ base64: String?, _ file: String?) throws(ConfigurationError) -> Data? {
+func material(_ base64: String?, _ file: String?) throws(ConfigurationError) -> Data? {
     if let base64, !base64.isEmpty {
         let text = base64.filter { !$0.isWhitespace }
         guard let data = Data(base64Encoded: text) else {
@@ -187,10 +159,20 @@ private func material(_ base64: String?, _ file: String?) throws(ConfigurationEr
 /// Never prints the content: it holds keys.
 private func describeYAML(_ error: any Error) -> String {
     switch error {
-    case DecodingError.keyNotFound(let key, _): "\(key.stringValue) is missing"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-        "\(context.codingPath.map(\.stringValue).joined(separator: ".")) has the wrong form"
-    default: "not the YAML expected"
+    case DecodingError.keyNotFound(let key, let context):
+        "\(field(context.codingPath + [key])) is missing"
+    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context),
+        DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty:
+        "\(field(context.codingPath)) has the wrong form"
+    default: "it is not the YAML expected"
+    }
+}
+
+/// `users[0].user.exec.command`.
+private func field(_ path: [any CodingKey]) -> String {
+    path.reduce("") { text, key in
+        if let index = key.intValue { return "\(text)[\(index)]" }
+        return text.isEmpty ? key.stringValue : "\(text).\(key.stringValue)"
     }
 }
 

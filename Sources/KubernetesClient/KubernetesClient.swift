@@ -15,6 +15,8 @@ package struct KubernetesClient: Sendable {
     private let onWarning: @Sendable (String) -> Void
     /// How long a write may still take; nil: none may begin.
     private let fence: @Sendable () -> Duration?
+    /// Of a configuration with a credential plugin.
+    private let credentials: PluginCredentials?
 
     /// Makes a client; `onWarning` is told of each warning that the server attaches to an answer.
     package init(
@@ -23,7 +25,11 @@ package struct KubernetesClient: Sendable {
         userAgent: String = "tieline",
         onWarning: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        self.init(configuration, transport, userAgent, onWarning) { .seconds(3600) }
+        var credentials: PluginCredentials?
+        if case .plugin(let plugin) = configuration.credential {
+            credentials = PluginCredentials(plugin)
+        }
+        self.init(configuration, transport, userAgent, onWarning, credentials) { .seconds(3600) }
     }
 
     private init(
@@ -31,12 +37,14 @@ package struct KubernetesClient: Sendable {
         _ transport: HTTPTransport,
         _ userAgent: String,
         _ onWarning: @escaping @Sendable (String) -> Void,
+        _ credentials: PluginCredentials?,
         fence: @escaping @Sendable () -> Duration?
     ) {
         self.configuration = configuration
         self.transport = transport
         self.userAgent = userAgent
         self.onWarning = onWarning
+        self.credentials = credentials
         self.fence = fence
     }
 
@@ -48,6 +56,7 @@ package struct KubernetesClient: Sendable {
             transport,
             userAgent,
             onWarning,
+            credentials,
             fence: fence
         )
         client.timeout = timeout
@@ -61,22 +70,47 @@ package struct KubernetesClient: Sendable {
         _ request: Request,
         timeout: Duration? = nil
     ) async throws(APIError) -> Data {
+        var response = try await attempt(request, timeout)
+        if response.status == 401, await refuse(response.credential) {
+            // Nothing was done yet: the same request again, with what the plugin gives out now.
+            response = try await attempt(request, timeout)
+        }
+        for value in response.head.values(of: "Warning") { onWarning(warningText(value)) }
+        guard response.head.isSuccess else {
+            throw .status(failure(response.head, response.body))
+        }
+        return response.body
+    }
+
+    private typealias Answer = (
+        status: Int, head: HTTPResponseHead, body: Data, credential: PluginCredential?
+    )
+
+    private func attempt(
+        _ request: Request,
+        _ timeout: Duration?
+    ) async throws(APIError) -> Answer {
+        let credential = try await credentials?.get()
         var limit = timeout ?? self.timeout
         if request.method != .get {
             guard let rest = fence() else { throw .fenced }
             limit = min(limit, rest)
         }
-        var message = try httpRequest(request)
+        var message = try httpRequest(request, credential)
         message.timeout = limit
-        let response: HTTPResponse
         do {
-            response = try await transport.send(message)
+            let response = try await transport.send(message)
+            return (response.status, response.head, response.body, credential)
         } catch {
             throw .transport(error)
         }
-        for value in response.head.values(of: "Warning") { onWarning(warningText(value)) }
-        guard response.isSuccess else { throw .status(failure(response.head, response.body)) }
-        return response.body
+    }
+
+    /// Gives up a plugin's credential that was refused; false when there is none.
+    private func refuse(_ credential: PluginCredential?) async -> Bool {
+        guard let credential, let credentials else { return false }
+        await credentials.refuse(credential)
+        return true
     }
 
     /// Opens a watch; it ends when `body` returns.
@@ -89,12 +123,15 @@ package struct KubernetesClient: Sendable {
         idle: Duration?,
         _ body: (HTTPBody) async throws -> Value
     ) async throws -> Value {
-        var message = try httpRequest(request)
+        let credential = try await credentials?.get()
+        var message = try httpRequest(request, credential)
         message.timeout = timeout
         message.idleTimeout = idle
         do {
             return try await transport.withStream(message) { head, bytes in
                 guard head.isSuccess else {
+                    // Watches are opened again by whoever needs them.
+                    if head.status == 401 { _ = await refuse(credential) }
                     throw APIError.status(failure(head, try await bytes.collect()))
                 }
                 return try await body(bytes)
@@ -106,7 +143,10 @@ package struct KubernetesClient: Sendable {
 }
 
 extension KubernetesClient {
-    private func httpRequest(_ request: Request) throws(APIError) -> HTTPRequest {
+    private func httpRequest(
+        _ request: Request,
+        _ credential: PluginCredential?
+    ) throws(APIError) -> HTTPRequest {
         var server = configuration.server
         var message = HTTPRequest(method: request.method.rawValue, url: server)
         if let name = configuration.tlsServerName, let target = HostAndPort(url: server) {
@@ -116,27 +156,64 @@ extension KubernetesClient {
         message.url = server + request.target
         message.headers = [("Accept", "application/json"), ("User-Agent", userAgent)]
         if let type = request.contentType { message.headers.append(("Content-Type", type)) }
-        if let token = try token() { message.headers.append(("Authorization", "Bearer \(token)")) }
+        if let value = try authorization(credential) {
+            message.headers.append(("Authorization", value))
+        }
+        message.headers += configuration.impersonation?.headers ?? []
         message.body = request.body
         message.tls = configuration.tls
+        if let certificate = credential?.certificate {
+            message.tls.certificate = certificate
+            message.tls.key = credential?.key
+        }
         message.proxy = configuration.proxy
         // A single object is not worth compressing; long lists shrink to a tenth.
         message.acceptsCompression = request.query.contains { $0.name == "limit" }
         return message
     }
 
-    private func token() throws(APIError) -> String? {
+    /// The value of the Authorization header.
+    private func authorization(_ credential: PluginCredential?) throws(APIError) -> String? {
         switch configuration.credential {
         case .none: return nil
-        case .token(let token): return token
-        case .tokenFile(let path):
+        case .token(let token): return "Bearer \(token)"
+        case .password(let user, let password):
+            return "Basic \(Data("\(user):\(password)".utf8).base64EncodedString())"
+        case .plugin: return credential?.token.map { "Bearer \($0)" }
+        case .tokenFile(let path, let fallback):
             do {
                 let text = String(decoding: try readFile(path), as: UTF8.self)
-                return String(text.prefix { !$0.isNewline })
+                return "Bearer \(text.prefix { !$0.isNewline })"
             } catch {
+                if let fallback { return "Bearer \(fallback)" }
                 throw .request(error.description)
             }
         }
+    }
+}
+
+extension ClientConfiguration.Impersonation {
+    fileprivate var headers: [(name: String, value: String)] {
+        var headers = [(name: "Impersonate-User", value: user)]
+        headers += groups.map { ("Impersonate-Group", $0) }
+        if let uid { headers.append(("Impersonate-Uid", uid)) }
+        for (key, values) in extra.sorted(by: { $0.key < $1.key }) {
+            headers += values.map { ("Impersonate-Extra-\(escaped(key))", $0) }
+        }
+        return headers
+    }
+
+    /// A header's name has no other characters; the API server takes the escapes back.
+    private func escaped(_ key: String) -> String {
+        key.utf8.map { byte in
+            let isPlain =
+                UInt8(ascii: "a")...UInt8(ascii: "z") ~= byte
+                || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= byte
+                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte || "-_.".utf8.contains(byte)
+            let hex = String(byte, radix: 16, uppercase: true)
+            return isPlain
+                ? String(UnicodeScalar(byte)) : "%" + (hex.count == 1 ? "0" : "") + hex
+        }.joined()
     }
 }
 

@@ -41,9 +41,15 @@ private let twoContexts = """
       user: {tokenFile: token}
     - name: cloud
       user: {exec: {apiVersion: x, command: get-token}}
+    - name: both
+      user: {tokenFile: token, token: abc, as: boss, as-groups: [staff], as-user-extra: {example.com/why: [x]}}
+    - name: basic
+      user: {username: a, password: b}
     contexts:
     - {name: east, context: {cluster: east, user: admin, namespace: shop}}
     - {name: west, context: {cluster: west, user: robot}}
+    - {name: both, context: {cluster: east, user: both}}
+    - {name: basic, context: {cluster: east, user: basic}}
     - {name: cloud, context: {cluster: east, user: cloud}}
     - {name: lost, context: {cluster: nowhere, user: admin}}
     """
@@ -97,7 +103,8 @@ struct KubeconfigTests {
     @Test(
         "what is wrong is said, without any of the file's secrets",
         arguments: [
-            ("cloud", "plugin"), ("lost", "names no cluster"), ("absent", "only: cloud, east"),
+            ("cloud", "has exec.apiVersion \"x\""), ("lost", "names no cluster"),
+            ("absent", "only: basic, both, cloud, east"),
         ]
     )
     func errors(context: String, part: String) {
@@ -121,6 +128,73 @@ struct KubeconfigTests {
         }
         #expect(throws: ConfigurationError.self) {
             _ = try ClientConfiguration.load(environment: ["HOME": directory.path])
+        }
+    }
+
+    @Test("K11: a token's file comes before the token, a user may act as another one")
+    func users() throws {
+        let both = try ClientConfiguration.load(files: [file], context: "both")
+        #expect(both.credential == .tokenFile(directory.path + "/token", fallback: "abc"))
+        #expect(both.impersonation?.user == "boss" && both.impersonation?.groups == ["staff"])
+        #expect(both.impersonation?.extra == ["example.com/why": ["x"]])
+        let basic = try ClientConfiguration.load(files: [file], context: "basic")
+        #expect(basic.credential == .password(user: "a", "b"))
+    }
+
+    @Test("K11: errors name the file and the reason in plain words")
+    func plainWords() throws {
+        let config =
+            "clusters: [{name: c, cluster: {server: s, certificate-authority: X}}]\ncontexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x"
+        for (authority, reason) in [
+            ("none.pem", "no such file or directory"), (".", "is a directory"),
+        ] {
+            let file = try directory.write("config", config.replacing("X", with: authority))
+            let error = #expect(throws: ConfigurationError.self) {
+                _ = try ClientConfiguration.load(files: [file])
+            }
+            #expect("\(error!)" == "\(directory.path)/\(authority) cannot be read: \(reason)")
+        }
+        let error = #expect(throws: ConfigurationError.self) {
+            _ = try ClientConfiguration.load(kubeconfig: directory.path)
+        }
+        #expect("\(error!)" == "\(directory.path) cannot be read: is a directory")
+        let wrong = try directory.write(
+            "wrong",
+            "users: [{name: a, user: {exec: {command: x, env: [{name: A}]}}}]"
+        )
+        #expect {
+            _ = try ClientConfiguration.load(files: [wrong])
+        } throws: {
+            "\($0)" == "\(wrong) is no kubeconfig: users[0].user.exec.env[0].value is missing"
+        }
+    }
+
+    @Test("K11: in a pod a kubeconfig wins, as with kubectl")
+    func inPod() throws {
+        let pod = ["KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"]
+        let home = directory.path + "/home"
+        try FileManager.default.createDirectory(
+            atPath: home + "/.kube",
+            withIntermediateDirectories: true
+        )
+        try Data(twoContexts.utf8).write(to: URL(filePath: home + "/.kube/config"))
+        _ = try directory.write("home/.kube/ca.pem", "authority")
+        func server(_ more: [String: String]) throws -> String {
+            try ClientConfiguration.load(environment: pod.merging(more) { $1 }).server
+        }
+        #expect(try server(["KUBECONFIG": file]) == "https://east.example.com:6443")
+        #expect(try server(["HOME": home]) == "https://east.example.com:6443")
+        #expect(
+            try ClientConfiguration.load(kubeconfig: file, environment: pod).server
+                == "https://east.example.com:6443"
+        )
+        // Without one it is the pod's own account, which this machine has not.
+        for more in [[:], ["HOME": directory.path], ["KUBECONFIG": directory.path + "/none"]] {
+            #expect {
+                _ = try server(more)
+            } throws: {
+                "\($0)".contains("service-account token")
+            }
         }
     }
 
