@@ -155,8 +155,9 @@ expect "an address cannot be set later" "spec.address: Forbidden.*immutable" kub
 # --- Rights
 controller=--as=system:serviceaccount:tieline-system:tieline-controller
 can() { expect "$1: $3 ${*:4}" "^$2 " kubectl auth can-i "${@:3}"; }
+owner="ownerReferences: [{apiVersion: tieline.dev/v1alpha1, kind: Site, name: sample, uid: $(kubectl get tsite -n sample sample -o 'jsonpath={.metadata.uid}'), controller: true}]"
 bind() { # bind ROLE NAME: as the controller, a RoleBinding to the ClusterRole
-  kubectl create $controller -f <(printf -- '---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s, namespace: sample}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: ServiceAccount, name: tieline-controller, namespace: tieline-system}]}\n' "$2" "$1")
+  kubectl create $controller -f <(printf -- '---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s, namespace: sample, labels: {app.kubernetes.io/managed-by: tieline}, %s}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: ServiceAccount, name: tieline-controller, namespace: tieline-system}]}\n' "$2" "$owner" "$1")
 }
 can "the controller may" yes patch sites.tieline.dev --subresource=status -n sample $controller
 can "the controller may not" no patch sites.tieline.dev -n sample $controller

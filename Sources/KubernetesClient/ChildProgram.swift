@@ -2,7 +2,9 @@ import Dispatch
 import FoundationEssentials
 import Glibc
 
-/// A program that is run once for what it prints. Its standard error is that of this process.
+/// A program that is run once for what it prints.
+///
+/// Its standard error is that of this process.
 struct ChildProgram: Sendable {
     enum Outcome: Sendable, Equatable {
         case exited(Int32, Data)
@@ -76,7 +78,7 @@ struct ChildProgram: Sendable {
             unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] =
             unsafe environment.map { unsafe strdup("\($0.key)=\($0.value)") } + [nil]
-        defer { for unsafeword in unsafe words + variables { unsafe free(word) } }
+        defer { unsafe (words + variables).forEach { unsafe free($0) } }
         var pid: pid_t = 0
         let code = unsafe posix_spawnp(&pid, path, &actions, &attributes, &words, &variables)
         return code == 0 ? .success(pid) : .failure(SpawnFailure(code: code))

@@ -38,7 +38,7 @@ package struct CredentialPlugin: Sendable, Equatable {
     }
 }
 
-/// What a plugin has given out. Its description tells no secret.
+/// What a plugin has given out.
 struct PluginCredential: Sendable, Equatable {
     var token: String?
     var certificate: Data?

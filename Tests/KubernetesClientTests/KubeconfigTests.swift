@@ -143,8 +143,11 @@ struct KubeconfigTests {
 
     @Test("K11: errors name the file and the reason in plain words")
     func plainWords() throws {
-        let config =
-            "clusters: [{name: c, cluster: {server: s, certificate-authority: X}}]\ncontexts: [{name: x, context: {cluster: c}}]\ncurrent-context: x"
+        let config = """
+            clusters: [{name: c, cluster: {server: s, certificate-authority: X}}]
+            contexts: [{name: x, context: {cluster: c}}]
+            current-context: x
+            """
         for (authority, reason) in [
             ("none.pem", "no such file or directory"), (".", "is a directory"),
         ] {
@@ -152,12 +155,13 @@ struct KubeconfigTests {
             let error = #expect(throws: ConfigurationError.self) {
                 _ = try ClientConfiguration.load(files: [file])
             }
-            #expect("\(error!)" == "\(directory.path)/\(authority) cannot be read: \(reason)")
+            let path = "\(directory.path)/\(authority)"
+            #expect(error?.description == "\(path) cannot be read: \(reason)")
         }
         let error = #expect(throws: ConfigurationError.self) {
             _ = try ClientConfiguration.load(kubeconfig: directory.path)
         }
-        #expect("\(error!)" == "\(directory.path) cannot be read: is a directory")
+        #expect(error?.description == "\(directory.path) cannot be read: is a directory")
         let wrong = try directory.write(
             "wrong",
             "users: [{name: a, user: {exec: {command: x, env: [{name: A}]}}}]"
