@@ -158,6 +158,12 @@ package struct LeafCertificate: Sendable {
         try? Chain.certificates(chainPEM).first?.notValidBefore
     }
 
+    /// Whose proxy the chain names: the identity of its CA, whatever the dates; nil when that cannot be read.
+    package static func siteID(chainPEM: String) -> SiteID? {
+        guard let chain = try? Chain.certificates(chainPEM), chain.count == 2 else { return nil }
+        return try? SiteID(publicKey: chain[1].publicKey)
+    }
+
     private static func renewalTime(of leaf: Certificate) -> Date {
         let start = leaf.notValidBefore + Validity.slack
         return start + leaf.notValidAfter.timeIntervalSince(start) * 2 / 3

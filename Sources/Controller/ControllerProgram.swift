@@ -40,10 +40,16 @@ package enum ControllerProgram {
             logger: logger
         )
         world.addMetrics(to: metrics, queues: shared.queues) { leadership.isValid }
+        let health = elector.health
         let admin = AdminServer(host: options.adminHost, port: options.adminPort, registry: metrics)
         {
-            // A standby is ready too: its caches are warm.
-            world.hasSynced ? .ready : .notReady("waiting for the API server")
+            // A standby is ready too: its caches are warm, and it could lead.
+            if let problem = health.problem() { return .notReady(problem) }
+            let unread = world.unread
+            guard unread.isEmpty else {
+                return .notReady("not read yet: \(unread.joined(separator: ", "))")
+            }
+            return .ready
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await admin.run() }

@@ -34,6 +34,10 @@ extension APIError {
     }
 
     package var isNotFound: Bool { status?.isNotFound == true }
+    /// The server knows the kind, and that there is no such object.
+    ///
+    /// A kind that is not served, or whoever answers in the place of the server, gives a 404 too, which says nothing.
+    package var isAbsence: Bool { isNotFound && status?.reason == "NotFound" }
     package var isAlreadyExists: Bool { status?.isAlreadyExists == true }
     package var isConflict: Bool { status?.isConflict == true }
     package var isForbidden: Bool { status?.isForbidden == true }

@@ -18,7 +18,7 @@ extension KubernetesClient {
         do {
             return try await get(type, key)
         } catch {
-            guard error.isNotFound else { throw error }
+            guard error.isAbsence else { throw error }
             return nil
         }
     }

@@ -209,7 +209,7 @@ package final class EventRecorder: Sendable {
             $0.reason = note.reason
             $0.regarding = note.regarding
             $0.related = note.related
-            $0.note = note.text.prefix(bytes: 1024)
+            $0.note = note.text.cut(toBytes: 1024)
             $0.type = note.kind.rawValue
         }
     }
@@ -227,15 +227,5 @@ extension ObjectReference {
         var reference = self
         reference.resourceVersion = nil
         return reference
-    }
-}
-
-extension String {
-    /// The longest beginning of at most that many bytes that ends between characters.
-    fileprivate func prefix(bytes limit: Int) -> String {
-        guard utf8.count > limit else { return self }
-        var end = utf8.index(startIndex, offsetBy: limit)
-        while end.samePosition(in: self) == nil { end = utf8.index(before: end) }
-        return String(self[..<end])
     }
 }

@@ -63,6 +63,7 @@ package struct LeadershipLost: Error, Sendable, CustomStringConvertible {
 /// client that is `fenced(by:)` the `leadership`.
 package struct LeaderElector: Sendable {
     package let leadership: Leadership
+    package let health: LeaseHealth
     private let client: KubernetesClient
     private let settings: LeaderElectionSettings
     private let logger: Logger
@@ -78,6 +79,7 @@ package struct LeaderElector: Sendable {
         leadership = Leadership(
             margin: max(.zero, settings.leaseDuration - settings.renewDeadline - .seconds(1))
         )
+        health = LeaseHealth(patience: settings.leaseDuration)
         self.logger = logger
     }
 
@@ -126,9 +128,17 @@ extension LeaderElector {
         var lastProblem: String?
         while !Task.isCancelled {
             do {
-                if let lease = try await attempt(&observation) { return lease }
+                let lease = try await attempt(&observation)
+                health.succeeded()
+                if let lease { return lease }
                 lastProblem = nil
             } catch {
+                // Another candidate was faster: the lease is heard of all the same.
+                if error.isConflict || error.isAlreadyExists {
+                    health.succeeded()
+                } else {
+                    health.failed(error.description)
+                }
                 let level: Logger.Level = lastProblem == error.description ? .debug : .warning
                 if !error.isConflict, !error.isAlreadyExists, !Task.isCancelled {
                     logger.log(level: level, "cannot stand for election: \(error)")
@@ -203,8 +213,10 @@ extension LeaderElector {
             do {
                 lease.spec = spec(after: lease.spec)
                 lease = won(try await client.update(lease), at: start)
+                health.succeeded()
             } catch {
                 guard !Task.isCancelled else { throw CancellationError() }
+                health.failed(error.description)
                 logger.warning("the lease is not renewed: \(error)")
                 if error.isConflict || error.isNotFound, let found = try? await present() {
                     guard found.spec.holderIdentity == settings.identity else {

@@ -68,6 +68,11 @@ package final class Store<Object: KubernetesObject>: Sendable {
         state.withLock { $0.undecodable[key] }
     }
 
+    /// All objects that are there and do not decode, in the order of their keys.
+    package func undecodable() -> [Undecodable] {
+        state.withLock { Array($0.undecodable.values) }.sorted { $0.key < $1.key }
+    }
+
     /// The objects of one namespace that are there and do not decode, in the order of their keys.
     package func undecodable(in namespace: String) -> [Undecodable] {
         state.withLock { state in state.undecodable.values.filter { $0.key.namespace == namespace }

@@ -40,6 +40,10 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
     case portsExhausted = "PortsExhausted"
     case listenFailed = "ListenFailed"
     case proxiesNotReady = "ProxiesNotReady"
+    /// Gateways serve and do not tell what they see.
+    case proxiesSilent = "ProxiesSilent"
+    /// The key of the site's identity is gone or broken; the message says what to do.
+    case identityLost = "IdentityLost"
     /// The API server refused what was to be made; the message quotes it.
     case applyFailed = "ApplyFailed"
 
@@ -76,4 +80,6 @@ package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case notAllowed = "NotAllowed"
     case certificateRotated = "CertificateRotated"
     case conflict = "Conflict"
+    case identityLost = "IdentityLost"
+    case identityChanged = "IdentityChanged"
 }

@@ -5,6 +5,9 @@ package import NetworkAPI
 ///
 /// Starts from the conditions that are stored, so that a transition keeps its time.
 package struct ConditionWriter {
+    /// Of a condition, in bytes; the API server refuses a status with a longer one.
+    private static let longestMessage = 32_768
+
     package private(set) var conditions: [Condition]
     private let generation: Int64?
     private let now: Timestamp
@@ -25,7 +28,7 @@ package struct ConditionWriter {
             type.rawValue,
             status,
             reason: reason.rawValue,
-            message: message,
+            message: message.cut(toBytes: Self.longestMessage),
             observedGeneration: generation,
             at: now
         )

@@ -72,6 +72,14 @@ package enum LinkSummary {
             writer.set(.connected, .unknown, .proxiesNotReady, "no gateway of this site is ready")
             return
         }
+        guard !view.isSilent else {
+            var message =
+                "\(view.silent) of \(view.gateways) gateways do not tell what they see: "
+                + "the controller must reach their port 5673"
+            if view.silent < view.gateways { message += "; the others: \(view.message)" }
+            writer.set(.connected, .unknown, .proxiesSilent, message)
+            return
+        }
         writer.set(.connected, .no, reason, message(link: link, facts: facts))
     }
 
@@ -98,7 +106,8 @@ package enum LinkSummary {
         var ledger = CounterLedger(cursors: link.status.cursors)
         ledger.count(view.readings)
         status.connections = ConnectionCounts(
-            active: Int64(clamping: view.active),
+            active: view.silent > 0 && view.silent == view.gateways
+                ? status.connections?.active ?? 0 : Int64(clamping: view.active),
             opened: (link.status.connections?.opened ?? 0).addingSaturated(ledger.opened)
         )
         countLosses(&status, ledger: &ledger, view: view)

@@ -4,6 +4,8 @@ package import SiteConfiguration
 /// What the gateways of a site say of one Link, merged.
 package struct LinkView: Equatable, Sendable {
     package var gateways = 0
+    /// Those of them that do not tell what they see.
+    package var silent = 0
     /// Gateways over which the link is established.
     package var connected = 0
     /// `connected` when any gateway is; or else the gravest reason.
@@ -19,11 +21,15 @@ package struct LinkView: Equatable, Sendable {
     package var lastLoss: LinkLoss?
     package var roundTripMicroseconds: UInt64?
 
+    /// Whether what the silent ones see could make a difference.
+    package var isSilent: Bool { connected == 0 && silent > 0 }
+
     package init() {}
 
     package init(site: SiteView, name: LinkName) {
         let snapshots = site.snapshots
         gateways = max(site.gateways.filter(\.isServing).count, snapshots.count)
+        silent = gateways - snapshots.count
         var costs: [LinkCost?] = []
         for snapshot in snapshots {
             let link = snapshot.links.first { $0.name == name }

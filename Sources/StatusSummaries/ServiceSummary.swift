@@ -16,6 +16,8 @@ package struct ServiceFacts {
     /// What the API server said to a write.
     package var applyFailure: String?
     package var servingGateways = 0
+    /// Gateways serve, and none of them tells what it sees: what was known is not known to be different.
+    package var isSilent = false
     /// Whether every gateway works with the configuration that carries this Service as it is now.
     package var isApplied = false
 
@@ -46,7 +48,7 @@ package enum ServiceSummary {
         }
         writer.summarise([.accepted, .programmed, .hasTargets], stalls: stalls)
         status.conditions = writer.conditions
-        fill(&status, service: service, view: facts.view)
+        if !facts.isSilent { fill(&status, service: service, view: facts.view) }
         return status
     }
 
@@ -59,6 +61,9 @@ package enum ServiceSummary {
         writer.set(.programmed, .no, reason)
         writer.set(.hasTargets, .no, reason)
     }
+
+    private static let silence =
+        "no gateway tells what it sees: the controller must reach their port 5673"
 
     private static func setProgrammed(_ writer: inout ConditionWriter, facts: ServiceFacts) {
         if let finding = facts.findings.first(where: { $0.condition == .programmed }) {
@@ -75,6 +80,8 @@ package enum ServiceSummary {
             writer.set(.programmed, .no, .proxiesNotReady, "no gateway of this site is ready")
         } else if facts.isApplied {
             writer.set(.programmed, .yes, .programmed)
+        } else if facts.isSilent {
+            writer.set(.programmed, .unknown, .proxiesSilent, silence)
         } else {
             writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
         }
@@ -86,7 +93,9 @@ package enum ServiceSummary {
         facts: ServiceFacts
     ) {
         let view = facts.view
-        if facts.servingGateways == 0, view.targets.isEmpty {
+        if facts.isSilent {
+            writer.set(.hasTargets, .unknown, .proxiesSilent, silence)
+        } else if facts.servingGateways == 0, view.targets.isEmpty {
             writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
         } else if view.hasUsableTarget {
             writer.set(.hasTargets, .yes, .targetsUsable)

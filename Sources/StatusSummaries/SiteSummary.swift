@@ -26,6 +26,8 @@ package struct SiteFacts {
     package var waits: [String] = []
     /// What the API server said to a write.
     package var applyFailure: String?
+    /// Why nothing can be signed for the site any more, with what to do; it goes on with what it has.
+    package var lostIdentity: String?
     package var links = SiteStatus.Tally(total: 0, ready: 0)
     package var services = SiteStatus.Tally(total: 0, ready: 0)
 
@@ -34,7 +36,7 @@ package struct SiteFacts {
 
 /// Builds the status of a Site.
 package enum SiteSummary {
-    private static let stalls: Set<Reason> = [.conflict, .invalid]
+    private static let stalls: Set<Reason> = [.conflict, .invalid, .identityLost]
 
     package static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
         // What was counted goes on from there, whatever becomes of the Site meanwhile.
@@ -75,8 +77,10 @@ package enum SiteSummary {
         facts: SiteFacts
     ) {
         let serving = facts.view.gateways.filter(\.isServing)
-        if let conflict = facts.conflicts.first {
-            writer.set(.programmed, .no, .conflict, conflict)
+        if let problem = facts.lostIdentity {
+            writer.set(.programmed, .no, .identityLost, problem)
+        } else if !facts.conflicts.isEmpty {
+            writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
         } else if let failure = facts.applyFailure {
             writer.set(.programmed, .no, .applyFailed, failure)
         } else if let wait = facts.waits.first {
@@ -95,8 +99,8 @@ package enum SiteSummary {
         } else if let silent = serving.first(where: { $0.snapshot == nil }) {
             writer.set(
                 .programmed,
-                .no,
-                .progressing,
+                .unknown,
+                .proxiesSilent,
                 "\(silent.pod) does not tell what it does: the controller must reach its port 5673"
             )
         } else {
@@ -128,7 +132,8 @@ package enum SiteSummary {
     }
 
     private static func fill(_ status: inout SiteStatus, site: Site, facts: SiteFacts) {
-        status.siteID = facts.siteID
+        // An identity that cannot be read is not one that the site does not have.
+        status.siteID = facts.siteID ?? site.status.siteID
         status.endpoints = facts.endpoints
         status.links = facts.links
         status.services = facts.services

@@ -86,6 +86,7 @@ struct ChildDecisionTests {
     func foreign() throws {
         var object = try stored()
         object.metadata.labels = [:]
+        object.metadata.ownerReferences = []
         guard case .conflict(let message) = wanted.decide(observed: .deployment(object)) else {
             Issue.record("a foreign object was taken over")
             return
@@ -194,10 +195,16 @@ struct ChildDecisionTests {
         func ownership(_ change: (inout ObjectMeta) -> Void) -> Ownership {
             var found = metadata
             change(&found)
-            return Ownership(of: found, kind: "Secret", wanted: metadata) { $0 == "there" }
+            return Ownership(of: found, kind: "Secret", wanted: metadata, isMarked: false) {
+                $0 == "there"
+            }
         }
         #expect(ownership { _ in } == .ours)
-        guard case .foreign(let message) = ownership({ $0.labels = [:] }) else {
+        guard
+            case .foreign(let message) = ownership({
+                $0.labels = [:]; $0.ownerReferences = []
+            })
+        else {
             Issue.record("a foreign Secret was taken over")
             return
         }

@@ -10,7 +10,9 @@ enum Transitions {
     static func link(_ link: Link, before: [Condition], after: [Condition]) -> [EventPlan] {
         var events = conflict(link, before: before, after: after)
         let type = ConditionType.connected.rawValue
-        guard let connected = after[type: type], before[type: type]?.status != connected.status
+        guard let connected = after[type: type], before[type: type]?.status != connected.status,
+            // Silence says nothing of a link, nor does its end.
+            before[type: type]?.reason != Reason.proxiesSilent.rawValue || connected.status == .no
         else {
             return events
         }
@@ -45,14 +47,14 @@ enum Transitions {
         return link.status.remoteSite?.name.map { "\($0) (\(id))" } ?? id.text
     }
 
-    /// An object that begins to be in conflict with another one.
+    /// An object that begins to be in conflict with another one, or a Site that loses its identity.
     static func conflict(
         _ object: some NetworkObject,
         before: [Condition],
         after: [Condition]
     ) -> [EventPlan] {
         after.compactMap { condition in
-            guard condition.reason == Reason.conflict.rawValue,
+            guard let reason = stuck(condition.reason),
                 condition.type == ConditionType.accepted.rawValue
                     || condition.type == ConditionType.programmed.rawValue,
                 before[type: condition.type]?.reason != condition.reason,
@@ -60,11 +62,20 @@ enum Transitions {
             else { return nil }
             return EventPlan(
                 regarding: ObjectReference(to: object),
-                reason: .conflict,
+                reason: reason,
                 isWarning: true,
                 note: condition.message,
                 seed: "\(condition.type) \(condition.lastTransitionTime)"
             )
+        }
+    }
+
+    /// The Event for a reason that lasts until somebody acts.
+    private static func stuck(_ reason: String) -> EventReason? {
+        switch Reason(rawValue: reason) {
+        case .conflict: .conflict
+        case .identityLost: .identityLost
+        default: nil
         }
     }
 
@@ -113,6 +124,19 @@ enum Transitions {
                 "and \(count) \(count == 1 ? "other" : "others"): many sites that are not in spec.allow try to link to this one; "
                 + "see to who can reach its link port",
             seed: "others \(seed)"
+        )
+    }
+
+    /// The site is another one for all that know it.
+    static func identityChanged(_ site: Site, from old: SiteID, to new: SiteID) -> EventPlan {
+        EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .identityChanged,
+            isWarning: true,
+            note:
+                "the identity of this site changes from \(old) to \(new): put it into remoteSiteID of the Links to "
+                + "this site and into spec.allow of the sites that this one dials",
+            seed: "\(old) \(new)"
         )
     }
 

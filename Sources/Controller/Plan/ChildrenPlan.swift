@@ -7,6 +7,8 @@ struct ChildrenPlan: Equatable, Sendable {
     var conflicts: [String] = []
     /// Objects that have a wanted name for the moment and are about to go.
     var waits: [String] = []
+    /// Those among them that an owner left behind which is gone.
+    var leftovers: [Leftover] = []
 
     init() {}
 
@@ -20,7 +22,9 @@ struct ChildrenPlan: Equatable, Sendable {
             switch child.decide(observed: found, isThere: isThere) {
             case .keep: break
             case .write(let more): writes += more
-            case .wait(let message): waits.append(message)
+            case .wait(let message, let leftover):
+                waits.append(message)
+                if let leftover { leftovers.append(leftover) }
             case .conflict(let message): conflicts.append(message)
             }
         }

@@ -19,6 +19,10 @@ enum Names {
     static let ownerAnnotation = "tieline.dev/owner"
     /// On a child: the digest of what was applied last, so that what is wanted no more is taken out.
     static let appliedAnnotation = "tieline.dev/applied"
+    /// On a Site whose identity is lost: the lost one, in whose place a new one is wanted.
+    static let newIdentityAnnotation = "tieline.dev/new-identity"
+    /// On the pods of the gateways: whose they are, so that another identity rolls them.
+    static let identityAnnotation = "tieline.dev/site-id"
     /// Holds a Service until what it exposed in other namespaces is gone.
     static let exposureFinalizer = "tieline.dev/exposure"
 

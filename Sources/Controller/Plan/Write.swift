@@ -66,10 +66,22 @@ enum ChildDecision: Equatable, Sendable {
     /// It is there as it should be.
     case keep
     case write([Write])
-    /// What has the name is about to go; look again soon.
-    case wait(message: String)
+    /// What has the name is about to go; look again soon, or remove what an owner that is gone has left.
+    case wait(message: String, Leftover?)
     /// Somebody else's object has the name; `message` names it.
     case conflict(message: String)
+}
+
+extension Leftover {
+    init?(_ child: Child, of owner: EarlierOwner?) {
+        self.init(type(of: child.object).resource, child.object.metadata, of: owner)
+    }
+
+    /// Nil when there is no such owner.
+    init?(_ resource: Resource, _ metadata: ObjectMeta, of owner: EarlierOwner?) {
+        guard let owner, let uid = metadata.uid else { return nil }
+        self.init(resource: resource, key: metadata.key, uid: uid, owner: owner)
+    }
 }
 
 extension Child {
@@ -82,10 +94,12 @@ extension Child {
             of: found,
             kind: type(of: object).resource.kind,
             wanted: object.metadata,
+            isMarked: found.annotations[Names.appliedAnnotation] != nil,
             isThere: isThere
         ) {
         case .ours: break
-        case .leaving(let message): return .wait(message: message)
+        case .leaving(let message, let owner):
+            return .wait(message: message, Leftover(observed, of: owner))
         case .foreign(let message): return .conflict(message: message)
         }
         guard let uid = found.uid else { return .keep }

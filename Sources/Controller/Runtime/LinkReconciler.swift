@@ -22,7 +22,7 @@ struct LinkReconciler: Reconciler {
             do {
                 return try await shared.report(found, as: Link.self)
             } catch {
-                if error.isNotFound { return .done }
+                if error.isAbsence { return .done }
                 throw error.reconcileError
             }
         }
@@ -43,7 +43,7 @@ struct LinkReconciler: Reconciler {
             if case .wait(let time) = outcome { return .again(after: time) }
             return .done
         } catch {
-            if error.isNotFound { return .done }
+            if error.isAbsence { return .done }
             throw error.reconcileError
         }
     }

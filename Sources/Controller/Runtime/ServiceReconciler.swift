@@ -26,7 +26,7 @@ struct ServiceReconciler: Reconciler {
             }
             return try await reconcile(service)
         } catch {
-            if error.isNotFound { return .done }
+            if error.isAbsence { return .done }
             throw error.reconcileError
         }
     }
@@ -63,6 +63,7 @@ struct ServiceReconciler: Reconciler {
             if !plan.waits.isEmpty {
                 result = .again(after: Shared.leavingRetry)
                 try await sweep(service.key)
+                await shared.clear(plan.leftovers)
             }
             try await shared.writer.carryOut(plan.writes)
         } catch {
@@ -87,6 +88,7 @@ struct ServiceReconciler: Reconciler {
             $0.object == FoundObject(kind: .service, name: service.metadata.name)
         }
         facts.servingGateways = view.gateways.count(where: \.isServing)
+        facts.isSilent = facts.servingGateways > 0 && view.snapshots.isEmpty
         facts.isApplied =
             record.generation(of: service, .service).map(view.gatewaysApplied) ?? false
         let address = record.service(service.metadata.name)?.address
@@ -150,7 +152,7 @@ struct ServiceReconciler: Reconciler {
         }
         // Also without the finalizer: what was made just before it went may have been heard of late.
         let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
-        plan.prune(there, wanted: exposed)
+        plan.prune(there, wanted: exposed + kept(there, of: service, record, configuration))
         if held, exposed.isEmpty, there.isEmpty {
             plan.writes += finalizers(
                 service,
@@ -158,6 +160,23 @@ struct ServiceReconciler: Reconciler {
             )
         }
         return plan
+    }
+
+    /// What stays where it is: absence of a configuration, or of a namespace that does not decode, is no wish.
+    private func kept(
+        _ there: [Child],
+        of service: Service,
+        _ record: SiteRecord?,
+        _ configuration: ServiceConfiguration?
+    ) -> [Child] {
+        guard record != nil else { return [] }
+        return Exposure.kept(
+            there,
+            of: service,
+            isUsable: configuration != nil,
+            among: shared.world.namespaces.store.list(),
+            unreadable: Set(shared.world.namespaces.store.undecodable().map(\.key.name))
+        )
     }
 
     private func finalizers(_ service: Service, _ list: [String]) -> [Write] {

@@ -5,6 +5,7 @@ import Logging
 import NetworkAPI
 import NetworkModel
 import StatusSummaries
+import Synchronization
 
 /// What the three reconcilers share.
 struct Shared: Sendable {
@@ -17,6 +18,7 @@ struct Shared: Sendable {
     let settings: ControllerSettings
     let clock: MonotonicClock
     let logger: Logger
+    private let leftovers = LeftoverMemory()
 
     /// How long until something that no event tells is looked at again.
     static let conflictRetry: Duration = .seconds(5)
@@ -85,6 +87,45 @@ struct Shared: Sendable {
                 .map(Child.endpointSlice)
         }
     }
+}
+
+// What earlier owners left behind.
+extension Shared {
+    /// Removes what has been in the way for so long that the garbage collector seems not to come.
+    ///
+    /// A failure only means that it is tried again: whoever wants the name comes back.
+    func clear(_ found: [Leftover]) async {
+        guard !found.isEmpty else { return }
+        for leftover in leftovers.watch.withLock({ $0.due(found, at: clock.now) }) {
+            do {
+                guard try await isGone(leftover.owner) else { continue }
+                logger.notice(
+                    "removing what was left behind",
+                    metadata: ["what": "\(leftover.key)"]
+                )
+                try await writer.carryOut([
+                    .delete(leftover.resource, leftover.key, uid: leftover.uid)
+                ])
+            } catch {
+                logger.warning("cannot remove what was left behind: \(error)")
+            }
+        }
+    }
+
+    /// The stores may be behind; a deletion asks the server.
+    private func isGone(_ owner: EarlierOwner) async throws(APIError) -> Bool {
+        switch owner.kind {
+        case Site.resource.kind:
+            try await client.find(Site.self, owner.key)?.metadata.uid != owner.uid
+        case Service.resource.kind:
+            try await client.find(Service.self, owner.key)?.metadata.uid != owner.uid
+        default: false
+        }
+    }
+}
+
+private final class LeftoverMemory: Sendable {
+    let watch = Mutex(LeftoverWatch())
 }
 
 /// The keys to be worked on.

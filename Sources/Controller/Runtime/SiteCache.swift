@@ -16,6 +16,7 @@ struct SiteObjects: Sendable {
     var children: [Child] = []
     var conflicts: [String] = []
     var waits: [String] = []
+    var leftovers: [Leftover] = []
 
     init(uid: String?, read: Instant) {
         self.uid = uid

@@ -9,21 +9,37 @@ import StatusSummaries
 extension SiteReconciler {
     /// What the gateways were told stays in force while the Site cannot be read.
     func keepDocument(_ site: Site, _ record: inout SiteRecord, _ objects: SiteObjects) {
-        var ignored = SiteFacts()
+        var ignored = (facts: SiteFacts(), leftovers: [Leftover]())
+        let secret = objects.secrets.configuration
+        let document = ConfigurationPlan.read(secret)
         guard record.document == nil,
-            mayWrite(objects.secrets.configuration, of: site, &ignored)
+            mayWrite(
+                secret,
+                isMarked: document != nil,
+                of: site,
+                &ignored.facts,
+                &ignored.leftovers
+            )
         else { return }
-        record.document = ConfigurationPlan.read(objects.secrets.configuration)
+        record.document = document
     }
 
     func keepConfiguration(
         _ site: Site,
         _ record: inout SiteRecord,
         _ objects: inout SiteObjects,
-        _ facts: inout SiteFacts
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
     ) async throws(APIError) {
+        let current = ConfigurationPlan.read(objects.secrets.configuration)
         guard let siteID = record.siteID,
-            mayWrite(objects.secrets.configuration, of: site, &facts)
+            mayWrite(
+                objects.secrets.configuration,
+                isMarked: current != nil,
+                of: site,
+                &facts,
+                &leftovers
+            )
         else { return }
         let namespace = site.metadata.namespace ?? ""
         let unreadable = (
@@ -37,6 +53,7 @@ extension SiteReconciler {
         func inputs() -> CompilationInputs {
             CompilationInputs(
                 site: site,
+                siteID: siteID,
                 links: links,
                 services: services,
                 unreadable: unreadable.links + unreadable.services,
@@ -44,7 +61,6 @@ extension SiteReconciler {
             )
         }
         guard record.inputs != inputs() else { return }
-        let current = ConfigurationPlan.read(objects.secrets.configuration)
         // The ports given out before this process began are those in the Secret.
         let ports =
             record.document == nil ? ListenerPorts(record: current?.configuration) : record.ports

@@ -1,4 +1,3 @@
-import Certificates
 import FoundationEssentials
 import KubernetesAPI
 import KubernetesClient
@@ -96,19 +95,23 @@ struct SiteReconciler: Reconciler {
             var objects = try await objects(of: site)
             facts.conflicts = objects.conflicts
             facts.waits = objects.waits
-            try await keepIdentity(site, &record, &objects, &facts)
+            var leftovers = objects.leftovers
+            try await keepIdentity(site, &record, &objects, &facts, &leftovers)
             if undecodable != nil {
                 // The gateways stay as they are; only their certificates must not end.
                 keepDocument(site, &record, objects)
             } else if facts.finding == nil {
-                try await keepConfiguration(site, &record, &objects, &facts)
-                try await keepChildren(site, &objects, &facts)
+                try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
+                try await keepChildren(site, record, &objects, &facts, &leftovers)
             }
             result = result.sooner(renewal(objects.secrets, of: site))
+            await shared.clear(leftovers)
             cache.set(objects, of: namespace)
             cache.allowed(namespace)
             // The holder of a name that we want is looked for again at the server.
-            if !facts.conflicts.isEmpty || !facts.waits.isEmpty { cache.forget(namespace) }
+            if !facts.conflicts.isEmpty || !facts.waits.isEmpty || facts.lostIdentity != nil {
+                cache.forget(namespace)
+            }
         } catch {
             guard error.isRefusal else { throw error }
             if error.isForbidden,
@@ -123,7 +126,9 @@ struct SiteReconciler: Reconciler {
         let old = shared.registry[namespace]
         shared.registry[namespace] = record
         if old.map({ !$0.isSame(as: record) }) ?? true { enqueueDependents(namespace) }
-        if !facts.conflicts.isEmpty { result = result.sooner(.again(after: Shared.conflictRetry)) }
+        if !facts.conflicts.isEmpty || facts.lostIdentity != nil {
+            result = result.sooner(.again(after: Shared.conflictRetry))
+        }
         if !facts.waits.isEmpty { result = result.sooner(.again(after: Shared.leavingRetry)) }
         if let undecodable {
             return result.sooner(try await shared.report(undecodable, as: Site.self))
@@ -161,91 +166,22 @@ struct SiteReconciler: Reconciler {
         objects.children = try await shared.observe(unwatched)
         objects.conflicts = rights.conflicts
         objects.waits = rights.waits
+        objects.leftovers = rights.leftovers
         return objects
-    }
-
-    private func keepIdentity(
-        _ site: Site,
-        _ record: inout SiteRecord,
-        _ objects: inout SiteObjects,
-        _ facts: inout SiteFacts
-    ) async throws(APIError) {
-        let now = Date()
-        do {
-            if objects.secrets.authority == nil {
-                let secret = try IdentityPlan.newAuthority(site: site, now: now)
-                objects.secrets.authority = try await shared.writer.write(
-                    SecretWrite(mode: .create, secret: secret)
-                )
-            }
-            guard let secret = objects.secrets.authority else { return }
-            let authority = try objects.authority ?? IdentityPlan.authority(secret, now: now)
-            objects.authority = authority
-            record.siteID = authority.siteID
-            facts.siteID = authority.siteID
-            for role in ProxyRole.allCases {
-                let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
-                let existing = objects.secrets[keyPath: leaf]
-                guard mayWrite(existing, of: site, &facts),
-                    let write = try IdentityPlan.leaf(
-                        role: role,
-                        existing: existing,
-                        authority: authority,
-                        site: site,
-                        now: now
-                    )
-                else { continue }
-                objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
-                if existing != nil { tellRotation(site, write.secret) }
-            }
-        } catch let error as APIError {
-            throw error
-        } catch {
-            facts.finding = Finding(
-                object: FoundObject(kind: .site, name: site.metadata.name),
-                field: "metadata.name",
-                reason: .invalid,
-                message:
-                    "the Secret \(ChildName.authoritySecret), which is this site's identity, cannot be used: "
-                    + "\(error); restore it, or delete it for a new identity, which other sites must then be told"
-            )
-        }
-    }
-
-    private func tellRotation(_ site: Site, _ secret: Core.Secret) {
-        guard let end = IdentityPlan.notAfter(secret) else { return }
-        let time = Timestamp(seconds: Int64(end.timeIntervalSince1970))
-        shared.writer.record(
-            Transitions.rotated(site, secret: secret.metadata.name, until: "\(time)")
-        )
-    }
-
-    /// Whether a Secret of ours is there, or none; what is in the way is noted.
-    func mayWrite(
-        _ secret: Core.Secret?,
-        of site: Site,
-        _ facts: inout SiteFacts
-    ) -> Bool {
-        guard let found = secret?.metadata else { return true }
-        switch Ownership(
-            of: found,
-            kind: Core.Secret.resource.kind,
-            wanted: ObjectMeta(child: found.name, of: site),
-            isThere: shared.isThere
-        ) {
-        case .ours: return true
-        case .leaving(let message): facts.waits.append(message)
-        case .foreign(let message): facts.conflicts.append(message)
-        }
-        return false
     }
 
     private func keepChildren(
         _ site: Site,
+        _ record: SiteRecord,
         _ objects: inout SiteObjects,
-        _ facts: inout SiteFacts
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
     ) async throws(APIError) {
-        let wanted = SiteChildren.make(site: site, settings: shared.settings)
+        let wanted = SiteChildren.make(
+            site: site,
+            siteID: record.siteID,
+            settings: shared.settings
+        )
         let watched = try await shared.observe(wanted.filter { !$0.isUnwatched })
         var plan = ChildrenPlan(
             wanted: wanted,
@@ -257,6 +193,7 @@ struct SiteReconciler: Reconciler {
         plan.prune(owned.map(Child.service), wanted: wanted)
         facts.conflicts += plan.conflicts
         facts.waits += plan.waits
+        leftovers += plan.leftovers
         try await shared.writer.carryOut(plan.writes)
         if plan.writes.contains(where: { $0.isUnwatched }) {
             objects.children = try await shared.observe(wanted.filter(\.isUnwatched))

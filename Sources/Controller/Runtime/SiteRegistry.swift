@@ -80,6 +80,7 @@ struct CompilationInputs: Equatable, Sendable {
     }
 
     private let site: Version
+    private let siteID: SiteID
     private let links: [Version]
     private let services: [Version]
     private let unreadable: [Version]
@@ -88,12 +89,14 @@ struct CompilationInputs: Equatable, Sendable {
 
     init(
         site: Site,
+        siteID: SiteID,
         links: [Link],
         services: [Service],
         unreadable: [Undecodable],
         secret: Core.Secret?
     ) {
         self.site = Version(site.metadata)
+        self.siteID = siteID
         self.links = links.map { Version($0.metadata) }
         self.services = services.map { Version($0.metadata) }
         self.unreadable = unreadable.map { Version($0.metadata) }

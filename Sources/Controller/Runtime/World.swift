@@ -47,10 +47,15 @@ struct World: Sendable {
         }
     }
 
-    /// Whether absence in the stores means absence in the cluster.
-    var hasSynced: Bool {
-        sites.hasSynced && links.hasSynced && services.hasSynced && namespaces.hasSynced
-            && coreServices.hasSynced && deployments.hasSynced && slices.hasSynced && pods.hasSynced
+    /// The kinds of which no whole list was taken in yet; absence in the other stores means absence in the cluster.
+    var unread: [String] {
+        func name<Object: KubernetesObject>(_ informer: Informer<Object>) -> String? {
+            informer.hasSynced ? nil : Object.resource.plural
+        }
+        return [
+            name(sites), name(links), name(services), name(namespaces), name(coreServices),
+            name(deployments), name(slices), name(pods),
+        ].compactMap(\.self)
     }
 
     /// Waits until every store has taken in a whole list; false when the task was cancelled before.

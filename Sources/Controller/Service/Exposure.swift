@@ -28,6 +28,26 @@ enum Exposure {
         }.map(\.metadata.name).sorted()
     }
 
+    /// What stays as it is of what was exposed before, though it cannot be said how it should be.
+    ///
+    /// A Service without a configuration (`isUsable` is false: it was refused, or its Site's Secrets cannot be read) keeps
+    /// its addresses in namespaces that still consent; namespaces that do not decode keep theirs.
+    static func kept(
+        _ there: [Child],
+        of service: Service,
+        isUsable: Bool,
+        among namespaces: [Core.Namespace],
+        unreadable: Set<String>
+    ) -> [Child] {
+        guard service.spec.listen?.namespaces != nil, !service.metadata.isTerminating else {
+            return []
+        }
+        let consenting =
+            isUsable ? [] : Set(Self.namespaces(of: service, among: namespaces))
+        let kept = consenting.union(unreadable)
+        return there.filter { kept.contains($0.key.namespace ?? "") }
+    }
+
     /// What `service` needs in one other namespace.
     static func children(
         of service: Service,

@@ -26,7 +26,9 @@ enum ConfigurationPlan {
         newKey: String
     ) throws -> (write: SecretWrite?, document: ConfigurationDocument) {
         let current = read(existing)
-        if let current, current.configuration == configuration {
+        if let current, current.configuration == configuration,
+            existing?.metadata.controller?.uid == site.metadata.uid
+        {
             return (nil, current)
         }
         let document = ConfigurationDocument(

@@ -30,7 +30,12 @@ enum GatewayDeployment {
     private static let credentialsPath = "/etc/tieline/credentials"
     private static let statePath = "/var/lib/tieline"
 
-    static func make(site: Site, settings: ControllerSettings) -> Apps.Deployment {
+    /// Credentials are read by name: only a pod made anew goes from one identity to another as a whole.
+    static func make(
+        site: Site,
+        siteID: SiteID? = nil,
+        settings: ControllerSettings
+    ) -> Apps.Deployment {
         let selector = Names.gatewaySelector(site)
         return Apps.Deployment {
             $0.metadata = ObjectMeta(child: ChildName.proxy, of: site, labels: selector)
@@ -44,6 +49,9 @@ enum GatewayDeployment {
                 }
             }
             $0.spec.template.metadata.labels = Names.childLabels.merging(selector) { _, new in new }
+            if let siteID {
+                $0.spec.template.metadata.annotations[Names.identityAnnotation] = siteID.text
+            }
             $0.spec.template.spec = pod(site: site, settings: settings, selector: selector)
         }
     }

@@ -57,7 +57,7 @@ enum IdentityPlan {
         )
     }
 
-    /// The leaf of one role, when it has to be written: it is absent, another CA's, or near its end.
+    /// The leaf of one role, when it has to be written: it is absent, another CA's, nobody's, or near its end.
     static func leaf(
         role: ProxyRole,
         existing: Core.Secret?,
@@ -72,7 +72,11 @@ enum IdentityPlan {
                 keyPEM: text(existing, privateKey),
                 role: role
             )
-            if isOurs, !LeafCertificate.needsRenewal(chainPEM: chain, now: now) { return nil }
+            if isOurs, existing.metadata.controller?.uid == site.metadata.uid,
+                !LeafCertificate.needsRenewal(chainPEM: chain, now: now)
+            {
+                return nil
+            }
         }
         let leaf = try authority.issueLeaf(role: role, now: now)
         let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
@@ -96,6 +100,14 @@ enum IdentityPlan {
     static func notAfter(_ secret: Core.Secret) -> Date? {
         LeafCertificate.notAfter(chainPEM: text(secret, certificateKey))
     }
+
+    /// Whose proxies a leaf is for.
+    static func siteID(_ secret: Core.Secret) -> SiteID? {
+        LeafCertificate.siteID(chainPEM: text(secret, certificateKey))
+    }
+
+    /// Whether the Secret holds what one of this name of ours holds.
+    static func isCredentials(_ secret: Core.Secret) -> Bool { siteID(secret) != nil }
 
     private static func text(_ secret: Core.Secret, _ key: String) -> String {
         String(decoding: secret.data[key] ?? Data(), as: UTF8.self)

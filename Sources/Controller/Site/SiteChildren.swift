@@ -1,9 +1,10 @@
 import KubernetesAPI
 import NetworkAPI
+import NetworkModel
 
 /// What the controller keeps in the namespace of a Site, Secrets apart.
 enum SiteChildren {
-    static func make(site: Site, settings: ControllerSettings) -> [Child] {
+    static func make(site: Site, siteID: SiteID? = nil, settings: ControllerSettings) -> [Child] {
         var children: [Child] = [
             .serviceAccount(
                 Core.ServiceAccount {
@@ -22,7 +23,7 @@ enum SiteChildren {
                 )
             ),
             .service(internalService(site)),
-            .deployment(GatewayDeployment.make(site: site, settings: settings)),
+            .deployment(GatewayDeployment.make(site: site, siteID: siteID, settings: settings)),
         ]
         if let access = site.spec.linkAccess {
             children.append(.service(linkService(site, access)))
@@ -32,12 +33,12 @@ enum SiteChildren {
 
     /// The controller's own rights in the namespace; made first, since the rest needs them.
     static func controllerBinding(site: Site, settings: ControllerSettings) -> Child {
-        var binding = binding(
-            Names.controller,
+        // Not the controller's own name: that is the binding of its Lease, where a Site shares its namespace.
+        let binding = binding(
+            Names.siteRole,
             site: site,
             subject: ObjectKey(namespace: settings.namespace, name: settings.serviceAccount)
         )
-        binding.roleRef.name = Names.siteRole
         return .roleBinding(binding)
     }
 

@@ -1,0 +1,140 @@
+import Certificates
+import FoundationEssentials
+import KubernetesAPI
+import KubernetesClient
+import NetworkAPI
+import NetworkModel
+import StatusSummaries
+
+// The identity and the credentials made from it.
+extension SiteReconciler {
+    func keepIdentity(
+        _ site: Site,
+        _ record: inout SiteRecord,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
+    ) async throws(APIError) {
+        guard let authority = try await authority(site, &record, &objects, &facts) else { return }
+        objects.authority = authority
+        record.siteID = authority.siteID
+        facts.siteID = authority.siteID
+        if let before = IdentityRecord.find(site: site, secrets: objects.secrets)?.siteID,
+            before != authority.siteID
+        {
+            shared.writer.record(
+                Transitions.identityChanged(site, from: before, to: authority.siteID)
+            )
+        }
+        try await keepCredentials(site, authority, &objects, &facts, &leftovers)
+    }
+
+    /// The identity to sign with; nil when there is none, which `facts` say then.
+    private func authority(
+        _ site: Site,
+        _ record: inout SiteRecord,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) -> SiteAuthority? {
+        if let authority = objects.authority { return authority }
+        let now = Date()
+        switch IdentityDecision(site: site, secrets: objects.secrets, now: now) {
+        case .use(let authority): return authority
+        case .make:
+            do {
+                let secret = try IdentityPlan.newAuthority(site: site, now: now)
+                let stored = try await shared.writer.write(
+                    SecretWrite(mode: .create, secret: secret)
+                )
+                objects.secrets.authority = stored
+                return try IdentityPlan.authority(stored, now: now)
+            } catch let error as APIError {
+                throw error
+            } catch {
+                throw .request("the identity could not be made: \(error)")
+            }
+        case .lost(let lost, let problem):
+            // The site is who it was, for all who know it; only the signing has ended.
+            record.siteID = lost.siteID
+            facts.siteID = lost.siteID
+            facts.lostIdentity = problem
+        case .unusable(let problem):
+            facts.finding = Finding(
+                object: FoundObject(kind: .site, name: site.metadata.name),
+                field: "metadata.name",
+                reason: .invalid,
+                message: problem
+            )
+        }
+        return nil
+    }
+
+    private func keepCredentials(
+        _ site: Site,
+        _ authority: SiteAuthority,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
+    ) async throws(APIError) {
+        for role in ProxyRole.allCases {
+            let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
+            let existing = objects.secrets[keyPath: leaf]
+            let isMarked = existing.map(IdentityPlan.isCredentials) ?? false
+            guard mayWrite(existing, isMarked: isMarked, of: site, &facts, &leftovers) else {
+                continue
+            }
+            let write: SecretWrite?
+            do {
+                write = try IdentityPlan.leaf(
+                    role: role,
+                    existing: existing,
+                    authority: authority,
+                    site: site,
+                    now: Date()
+                )
+            } catch {
+                throw .request("no certificate could be signed: \(error)")
+            }
+            guard let write else { continue }
+            objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
+            if existing != nil { tellRotation(site, write.secret) }
+        }
+    }
+
+    private func tellRotation(_ site: Site, _ secret: Core.Secret) {
+        guard let end = IdentityPlan.notAfter(secret) else { return }
+        let time = Timestamp(seconds: Int64(end.timeIntervalSince1970))
+        shared.writer.record(
+            Transitions.rotated(site, secret: secret.metadata.name, until: "\(time)")
+        )
+    }
+
+    /// Whether a Secret of ours is there, or none; what is in the way is noted.
+    ///
+    /// `isMarked`: it holds what one of that name of ours holds.
+    func mayWrite(
+        _ secret: Core.Secret?,
+        isMarked: Bool,
+        of site: Site,
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
+    ) -> Bool {
+        guard let found = secret?.metadata else { return true }
+        switch Ownership(
+            of: found,
+            kind: Core.Secret.resource.kind,
+            wanted: ObjectMeta(child: found.name, of: site),
+            isMarked: isMarked,
+            isThere: shared.isThere
+        ) {
+        case .ours: return true
+        case .leaving(let message, let owner):
+            facts.waits.append(message)
+            if let leftover = Leftover(Core.Secret.resource, found, of: owner) {
+                leftovers.append(leftover)
+            }
+        case .foreign(let message): facts.conflicts.append(message)
+        }
+        return false
+    }
+}

@@ -1,0 +1,189 @@
+import Certificates
+import FoundationEssentials
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import StatusSummaries
+import Testing
+
+@testable import Controller
+
+@Suite("A site's identity")
+struct IdentityTests {
+    private let start = Date(timeIntervalSince1970: 1_800_000_000)
+
+    private func decide(_ site: Site, _ secrets: SiteSecrets) -> String {
+        switch IdentityDecision(site: site, secrets: secrets, now: start) {
+        case .use(let authority): "use \(authority.siteID)"
+        case .make: "make"
+        case .lost(let record, _): "lost \(record.siteID)"
+        case .unusable: "unusable"
+        }
+    }
+
+    @Test("K3: an identity is made only where none was ever recorded")
+    func lost() throws {
+        var site = Samples.site()
+        #expect(decide(site, SiteSecrets()) == "make")
+        let old = try Samples.siteID("A")
+        site.status.siteID = old
+        #expect(decide(site, SiteSecrets()) == "lost \(old)")
+        guard
+            case .lost(_, let problem) = IdentityDecision(
+                site: site,
+                secrets: SiteSecrets(),
+                now: start
+            )
+        else { return }
+        #expect(problem.contains("restore the Secret"))
+        #expect(problem.contains("tieline.dev/new-identity: \(old)"))
+    }
+
+    @Test("K3: a wish for a new identity names the lost one, so it cannot come true twice")
+    func wish() throws {
+        var site = Samples.site()
+        site.status.siteID = try Samples.siteID("A")
+        site.metadata.annotations[Names.newIdentityAnnotation] = try Samples.siteID("A").text
+        #expect(decide(site, SiteSecrets()) == "make")
+        site.status.siteID = try Samples.siteID("B")
+        #expect(decide(site, SiteSecrets()) == "lost \(try Samples.siteID("B"))")
+        site.metadata.annotations[Names.newIdentityAnnotation] = "true"
+        #expect(decide(site, SiteSecrets()) == "lost \(try Samples.siteID("B"))")
+    }
+
+    @Test("K3: without a status, certificates and configuration say who the site was")
+    func traces() throws {
+        let site = Samples.site()
+        let authority = try SiteAuthority.make(now: start)
+        let leaf = try IdentityPlan.leaf(
+            role: .gateway,
+            existing: nil,
+            authority: authority,
+            site: site,
+            now: start
+        )
+        var secrets = SiteSecrets()
+        secrets.credentials = leaf?.secret
+        #expect(decide(site, secrets) == "lost \(authority.siteID)")
+        // Another Site's, about to be collected, says nothing of this one.
+        secrets.credentials?.metadata.ownerReferences[0].uid = "earlier"
+        #expect(decide(site, secrets) == "make")
+        // One that was orphaned does.
+        secrets.credentials?.metadata.ownerReferences = []
+        #expect(decide(site, secrets) == "lost \(authority.siteID)")
+        let old = try Samples.siteID("C")
+        secrets = SiteSecrets()
+        secrets.configuration = try ConfigurationPlan.plan(
+            configuration: SiteConfiguration(site: SiteName(id: old)),
+            existing: nil,
+            site: site,
+            lastGeneration: 0,
+            newKey: "k"
+        ).write?.secret
+        #expect(decide(site, secrets) == "lost \(old)")
+    }
+
+    @Test("K3: a broken Secret is lost where an identity is known, and unusable where none is")
+    func broken() throws {
+        var site = Samples.site()
+        var secrets = SiteSecrets()
+        secrets.authority = Core.Secret {
+            $0.metadata = ObjectMeta(name: ChildName.authoritySecret, namespace: "shop")
+            $0.data = ["tls.crt": Data("x".utf8)]
+        }
+        #expect(decide(site, secrets) == "unusable")
+        site.status.siteID = try Samples.siteID("A")
+        #expect(decide(site, secrets) == "lost \(try Samples.siteID("A"))")
+        // A Secret that is there is not overwritten, whatever the wish.
+        site.metadata.annotations[Names.newIdentityAnnotation] = try Samples.siteID("A").text
+        #expect(decide(site, secrets) == "lost \(try Samples.siteID("A"))")
+    }
+
+    @Test("K3: a Site that lost its identity is Stalled and keeps what it says of itself")
+    func status() throws {
+        var site = Samples.site()
+        site.status.siteID = try Samples.siteID("A")
+        var facts = SiteFacts()
+        facts.siteID = site.status.siteID
+        facts.lostIdentity = "the Secret is gone: restore it"
+        facts.view = SiteView(gateways: [
+            Samples.gateway(snapshot: try Samples.snapshot(generation: 5))
+        ])
+        facts.generation = 5
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "Stalled"]?.reason == "IdentityLost")
+        #expect(status.conditions[type: "Ready"]?.message == facts.lostIdentity)
+        #expect(status.conditions.isTrue("Accepted"))
+        #expect(status.proxies?.ready == 1)
+        let events = Transitions.conflict(site, before: [], after: status.conditions)
+        #expect(events.map(\.reason) == [.identityLost])
+    }
+
+    @Test("K2: a status keeps the identity while the Secrets cannot be read")
+    func unread() throws {
+        var site = Samples.site()
+        site.status.siteID = try Samples.siteID("A")
+        var facts = SiteFacts()
+        facts.applyFailure = "403 Forbidden"
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(status.siteID == site.status.siteID)
+    }
+
+    @Test("K3: another identity rolls the gateways, and is one Event however often it is seen")
+    func change() throws {
+        let site = Samples.site()
+        func template(_ letter: Character) throws -> ObjectMeta {
+            GatewayDeployment.make(
+                site: site,
+                siteID: try Samples.siteID(letter),
+                settings: Samples.settings
+            ).spec.template.metadata
+        }
+        #expect(try template("A") == template("A"))
+        #expect(try template("A") != template("B"))
+        let (old, new) = (try Samples.siteID("A"), try Samples.siteID("B"))
+        let event = Transitions.identityChanged(site, from: old, to: new)
+        #expect(event.name == Transitions.identityChanged(site, from: old, to: new).name)
+        #expect(event.note.contains("\(old) to \(new)"))
+    }
+
+    @Test("K15: orphaned credentials and configuration are adopted as they are")
+    func adoption() throws {
+        let site = Samples.site()
+        let authority = try SiteAuthority.make(now: start)
+        var leaf = try #require(
+            try IdentityPlan.leaf(
+                role: .gateway,
+                existing: nil,
+                authority: authority,
+                site: site,
+                now: start
+            )
+        ).secret
+        leaf.metadata.ownerReferences = []
+        leaf.metadata.uid = "uid-leaf"
+        let write = try IdentityPlan.leaf(
+            role: .gateway,
+            existing: leaf,
+            authority: authority,
+            site: site,
+            now: start
+        )
+        #expect(write?.secret.metadata.controller?.uid == "uid-east")
+        let configuration = SiteConfiguration(site: SiteName(id: authority.siteID))
+        func plan(_ existing: Core.Secret?) throws -> SecretWrite? {
+            try ConfigurationPlan.plan(
+                configuration: configuration,
+                existing: existing,
+                site: site,
+                lastGeneration: 0,
+                newKey: "k"
+            ).write
+        }
+        var stored = try #require(try plan(nil)).secret
+        #expect(try plan(stored) == nil)
+        stored.metadata.ownerReferences = []
+        #expect(try plan(stored)?.secret.metadata.controller?.uid == "uid-east")
+    }
+}
