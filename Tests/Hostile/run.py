@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from place import Failed  # noqa: E402
 
-MODULES = ["resources"]
+MODULES = ["resources", "routing"]
 
 
 def main(arguments):
@@ -24,7 +24,7 @@ def main(arguments):
     scale = 0.3 if "--short" in arguments else 1
     passed, failed = [], []
     for module in MODULES:
-        for name, function in vars(importlib.import_module(f"test_{module}")).items():
+        for name, function in list(vars(importlib.import_module(f"test_{module}")).items()):
             if not name.startswith("test_") or (words and not any(word in name for word in words)):
                 continue
             title, began = name.removeprefix("test_").replace("_", " "), time.monotonic()

@@ -227,12 +227,12 @@ class Lane:
             self.own, sequence, [(self.neighbor, self.identity.site, "hostile", cost)], services)))
         return self.wait(lambda: self.neighbor in self.keys)
 
-    def open_frame(self, number, service, window=65536, route=None, target=None, label=None):
+    def open_frame(self, number, service, window=65536, route=None, target=None, label=None, ingress=None):
         """An OPEN with its MAC; the egress is the last of the route, which must have advertised its key."""
         route = route or [self.neighbor]
         egress = route[-1]
         target = (target or egress[:26].decode()).encode()
-        name = self.own + struct.pack(">QI", number, 0)
+        name = (ingress or self.own) + struct.pack(">QI", number, 0)
         client = struct.pack(">BIH", 4, 0x7F000001, 40000)
         path = bytes([len(route)]) + b"".join(route)
         key = self.identity.stream_key(self.own, egress, self.keys[egress])

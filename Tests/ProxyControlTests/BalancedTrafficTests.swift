@@ -118,6 +118,29 @@ struct BalancedTrafficTests {
         await stop(client, near, far)
     }
 
+    @Test("B1: eleven servers and four take 234 and 86 of 320; a fifth is seen within a second")
+    func exactCounts() async throws {
+        let ingress = try TestSite("ingress")
+        let many = try await place("many", servers: 11, allow: [ingress])
+        let few = try await place("few", servers: 4, allow: [ingress])
+        let client = try await place(ingress, servers: 0, listens: true)
+        try client.link(to: many, cost: 1)
+        try client.link(to: few, cost: 1)
+        await client.proxy.wait("exact counts") {
+            $0.target(many.site)?.endpoints == 11 && $0.target(few.site)?.endpoints == 4
+        }
+        let held = await traffic.hold(320, at: client.listen)
+        let fews = held.filter { $0.key.hasPrefix("few") }.values.reduce(0, +)
+        #expect(held.values.reduce(0, +) == 320 && held["none"] == nil)
+        #expect(fews == 86, "\(held)")
+        let fifth = try await traffic.serve("few-4", at: Loopback.address())
+        few.proxy.setEndpoints(service: "backend-pods", few.pods + [fifth])
+        await client.proxy.wait("five", limit: .seconds(1)) {
+            $0.target(few.site)?.endpoints == 5
+        }
+        await stop(client, many, few)
+    }
+
     @Test("20 short connections over two equal sites: 10 each")
     func trickle() async throws {
         let ingress = try TestSite("ingress")

@@ -8,6 +8,8 @@ import Testing
 struct Place {
     let site: TestSite
     let gateway: Gateway
+    /// Its servers, as ready pods.
+    let pods: [LocalEndpoint]
 
     /// Where the gateway listens for clients of backend/http, if it does.
     var listen: Endpoint { Endpoint(address: gateway.address, port: 8080) }
@@ -28,6 +30,7 @@ struct Place {
             let name = index == 0 ? site.name : "\(site.name)-\(index)"
             pods.append(try await traffic.serve(name, at: Loopback.address()))
         }
+        self.pods = pods
         let service = try ServiceConfiguration.backend(
             provides: servers > 0,
             listen: listens ? .init(host: "\(gateway.address)", port: 8080) : nil

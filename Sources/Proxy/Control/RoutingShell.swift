@@ -15,6 +15,13 @@ final class RoutingShell {
     /// A neighbor that floods rubbish must not fill the log as well.
     private var nextComplaint = Instant(nanoseconds: 0)
     private static let complaintInterval: Duration = .seconds(10)
+    private var arrivals = LSAArrivals()
+    /// The turn in which arrivals were worked on last, and for how long.
+    private var turn = Instant(nanoseconds: 0)
+    private var spent: Duration = .zero
+    private var isWorkScheduled = false
+    /// What one turn may spend on them: clients and lanes of this loop wait for it.
+    private static let budget: Duration = .milliseconds(2)
 
     init(control: ControlPlane) {
         self.control = control
@@ -104,15 +111,45 @@ final class RoutingShell {
             return
         }
         // Not acknowledged: the neighbor sends its newest again.
-        guard !instance.isTooSoon(header, at: control.loop.now) else { return }
+        guard !instance.isTooSoon(header, at: control.loop.now),
+            arrivals.append(LSAArrival(header: header, bytes: bytes, neighbor: neighbor))
+        else { return }
+        work()
+    }
+
+    /// Takes arrivals until the budget of this turn is used up, and goes on in the next one.
+    private func work() {
+        if turn != control.loop.now { (turn, spent) = (control.loop.now, .zero) }
+        while spent < Self.budget, let arrival = arrivals.next() {
+            let start = EventLoop.clock()
+            // What came before it may be newer, or more than the pace allows.
+            if instance.isNews(arrival.header) {
+                if !instance.isTooSoon(arrival.header, at: turn) { take(arrival) }
+            } else {
+                feed(.receivedKnown(arrival.header, from: arrival.neighbor))
+            }
+            spent += EventLoop.clock() - start
+            control.loop.breathe()
+        }
+        guard !arrivals.isEmpty, !isWorkScheduled else { return }
+        isWorkScheduled = true
+        control.loop.schedule(after: .zero) { [weak self] _ in
+            self?.isWorkScheduled = false
+            self?.work()
+        }
+    }
+
+    private func take(_ arrival: LSAArrival) {
+        let neighbor = arrival.neighbor
+        guard control.adjacencies[neighbor] != nil else { return }
         do {
-            let signed = try authority.verify(bytes, at: Int64(WallClock.now))
+            let signed = try authority.verify(arrival.bytes, at: Int64(WallClock.now))
             feed(.received(signed, from: neighbor))
         } catch {
             disbelieved += 1
             complain("\(error), from \(neighbor) (refused so far: \(refusals))")
             // Acknowledged, or it would come again every second; the next comparison asks for it again.
-            feed(.receivedKnown(header, from: neighbor))
+            feed(.receivedKnown(arrival.header, from: neighbor))
         }
     }
 }
