@@ -99,7 +99,7 @@ let package = Package(
             "Proxy",
             [
                 "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS",
-                "Telemetry", "CLinux", logging,
+                "Telemetry", "CLinux", logging, collections,
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),

@@ -29,7 +29,7 @@ TABLE = {
     "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
     "Proxy": (
         {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
-        SYSTEM | {"Logging"}),
+        SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
         {"Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
          "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},

@@ -22,8 +22,8 @@ struct LSAArrivalsTests {
     @Test("D3: neighbors take turns, so that one with many holds up no other's")
     func turns() {
         var arrivals = LSAArrivals()
-        for sequence in 1...10 { #expect(arrivals.append(arrival(UInt64(sequence), from: 1))) }
-        #expect(arrivals.append(arrival(99, from: 2)))
+        for sequence in 1...10 { _ = arrivals.append(arrival(UInt64(sequence), from: 1)) }
+        _ = arrivals.append(arrival(99, from: 2))
         var order: [UInt64] = []
         while let next = arrivals.next() { order.append(next.header.sequence) }
         #expect(order == [1, 99, 2, 3, 4, 5, 6, 7, 8, 9, 10])
@@ -33,8 +33,12 @@ struct LSAArrivalsTests {
     @Test("D3: a neighbor has no more waiting than it may have unacknowledged")
     func bound() {
         var arrivals = LSAArrivals()
-        let taken = (1...1_000).count { arrivals.append(arrival(UInt64($0), from: 1)) }
+        var taken = 0
+        for sequence in 1...1_000 where arrivals.append(arrival(UInt64(sequence), from: 1)) {
+            taken += 1
+        }
         #expect(taken == RoutingLimits.unacknowledged)
-        #expect(arrivals.append(arrival(1, from: 2)))
+        let other = arrivals.append(arrival(1, from: 2))
+        #expect(other)
     }
 }

@@ -87,6 +87,8 @@ extension ControlPlane {
     // MARK: Services
 
     private func service(_ key: ServicePort) -> ServiceSnapshot {
+        // There may be thousands.
+        loop.breathe()
         let shared = sharedServices[key]
         let via = Dictionary(
             (routeTable.services[key] ?? []).map { ($0.site, $0) },
