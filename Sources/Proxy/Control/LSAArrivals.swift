@@ -9,9 +9,9 @@ struct LSAArrival {
     let neighbor: ProxyID
 }
 
-/// LSAs that wait for their turn: neighbors take turns, each with as many as it may have unacknowledged. Pure.
+/// LSAs that wait: neighbors take turns, each with as many as it may have unacknowledged.
 ///
-/// One that finds no room is dropped and comes again, as it was not acknowledged.
+/// Pure. One that finds no room is dropped and comes again, as it was not acknowledged.
 struct LSAArrivals {
     private var queues: [ProxyID: Deque<LSAArrival>] = [:]
     /// Neighbors with something in their queue, in the order of their turns.
