@@ -20,14 +20,15 @@ package func compile(
     var configuration = site.configuration(siteID: siteID, &siteFindings)
     var findings = siteFindings.list
 
+    configuration.links = kept.links
     for link in links.filter({ !$0.metadata.isTerminating }).sorted(by: isOlderObject) {
         var own = Findings(.link, link.metadata.name)
         if let part = link.configuration(siteID: siteID, siteHealth: configuration.health, &own) {
-            configuration.links.append(part)
+            own.checkParallel(to: part, among: configuration.links)
+            if own.list.isEmpty { configuration.links.append(part) }
         }
         findings += own.list
     }
-    configuration.links += kept.links
     configuration.links.sort { $0.name < $1.name }
 
     var compiler = ServiceCompiler(listeners: listeners)
@@ -42,6 +43,24 @@ package func compile(
         findings: findings + compiler.findings,
         ports: ports
     )
+}
+
+extension Findings {
+    /// Links to the same site beside each other are for paths of their own; what is merely another address is an endpoint.
+    fileprivate mutating func checkParallel(
+        to link: LinkConfiguration,
+        among older: [LinkConfiguration]
+    ) {
+        let parallel = older.filter { $0.remoteSite == link.remoteSite }.map(\.name.text).sorted()
+        guard parallel.count >= Bounds.parallelLinks else { return }
+        add(
+            "spec.remoteSiteID",
+            reason: .conflict,
+            "\(parallel.count) Links lead to the site \(link.remoteSite) already, which is the most: "
+                + "\(parallel.joined(separator: ", ")); put the endpoints of this one into one of them "
+                + "(spec.endpoints takes \(Bounds.endpoints)), or delete one"
+        )
+    }
 }
 
 private func isOlderObject(_ left: some KubernetesObject, _ right: some KubernetesObject) -> Bool {

@@ -66,12 +66,21 @@ struct Findings {
 
     mutating func checkHost(_ host: String, _ field: String) {
         guard IPAddress(host) == nil, !DNSName.isSubdomain(host) else { return }
-        add(field, "\"\(host)\" must be a DNS name in lower case or an IP address, without a port")
+        add(
+            field,
+            "\"\(host)\" must be a DNS name in lower case (\(DNSBounds.name)) or an IP address, without a port"
+        )
     }
 
     mutating func checkPort(_ port: UInt16, _ field: String) {
         if port == 0 { add(field, "\(field) must be from 1 to 65535, not 0") }
     }
+}
+
+/// The bounds of names, in words.
+enum DNSBounds {
+    static let label = "at most 63 of a-z, 0-9 and \"-\", which neither begins nor ends it"
+    static let name = "labels of \(label), at most 253 characters with the dots"
 }
 
 /// The bounds of the API, the same as in the custom resource definitions.
@@ -86,6 +95,8 @@ enum Bounds {
     /// The upper end is what the configuration's milliseconds and the loops' timers hold with ease.
     static let silence: ClosedRange<Duration> = .seconds(1) ... .seconds(366 * 24 * 3600)
     static let endpoints = 16
+    /// A gateway takes a lane of so many Links of one neighbor at least (`ControlPlane.linksPerNeighbor`).
+    static let parallelLinks = 8
     static let ports = 16
     static let hosts = 64
     static let allow = 1024

@@ -10,7 +10,10 @@ extension Link {
         _ findings: inout Findings
     ) -> LinkConfiguration? {
         guard let name = LinkName(metadata.name) else {
-            findings.add("metadata.name", "\"\(metadata.name)\" must be a DNS name")
+            findings.add(
+                "metadata.name",
+                "\"\(metadata.name)\" must be a DNS name: \(DNSBounds.name)"
+            )
             return nil
         }
         checkEndpoints(&findings)

@@ -58,7 +58,10 @@ extension Site {
         var names: Set<String> = []
         for (index, entry) in allow.enumerated() {
             if let name = entry.name, !DNSName.isLabel(name) {
-                findings.add("spec.allow[\(index)].name", "\"\(name)\" must be a DNS label")
+                findings.add(
+                    "spec.allow[\(index)].name",
+                    "\"\(name)\" must be a DNS label: \(DNSBounds.label)"
+                )
             }
             if let name = entry.name, !names.insert(name).inserted {
                 findings.add(

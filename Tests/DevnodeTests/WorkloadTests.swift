@@ -266,6 +266,18 @@ struct BookkeepingTests {
         #expect(graph.dependents(of: "a").map(\.uid) == ["x"])
     }
 
+    @Test("K15: after a gap whatever has no known owner is looked at, and nothing else")
+    func orphans() {
+        var graph = OwnershipGraph()
+        graph.set(resource, metadata("a"))
+        graph.set(resource, metadata("x", owners: ["a"]))
+        graph.set(resource, metadata("y", owners: ["gone"]))
+        graph.set(resource, metadata("z", owners: ["a", "gone"]))
+        #expect(graph.orphans == ["y"])
+        _ = graph.remove(uid: "a")
+        #expect(graph.orphans == ["x", "y", "z"])
+    }
+
     @Test("addresses come in order, freed ones come round last, and a full pool gives none")
     func addresses() throws {
         var pool = try #require(AddressPool(base: "10.0.0.0", prefix: 29, reserved: 1))

@@ -69,6 +69,13 @@ package struct OwnershipGraph: Sendable {
         (items[uid]?.owners ?? []).filter { items[$0.uid] == nil }
     }
 
+    /// The objects of which no owner is known: each a suspect after a gap in what was heard.
+    package var orphans: [String] {
+        items.values.filter { item in
+            !item.owners.isEmpty && item.owners.allSatisfy { items[$0.uid] == nil }
+        }.map(\.uid).sorted()
+    }
+
     private mutating func unlink(_ item: Item) {
         for owner in item.owners {
             dependents[owner.uid]?.remove(item.uid)

@@ -131,8 +131,9 @@ actor GarbageCollector {
                 }
                 wait = .milliseconds(200)
             } catch let error as APIError where error.isNotFound {
-                // The kind is no longer served; it is found again when it comes back.
+                // The kind is no longer served, or not yet after a start of the server: it is looked for anew.
                 watches[resource] = nil
+                definitionsChanged()
                 return
             } catch {
                 logger.trace("watch of \(resource.plural) ended: \(error)")
@@ -163,14 +164,22 @@ actor GarbageCollector {
             for uid in graph.uids(of: resource).subtracting(present) {
                 forget(uid)
             }
+            // Whatever was missed in a gap, and what was let be while a kind was not served.
+            suspect(graph.orphans)
+            if resource.plural == Self.definitions { definitionsChanged() }
+            return
         default:
             return
         }
-        if resource.plural == "customresourcedefinitions", line.type != "BOOKMARK", seen == nil {
-            definitionChanges += 1
-            definitionWaiter?.resume()
-            definitionWaiter = nil
-        }
+        if resource.plural == Self.definitions, seen == nil { definitionsChanged() }
+    }
+
+    private static let definitions = "customresourcedefinitions"
+
+    private func definitionsChanged() {
+        definitionChanges += 1
+        definitionWaiter?.resume()
+        definitionWaiter = nil
     }
 
     /// An object is gone: its dependents may have to follow, and owners may have waited for it.

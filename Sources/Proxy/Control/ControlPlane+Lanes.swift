@@ -32,9 +32,19 @@ extension ControlPlane {
                 "\(neighbor) is known as another kind of neighbor"
             )
         }
-        guard adjacencies[neighbor] != nil || !adjacencies.isFull,
-            adjacencies[neighbor]?.lanes.count ?? 0 < 2 * Self.lanesPerNeighbor
-        else { return LaneClosing(.overloaded, "too many neighbors or lanes") }
+        guard adjacencies[neighbor] != nil || !adjacencies.isFull else {
+            return LaneClosing(
+                .overloaded,
+                "this gateway has \(AdjacencyTable.neighborLimit) neighbors, which is the most; run more gateways"
+            )
+        }
+        guard hasRoom(for: candidate) else {
+            return LaneClosing(
+                .overloaded,
+                "this gateway has as many lanes with \(neighbor) as it takes; at most \(Self.linksPerNeighbor) Links "
+                    + "between two sites come up: put their endpoints into fewer Links"
+            )
+        }
         switch candidate.purpose {
         case .link: return objectionToLink(candidate)
         case .inside: return objectionInside(candidate)
@@ -42,6 +52,18 @@ extension ControlPlane {
     }
 
     private static let lanesPerNeighbor = 8
+    private static let linksPerNeighbor = 8
+
+    /// A Link's first lane has room beyond what many lanes of others took.
+    private func hasRoom(for candidate: LaneCandidate) -> Bool {
+        let lanes = adjacencies[candidate.hello.proxy]?.lanes ?? []
+        guard lanes.count >= 2 * Self.lanesPerNeighbor else { return true }
+        guard lanes.count < 2 * Self.lanesPerNeighbor + Self.linksPerNeighbor,
+            let link = candidate.hello.link
+        else { return false }
+        let edge = EdgeName.link(dialler: candidate.identity.site, name: link)
+        return !lanes.contains { $0.edge == edge }
+    }
 
     private func objectionToLink(_ candidate: LaneCandidate) -> LaneClosing? {
         let site = candidate.identity.site
