@@ -10,8 +10,13 @@ and answers each with one line, both JSON:
     {"do": "arm", "namespaces": [..], "at": K, "when": "before" | "after"}
         counts the writes to these namespaces from now on; the controller is killed at the K-th (0: at none): "before"
         its answer is passed on (the server has done it), or right "after". It is started again at once.
+    {"do": "fail", "api": "/api/v1", "resource": "secrets", "how": "403" | "404" | "503" | "silence" | "garbage" | null}
+        from now on reading that resource fails in that way, watches that are open included; null: nothing fails.
+    {"do": "restart"}
+        the controller is SIGKILLed and started again.
     {"do": "report"}
-        {"writes": [[method, path, status]], "quiet": seconds since the last one, "killed": how often}
+        {"writes": [[method, path, status]], "quiet": seconds since the last one, "killed": how often,
+         "failed": how many reads failed since the last "fail"}
 
 Leases and Events are passed on, and not counted. The Lease of a killed controller is deleted: waiting until it ends
 would add 15 s to every kill, and shows nothing here.
@@ -21,6 +26,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -63,6 +69,50 @@ class Plan:
     def report(self):
         with self.lock:
             return {"writes": self.writes, "quiet": time.monotonic() - self.last, "killed": self.killed}
+
+
+class Faults:
+    """Which reads fail, and how."""
+
+    ANSWERS = {
+        "403": (403, "application/json", {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403,
+                                          "reason": "Forbidden", "message": "reading is forbidden by the test"}),
+        # What a server says of a path that it does not serve: no Status, and nothing about any object.
+        "404": (404, "text/plain", "404 page not found"),
+        "503": (503, "application/json", {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 503,
+                                          "reason": "ServiceUnavailable", "message": "unavailable by the test"}),
+        "garbage": (200, "application/json", '{"kind": "List", "items": [{"meta'),
+    }
+
+    def __init__(self):
+        self.lock = threading.Condition()
+        self.target, self.how, self.count, self.streams = None, None, 0, {}
+
+    def set(self, api, resource, how):
+        with self.lock:
+            self.target, self.how, self.count = (api, resource), how, 0
+            for connection, path in list(self.streams.items()):
+                if how and self.meets(path):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self.lock.notify_all()
+
+    def meets(self, path):
+        api, resource = self.target
+        rest = path.split("?")[0].removeprefix(api + "/").split("/")
+        return path.startswith(api + "/") and resource == (rest[2:3] if rest[0] == "namespaces" and rest[2:] else rest)[0]
+
+    def find(self, method, path):
+        """How this read fails; None: it does not."""
+        with self.lock:
+            if method != "GET" or not self.how or not self.meets(path):
+                return None
+            self.count += 1
+            return self.how
+
+    def wait_for_end(self):
+        with self.lock:
+            how = self.how
+            self.lock.wait_for(lambda: self.how != how)
 
 
 class Controller:
@@ -112,7 +162,7 @@ class Upstream:
         return answer.status, body
 
 
-def handler(plan, controller, upstream):
+def handler(plan, faults, controller, upstream):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         server_connection = None
@@ -126,6 +176,8 @@ def handler(plan, controller, upstream):
             ours = plan.begin(self.command, self.path)
             keep = {key: value for key, value in self.headers.items()
                     if key.lower() not in ("authorization", "host", "connection", "accept-encoding")}
+            if how := faults.find(self.command, self.path):
+                return self.fail(how)
             if self.server_connection is None:
                 self.server_connection = upstream.connect()
             answer = upstream.send(self.server_connection, self.command, self.path, body, keep)
@@ -140,6 +192,18 @@ def handler(plan, controller, upstream):
             self.answer(answer, content)
             if ours:
                 self.die()
+
+        def fail(self, how):
+            self.close_connection = True
+            if how == "silence":
+                return faults.wait_for_end()
+            status, kind, body = Faults.ANSWERS[how]
+            content = (body if isinstance(body, str) else json.dumps(body)).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def answer(self, answer, content):
             self.send_response(answer.status)
@@ -156,8 +220,12 @@ def handler(plan, controller, upstream):
             self.send_header("Content-Type", answer.getheader("Content-Type", "application/json"))
             self.send_header("Connection", "close")
             self.end_headers()
-            while piece := answer.read1(65536):
-                self.wfile.write(piece)
+            faults.streams[self.connection] = self.path
+            try:
+                while piece := answer.read1(65536):
+                    self.wfile.write(piece)
+            finally:
+                del faults.streams[self.connection]
 
         def die(self):
             plan.killed += 1
@@ -178,11 +246,11 @@ def handler(plan, controller, upstream):
 
 
 def main(server, token_file, command):
-    plan = Plan()
+    plan, faults = Plan(), Faults()
     with open(token_file, encoding="utf-8") as file:
         upstream = Upstream(server, file.read().strip())
     controller = Controller([], upstream)
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(plan, controller, upstream))
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(plan, faults, controller, upstream))
     listener.daemon_threads = True
     threading.Thread(target=listener.serve_forever, daemon=True).start()
     with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as file:
@@ -199,7 +267,11 @@ def main(server, token_file, command):
                 request = json.loads(line)
                 if request["do"] == "arm":
                     plan.arm(request["namespaces"], request["at"], request["when"])
-                print(json.dumps(plan.report()), flush=True)
+                elif request["do"] == "fail":
+                    faults.set(request["api"], request["resource"], request["how"])
+                elif request["do"] == "restart":
+                    controller.kill()
+                print(json.dumps({**plan.report(), "failed": faults.count}), flush=True)
         finally:
             controller.process.kill()
             controller.process.wait()

@@ -95,12 +95,12 @@ extension SiteReconciler {
         record.inputs = inputs()
     }
 
-    /// Gateways never go back to a lower generation, so a new Secret must begin above the one that was lost; when
-    /// nobody knows that one, the time is above it.
+    /// Gateways never go back to a lower generation, so a new Secret must begin above the one that was lost, or that does
+    /// not decode; when nobody knows that one, the time is above it.
     private func lastGeneration(_ record: SiteRecord, secret: Core.Secret?) -> UInt64 {
         let known = shared.view(of: record).gateways.compactMap(\.snapshot?.appliedGeneration).max()
         let last = max(record.document?.generation ?? 0, known ?? 0)
-        guard secret == nil else { return last }
+        guard ConfigurationPlan.read(secret) == nil else { return last }
         return max(last, UInt64(clamping: Timestamp.now().microseconds / 1000))
     }
 }
