@@ -41,8 +41,12 @@ package enum ControllerProgram {
         )
         world.addMetrics(to: metrics, queues: shared.queues) { leadership.isValid }
         let health = elector.health
-        let admin = AdminServer(host: options.adminHost, port: options.adminPort, registry: metrics)
-        {
+        let admin = AdminServer(
+            host: options.adminHost,
+            port: options.adminPort,
+            registry: metrics,
+            executor: OwnThread("admin")
+        ) {
             // A standby is ready too: its caches are warm, and it could lead.
             if let problem = health.problem() { return .notReady(problem) }
             let unread = world.unread
@@ -54,7 +58,7 @@ package enum ControllerProgram {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await admin.run() }
             group.addTask { await world.run() }
-            group.addTask {
+            group.addTask(executorPreference: OwnThread("lease")) {
                 try await elector.run { try await lead(shared, metrics: metrics) }
             }
             defer { group.cancelAll() }

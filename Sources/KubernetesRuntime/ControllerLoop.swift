@@ -74,6 +74,8 @@ package struct ControllerLoop<Work: Reconciler>: Sendable {
                 outcome = .failure(error)
             }
             finish(key, outcome)
+            // A reconcile that never waited would keep its thread from all others.
+            await Task.yield()
         }
     }
 

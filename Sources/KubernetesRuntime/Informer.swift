@@ -13,7 +13,7 @@ package final class Informer<Object: KubernetesObject>: Sendable {
     package typealias Handler = @Sendable (Change<Object>) -> Void
     package typealias UndecodableHandler = @Sendable (ObjectKey) -> Void
 
-    package let store = Store<Object>()
+    package let store: Store<Object>
     private let reflector: Reflector<Object>
     private let handlers = Mutex<[Handler]>([])
     /// Added and called under the lock of `handlers` only.
@@ -26,8 +26,10 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         client: KubernetesClient,
         scope: Scope = Scope(),
         settings: ReflectorSettings = ReflectorSettings(),
+        indexes: [StoreIndex<Object>] = [],
         logger: Logger
     ) {
+        store = Store(indexes: indexes)
         var reflector = Reflector<Object>(client: client, scope: scope, logger: logger)
         reflector.settings = settings
         self.reflector = reflector

@@ -85,6 +85,7 @@ package struct LeaderElector: Sendable {
 
     /// Waits for the lease, leads, and returns when the task is cancelled or `lead` returns.
     ///
+    /// Called on an `OwnThread`, the lease is renewed there, whatever `lead` does on the threads of the pool.
     /// The lease is given back on the way out, so that the next one leads at once. Throws
     /// `LeadershipLost` when another has it or it could not be renewed in time: the process should end.
     package func run(lead: @escaping @Sendable () async throws -> Void) async throws {
@@ -92,7 +93,8 @@ package struct LeaderElector: Sendable {
         logger.notice("leading", metadata: ["lease": "\(settings.lease)"])
         do {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await lead() }
+                // The work of a leader is not to hold up the renewal: that goes on where this runs.
+                group.addTask(executorPreference: globalConcurrentExecutor) { try await lead() }
                 group.addTask { try await keep(lease) }
                 defer { group.cancelAll() }
                 try await group.next()

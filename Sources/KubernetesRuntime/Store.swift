@@ -19,6 +19,20 @@ package enum Change<Object: KubernetesObject>: Sendable {
     package var key: ObjectKey { object.key }
 }
 
+/// A way to find objects by something that they say: one look-up instead of a walk over all of them.
+///
+/// Kept up to date with each change of the store, so that an answer costs what it holds.
+package struct StoreIndex<Object: KubernetesObject>: Sendable {
+    let name: String
+    let values: @Sendable (Object) -> [String]
+
+    /// An index of that name; `values` gives under what an object is found, and depends on the object alone.
+    package init(_ name: String, values: @escaping @Sendable (Object) -> [String]) {
+        self.name = name
+        self.values = values
+    }
+}
+
 /// The objects of a kind as last seen; reading is synchronous and never waits for the server.
 ///
 /// What it shows is a state that the server had, never newer than the present one. Absence means "not
@@ -27,30 +41,57 @@ package final class Store<Object: KubernetesObject>: Sendable {
     private struct State {
         var objects: [ObjectKey: Object] = [:]
         var namespaces: [String: Set<ObjectKey>] = [:]
+        /// By the name of the index, then by value.
+        var indexed: [String: [String: Set<ObjectKey>]] = [:]
+        var uids: [String: ObjectKey] = [:]
         /// Objects that exist and do not decode; what `objects` has of them is out of date.
         var undecodable: [ObjectKey: Undecodable] = [:]
         var hasSynced = false
         var resourceVersion: String?
 
-        mutating func insert(_ object: Object) -> Object? {
+        mutating func insert(_ object: Object, _ indexes: [StoreIndex<Object>]) -> Object? {
             let key = object.key
+            let old = objects.updateValue(object, forKey: key)
+            if let old { unlist(old, indexes) }
             if let namespace = key.namespace { namespaces[namespace, default: []].insert(key) }
-            return objects.updateValue(object, forKey: key)
+            if let uid = object.metadata.uid { uids[uid] = key }
+            for index in indexes {
+                for value in index.values(object) {
+                    indexed[index.name, default: [:]][value, default: []].insert(key)
+                }
+            }
+            return old
         }
 
-        mutating func remove(_ key: ObjectKey) -> Object? {
+        mutating func remove(_ key: ObjectKey, _ indexes: [StoreIndex<Object>]) -> Object? {
             guard let object = objects.removeValue(forKey: key) else { return nil }
-            if let namespace = key.namespace {
-                namespaces[namespace]?.remove(key)
-                if namespaces[namespace]?.isEmpty == true { namespaces[namespace] = nil }
-            }
+            unlist(object, indexes)
             return object
+        }
+
+        private mutating func unlist(_ object: Object, _ indexes: [StoreIndex<Object>]) {
+            let key = object.key
+            if let namespace = key.namespace { namespaces.removeMember(key, of: namespace) }
+            if let uid = object.metadata.uid, uids[uid] == key { uids[uid] = nil }
+            for index in indexes {
+                for value in index.values(object) {
+                    indexed[index.name]?.removeMember(key, of: value)
+                }
+            }
+        }
+
+        mutating func removeAll() {
+            objects.removeAll(keepingCapacity: true)
+            namespaces.removeAll(keepingCapacity: true)
+            indexed.removeAll()
+            uids.removeAll(keepingCapacity: true)
         }
     }
 
     private let state = Mutex(State())
+    private let indexes: [StoreIndex<Object>]
 
-    package init() {}
+    package init(indexes: [StoreIndex<Object>] = []) { self.indexes = indexes }
 
     /// Whether a whole list has been taken in.
     package var hasSynced: Bool { state.withLock { $0.hasSynced } }
@@ -86,9 +127,35 @@ package final class Store<Object: KubernetesObject>: Sendable {
             func isMeant(_ metadata: ObjectMeta) -> Bool {
                 metadata.uid == uid && !metadata.isTerminating
             }
-            return state.objects.values.contains { isMeant($0.metadata) }
+            return state.uids[uid].flatMap { state.objects[$0] }.map { isMeant($0.metadata) }
+                ?? false
                 || state.undecodable.values.contains { isMeant($0.metadata) }
         }
+    }
+
+    /// How many objects a namespace has.
+    package func count(in namespace: String) -> Int {
+        state.withLock { $0.namespaces[namespace]?.count ?? 0 }
+    }
+
+    /// The objects that are found under `value` in the index of that name, in the order of their keys.
+    package func list(_ index: String, _ value: String) -> [Object] {
+        precondition(indexes.contains { $0.name == index }, "the store has no index \(index)")
+        return state.withLock { state in
+            (state.indexed[index]?[value] ?? []).compactMap { state.objects[$0] }
+        }
+        .sorted { $0.key < $1.key }
+    }
+
+    /// How many objects are found under `value` in the index of that name.
+    package func count(_ index: String, _ value: String) -> Int {
+        precondition(indexes.contains { $0.name == index }, "the store has no index \(index)")
+        return state.withLock { $0.indexed[index]?[value]?.count ?? 0 }
+    }
+
+    /// The keys of one namespace, in no order.
+    package func keys(in namespace: String) -> Set<ObjectKey> {
+        state.withLock { $0.namespaces[namespace] ?? [] }
     }
 
     package func contains(_ key: ObjectKey) -> Bool { state.withLock { $0.objects[key] != nil } }
@@ -122,7 +189,7 @@ extension Store {
         state.withLock { state in
             if let version = object.metadata.resourceVersion { state.resourceVersion = version }
             state.undecodable[object.key] = nil
-            guard let old = state.insert(object) else { return .added(object) }
+            guard let old = state.insert(object, indexes) else { return .added(object) }
             // The same state twice, as after a resumed watch, is no news.
             return old == object ? nil : .updated(old: old, new: object)
         }
@@ -132,14 +199,14 @@ extension Store {
         state.withLock { state in
             if let version = object.metadata.resourceVersion { state.resourceVersion = version }
             state.undecodable[object.key] = nil
-            return state.remove(object.key).map { _ in .deleted(object) }
+            return state.remove(object.key, indexes).map { _ in .deleted(object) }
         }
     }
 
     func remove(_ key: ObjectKey) -> Change<Object>? {
         state.withLock { state in
             state.undecodable[key] = nil
-            return state.remove(key).map(Change.deleted)
+            return state.remove(key, indexes).map(Change.deleted)
         }
     }
 
@@ -159,14 +226,13 @@ extension Store {
             var old = state.objects
             let kept = undecodable.compactMap { old.removeValue(forKey: $0.key) }
             state.undecodable = Dictionary(undecodable.map { ($0.key, $0) }) { $1 }
-            state.objects.removeAll(keepingCapacity: true)
-            state.namespaces.removeAll(keepingCapacity: true)
+            state.removeAll()
             state.hasSynced = true
             state.resourceVersion = resourceVersion
-            for object in kept { _ = state.insert(object) }
+            for object in kept { _ = state.insert(object, indexes) }
             var changes: [Change<Object>] = []
             for object in objects {
-                _ = state.insert(object)
+                _ = state.insert(object, indexes)
                 guard let previous = old.removeValue(forKey: object.key) else {
                     changes.append(.added(object))
                     continue
@@ -176,6 +242,14 @@ extension Store {
             let gone = old.values.sorted { $0.key < $1.key }
             return gone.map(Change.deleted) + changes
         }
+    }
+}
+
+extension [String: Set<ObjectKey>] {
+    /// Nothing is kept of a value that nobody has any more.
+    fileprivate mutating func removeMember(_ key: ObjectKey, of value: String) {
+        self[value]?.remove(key)
+        if self[value]?.isEmpty == true { self[value] = nil }
     }
 }
 

@@ -17,29 +17,24 @@ package struct ServiceView: Equatable, Sendable {
 
     /// Merges what `site` says of the ports of one service address.
     package init(site: SiteView, address: ServiceAddress) {
-        for snapshot in site.snapshots {
-            for port in snapshot.services where port.service.address == address {
-                if let error = port.listenError, listenError == nil {
-                    listenError = "port \(port.service.port): \(error)"
-                }
+        guard let reports = site.services[address] else { return }
+        for port in reports.ports {
+            if let error = port.listenError, listenError == nil {
+                listenError = "port \(port.service.port): \(error)"
             }
         }
-        targets = Self.merge(site.snapshots, of: address)
-        for proxy in site.proxies {
-            let counters = proxy.counters.values.filter { $0.service.address == address }
-            if !counters.isEmpty {
-                active = active.addingSaturated(counters.saturatedSum(\.active))
-                readings.append(
-                    ProxyReading(
-                        proxy: proxy.proxy,
-                        opened: counters.saturatedSum(\.opened),
-                        failed: counters.saturatedSum(\.failed)
-                    )
+        targets = Self.merge(reports.ports)
+        for report in reports.counters {
+            active = active.addingSaturated(report.counters.saturatedSum(\.active))
+            readings.append(
+                ProxyReading(
+                    proxy: report.proxy,
+                    opened: report.counters.saturatedSum(\.opened),
+                    failed: report.counters.saturatedSum(\.failed)
                 )
-            }
-            failovers += proxy.failovers.filter { $0.service.address == address }
-                .map { ProxyFailover(proxy: proxy.proxy, record: $0) }
+            )
         }
+        failovers = reports.failovers
     }
 
     /// One site that serves one port.
@@ -66,16 +61,13 @@ package struct ServiceView: Equatable, Sendable {
 
     package var hasUsableTarget: Bool { targets.contains { $0.view.state == .usable } }
 
-    private static func merge(_ snapshots: [ProxySnapshot], of address: ServiceAddress) -> [Target]
-    {
+    private static func merge(_ reports: [ServiceSnapshot]) -> [Target] {
         var ports: [PortName: [SiteID: ServiceSnapshot.Target]] = [:]
-        for snapshot in snapshots {
-            for service in snapshot.services where service.service.address == address {
-                for new in service.targets {
-                    let known = ports[service.service.port]?[new.site.id]
-                    ports[service.service.port, default: [:]][new.site.id] =
-                        known?.merged(with: new) ?? new
-                }
+        for service in reports {
+            for new in service.targets {
+                let known = ports[service.service.port]?[new.site.id]
+                ports[service.service.port, default: [:]][new.site.id] =
+                    known?.merged(with: new) ?? new
             }
         }
         return ports.flatMap { port, sites in sites.values.map { Target(port: port, view: $0) } }

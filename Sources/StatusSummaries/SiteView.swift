@@ -39,22 +39,31 @@ package struct GatewayView: Equatable, Sendable {
 /// the clients: each proxy is counted once, also an edge that two gateways report.
 package struct SiteView: Equatable, Sendable {
     package var gateways: [GatewayView] {
-        didSet { proxies = Self.merge(gateways) }
+        didSet { self = SiteView(gateways: gateways) }
     }
 
     /// Every proxy that has clients, each once, in the order of their identities.
     package private(set) var proxies: [ProxyView]
 
+    /// What is said of each service: sorted out once, so that a service costs its own part.
+    private(set) var services: [ServiceAddress: ServiceReports]
+
     package init(gateways: [GatewayView] = []) {
         self.gateways = gateways
         proxies = Self.merge(gateways)
+        services = ServiceReports.sort(Self.snapshots(of: gateways), proxies)
     }
+
+    /// Everything else is made of the gateways.
+    package static func == (left: Self, right: Self) -> Bool { left.gateways == right.gateways }
 
     /// Whether statuses had better stay as they are for a moment: after a start of the controller, or of a gateway.
     package var isSettling: Bool { gateways.contains(where: \.isAwaited) }
 
     /// The snapshots of the serving gateways; of every gateway while none of them serves.
-    package var snapshots: [ProxySnapshot] {
+    package var snapshots: [ProxySnapshot] { Self.snapshots(of: gateways) }
+
+    private static func snapshots(of gateways: [GatewayView]) -> [ProxySnapshot] {
         let serving = gateways.filter(\.isServing).compactMap(\.snapshot)
         return serving.isEmpty ? gateways.compactMap(\.snapshot) : serving
     }

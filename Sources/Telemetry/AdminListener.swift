@@ -14,6 +14,7 @@ final class AdminListener: Sendable {
     private let listener: Int32
     private let alarm: Int32
     private let handler: Handler
+    private let executor: (any TaskExecutor)?
     private let inbox = Mutex(Inbox())
 
     private struct Inbox {
@@ -24,7 +25,12 @@ final class AdminListener: Sendable {
     }
 
     /// - Throws: when the address cannot be bound.
-    init(host: String, port: UInt16, handler: @escaping Handler) throws(AdminServerError) {
+    init(
+        host: String,
+        port: UInt16,
+        executor: (any TaskExecutor)? = nil,
+        handler: @escaping Handler
+    ) throws(AdminServerError) {
         let listener = Self.listen(host, port)
         guard listener >= 0 else {
             let reason = unsafe String(cString: strerror(errno))
@@ -33,6 +39,7 @@ final class AdminListener: Sendable {
         self.listener = listener
         self.port = Self.port(of: listener)
         self.handler = handler
+        self.executor = executor
         alarm = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     }
 
@@ -74,7 +81,7 @@ final class AdminListener: Sendable {
         guard !isStopping else { return false }
         for answer in answers { table.answer(answer.connection, answer.bytes) }
         table.turn { connection, request in
-            Task { [handler] in
+            Task(executorPreference: executor) { [self] in
                 let bytes = await handler(request).encoded
                 wake { $0.answers.append((connection, bytes)) }
             }

@@ -18,16 +18,21 @@ package final class AdminServer: Sendable {
     private let port: UInt16
     private let routes: Mutex<[String: Handler]>
     private let bound = Mutex<UInt16?>(nil)
+    private let executor: (any TaskExecutor)?
 
     /// Makes the endpoint of `host` (an IP address) and `port` (0: any free one); nothing listens yet.
+    ///
+    /// Handlers run on `executor`, so that answers need not wait for the work of the process; nil: with all other tasks.
     package init(
         host: String,
         port: UInt16,
         registry: MetricsRegistry,
+        executor: (any TaskExecutor)? = nil,
         readiness: @escaping @Sendable () -> Readiness
     ) {
         self.host = host
         self.port = port
+        self.executor = executor
         routes = Mutex([
             "/healthz": { _ in .text("ok\n") },
             "/readyz": { _ in
@@ -58,7 +63,8 @@ package final class AdminServer: Sendable {
 
     /// Serves until the task is cancelled; throws when the address cannot be bound.
     package func run() async throws(AdminServerError) {
-        let listener = try AdminListener(host: host, port: port) { [self] request in
+        let listener = try AdminListener(host: host, port: port, executor: executor) {
+            [self] request in
             await answer(request)
         }
         bound.withLock { $0 = listener.port }

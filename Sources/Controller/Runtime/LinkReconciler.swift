@@ -75,9 +75,7 @@ struct LinkReconciler: Reconciler {
         }
         facts.hasSite = true
         facts.site = record.siteID.map { SiteName(id: $0, name: record.site.metadata.name) }
-        facts.finding = record.findings.first {
-            $0.object == FoundObject(kind: .link, name: link.metadata.name)
-        }
+        facts.finding = record.findings(of: .link, link.metadata.name).first
         let view = shared.view(of: record)
         facts.isSettling = view.isSettling
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }

@@ -84,9 +84,7 @@ struct ServiceReconciler: Reconciler {
         _ facts: inout ServiceFacts
     ) {
         facts.hasSite = true
-        facts.findings = record.findings.filter {
-            $0.object == FoundObject(kind: .service, name: service.metadata.name)
-        }
+        facts.findings = record.findings(of: .service, service.metadata.name)
         facts.servingGateways = view.gateways.count(where: \.isServing)
         facts.isSilent = facts.servingGateways > 0 && view.snapshots.isEmpty
         facts.isApplied =
@@ -148,7 +146,7 @@ struct ServiceReconciler: Reconciler {
         )
         // A Service that cannot be used keeps its core Services, with their addresses, until it can.
         if configuration != nil, !service.metadata.isTerminating {
-            plan.prune(ownedHere(service), wanted: own)
+            plan.prune(shared.world.coreServices(controlledBy: service.metadata.uid), wanted: own)
         }
         // Also without the finalizer: what was made just before it went may have been heard of late.
         let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
@@ -184,12 +182,6 @@ struct ServiceReconciler: Reconciler {
         return [.setFinalizers(service.key, resourceVersion: version, list)]
     }
 
-    private func ownedHere(_ service: Service) -> [Child] {
-        shared.world.coreServices.store.list(in: service.metadata.namespace ?? "")
-            .filter { $0.metadata.controller?.uid == service.metadata.uid }
-            .map(Child.service)
-    }
-
     /// Takes back what was exposed before the namespace came under another controller; nothing else is touched.
     private func release(_ service: Service) async throws(APIError) -> ReconcileResult {
         guard service.metadata.finalizers.contains(Names.exposureFinalizer) else { return .done }
@@ -202,10 +194,7 @@ struct ServiceReconciler: Reconciler {
     /// The finalizer sees to that as a rule; it may have been taken off by hand. The server is asked whether the
     /// owner is really gone before anything is deleted.
     private func sweep(_ key: ObjectKey) async throws(APIError) {
-        let left =
-            (shared.world.coreServices.store.list().map(Child.service)
-            + shared.world.slices.store.list().map(Child.endpointSlice))
-            .filter { $0.object.metadata.annotations[Names.ownerAnnotation] == "\(key)" }
+        let left = shared.world.exposures(ofServiceAt: key)
         guard !left.isEmpty else { return }
         let owner = try await shared.client.find(Service.self, key)
         var plan = ChildrenPlan()

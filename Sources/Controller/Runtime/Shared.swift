@@ -47,6 +47,28 @@ struct Shared: Sendable {
         world.sites.store.holds(uid: uid) || world.services.store.holds(uid: uid)
     }
 
+    /// Has every Link and Service of a namespace looked at.
+    func enqueueDependents(of namespace: String) {
+        for key in world.links.store.keys(in: namespace) { queues.links.add(key) }
+        for key in world.services.store.keys(in: namespace) { queues.services.add(key) }
+    }
+
+    /// Has those Links and Services looked at that would be told something else.
+    func enqueue(_ changes: RecordChanges, in namespace: String) {
+        switch changes {
+        case .all: enqueueDependents(of: namespace)
+        case .objects(let objects):
+            for object in objects {
+                let key = ObjectKey(namespace: namespace, name: object.name)
+                switch object.kind {
+                case .link: queues.links.add(key)
+                case .service: queues.services.add(key)
+                case .site: break
+                }
+            }
+        }
+    }
+
     func view(of record: SiteRecord) -> SiteView {
         registry.view(
             of: world.gatewayPods(of: record.site),

@@ -87,15 +87,6 @@ extension Write {
     }
 }
 
-extension SiteRecord {
-    /// Whether Links and Services would be told the same.
-    func isSame(as other: SiteRecord) -> Bool {
-        site.metadata.uid == other.site.metadata.uid && siteID == other.siteID
-            && document == other.document && findings == other.findings
-            && compiled == other.compiled && since == other.since
-    }
-}
-
 /// The key with which a site's gateways are asked for their snapshots.
 enum SnapshotKey {
     /// 256 random bits in base32.

@@ -11,9 +11,7 @@ extension SiteReconciler {
         facts.view = shared.view(of: record)
         facts.generation = record.document?.generation
         facts.problem =
-            record.findings.first {
-                $0.object == FoundObject(kind: .site, name: site.metadata.name)
-            }?.message
+            record.findings(of: .site, site.metadata.name).first?.message
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
@@ -32,15 +30,14 @@ extension SiteReconciler {
         in namespace: String
     ) -> SiteStatus.Tally {
         let unreadable = store.undecodable(in: namespace).map(\.key)
-        let readable = store.list(in: namespace).filter { !unreadable.contains($0.key) }
-        return SiteStatus.Tally(
-            total: Int32(clamping: readable.count + unreadable.count),
-            ready: Int32(
-                clamping: readable.count {
-                    $0.status.conditions.isTrue(ConditionType.ready.rawValue)
-                }
-            )
-        )
+        // What the store has of those is an earlier state.
+        let earlier = unreadable.compactMap(store.get)
+        let notReadyNow = earlier.count {
+            $0.status.conditions.isTrue(ConditionType.ready.rawValue)
+        }
+        let ready = store.count(World.Index.ready, namespace) - notReadyNow
+        let total = store.count(in: namespace) + unreadable.count - earlier.count
+        return SiteStatus.Tally(total: Int32(clamping: total), ready: Int32(clamping: ready))
     }
 
     func summarise(

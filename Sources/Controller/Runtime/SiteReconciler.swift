@@ -69,16 +69,7 @@ struct SiteReconciler: Reconciler {
         cache.allowed(namespace)
         guard shared.registry[namespace] != nil else { return }
         shared.registry[namespace] = nil
-        enqueueDependents(namespace)
-    }
-
-    private func enqueueDependents(_ namespace: String) {
-        for link in shared.world.links.store.list(in: namespace) {
-            shared.queues.links.add(link.key)
-        }
-        for service in shared.world.services.store.list(in: namespace) {
-            shared.queues.services.add(service.key)
-        }
+        shared.enqueueDependents(of: namespace)
     }
 
     // MARK: From rights to gateways
@@ -125,7 +116,7 @@ struct SiteReconciler: Reconciler {
         }
         let old = shared.registry[namespace]
         shared.registry[namespace] = record
-        if old.map({ !$0.isSame(as: record) }) ?? true { enqueueDependents(namespace) }
+        shared.enqueue(record.changes(since: old), in: namespace)
         if !facts.conflicts.isEmpty || facts.lostIdentity != nil {
             result = result.sooner(.again(after: Shared.conflictRetry))
         }
@@ -188,9 +179,7 @@ struct SiteReconciler: Reconciler {
             observed: objects.children + watched,
             isThere: shared.isThere
         )
-        let owned = shared.world.coreServices.store.list(in: site.metadata.namespace ?? "")
-            .filter { $0.metadata.controller?.uid == site.metadata.uid }
-        plan.prune(owned.map(Child.service), wanted: wanted)
+        plan.prune(shared.world.coreServices(controlledBy: site.metadata.uid), wanted: wanted)
         facts.conflicts += plan.conflicts
         facts.waits += plan.waits
         leftovers += plan.leftovers

@@ -11,8 +11,15 @@ struct SiteRecord: Sendable {
     var site: Site
     var siteID: SiteID?
     /// What the gateways were told last.
-    var document: ConfigurationDocument?
-    var findings: [Finding] = []
+    var document: ConfigurationDocument? {
+        didSet {
+            let services = document?.configuration.services ?? []
+            configured = Dictionary(services.map { ($0.name, $0) }) { first, _ in first }
+        }
+    }
+    /// The services of `document`, by the names of their objects.
+    private var configured: [String: ServiceConfiguration] = [:]
+    private var findings: [FoundObject: [Finding]] = [:]
     /// Which generation of each object is in `document`.
     var compiled: [FoundObject: Int64] = [:]
     /// From which generation of the configuration on an object's part of it has been as it is.
@@ -31,8 +38,27 @@ struct SiteRecord: Sendable {
         return since[name]
     }
 
-    func service(_ name: String) -> ServiceConfiguration? {
-        document?.configuration.services.first { $0.name == name }
+    func service(_ name: String) -> ServiceConfiguration? { configured[name] }
+
+    /// What is wrong with an object, as far as its compilation showed.
+    func findings(of kind: ObjectKind, _ name: String) -> [Finding] {
+        findings[FoundObject(kind: kind, name: name)] ?? []
+    }
+
+    /// The Links and Services whose part the gateways have since one of these generations.
+    func objects(since generations: ClosedRange<UInt64>) -> Set<FoundObject> {
+        Set(since.lazy.filter { generations.contains($0.value) }.map(\.key))
+    }
+
+    /// Who would be told something else by this record than by `old`.
+    func changes(since old: SiteRecord?) -> RecordChanges {
+        guard let old, site.metadata.uid == old.site.metadata.uid, siteID == old.siteID,
+            (document == nil) == (old.document == nil)
+        else { return .all }
+        var objects = since.difference(from: old.since)
+        objects.formUnion(compiled.difference(from: old.compiled))
+        objects.formUnion(findings.difference(from: old.findings))
+        return .objects(objects)
     }
 
     /// Takes a configuration that is in the Secret now, and of which objects it was made.
@@ -60,8 +86,24 @@ struct SiteRecord: Sendable {
         }
         since = generations
         document = new
-        findings = compilation.findings
+        findings = Dictionary(grouping: compilation.findings, by: \.object)
         ports = compilation.ports
+    }
+}
+
+/// Which Links and Services have to be looked at after a record changed.
+enum RecordChanges: Equatable, Sendable {
+    case all
+    case objects(Set<FoundObject>)
+}
+
+extension Dictionary where Value: Equatable {
+    /// The keys whose values differ, absent ones included.
+    fileprivate func difference(from other: Self) -> Set<Key> {
+        var keys: Set<Key> = []
+        for (key, value) in self where other[key] != value { keys.insert(key) }
+        for key in other.keys where self[key] == nil { keys.insert(key) }
+        return keys
     }
 }
 

@@ -114,14 +114,18 @@ struct SnapshotPoller: Sendable {
 
     private func tell(_ namespace: String, _ difference: SnapshotDifference) {
         shared.queues.sites.add(namespace)
+        guard !difference.concernsAll else { return shared.enqueueDependents(of: namespace) }
         if difference.concernsLinks {
-            for link in shared.world.links.store.list(in: namespace) {
-                shared.queues.links.add(link.key)
+            for key in shared.world.links.store.keys(in: namespace) { shared.queues.links.add(key) }
+        }
+        for address in difference.addresses {
+            let index = "\(namespace)/\(address)"
+            for service in shared.world.services.store.list(World.Index.address, index) {
+                shared.queues.services.add(service.key)
             }
         }
-        let services = shared.world.services.store.list(in: namespace)
-        for service in services where difference.concerns(service) {
-            shared.queues.services.add(service.key)
+        if let generations = difference.generations, let record = shared.registry[namespace] {
+            shared.enqueue(.objects(record.objects(since: generations)), in: namespace)
         }
     }
 }
@@ -129,8 +133,11 @@ struct SnapshotPoller: Sendable {
 /// What two snapshots of a gateway differ in, as far as objects have to be looked at again.
 struct SnapshotDifference: Equatable {
     private(set) var concernsLinks = false
-    private var concernsAll = false
-    private var addresses: Set<ServiceAddress> = []
+    private(set) var concernsAll = false
+    private(set) var addresses: Set<ServiceAddress> = []
+    /// The configurations that the gateway has taken up, or gone back from: objects that changed with one of them are
+    /// programmed now, or not any more.
+    private(set) var generations: ClosedRange<UInt64>?
 
     static var everything: Self {
         var difference = SnapshotDifference()
@@ -142,9 +149,13 @@ struct SnapshotDifference: Equatable {
     private init() {}
 
     init(_ old: ProxySnapshot?, _ new: ProxySnapshot) {
-        guard let old, old.proxy == new.proxy, old.appliedGeneration == new.appliedGeneration else {
+        guard let old, old.proxy == new.proxy else {
             self = .everything
             return
+        }
+        let applied = (old.appliedGeneration, new.appliedGeneration)
+        if applied.0 != applied.1 {
+            generations = (min(applied.0, applied.1) + 1)...max(applied.0, applied.1)
         }
         concernsLinks =
             old.links != new.links
@@ -155,11 +166,6 @@ struct SnapshotDifference: Equatable {
         collect(old.failovers, new.failovers, by: \.service)
         collect(old.edges.flatMap(\.counters), new.edges.flatMap(\.counters), by: \.service)
         collect(old.edges.flatMap(\.failovers), new.edges.flatMap(\.failovers), by: \.service)
-    }
-
-    func concerns(_ service: Service) -> Bool {
-        guard !concernsAll else { return true }
-        return service.effectiveAddress.map(addresses.contains) ?? false
     }
 
     private mutating func collect<Element: Equatable>(

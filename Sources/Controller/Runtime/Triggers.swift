@@ -58,12 +58,7 @@ struct Triggers: Sendable {
 
     private func addDependents(of namespace: String?) {
         guard let namespace else { return }
-        for link in shared.world.links.store.list(in: namespace) {
-            shared.queues.links.add(link.key)
-        }
-        for service in shared.world.services.store.list(in: namespace) {
-            shared.queues.services.add(service.key)
-        }
+        shared.enqueueDependents(of: namespace)
     }
 
     private func take(pod change: KubernetesRuntime.Change<Core.Pod>) {
@@ -83,10 +78,7 @@ struct Triggers: Sendable {
 
     private func take(namespace change: KubernetesRuntime.Change<Core.Namespace>) {
         add(site: change.key.name)
-        for service in shared.world.services.store.list()
-        where service.spec.listen?.namespaces != nil
-            || service.metadata.finalizers.contains(Names.exposureFinalizer)
-        {
+        for service in shared.world.services.store.list(World.Index.exposing, "") {
             shared.queues.services.add(service.key)
         }
     }

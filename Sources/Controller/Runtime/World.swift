@@ -6,6 +6,21 @@ import NetworkAPI
 
 /// Everything of the cluster that the controller follows, as last seen.
 struct World: Sendable {
+    /// The names of the stores' indexes.
+    enum Index {
+        /// Children by the UID of the owner that controls them.
+        static let controller = "controller"
+        /// What is exposed in other namespaces, by the UID of its Service, and by NAMESPACE/NAME of it.
+        static let ownerUID = "owner-uid"
+        static let owner = "owner"
+        /// Links and Services that are Ready, by namespace.
+        static let ready = "ready"
+        /// Services by NAMESPACE/ADDRESS.
+        static let address = "address"
+        /// Services with something in other namespaces, or about to have, by "".
+        static let exposing = "exposing"
+    }
+
     let sites: Informer<Site>
     let links: Informer<Link>
     let services: Informer<Service>
@@ -20,12 +35,26 @@ struct World: Sendable {
     init(client: KubernetesClient, logger: Logger) {
         let ours = Scope(labelSelector: "\(Names.managedByLabel)=\(Names.managedBy)")
         sites = Informer(client: client, logger: logger)
-        links = Informer(client: client, logger: logger)
-        services = Informer(client: client, logger: logger)
+        links = Informer(client: client, indexes: [.ready], logger: logger)
+        services = Informer(
+            client: client,
+            indexes: [.ready, .address, .exposing],
+            logger: logger
+        )
         namespaces = Informer(client: client, logger: logger)
-        coreServices = Informer(client: client, scope: ours, logger: logger)
+        coreServices = Informer(
+            client: client,
+            scope: ours,
+            indexes: [.controller, .ownerUID, .owner],
+            logger: logger
+        )
         deployments = Informer(client: client, scope: ours, logger: logger)
-        slices = Informer(client: client, scope: ours, logger: logger)
+        slices = Informer(
+            client: client,
+            scope: ours,
+            indexes: [.ownerUID, .owner],
+            logger: logger
+        )
         pods = Informer(
             client: client,
             scope: Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"),
@@ -75,10 +104,60 @@ struct World: Sendable {
 
     /// Our core Services and EndpointSlices that expose the Service with this UID in other namespaces.
     func exposures(of uid: String) -> [Child] {
-        coreServices.store.list().filter { $0.metadata.labels[Names.ownerLabel] == uid }
-            .map(Child.service)
-            + slices.store.list().filter { $0.metadata.labels[Names.ownerLabel] == uid }
-            .map(Child.endpointSlice)
+        coreServices.store.list(Index.ownerUID, uid).map(Child.service)
+            + slices.store.list(Index.ownerUID, uid).map(Child.endpointSlice)
+    }
+
+    /// Our core Services and EndpointSlices that expose a Service of this name in other namespaces.
+    func exposures(ofServiceAt key: ObjectKey) -> [Child] {
+        coreServices.store.list(Index.owner, "\(key)").map(Child.service)
+            + slices.store.list(Index.owner, "\(key)").map(Child.endpointSlice)
+    }
+
+    /// The core Services that the object with this UID controls.
+    func coreServices(controlledBy uid: String?) -> [Child] {
+        guard let uid else { return [] }
+        return coreServices.store.list(Index.controller, uid).map(Child.service)
+    }
+}
+
+extension StoreIndex {
+    fileprivate static var controller: Self {
+        Self(World.Index.controller) { $0.metadata.controller.map { [$0.uid] } ?? [] }
+    }
+
+    fileprivate static var ownerUID: Self {
+        Self(World.Index.ownerUID) { $0.metadata.labels[Names.ownerLabel].map { [$0] } ?? [] }
+    }
+
+    fileprivate static var owner: Self {
+        Self(World.Index.owner) {
+            $0.metadata.annotations[Names.ownerAnnotation].map { [$0] } ?? []
+        }
+    }
+}
+
+extension StoreIndex where Object: NetworkObject {
+    fileprivate static var ready: Self {
+        Self(World.Index.ready) { object in
+            guard object.status.conditions.isTrue(ConditionType.ready.rawValue) else { return [] }
+            return object.metadata.namespace.map { [$0] } ?? []
+        }
+    }
+}
+
+extension StoreIndex<Service> {
+    fileprivate static var address: Self {
+        Self(World.Index.address) { service in
+            service.effectiveAddress.map { ["\(service.metadata.namespace ?? "")/\($0)"] } ?? []
+        }
+    }
+
+    fileprivate static var exposing: Self {
+        Self(World.Index.exposing) { service in
+            let holds = service.metadata.finalizers.contains(Names.exposureFinalizer)
+            return holds || service.spec.listen?.namespaces != nil ? [""] : []
+        }
     }
 }
 
