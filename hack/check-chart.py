@@ -10,6 +10,7 @@ import yaml
 
 chart_path, state = sys.argv[1:]
 NAMESPACE = "tieline-system"
+DIGEST = "sha256:" + "0" * 64
 KEEP = {"helm.sh/resource-policy": "keep"}
 
 
@@ -68,15 +69,27 @@ def check_values(chart):
             "replicas": 1,
             "image": {"repository": "r.example.com/c", "tag": "v1", "pullPolicy": "Always"},
             "resources": {"limits": {"cpu": "1"}},
+            "logLevel": "debug",
+            "extraArgs": ["--context=x"],
+            "extraEnv": [{"name": "A", "value": "b"}],
+            "podLabels": {"team": "net"},
             "podAnnotations": {"a": "b"},
             "priorityClassName": "p",
             "nodeSelector": {"n": "s"},
             "tolerations": [{"key": "t"}],
             "affinity": {"nodeAffinity": {}},
         },
-        "proxy": {"image": {"repository": "r.example.com/p", "pullPolicy": "Never"}},
+        "proxy": {"image": {"repository": "r.example.com/p", "pullPolicy": "Never", "tag": "v1", "digest": DIGEST}},
+        "serviceAccount": {"annotations": {"c": "d"}},
+        "metrics": {"service": True, "podMonitor": True, "podMonitorLabels": {"release": "prometheus"}},
+        "networkPolicy": {"enabled": True, "metricsFrom": [{"namespaceSelector": {}}], "apiServerPorts": [6443]},
     }
-    deployment = render(chart, values)[("Deployment", NAMESPACE, "tieline-controller")]["spec"]
+    found = render(chart, values)
+    deployment = found[("Deployment", NAMESPACE, "tieline-controller")]["spec"]
+    policy = found[("NetworkPolicy", NAMESPACE, "tieline-controller")]["spec"]
+    monitor = found[("PodMonitor", NAMESPACE, "tieline-proxy")]
+    service = found[("Service", NAMESPACE, "tieline-controller-metrics")]["spec"]
+    account = found[("ServiceAccount", NAMESPACE, "tieline-controller")]
     pod = deployment["template"]["spec"]
     container = pod["containers"][0]
     wanted = [
@@ -90,13 +103,22 @@ def check_values(chart):
         (container["image"], "r.example.com/c:v1"),
         (container["imagePullPolicy"], "Always"),
         (container["resources"]["limits"]["cpu"], "1"),
-        ("--proxy-image=r.example.com/p:dev" in container["args"], True),
+        (f"--proxy-image=r.example.com/p@{DIGEST}" in container["args"], True),
+        (container["args"][-2:], ["--log-level=debug", "--context=x"]),
+        (container["env"][-1], {"name": "A", "value": "b"}),
+        (deployment["template"]["metadata"]["labels"]["team"], "net"),
+        (account["metadata"]["annotations"], {"c": "d"}),
+        (monitor["metadata"]["labels"]["release"], "prometheus"),
+        (service["selector"].items() <= deployment["template"]["metadata"]["labels"].items(), True),
+        (policy["podSelector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items(), True),
+        (policy["ingress"][0]["from"], [{"namespaceSelector": {}}]),
+        ([p["port"] for p in policy["egress"][0]["ports"]], [53, 53, 6443]),
         ("--proxy-pull-policy=Never" in container["args"], True),
     ]
     for got, value in wanted:
         if got != value:
             fail(f"a value is not rendered: wanted {value!r}, got {got!r}")
-    for wrong in ({"controler": {}}, {"controller": {"replicas": "two"}}, {"crds": {"enabled": "yes"}}):
+    for wrong in ({"proxy": {"image": {"digest": "latest"}}}, {"controler": {}}, {"controller": {"replicas": "two"}}, {"crds": {"enabled": "yes"}}):
         try:
             chart.validate_schema(wrong)
         except helm.HelmError:
@@ -126,7 +148,8 @@ def check_release():
     """Helm installs the chart on a real API server, upgrades it, and leaves the CRDs and the objects at the end."""
     release = helm.Config(kubeconfig_path=f"{state}/kubeconfig", namespace=NAMESPACE)
     release.install(chart_path, "tieline", namespace=NAMESPACE, create_namespace=True)
-    release.upgrade(chart_path, "tieline", {"controller": {"replicas": 1}}, namespace=NAMESPACE)
+    release.upgrade(chart_path, "tieline", {"controller": {"replicas": 1}, "metrics": {"service": True},
+                                            "networkPolicy": {"enabled": True}}, namespace=NAMESPACE)
     kubectl = lambda *words, stdin=None: subprocess.run(
         ["kubectl", *words], check=True, text=True, stdout=subprocess.PIPE, input=stdin).stdout.strip()
     replicas = kubectl("get", "deployment", "-n", NAMESPACE, "tieline-controller", "-o", "jsonpath={.spec.replicas}")

@@ -81,6 +81,18 @@ try Site '{allow: [{siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}, {siteID: ABCDEFGHIJKLMN
 try Site '{proxy: {replicas: 33}}' "replicas have a limit" "spec.proxy.replicas"
 try Site '{proxy: {loops: 9}}' "loops have a limit" "spec.proxy.loops"
 try Site '{proxy: {resources: {limits: {memory: much}}}}' "quantities are checked" "spec.proxy.resources.limits"
+try Site '{linkAccess: {type: LoadBalancer, annotations: {service.beta.kubernetes.io/aws-load-balancer-type: nlb}, loadBalancerClass: example.com/lb, loadBalancerSourceRanges: [192.0.2.0/24, "2001:db8::/32"], externalTrafficPolicy: Local, allocateLoadBalancerNodePorts: false}}' "P15: a cloud's load balancer can be asked for" created
+for field in "loadBalancerClass: a.example.com/b" "loadBalancerSourceRanges: [192.0.2.0/24]" "allocateLoadBalancerNodePorts: false" "externalTrafficPolicy: Local"; do
+  try Site "{linkAccess: {type: ClusterIP, $field}}" "P15: a ClusterIP has no ${field%%:*}" "spec.linkAccess.${field%%:*}: Forbidden.*is for linkAccess of type"
+done
+try Site '{linkAccess: {type: LoadBalancer, loadBalancerSourceRanges: [192.0.2.1]}}' "P15: source ranges are CIDR blocks" "loadBalancerSourceRanges\[0\]: Invalid.*CIDR"
+try Site '{linkAccess: {type: ClusterIP, annotations: {tieline.dev/applied: x}}}' "P15: our annotations are ours" "spec.linkAccess.annotations: Invalid"
+try Site '{proxy: {nodeSelector: {a: b}, tolerations: [{key: t, operator: Exists, effect: NoExecute, tolerationSeconds: 5}], priorityClassName: high, podLabels: {team: net}, podAnnotations: {a: b}, imagePullSecrets: [{name: pull}], topologySpreadConstraints: [{topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2}]}}' "P15: gateways can be placed" created
+try Site '{proxy: {affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: [b]}]}]}}, podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {a: b}}}}]}}}}' "P15: with affinity" created
+try Site '{proxy: {affinity: {nodeAffinity: {requierd: {}}}}}' "P15: whose fields are known" "unknown field .spec.proxy.affinity.nodeAffinity.requierd"
+try Site '{proxy: {podLabels: {tieline.dev/site: x}}}' "P15: labels by which gateways are found are ours" "spec.proxy.podLabels: Invalid"
+try Site '{proxy: {tolerations: [{value: x}]}}' "P15: a toleration is one" "spec.proxy.tolerations\[0\].operator: Invalid"
+try Site '{proxy: {topologySpreadConstraints: [{topologyKey: zone, minDomains: 2}]}}' "P15: minDomains needs DoNotSchedule" "minDomains: Invalid"
 try Site '{drain: {delay: 6m}}' "drain.delay has a limit" "spec.drain.delay: Invalid.*at most 5m"
 try Site '{drain: {grace: 25h}}' "drain.grace has a limit" "spec.drain.grace: Invalid.*at most 24h"
 try Site '{drain: {grace: soon}}' "durations are durations" "spec.drain.grace"
@@ -163,9 +175,9 @@ can "the controller may" yes patch sites.tieline.dev --subresource=status -n sam
 can "the controller may not" no patch sites.tieline.dev -n sample $controller
 can "the controller may not" no patch links.tieline.dev -n sample $controller
 can "without a binding it may not" no get secrets/tieline-site-ca -n sample $controller
-expect "the controller may not bind another role" "forbidden.*not currently held" bind cluster-admin tieline-controller
+expect "the controller may not bind another role" "forbidden.*not currently held" bind cluster-admin tieline-controller-site
 expect "nor make a role" "forbidden" kubectl create clusterrole x --verb=get --resource=secrets $controller
-expect "it may bind its own" "created" bind tieline-controller-site tieline-controller
+expect "it may bind its own" "created" bind tieline-controller-site tieline-controller-site
 until_true kubectl auth can-i get secrets/tieline-site-ca -n sample $controller # the server's authorizer follows by a watch
 can "then it may" yes get secrets/tieline-site-ca -n sample $controller
 can "then it may" yes create secrets -n sample $controller

@@ -67,7 +67,7 @@ exposed="labels: {app.kubernetes.io/managed-by: tieline, tieline.dev/owner-uid: 
 binding() { # binding NAMESPACE ROLE SUBJECT-NAMESPACE SUBJECT [OWNER]
   echo "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: tieline-proxy, namespace: $1, $ours, ${5-$site}}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: $2}, subjects: [{kind: ServiceAccount, name: $4, namespace: $3}]}"
 }
-controller_binding() { binding "$1" tieline-controller-site tieline-system tieline-controller | sed 's/name: tieline-proxy,/name: tieline-controller,/'; }
+controller_binding() { binding "$1" tieline-controller-site tieline-system tieline-controller | sed 's/name: tieline-proxy,/name: tieline-controller-site,/'; }
 secret() { echo "{apiVersion: v1, kind: Secret, metadata: {name: $2, namespace: $1, $ours, $site}, type: ${3:-Opaque}, stringData: {a: b}}"; }
 account() { echo "{apiVersion: v1, kind: ServiceAccount, metadata: {name: $2, namespace: $1, $ours, $site, annotations: {${3:-}}}, automountServiceAccountToken: false${4:-}}"; }
 deployment() { # deployment NAMESPACE NAME [POD-FIELDS] [CONTAINER-FIELDS] [MORE-CONTAINERS]
@@ -98,7 +98,7 @@ expect "and takes it off" "patched" finalizers '["example.com/other"]'
 
 # --- Where no Site is
 for namespace in bare kube-system tieline-system; do
-  make "K9: no rights in $namespace" "needs-a-site.*no params found" "$(controller_binding $namespace | sed 's/name: tieline-controller,/name: tieline-x,/')"
+  make "K9: no rights in $namespace" "needs-a-site.*no params found" "$(controller_binding $namespace | sed 's/name: tieline-controller-site,/name: tieline-x,/')"
   write "K9: no gateways' rights in $namespace" "needs-a-site.*no params found" "$(binding $namespace tieline-proxy $namespace tieline-proxy)"
   write "K9: no core Service in $namespace" "needs-a-site.*no params found" "$(service $namespace web "$ours, $web")"
   write "K9: no exposure in $namespace" "lets no Service of Tieline be exposed" "$(service $namespace web "$exposed")"

@@ -1,3 +1,4 @@
+import KubernetesAPI
 import NetworkModel
 
 /// Which fields an object may have: told by the coding keys, so that it is never another list than the types'.
@@ -65,7 +66,13 @@ extension SiteSpec {
     fileprivate static let shape = Shape.fields(
         CodingKeys.self,
         [
-            .linkAccess: .fields(LinkAccess.CodingKeys.self, [.hosts: .list(.value), .port: port]),
+            .linkAccess: .fields(
+                LinkAccess.CodingKeys.self,
+                [
+                    .hosts: .list(.value), .port: port, .annotations: .map(.value),
+                    .loadBalancerSourceRanges: .list(.value),
+                ]
+            ),
             .allow: .list(.fields(AllowedSite.CodingKeys.self)),
             .proxy: .fields(
                 ProxySettings.CodingKeys.self,
@@ -75,6 +82,11 @@ extension SiteSpec {
                         ComputeResources.CodingKeys.self,
                         [.requests: .map(.value), .limits: .map(.value)]
                     ),
+                    .nodeSelector: .map(.value), .affinity: .anything,
+                    .tolerations: .list(.fields(Core.Toleration.CodingKeys.self)),
+                    .topologySpreadConstraints: .list(.fields(TopologySpread.CodingKeys.self)),
+                    .podLabels: .map(.value), .podAnnotations: .map(.value),
+                    .imagePullSecrets: .list(.fields(Core.LocalObjectReference.CodingKeys.self)),
                 ]
             ),
             .drain: .fields(DrainSettings.CodingKeys.self),

@@ -62,8 +62,23 @@ package struct LinkAccess: Hashable, Sendable, Codable {
     package var port: UInt16?
     /// Names and addresses to advertise; `External` needs them.
     package var hosts: [String]?
+    /// Of the core Service: how clouds are told what load balancer is wanted.
+    package var annotations: [String: String]?
+    package var loadBalancerClass: String?
+    /// Whom the load balancer lets in, as CIDR blocks.
+    package var loadBalancerSourceRanges: [String]?
+    package var externalTrafficPolicy: ExternalTrafficPolicy?
+    package var allocateLoadBalancerNodePorts: Bool?
 
-    package enum CodingKeys: String, CodingKey, CaseIterable { case type, port, hosts }
+    package enum ExternalTrafficPolicy: String, Hashable, Sendable, Codable, CaseIterable {
+        case cluster = "Cluster"
+        case local = "Local"
+    }
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case type, port, hosts, annotations, loadBalancerClass, loadBalancerSourceRanges
+        case externalTrafficPolicy, allocateLoadBalancerNodePorts
+    }
 
     package init(type: Kind, port: UInt16? = nil, hosts: [String]? = nil) {
         self.type = type
@@ -93,8 +108,22 @@ package struct ProxySettings: Hashable, Sendable, Codable {
     package var resources: ComputeResources?
     /// Event loops per gateway; 0 or absent: one per core of the quota, at most 8.
     package var loops: Int32?
+    package var nodeSelector: [String: String]?
+    package var tolerations: [Core.Toleration]?
+    /// As in a Pod; nobody here looks into it.
+    package var affinity: JSONValue?
+    /// Absent: over hosts, as far as possible.
+    package var topologySpreadConstraints: [TopologySpread]?
+    package var priorityClassName: String?
+    package var podLabels: [String: String]?
+    package var podAnnotations: [String: String]?
+    package var imagePullSecrets: [Core.LocalObjectReference]?
 
-    package enum CodingKeys: String, CodingKey, CaseIterable { case replicas, resources, loops }
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case replicas, resources, loops, nodeSelector, tolerations, affinity
+        case topologySpreadConstraints, priorityClassName, podLabels, podAnnotations
+        case imagePullSecrets
+    }
 
     package init(
         replicas: Int32? = nil,
@@ -105,6 +134,25 @@ package struct ProxySettings: Hashable, Sendable, Codable {
         self.resources = resources
         self.loops = loops
     }
+}
+
+/// How a site's gateways are spread; what is counted is always the gateways of the Site.
+package struct TopologySpread: Hashable, Sendable, Codable {
+    package var topologyKey: String
+    /// Absent: 1.
+    package var maxSkew: Int32?
+    /// Absent: `ScheduleAnyway`.
+    package var whenUnsatisfiable: String?
+    package var minDomains: Int32?
+    package var nodeAffinityPolicy: String?
+    package var nodeTaintsPolicy: String?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable {
+        case topologyKey, maxSkew, whenUnsatisfiable, minDomains, nodeAffinityPolicy
+        case nodeTaintsPolicy
+    }
+
+    package init(topologyKey: String) { self.topologyKey = topologyKey }
 }
 
 /// What a gateway's container asks for and is limited to, as in a core container.

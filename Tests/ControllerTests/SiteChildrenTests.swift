@@ -97,3 +97,73 @@ struct SiteChildrenTests {
         #expect(find(LinkAccess(type: .nodePort)).isEmpty)
     }
 }
+
+@Suite("P15: what a Site says of its gateways and its link Service")
+struct SitePlacementTests {
+    @Test("P15: scheduling, labels and pull Secrets reach the Deployment")
+    func placement() throws {
+        var proxy = ProxySettings()
+        proxy.nodeSelector = ["disk": "ssd"]
+        proxy.tolerations = [
+            Core.Toleration {
+                $0.key = "edge"
+                $0.operator = "Exists"
+            }
+        ]
+        proxy.affinity = ["nodeAffinity": ["x": 1]]
+        proxy.priorityClassName = "high"
+        proxy.podLabels = ["team": "net", "tieline.dev/site": "other"]
+        proxy.podAnnotations = ["a": "b"]
+        proxy.imagePullSecrets = [Core.LocalObjectReference { $0.name = "pull" }]
+        var zones = TopologySpread(topologyKey: "topology.kubernetes.io/zone")
+        zones.whenUnsatisfiable = "DoNotSchedule"
+        zones.minDomains = 3
+        proxy.topologySpreadConstraints = [zones]
+        let site = Samples.site { $0.proxy = proxy }
+        let deployment = GatewayDeployment.make(site: site, settings: Samples.settings)
+        let template = deployment.spec.template
+        #expect(template.spec.nodeSelector == ["disk": "ssd"])
+        #expect(template.spec.tolerations == proxy.tolerations)
+        #expect(template.spec.affinity?["nodeAffinity"]?["x"]?.integer == 1)
+        #expect(template.spec.priorityClassName == "high")
+        #expect(template.spec.imagePullSecrets.map(\.name) == ["pull"])
+        #expect(template.metadata.labels["team"] == "net")
+        #expect(template.metadata.annotations == ["a": "b"])
+        // The labels by which gateways are found are never another's.
+        #expect(template.metadata.labels["tieline.dev/site"] == site.metadata.name)
+        let spread = try #require(template.spec.topologySpreadConstraints.first)
+        #expect(template.spec.topologySpreadConstraints.count == 1 && spread.maxSkew == 1)
+        #expect(spread.whenUnsatisfiable == "DoNotSchedule" && spread.minDomains == 3)
+        #expect(spread.labelSelector?.matchLabels == deployment.spec.selector.matchLabels)
+    }
+
+    @Test("P15: without a word the gateways are spread over hosts, as far as possible")
+    func standard() {
+        let spec = GatewayDeployment.make(site: Samples.site(), settings: Samples.settings)
+            .spec.template.spec
+        #expect(spec.topologySpreadConstraints.map(\.topologyKey) == ["kubernetes.io/hostname"])
+        #expect(spec.topologySpreadConstraints.map(\.whenUnsatisfiable) == ["ScheduleAnyway"])
+        #expect(spec.affinity == nil && spec.tolerations.isEmpty)
+    }
+
+    @Test("P15: what clouds are told of the load balancer reaches the link Service")
+    func linkService() throws {
+        var access = LinkAccess(type: .loadBalancer)
+        access.annotations = ["service.beta.kubernetes.io/aws-load-balancer-type": "nlb"]
+        access.loadBalancerClass = "example.com/lb"
+        access.loadBalancerSourceRanges = ["192.0.2.0/24"]
+        access.externalTrafficPolicy = .local
+        access.allocateLoadBalancerNodePorts = false
+        let site = Samples.site { $0.linkAccess = access }
+        let service = try #require(
+            SiteChildren.make(site: site, settings: Samples.settings)
+                .compactMap { if case .service(let service) = $0 { service } else { nil } }
+                .first { $0.metadata.name == "tieline-link" }
+        )
+        #expect(service.metadata.annotations == access.annotations)
+        #expect(service.spec.loadBalancerClass == "example.com/lb")
+        #expect(service.spec.loadBalancerSourceRanges == ["192.0.2.0/24"])
+        #expect(service.spec.externalTrafficPolicy == "Local")
+        #expect(service.spec.allocateLoadBalancerNodePorts == false)
+    }
+}

@@ -48,7 +48,10 @@ enum GatewayDeployment {
                     $0.maxSurge = .int(1)
                 }
             }
-            $0.spec.template.metadata.labels = Names.childLabels.merging(selector) { _, new in new }
+            // Ours win: by them the gateways are found.
+            $0.spec.template.metadata.labels = (site.spec.proxy?.podLabels ?? [:])
+                .merging(Names.childLabels) { _, new in new }.merging(selector) { _, new in new }
+            $0.spec.template.metadata.annotations = site.spec.proxy?.podAnnotations ?? [:]
             if let siteID {
                 $0.spec.template.metadata.annotations[Names.identityAnnotation] = siteID.text
             }
@@ -70,12 +73,16 @@ enum GatewayDeployment {
                 $0.runAsNonRoot = true
                 $0.seccompProfile = Core.SeccompProfile()
             }
-            $0.topologySpreadConstraints = [
-                Core.TopologySpreadConstraint {
-                    $0.topologyKey = "kubernetes.io/hostname"
-                    $0.labelSelector = LabelSelector(matchLabels: selector)
-                }
-            ]
+            let proxy = site.spec.proxy
+            $0.nodeSelector = proxy?.nodeSelector ?? [:]
+            $0.tolerations = proxy?.tolerations ?? []
+            $0.affinity = proxy?.affinity
+            $0.priorityClassName = proxy?.priorityClassName
+            $0.imagePullSecrets = proxy?.imagePullSecrets ?? []
+            let spread =
+                proxy?.topologySpreadConstraints
+                ?? [TopologySpread(topologyKey: "kubernetes.io/hostname")]
+            $0.topologySpreadConstraints = spread.map { constraint($0, selector: selector) }
             $0.containers = [container(site: site, settings: settings)]
             $0.volumes = [
                 secretVolume("configuration", ChildName.configurationSecret),
@@ -88,6 +95,21 @@ enum GatewayDeployment {
                     )
                 },
             ]
+        }
+    }
+
+    private static func constraint(
+        _ spread: TopologySpread,
+        selector: [String: String]
+    ) -> Core.TopologySpreadConstraint {
+        Core.TopologySpreadConstraint {
+            $0.topologyKey = spread.topologyKey
+            $0.maxSkew = spread.maxSkew ?? $0.maxSkew
+            $0.whenUnsatisfiable = spread.whenUnsatisfiable ?? $0.whenUnsatisfiable
+            $0.labelSelector = LabelSelector(matchLabels: selector)
+            $0.minDomains = spread.minDomains
+            $0.nodeAffinityPolicy = spread.nodeAffinityPolicy
+            $0.nodeTaintsPolicy = spread.nodeTaintsPolicy
         }
     }
 

@@ -85,7 +85,12 @@ enum SiteChildren {
     private static func linkService(_ site: Site, _ access: LinkAccess) -> Core.Service {
         Core.Service {
             $0.metadata = ObjectMeta(child: ChildName.linkService, of: site)
+            $0.metadata.annotations = access.annotations ?? [:]
             $0.spec.type = access.type == .external ? "ClusterIP" : access.type.rawValue
+            $0.spec.loadBalancerClass = access.loadBalancerClass
+            $0.spec.loadBalancerSourceRanges = access.loadBalancerSourceRanges ?? []
+            $0.spec.externalTrafficPolicy = access.externalTrafficPolicy?.rawValue
+            $0.spec.allocateLoadBalancerNodePorts = access.allocateLoadBalancerNodePorts
             $0.spec.selector = Names.gatewaySelector(site)
             $0.spec.ports = [
                 Core.ServicePort(

@@ -39,6 +39,10 @@ extension Core {
         package var priorityClassName: String?
         package var enableServiceLinks: Bool?
         @OmitEmpty package var topologySpreadConstraints: [TopologySpreadConstraint] = []
+        @OmitEmpty package var tolerations: [Toleration] = []
+        /// As it is written: nobody here looks into it.
+        package var affinity: JSONValue?
+        @OmitEmpty package var imagePullSecrets: [LocalObjectReference] = []
         package init() {}
     }
 
@@ -47,6 +51,33 @@ extension Core {
         package var topologyKey = ""
         package var whenUnsatisfiable = "ScheduleAnyway"
         package var labelSelector: LabelSelector?
+        package var minDomains: Int32?
+        package var nodeAffinityPolicy: String?
+        package var nodeTaintsPolicy: String?
+        package init() {}
+    }
+
+    /// A taint of nodes that a pod may run on all the same.
+    package struct Toleration: Schema, Hashable {
+        package var key: String?
+        package var `operator`: String?
+        package var value: String?
+        package var effect: String?
+        package var tolerationSeconds: Int64?
+
+        package enum CodingKeys: String, CodingKey, CaseIterable {
+            case key, `operator`, value, effect, tolerationSeconds
+        }
+
+        package init() {}
+    }
+
+    /// The name of an object in the same namespace.
+    package struct LocalObjectReference: Schema, Hashable {
+        package var name = ""
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case name }
+
         package init() {}
     }
 

@@ -27,6 +27,7 @@ extension Core {
         package var internalTrafficPolicy: String?
         package var sessionAffinity: String?
         package var loadBalancerClass: String?
+        @OmitEmpty package var loadBalancerSourceRanges: [String] = []
         package var allocateLoadBalancerNodePorts: Bool?
         @OmitEmpty package var ipFamilies: [String] = []
         package var ipFamilyPolicy: String?

@@ -2,5 +2,5 @@
 {{- define "tieline.image" -}}
 {{- $image := index . 0 -}}
 {{- $top := index . 1 -}}
-{{ $image.repository }}:{{ $image.tag | default $top.Chart.AppVersion }}
+{{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $top.Chart.AppVersion }}{{ end }}
 {{- end -}}
