@@ -182,12 +182,11 @@ until_true kubectl auth can-i get secrets/tieline-site-ca -n sample $controller 
 can "then it may" yes get secrets/tieline-site-ca -n sample $controller
 can "then it may" yes create secrets -n sample $controller
 can "then it may" yes patch deployments.apps/tieline-proxy -n sample $controller
-for verb in list watch update delete; do can "no more than it sends" no $verb secrets/tieline-proxy -n sample $controller; done
-for verb in update delete; do
-  for object in serviceaccounts/tieline-proxy deployments.apps/tieline-proxy rolebindings.rbac.authorization.k8s.io/tieline-proxy; do
-    can "no more than it sends" no $verb $object -n sample $controller
-  done
+for verb in list watch update; do can "no more than it sends" no $verb secrets/tieline-proxy -n sample $controller; done
+for object in serviceaccounts/tieline-proxy deployments.apps/tieline-proxy rolebindings.rbac.authorization.k8s.io/tieline-proxy; do
+  can "no more than it sends" no update $object -n sample $controller
 done
+can "never the identity" no delete secrets/tieline-site-ca -n sample $controller
 can "no more than it sends" no update services -n sample $controller
 can "no more than it sends" no patch events.events.k8s.io -n sample $controller
 can "no more than it sends" no update sites.tieline.dev --subresource=status -n sample $controller

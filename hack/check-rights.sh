@@ -153,7 +153,7 @@ expect "K9: nor one more" "nothing of a Service but the finalizer" finalizers '[
 make "K9: a binding is labeled as ours" "is labeled" "$(without "$ours, " "$(binding sample tieline-proxy sample tieline-proxy)" | sed 's/name: tieline-proxy,/name: tieline-x,/')"
 expect "K9: no spec" "nothing of a Service but the finalizer" stolen patch tsvc web -n sample --type merge -p '{"spec": {"hosts": ["10.0.0.1"]}}'
 expect "K9: no annotation" "nothing of a Service but the finalizer" stolen annotate tsvc web -n sample a=b
-for what in "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
+for what in "delete secret tieline-site-ca -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
   "delete tsvc web -n sample" "delete tsite sample -n sample" "annotate tsite sample -n sample a=b" "delete deployment tieline-controller -n tieline-system" "delete validatingadmissionpolicy tieline-controller-secrets" \
   "patch clusterrole tieline-controller --type merge -p {}" "label namespace bare tieline.dev/allow-from=sample" "create clusterrolebinding x --clusterrole=cluster-admin --user=x" "delete pod x -n kube-system" "auth can-i --as=admin get pods"; do
   expect "K9: forbidden: $what" "forbidden" stolen $what
