@@ -1,34 +1,39 @@
 import NetworkModel
 
-/// A target or server that did not take a connection: left alone for a while, then probed by one connection at a time.
-struct Ejection: Sendable {
-    let reason: FailoverReason
+/// A target or server that did not take a connection: left alone for a while, then tried by one probe at a time.
+struct Ejection<Reason: Sendable>: Sendable {
+    var reason: Reason
     /// Failed in a row.
     private(set) var failures: Int
+    /// When the last failure, or the doubt, began.
+    private(set) var since: Instant
     private(set) var until: Instant
     /// The number of the pick that probes now.
     private(set) var probe: UInt64?
-
-    static let shortest: Duration = .milliseconds(500)
-    static let longest: Duration = .seconds(10)
-    /// A probe that was neither answered nor given up does not block the next one for longer.
-    static let probeLimit: Duration = .seconds(30)
     private var probeStarted = Instant(nanoseconds: 0)
 
     /// `failures` counts those before that this one belongs to.
-    init(reason: FailoverReason, after failures: Int = 0, at now: Instant) {
+    init(reason: Reason, after failures: Int = 0, at now: Instant) {
         self.reason = reason
         self.failures = failures + 1
-        until = now + Self.wait(after: self.failures)
+        since = now
+        until = now + EjectionTimes.wait(after: self.failures)
     }
 
-    private static func wait(after failures: Int) -> Duration {
-        min(shortest * (1 << min(failures - 1, 10)), longest)
+    /// Nothing has failed, but nothing has answered either: the first probe is due at once.
+    init(untried reason: Reason, at now: Instant) {
+        self.reason = reason
+        failures = 0
+        since = now
+        until = now
     }
 
     /// True when the next connection may try again.
-    func isDue(at now: Instant) -> Bool {
-        now >= until && (probe == nil || now >= probeStarted + Self.probeLimit)
+    func isDue(at now: Instant) -> Bool { now >= until && !isProbed(at: now) }
+
+    /// True while a probe is under way.
+    func isProbed(at now: Instant) -> Bool {
+        probe != nil && now < probeStarted + EjectionTimes.probeLimit
     }
 
     mutating func startProbe(_ number: UInt64, at now: Instant) {
@@ -46,6 +51,18 @@ struct Ejection: Sendable {
         guard probe == number || now >= until else { return }
         probe = nil
         failures += 1
-        until = now + Self.wait(after: failures)
+        since = now
+        until = now + EjectionTimes.wait(after: failures)
+    }
+}
+
+enum EjectionTimes {
+    static let shortest: Duration = .milliseconds(500)
+    static let longest: Duration = .seconds(10)
+    /// A probe that was neither answered nor given up does not block the next one for longer.
+    static let probeLimit: Duration = .seconds(30)
+
+    static func wait(after failures: Int) -> Duration {
+        min(shortest * (1 << min(failures - 1, 10)), longest)
     }
 }

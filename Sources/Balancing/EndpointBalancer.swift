@@ -2,43 +2,72 @@ package import NetworkModel
 
 /// A server that was chosen for a connection, which is counted already and has to be released, whatever becomes of it.
 package struct ServerPick: Hashable, Sendable {
+    /// Where to connect.
     package var endpoint: Endpoint
     /// Increases with every pick of the service port.
     package var number: UInt64
+    /// The connection's own end, once it is known.
+    package var local: Endpoint?
+    /// Which server it is, by whatever address.
+    package let server: Endpoint
 }
 
 /// Chooses among the servers of one service port at this site.
 ///
-/// The ready server with the fewest open connections wins, then the one picked longest ago, then the smaller endpoint.
-/// If none is ready, those that serve while they terminate. A server that failed is avoided for a while, but tried when
-/// there is no other. Every pick ends with exactly one of `failed` and `release`.
+/// The usable server with the fewest open connections wins, then the one picked longest ago, then the smaller endpoint.
+/// If none is usable, those that serve while they terminate. A server that failed is left out, and counts nowhere, until a
+/// probe succeeds; clients get it only while there is no other. Every pick ends with exactly one of `failed` and `release`.
 package struct EndpointBalancer: Sendable {
     /// One server.
     package struct Server: Hashable, Sendable {
-        package var endpoint: Endpoint
+        /// Alternatives, the preferred one first; never empty.
+        package let addresses: [Endpoint]
         package var isReady: Bool
         /// Still serves while it terminates: used when none is ready.
         package var isServing: Bool
+        /// Somebody has seen it ready; else it counts from its first answer on.
+        package let isVouchedFor: Bool
 
         package init(endpoint: Endpoint, isReady: Bool, isServing: Bool) {
-            self.endpoint = endpoint
+            self.init(
+                addresses: [endpoint],
+                isReady: isReady,
+                isServing: isServing,
+                isVouchedFor: true
+            )
+        }
+
+        /// A server that is only listed.
+        package init(listed addresses: [Endpoint]) {
+            self.init(addresses: addresses, isReady: true, isServing: true, isVouchedFor: false)
+        }
+
+        private init(addresses: [Endpoint], isReady: Bool, isServing: Bool, isVouchedFor: Bool) {
+            precondition(!addresses.isEmpty, "a server without an address")
+            self.addresses = addresses
             self.isReady = isReady
             self.isServing = isServing
+            self.isVouchedFor = isVouchedFor
+            id = addresses.reduce(addresses[0]) { min($0, $1) }
+        }
+
+        /// The same whatever address is preferred.
+        package let id: Endpoint
+
+        /// Two sources may name one server: slices while it moves between them, names of one host.
+        fileprivate func joined(with other: Server) -> Server {
+            Server(
+                addresses: addresses + other.addresses.filter { !addresses.contains($0) },
+                isReady: isReady || other.isReady,
+                isServing: isServing || other.isServing,
+                isVouchedFor: isVouchedFor || other.isVouchedFor
+            )
         }
     }
 
-    private struct Slot: Sendable {
-        var server: Server
-        var open: UInt64 = 0
-        var lastPicked: UInt64 = 0
-        var ejection: Ejection?
-        /// What the last ejection had counted when a connect succeeded, and when that was.
-        var recovered: (failures: Int, at: Instant)?
-    }
-
-    /// Sorted by endpoint; a server that is gone stays, neither ready nor serving, while connections are open to it.
-    private var slots: [Slot] = []
-    private var picks: UInt64 = 0
+    /// Sorted by server; one that is gone stays, neither ready nor serving, while connections are open to it.
+    var slots: [ServerSlot] = []
+    var picks: UInt64 = 0
 
     package init() {}
 
@@ -46,53 +75,45 @@ package struct EndpointBalancer: Sendable {
     ///
     /// True when one of them is ready that was not before.
     @discardableResult
-    package mutating func update(_ servers: [Server]) -> Bool {
+    package mutating func update(_ servers: [Server], at now: Instant) -> Bool {
         var isRenewed = false
-        var rest: [Endpoint: Slot] = [:]
-        for slot in slots { rest[slot.server.endpoint] = slot }
-        var updated: [Slot] = []
-        for server in servers.sorted(by: { $0.endpoint < $1.endpoint }) {
-            if let last = updated.last, last.server.endpoint == server.endpoint {
-                // Two slices may name one endpoint while it moves between them.
-                updated[updated.count - 1].server.isReady = last.server.isReady || server.isReady
-                updated[updated.count - 1].server.isServing =
-                    last.server.isServing || server.isServing
+        var wanted: [Endpoint: Server] = [:]
+        for server in servers {
+            wanted[server.id] = wanted[server.id].map { $0.joined(with: server) } ?? server
+        }
+        var updated: [ServerSlot] = []
+        for var slot in slots {
+            if let server = wanted.removeValue(forKey: slot.id) {
+                if server.isReady, !slot.server.isReady { isRenewed = true }
+                slot.update(server)
+            } else if slot.open > 0 {
+                slot.leave()
+            } else {
                 continue
             }
-            let old = rest.removeValue(forKey: server.endpoint)
-            var slot = old ?? Slot(server: server)
-            if server.isReady, old?.server.isReady != true {
-                slot.ejection = nil
-                slot.recovered = nil
-                isRenewed = true
-            }
-            slot.server = server
             updated.append(slot)
         }
-        for var slot in rest.values where slot.open > 0 {
-            slot.server.isReady = false
-            slot.server.isServing = false
-            updated.append(slot)
+        for server in wanted.values {
+            if server.isReady { isRenewed = true }
+            updated.append(ServerSlot(server, at: now))
         }
-        slots = updated.sorted { $0.server.endpoint < $1.server.endpoint }
+        slots = updated.sorted { $0.id < $1.id }
         return isRenewed
     }
 
     /// Counts the connection as open to the chosen server.
     ///
-    /// Nil when every usable server is in `excluded`.
+    /// Nil when every server that may be tried is in `excluded`.
     package mutating func pick(
         excluding excluded: [Endpoint] = [],
         at now: Instant
     ) -> ServerPick? {
-        let anyReady = slots.contains { $0.server.isReady }
         var best: (index: Int, key: (Int, UInt64, UInt64))?
         for index in slots.indices {
             let slot = slots[index]
-            guard anyReady ? slot.server.isReady : slot.server.isServing else { continue }
-            if !excluded.isEmpty, excluded.contains(slot.server.endpoint) { continue }
-            let isEjected = slot.ejection.map { !$0.isDue(at: now) } ?? false
-            let key = (isEjected ? 1 : 0, slot.open, slot.lastPicked)
+            guard let rank = slot.rank(at: now) else { continue }
+            if !excluded.isEmpty, excluded.contains(slot.address) { continue }
+            let key = (rank, slot.open, slot.lastPicked)
             if let current = best, key >= current.key { continue }
             best = (index, key)
         }
@@ -100,67 +121,46 @@ package struct EndpointBalancer: Sendable {
         picks += 1
         slots[index].open += 1
         slots[index].lastPicked = picks
-        slots[index].ejection?.startProbe(picks, at: now)
-        return ServerPick(endpoint: slots[index].server.endpoint, number: picks)
+        return ServerPick(endpoint: slots[index].address, number: picks, server: slots[index].id)
     }
 
     /// The server accepted a connection.
     package mutating func opened(_ pick: ServerPick, at now: Instant) {
-        guard let index = index(of: pick.endpoint), let ejection = slots[index].ejection else {
-            return
-        }
-        slots[index].ejection = nil
-        slots[index].recovered = (ejection.failures, now)
+        guard let index = index(of: pick) else { return }
+        slots[index].succeed(at: pick.endpoint, isProbe: false, at: now)
     }
 
-    /// The server refused the connection, or reset it at once: it is avoided for a while, and the pick released.
+    /// The server did not take the connection, or ended it at once: it is left out for a while, and the pick released.
     ///
-    /// One that fails soon after a connect had succeeded is avoided for longer each time, like one that fails in a row.
-    package mutating func failed(_ pick: ServerPick, at now: Instant) {
-        guard let index = index(of: pick.endpoint) else { return }
-        if slots[index].ejection != nil {
-            slots[index].ejection?.fail(pick.number, at: now)
-        } else {
-            let before = slots[index].recovered
-                .flatMap { now - $0.at <= Ejection.longest ? $0.failures : nil }
-            slots[index].ejection = Ejection(
-                reason: .connectRefused,
-                after: before ?? 0,
-                at: now
-            )
-        }
+    /// One that fails soon after a connect had succeeded is left out for longer each time, like one that fails in a row.
+    package mutating func failed(
+        _ pick: ServerPick,
+        _ fault: ServerFault = .refused,
+        at now: Instant
+    ) {
+        guard let index = index(of: pick) else { return }
+        slots[index].fail(pick.number, fault, of: pick.endpoint, at: now)
         release(index)
     }
 
     /// The connection has ended, or was given up for a reason that does not speak against the server.
     package mutating func release(_ pick: ServerPick) {
-        guard let index = index(of: pick.endpoint) else { return }
-        slots[index].ejection?.abandonProbe(pick.number)
+        guard let index = index(of: pick) else { return }
         release(index)
     }
 
     private mutating func release(_ index: Int) {
         precondition(slots[index].open > 0, "\(slots[index].server): more releases than picks")
         slots[index].open -= 1
-        let slot = slots[index]
-        if slot.open == 0, !slot.server.isReady, !slot.server.isServing { slots.remove(at: index) }
+        if slots[index].open == 0, !slots[index].isPresent { slots.remove(at: index) }
     }
 
-    private func index(of endpoint: Endpoint) -> Int? {
-        slots.firstIndex { $0.server.endpoint == endpoint }
-    }
-
-    package var readyCount: UInt32 { UInt32(clamping: slots.count { $0.server.isReady }) }
-
-    /// Servers that still serve while they terminate.
-    package var terminatingCount: UInt32 {
-        UInt32(clamping: slots.count { !$0.server.isReady && $0.server.isServing })
-    }
+    func index(of pick: ServerPick) -> Int? { slots.firstIndex { $0.id == pick.server } }
 
     /// Open connections per server, without zeros.
     package var openCounts: [Endpoint: UInt64] {
         var counts: [Endpoint: UInt64] = [:]
-        for slot in slots where slot.open > 0 { counts[slot.server.endpoint] = slot.open }
+        for slot in slots where slot.open > 0 { counts[slot.id] = slot.open }
         return counts
     }
 }

@@ -24,7 +24,7 @@ package struct WayPick: Hashable, Sendable {
 /// That says nothing of the target, which other routes may still reach: the route is ejected, not the site. Bounded: of
 /// too many routes, those are forgotten whose time is over first.
 package struct RouteEjections: Sendable {
-    private var ejections: [[ProxyID]: Ejection] = [:]
+    private var ejections: [[ProxyID]: Ejection<FailoverReason>] = [:]
     private var picks: UInt64 = 0
     private static let limit = 1_024
 

@@ -65,14 +65,19 @@ package struct ServiceBalancer: Sendable {
             return fresh
         }
         let was = slot
-        // More servers than before: whatever failed then may work now.
-        if !was.target.isPresent || target.weight > was.target.weight { slot.ejection = nil }
+        // More servers than before, or better ones: whatever failed then may work now.
+        let isBetter = was.target.isLastResort && !target.isLastResort
+        if !was.target.isPresent || target.weight > was.target.weight || isBetter {
+            slot.ejection = nil
+        }
         slot.target = target
         slot.goneSince = nil
         if was.isUsable, !slot.isUsable {
             let held = was.own > 0 || was.recentlyLost(at: now) > 0
             if held || winner == target.site {
-                let reason = target.absence ?? (target.isLastResort ? .draining : .noEndpoints)
+                let reason =
+                    target.absence ?? target.doubt
+                    ?? (target.isLastResort ? .draining : .noEndpoints)
                 log.judge(target.site, reason: reason, lastPick: picks, at: now)
             }
         } else if !was.isUsable, slot.isUsable {
@@ -208,6 +213,8 @@ package struct ServiceBalancer: Sendable {
                 condition = .absent(.noEndpoints)
             } else if let ejection = slot.ejection {
                 condition = .ejected(ejection.reason, until: ejection.until)
+            } else if let doubt = slot.target.doubt {
+                condition = .doubtful(doubt)
             } else {
                 condition = .usable
             }

@@ -6,8 +6,11 @@ package struct Target: Hashable, Sendable {
     package var cost: PathCost
     /// Ready endpoints, what open connections are divided by; 0: not usable.
     package var weight: UInt32
-    /// Only used while nothing else is: endpoints that terminate, or gateways that drain, and still serve.
+    /// Only used while nothing else is: endpoints that terminate or are in doubt, or gateways that drain and still serve.
     package var isLastResort: Bool
+    /// Why none of its ready endpoints takes connections, as far as is known: it is a last resort then, and its endpoints
+    /// are counted nowhere.
+    package var doubt: FailoverReason?
     /// Why it is not usable; nil when it is.
     package var absence: FailoverReason?
 
@@ -16,14 +19,19 @@ package struct Target: Hashable, Sendable {
         cost: PathCost,
         weight: UInt32,
         isLastResort: Bool = false,
+        doubt: FailoverReason? = nil,
         absence: FailoverReason? = nil
     ) {
         self.site = site
         self.cost = cost
         self.weight = weight
-        self.isLastResort = isLastResort
+        self.isLastResort = isLastResort || doubt != nil
+        self.doubt = doubt
         self.absence = absence
     }
+
+    /// Endpoints that take connections, for people and metrics.
+    package var endpoints: UInt32 { doubt == nil ? weight : 0 }
 
     var isPresent: Bool { weight > 0 && absence == nil && cost != .unreachable }
 }
@@ -48,6 +56,8 @@ package struct TargetState: Hashable, Sendable {
         case usable
         /// Connects failed; not tried again before the instant.
         case ejected(FailoverReason, until: Instant)
+        /// None of its endpoints takes connections, as far as is known; tried while nothing else is left.
+        case doubtful(FailoverReason)
         case absent(FailoverReason)
     }
 

@@ -7,7 +7,7 @@ struct TargetSlot: Sendable {
     var others: UInt64 = 0
     /// The number of the last pick; 0: never.
     var lastPicked: UInt64 = 0
-    var ejection: Ejection?
+    var ejection: Ejection<FailoverReason>?
     /// Since when routing does not name the target any more.
     var goneSince: Instant?
     private var lostCount: UInt32 = 0

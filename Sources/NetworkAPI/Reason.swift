@@ -69,6 +69,12 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
     case targetsUsable = "TargetsUsable"
     case noTargets = "NoTargets"
     case noUsableTargets = "NoUsableTargets"
+    /// A name in `hosts` has no address, and nothing else is usable.
+    case hostUnresolved = "HostUnresolved"
+    /// A host is the site itself, or no address of a server.
+    case hostRefused = "HostRefused"
+    /// Connections to a host come back.
+    case leadsToItself = "LeadsToItself"
 }
 
 /// The reasons of the Events that are written, one per transition.

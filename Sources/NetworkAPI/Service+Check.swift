@@ -132,6 +132,9 @@ extension Service {
                     "\"\(host)\" would be the gateway itself; give the server's own address"
                 )
             }
+            if let nature = IPAddress(host)?.specialUse {
+                findings.add(field, "\"\(host)\" is \(nature); give the server's own address")
+            }
             if !seen.insert(host).inserted {
                 findings.add(field, "\"\(host)\" is listed twice; remove one")
             }

@@ -22,7 +22,7 @@ package struct Endpoint: Hashable, Comparable, Sendable, CustomStringConvertible
 
 /// An IP address as a value.
 ///
-/// IPv4-mapped IPv6 addresses are kept as written.
+/// An IPv4-mapped IPv6 address is read as the IPv4 address that it is.
 package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// In host byte order: 127.0.0.1 is 0x7F000001.
     case v4(UInt32)
@@ -35,7 +35,7 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
         if let address = Self.parseV4(text) {
             self = address
         } else if let address = Self.parseV6(text) {
-            self = address
+            self = address.unmapped
         } else {
             return nil
         }
@@ -92,6 +92,29 @@ package enum IPAddress: Hashable, Comparable, Sendable, CustomStringConvertible 
             }
         }
         return words
+    }
+
+    private var unmapped: IPAddress {
+        guard case .v6(0, let low) = self, low >> 32 == 0xFFFF else { return self }
+        return .v4(UInt32(truncatingIfNeeded: low))
+    }
+
+    package var isV4: Bool { if case .v4 = self { true } else { false } }
+
+    /// What the address is when it can be no server's; nil when it can.
+    package var specialUse: String? {
+        switch self {
+        case .v4(0), .v6(0, 0): "the unspecified address"
+        case .v4(let value) where value >> 24 == 0: "an address of \"this network\""
+        case .v4(let value) where value >> 16 == 0xA9FE:
+            "a link-local address, where clouds keep metadata and credentials"
+        case .v6(let high, _) where high >> 54 == 0xFE80 >> 6: "a link-local address"
+        case .v6(0xFD00_0EC2_0000_0000, 0x254): "a metadata address of a cloud"
+        case .v4(let value) where value >> 28 == 0xE: "a multicast address"
+        case .v6(let high, _) where high >> 56 == 0xFF: "a multicast address"
+        case .v4(let value) where value >> 28 == 0xF: "a reserved address"
+        default: nil
+        }
     }
 
     package var isLoopback: Bool {

@@ -15,20 +15,29 @@ package struct ProxyOptions: Sendable {
     package var bind: IPAddress?
     package var linkPort: UInt16
     package var internalPort: UInt16
+    /// Where the process answers for health and metrics, which is no server of anybody's.
+    package var admin: Endpoint?
     /// Event loops; nil: one per core that the process may use, at most eight.
     package var loops: Int?
+
+    /// A gateway of a cluster, among others.
+    var isInCluster: Bool {
+        if case .gateway(.some) = role { true } else { false }
+    }
 
     package init(
         role: Role,
         bind: IPAddress? = nil,
         linkPort: UInt16 = 5671,
         internalPort: UInt16 = 5672,
+        admin: Endpoint? = nil,
         loops: Int? = nil
     ) {
         self.role = role
         self.bind = bind
         self.linkPort = linkPort
         self.internalPort = internalPort
+        self.admin = admin
         self.loops = loops
     }
 }

@@ -23,7 +23,12 @@ struct GatewayRun: Sendable {
         }
         let started = try await signals.unlessNext {
             try await startProxy(
-                ProxyOptions(role: .gateway(mesh: mesh), bind: options.bind, loops: options.loops),
+                ProxyOptions(
+                    role: .gateway(mesh: mesh),
+                    bind: options.bind,
+                    admin: options.admin,
+                    loops: options.loops
+                ),
                 credentials: gateway.credentials,
                 admin,
                 logger

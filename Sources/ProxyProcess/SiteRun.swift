@@ -44,6 +44,7 @@ struct SiteRun: Sendable {
                 role: .gateway(mesh: nil),
                 bind: options.bind,
                 linkPort: linkPort,
+                admin: options.admin,
                 loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil)
             ),
             credentials: first.proxyCredentials

@@ -70,6 +70,13 @@ extension MetricsWriter {
             labels,
             value: Double(counters.interrupted)
         )
+        counter(
+            "tieline_connections_refused_total",
+            help:
+                "Connections of clients that were reset before a target was tried: they came back from this proxy itself, or the service held its share of descriptors.",
+            labels,
+            value: Double(counters.refused)
+        )
     }
 
     private mutating func add(_ service: ServiceSnapshot) {

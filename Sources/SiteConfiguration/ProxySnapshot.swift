@@ -172,6 +172,8 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
     package var listening: Bool
     /// Why the port could not be bound.
     package var listenError: String?
+    /// Hosts of this site that are not used, or not wholly; nil, as older proxies have it: none.
+    package var hostProblems: [HostProblem]?
     /// Cheapest first.
     package var targets: [Target]
 
@@ -191,6 +193,18 @@ package struct ServiceCounters: Codable, Equatable, Sendable {
     @Counted package var failed: UInt64
     /// Connections that were reset after bytes had been exchanged.
     @Counted package var interrupted: UInt64
+    /// Connections that were reset before anything was tried for them.
+    package var refused: UInt64 {
+        get { refusedCount?.wrappedValue ?? 0 }
+        set { refusedCount = newValue == 0 ? nil : Counted(wrappedValue: newValue) }
+    }
+    /// Older proxies do not say it.
+    private var refusedCount: Counted?
+
+    private enum CodingKeys: String, CodingKey {
+        case service, active, opened, failed, interrupted
+        case refusedCount = "refused"
+    }
 
     package init(
         service: ServicePort,

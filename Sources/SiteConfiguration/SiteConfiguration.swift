@@ -13,6 +13,10 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
     package var acceptsLinks: Bool
     package var links: [LinkConfiguration]
     package var services: [ServiceConfiguration]
+    /// Addresses that lead to this site's gateways, such as those of its core Services: no `hosts` may name them.
+    ///
+    /// Nil, as in older configurations: none are known.
+    package var ownAddresses: [String]?
     package var health: HealthParameters
     package var drain: DrainParameters
     /// Event loops per gateway: 0 = one per core of the cgroup's quota, at most 8.

@@ -93,12 +93,15 @@ package enum ServiceSummary {
         facts: ServiceFacts
     ) {
         let view = facts.view
+        let hosts = view.hostProblemText
         if facts.isSilent {
             writer.set(.hasTargets, .unknown, .proxiesSilent, silence)
         } else if facts.servingGateways == 0, view.targets.isEmpty {
             writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
         } else if view.hasUsableTarget {
-            writer.set(.hasTargets, .yes, .targetsUsable)
+            writer.set(.hasTargets, .yes, .targetsUsable, hosts)
+        } else if let problem = view.hostProblems.first {
+            writer.set(.hasTargets, .no, Reason(problem.reason), hosts)
         } else if view.targets.isEmpty {
             let address = service.spec.address?.text ?? service.metadata.name
             writer.set(
@@ -141,5 +144,29 @@ package enum ServiceSummary {
         )
         status.failovers = status.failovers ?? 0
         status.cursors = ledger.cursors
+    }
+}
+
+extension Reason {
+    fileprivate init(_ reason: HostProblem.Reason) {
+        switch reason {
+        case .unresolved: self = .hostUnresolved
+        case .refused: self = .hostRefused
+        case .leadsToItself: self = .leadsToItself
+        }
+    }
+}
+
+extension ServiceView {
+    /// What is wrong with hosts, for people; at most so much as one reads.
+    fileprivate var hostProblemText: String {
+        let shown = hostProblems.prefix(5).map { problem in
+            let since =
+                problem.since > 0
+                ? " (since \(Timestamp(seconds: Int64(problem.since))))" : ""
+            return "host \(problem.host): \(problem.message)\(since)"
+        }
+        let rest = hostProblems.count - shown.count
+        return (shown + (rest > 0 ? ["\(rest) more"] : [])).joined(separator: "; ")
     }
 }

@@ -7,6 +7,8 @@ package struct ServiceView: Equatable, Sendable {
     package var targets: [Target] = []
     /// Why a gateway could not listen; nil when all that should listen do.
     package var listenError: String?
+    /// Hosts that a gateway does not use, or not wholly.
+    package var hostProblems: [HostProblem] = []
     /// Connections that clients of this site have open.
     package var active: UInt64 = 0
     /// One for each proxy.
@@ -21,6 +23,9 @@ package struct ServiceView: Equatable, Sendable {
         for port in reports.ports {
             if let error = port.listenError, listenError == nil {
                 listenError = "port \(port.service.port): \(error)"
+            }
+            for problem in port.hostProblems ?? [] where !hostProblems.contains(problem) {
+                hostProblems.append(problem)
             }
         }
         targets = Self.merge(reports.ports)

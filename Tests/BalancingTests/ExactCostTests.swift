@@ -30,7 +30,7 @@ struct ExactCostTests {
                 isServing: true
             )
         }
-        pods.update(servers)
+        pods.update(servers, at: .seconds(0))
         for _ in 0..<27 { _ = pods.pick(at: .seconds(1)) }
         #expect(pods.openCounts.values.sorted() == [13, 14])
     }

@@ -89,6 +89,95 @@ struct RetryTests {
         #expect(fork.near.shared.counters.interrupted == 0)
     }
 
+    @Test(
+        "P8: a server that accepts and closes at once gets nobody while another one serves",
+        arguments: [true, false]
+    )
+    func failsFast(isLocal: Bool) throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let bad = TestServer { client in
+            usleep(5_000)
+            client.close()
+        }
+        // Silent until the client, who is silent as well, has waited for a while.
+        let good = TestServer { client in
+            usleep(50_000)
+            client.write(Array("good__\n".utf8))
+            _ = client.read()
+        }
+        let holder = isLocal ? fork.near : fork.first
+        holder.servers([bad.port, good.port])
+        try fork.near.targets([
+            TestProxy.Way(site: holder.site.id, cost: 1, route: isLocal ? [] : [holder.id])
+        ])
+        for _ in 0..<20 { #expect(try fork.ask() == "good__\n") }
+        #expect((1...5).contains(bad.acceptedCount))
+        #expect(fork.isEmptied())
+    }
+
+    @Test(
+        "P8: an end that answers the client's own, or comes after a byte, is no failure",
+        arguments: [true, false]
+    )
+    func orderlyEnds(isLocal: Bool) throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        // Ends when the client has, without a word.
+        let polite = TestServer { client in
+            _ = client.read()
+            client.close()
+        }
+        let banner = TestServer { client in
+            client.write(Array("hello\n".utf8))
+            client.close()
+        }
+        let holder = isLocal ? fork.near : fork.first
+        try fork.near.targets([
+            TestProxy.Way(site: holder.site.id, cost: 1, route: isLocal ? [] : [holder.id])
+        ])
+        holder.servers([polite.port])
+        let client = try #require(TestSocket.connected(to: fork.port))
+        #expect(eventually { polite.acceptedCount == 1 })
+        client.finishWriting()
+        let end = client.read()
+        #expect(end.bytes.isEmpty && end.end == .endOfFile)
+        #expect(holder.shared.usableCount == 1)
+        holder.servers([banner.port])
+        let other = try #require(TestSocket.connected(to: fork.port))
+        let said = other.read()
+        #expect(said.bytes == Array("hello\n".utf8) && said.end == .endOfFile)
+        other.close()
+        client.close()
+        #expect(holder.shared.usableCount == 1)
+        #expect(fork.isEmptied())
+        #expect(fork.near.shared.counters.interrupted == 0)
+    }
+
+    @Test(
+        "P2: a service that leads to itself gets one connection, and takes no more",
+        arguments: [1, 2]
+    )
+    func leadsToItself(loops: Int) throws {
+        let proxy = try TestProxy(FixtureSite("loop"), loops: loops)
+        defer { proxy.stop() }
+        let port = try proxy.listen()
+        proxy.servers([port])
+        try proxy.targets([TestProxy.Way(site: proxy.site.id, cost: 0, route: [])])
+        let client = try #require(TestSocket.connected(to: port))
+        #expect(client.read().end == .reset)
+        #expect(eventually { (try? proxy.isEmpty) == true })
+        let counters = proxy.shared.counters
+        // A loop may accept before the other has noted its own end: then once more at most.
+        #expect((1...3).contains(counters.refused))
+        #expect(proxy.shared.ownServers == [Endpoint(address: loopback, port: port)])
+        #expect(proxy.shared.usableCount == 0)
+        // From now on nothing is even tried.
+        let second = try #require(TestSocket.connected(to: port))
+        #expect(second.read().end == .reset)
+        #expect(proxy.shared.counters.refused == counters.refused)
+    }
+
     @Test("what a client said meanwhile goes to the server that takes the place of one that reset")
     func earlyBytes() throws {
         let fork = try Fork()

@@ -2,6 +2,7 @@ import Balancing
 import CertificateFixtures
 import Glibc
 import NetworkModel
+import SiteConfiguration
 import Synchronization
 import TestSupport
 import Testing
@@ -22,7 +23,8 @@ struct ShortageTests {
                 servers: endpoints.map {
                     EndpointBalancer.Server(endpoint: $0, isReady: true, isServing: true)
                 },
-                at: SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
+                at: SiteID(publicKeyDigest: Array(repeating: 1, count: 32)),
+                now: EventLoop.clock()
             )
             let thread = try EventLoopThread(index: 0)
             var limits = rlimit()
@@ -76,6 +78,42 @@ struct ShortageTests {
             guard client.read().end == .reset, server.acceptedCount == 0 else { exit(4) }
             let condition = near.shared.states.first { $0.target.site == far.site.id }?.condition
             exit(condition == .usable && !held.isEmpty ? 0 : 5)
+        }
+    }
+
+    @Test(
+        "P2: services that lead to each other leave descriptors for others, and end with their client"
+    )
+    func loopOverTwo() async throws {
+        await #expect(processExitsWith: .success) {
+            closeInheritedSockets()
+            var limits = rlimit(rlim_cur: 1_024, rlim_max: 1_024)
+            unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+            let proxies = try ["one", "two", "other"].map { try TestProxy(FixtureSite($0)) }
+            let ports = try proxies.map { try $0.listen() }
+            for proxy in proxies {
+                try proxy.targets([TestProxy.Way(site: proxy.site.id, cost: 0, route: [])])
+            }
+            let server = TestServer.named("server")
+            proxies[0].servers([ports[1]])
+            proxies[1].servers([ports[0]])
+            proxies[2].servers([server.port])
+            let room = DescriptorBudget.room
+            guard let client = TestSocket.connected(to: ports[0]) else { exit(2) }
+            // Whoever meets the bound is reset, and with it all that led there.
+            let isRefused = eventually { proxies.contains { $0.shared.counters.refused > 0 } }
+            guard isRefused, client.read().end == .reset else { exit(3) }
+            guard proxies.allSatisfy({ $0.shared.counters.opened <= UInt64(room.total) }) else {
+                exit(4)
+            }
+            guard let second = TestSocket.connected(to: ports[0]),
+                let honest = TestSocket.connected(to: ports[2]),
+                honest.read(limit: 7).bytes == Array("server\n".utf8)
+            else { exit(5) }
+            second.close()
+            honest.close()
+            let isEmptied = eventually { proxies.allSatisfy { (try? $0.isEmpty) == true } }
+            exit(isEmptied ? 0 : 6)
         }
     }
 }

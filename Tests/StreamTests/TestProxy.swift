@@ -55,7 +55,7 @@ final class TestProxy: Sendable {
     let isEdge: Bool
     let threads: [EventLoopThread]
     let plane: StreamPlane
-    let shared = SharedService(service: backend) {}
+    let shared: SharedService
     private let context: TLSContext
     private let view: Mutex<DataPlaneView>
 
@@ -78,6 +78,7 @@ final class TestProxy: Sendable {
             mailboxes: threads.map(\.mailbox),
             accounts: NeighborAccounts(own: site.id)
         )
+        shared = SharedService(service: Self.backend, sockets: plane.ownSockets) {}
         let view = DataPlaneView(
             proxy: id,
             isEdge: isEdge,
@@ -164,7 +165,8 @@ final class TestProxy: Sendable {
                     isServing: true
                 )
             },
-            at: id.site
+            at: id.site,
+            now: EventLoop.clock()
         )
     }
 

@@ -10,7 +10,7 @@ extension ControlPlane {
 
     func makeService(_ key: ServicePort) -> SharedService {
         let (core, changes) = (core, changes)
-        return SharedService(service: key) {
+        return SharedService(service: key, sockets: core.plane.ownSockets) {
             if changes.insert(key) { core.tellControl { $0.servicesChanged() } }
         }
     }
@@ -29,7 +29,8 @@ extension ControlPlane {
     private func takeChanges() {
         lastChanges = loop.now
         var own: [ServicePort: [SiteID: UInt64]] = [:]
-        for key in changes.take() {
+        let changed = changes.take()
+        for key in changed {
             guard let service = sharedServices[key] else { continue }
             own[key] = service.ownCounts
             failovers.append(service.takeRecords())
@@ -38,6 +39,7 @@ extension ControlPlane {
             if services.isAbandoned(key) { refreshSoon([key]) }
         }
         counts.ownChanged(own)
+        if !core.isEdge { refreshSoon(services.recount(changed)) }
         snapshotChanged()
     }
 

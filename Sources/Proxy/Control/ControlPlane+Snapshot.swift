@@ -101,7 +101,7 @@ extension ControlPlane {
                 return ServiceSnapshot.Target(
                     site: name(state.target.site),
                     pathCost: state.target.cost,
-                    endpoints: state.target.weight,
+                    endpoints: state.target.endpoints,
                     connections: state.own + state.others,
                     state: condition,
                     reason: reason,
@@ -115,6 +115,8 @@ extension ControlPlane {
             targets: targets
         )
         snapshot.listenError = error
+        let problems = core.isEdge ? [] : services.problems(key)
+        if !problems.isEmpty { snapshot.hostProblems = problems }
         return snapshot
     }
 
@@ -123,7 +125,7 @@ extension ControlPlane {
         case .usable where state.target.isLastResort:
             (.draining, FailoverReason.draining.rawValue)
         case .usable: (.usable, nil)
-        case .ejected(let reason, _): (.ejected, reason.rawValue)
+        case .ejected(let reason, _), .doubtful(let reason): (.ejected, reason.rawValue)
         case .absent(.draining): (.draining, FailoverReason.draining.rawValue)
         case .absent(let reason): (.unreachable, reason.rawValue)
         }
@@ -161,7 +163,7 @@ extension ControlPlane {
 
     func counters(_ shared: [ServicePort: SharedService]) -> [ServiceCounters] {
         shared.sorted { $0.key < $1.key }.map(\.value.counters)
-            .filter { $0.opened > 0 || $0.active > 0 || $0.failed > 0 || $0.interrupted > 0 }
+            .filter { $0 != ServiceCounters(service: $0.service) }
     }
 
     func snapshot(of record: FailoverRecord, at now: Instant) -> FailoverSnapshot {

@@ -108,6 +108,12 @@ final class ControlPlane {
 
     // MARK: What others read
 
+    /// Addresses that lead to this site's gateways.
+    var ownAddresses: Set<IPAddress> {
+        let services = document?.configuration.ownAddresses ?? []
+        return (inside?.addresses ?? []).union(services.compactMap { IPAddress($0) })
+    }
+
     var siteName: SiteName {
         SiteName(id: core.id.site, name: document?.configuration.site.name ?? "")
     }

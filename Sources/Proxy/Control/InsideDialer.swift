@@ -24,6 +24,8 @@ final class InsideDialer {
     private var places: [IPAddress: Place] = [:]
     /// Addresses that turned out to be this proxy's own.
     private var own: Set<IPAddress> = []
+    /// All gateways of the site as far as is known, this one included.
+    var addresses: Set<IPAddress> { own.union(places.keys) }
     private(set) var error: String?
     private(set) var hasResolved = false
     private var isStopped = false

@@ -15,14 +15,17 @@ final class ServiceTable {
     /// EndpointSlices by the name of the core Service.
     private var endpoints: [String: [LocalEndpoint]] = [:]
     private let hosts: HostTable
-    /// Ready local servers of every service port that has a provider.
+    /// Local servers that take connections, of every service port that has a provider.
     private(set) var advertised: [ServicePort: UInt32] = [:]
     /// Where service ports listen that have a target.
     private var listening: [ServicePort: ServicePortConfiguration.Listen] = [:]
+    private var rules = HostRules()
+    private let prober: ServerProber
 
     init(control: ControlPlane) {
         self.control = control
         hosts = HostTable(control: control)
+        prober = ServerProber(control: control)
     }
 
     // MARK: What is known
@@ -37,6 +40,7 @@ final class ServiceTable {
             }
             if case .hosts(let list)? = service.provider { names.formUnion(list) }
         }
+        updateRules()
         hosts.watch(names)
     }
 
@@ -68,14 +72,65 @@ final class ServiceTable {
                     )
                 }
         case .hosts(let names)?:
-            return names.flatMap { hosts.addresses($0) }.map { address in
-                EndpointBalancer.Server(
-                    endpoint: Endpoint(address: address, port: port.targetPort),
-                    isReady: true,
-                    isServing: true
+            return names.flatMap { hosts.servers($0) }.compactMap { addresses in
+                let endpoints = addresses.map { Endpoint(address: $0, port: port.targetPort) }
+                    .filter { rules.objection(to: $0) == nil }
+                return endpoints.isEmpty ? nil : EndpointBalancer.Server(listed: endpoints)
+            }
+        }
+    }
+
+    /// What this proxy knows of itself, and must not take for servers.
+    private func updateRules() {
+        let options = control.core.options
+        var places = configurations.values.compactMap { service, port in
+            port.listen.map { listen in
+                HostRules.Place(
+                    address: listen.host.flatMap { IPAddress($0) } ?? options.bind,
+                    port: listen.port
                 )
             }
         }
+        places += [options.linkPort, options.internalPort].map {
+            HostRules.Place(address: options.bind, port: $0)
+        }
+        if let admin = options.admin {
+            let isEverywhere = admin.address.specialUse != nil
+            places.append(
+                HostRules.Place(address: isEverywhere ? nil : admin.address, port: admin.port)
+            )
+        }
+        rules = HostRules(
+            isInCluster: options.isInCluster,
+            own: control.ownAddresses,
+            local: HostRules.localAddresses(),
+            listeners: Set(places)
+        )
+    }
+
+    /// What is wrong with the hosts of a service port, in order.
+    func problems(_ key: ServicePort) -> [HostProblem] {
+        guard let (service, port) = configurations[key], case .hosts(let names)? = service.provider
+        else { return [] }
+        let own = Set(shared[key]?.ownServers ?? [])
+        var problems: [HostProblem] = []
+        for name in names {
+            if let failure = hosts.failure(of: name) {
+                let since = WallClock.time(of: failure.since, at: EventLoop.clock())
+                problems.append(
+                    HostProblem(name, .unresolved, failure.reason, since: since.rounded())
+                )
+            }
+            for address in hosts.servers(name).joined() {
+                let endpoint = Endpoint(address: address, port: port.targetPort)
+                if let objection = rules.objection(to: endpoint) {
+                    problems.append(HostProblem(name, .refused, objection))
+                } else if own.contains(endpoint) {
+                    problems.append(HostProblem(name, .leadsToItself, HostProblem.remedy(endpoint)))
+                }
+            }
+        }
+        return problems
     }
 
     func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) -> Bool {
@@ -105,12 +160,13 @@ final class ServiceTable {
                 if shared[key] == nil { refreshed.entries = true }
                 refresh(entry(key), table.services[key] ?? [], at: now)
             } else if let service = shared[key] {
-                service.update(servers: [], at: control.core.id.site)
+                service.update(servers: [], at: control.core.id.site, now: now)
                 service.update(targets: [], at: now)
                 advertised[key] = nil
                 // Looked at again when the last connection has ended.
                 if service.isIdle {
                     shared[key] = nil
+                    prober.forget(key)
                     refreshed.entries = true
                 }
             }
@@ -127,8 +183,7 @@ final class ServiceTable {
     private func refresh(_ service: SharedService, _ routes: [RouteTarget], at now: Instant) {
         let key = service.service
         let own = control.core.id.site
-        service.update(servers: servers(key), at: own)
-        let ready = service.readyCount
+        service.update(servers: servers(key), at: own, now: now)
         var targets: [Target] = []
         var ways: [SiteID: Ways] = [:]
         for route in routes {
@@ -145,20 +200,27 @@ final class ServiceTable {
                 ways[route.site] = Ways(routes: route.routes, detours: route.detours)
             }
         }
-        advertised[key] = nil
-        if configurations[key]?.0.provider != nil {
-            advertised[key] = ready
-            let terminating = service.terminatingCount
-            targets.append(
-                Target(
-                    site: own,
-                    cost: .zero,
-                    weight: ready > 0 ? ready : terminating,
-                    isLastResort: ready == 0 && terminating > 0
-                )
-            )
+        let isProvider = configurations[key]?.0.provider != nil
+        service.update(
+            targets: targets,
+            ways: ways,
+            offeredAt: isProvider ? own : nil,
+            at: now
+        )
+        advertised[key] = isProvider ? service.usableCount : nil
+        prober.look(at: service)
+    }
+
+    /// Servers of these service ports may have failed or answered again; those to refresh, since another number is to be
+    /// advertised, or they have become or stopped being usable here.
+    func recount(_ keys: Set<ServicePort>) -> Set<ServicePort> {
+        keys.filter { key in
+            guard let service = shared[key], let known = advertised[key] else { return false }
+            prober.look(at: service)
+            let mayListen = configurations[key]?.1.listen != nil
+            let isStale = mayListen && service.hasTarget != (listening[key] != nil)
+            return service.usableCount != known || isStale
         }
-        service.update(targets: targets, ways: ways, at: now)
     }
 
     /// Nobody needs it any more, now that its last connection has ended.
@@ -199,10 +261,6 @@ final class ServiceTable {
     /// Looks the names of a service's servers up again if connects to them have failed.
     func doubtHosts(of service: ServicePort) {
         guard case .hosts(let names)? = configurations[service]?.0.provider else { return }
-        let own = control.core.id.site
-        let isEjected = shared[service]?.states.contains { state in
-            if case .ejected = state.condition { state.target.site == own } else { false }
-        }
-        if isEjected == true { hosts.doubt(Set(names)) }
+        if shared[service]?.hasDoubt == true { hosts.doubt(Set(names)) }
     }
 }

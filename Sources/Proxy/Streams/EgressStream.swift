@@ -89,7 +89,16 @@ final class EgressStream: SocketStream {
         connector = nil
         if let server { service.serverReleased(server) }
         server = nil
+        service.left(isTouched: isTouched)
         engine.remove(self)
+    }
+
+    override func didTouch() { service.touched() }
+
+    /// A server that ends the connection at once, before any byte and with the client still there, has not served it.
+    override var isEarlyEnd: Bool {
+        sender.finOffset == 0 && receiver.hasDeliveredNothing && !receiver.hasEnd
+            && engine.loop.now - connectedAt <= connectTimeout
     }
 
     override func receiveCancel() { end() }
@@ -103,7 +112,7 @@ final class EgressStream: SocketStream {
         let now = engine.loop.now
         let wasSilent = !sender.hasRead
         if wasSilent, now - connectedAt <= connectTimeout {
-            service.serverFailed(server, at: now)
+            service.serverFailed(server, .closedAtOnce, at: now)
         } else {
             service.serverReleased(server)
         }

@@ -31,6 +31,13 @@ extension IngressConnection {
         _ watch: Connector.Watch,
         _ pick: ServerPick
     ) {
+        // The loop that accepted it may have been faster than the one that connected could note its end.
+        if engine.comesBack(client, at: socket?.localEndpoint) {
+            engine.loop.deregister(watch.registration)
+            service.serverReleased(pick)
+            service.count(.refused)
+            return end(.client)
+        }
         guard let client = socket.take() else {
             engine.loop.deregister(watch.registration)
             service.serverReleased(pick)
@@ -43,16 +50,17 @@ extension IngressConnection {
             serverWatch: watch,
             unsent: sender.takeUnsent(),
             timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
-            on: engine.loop
-        ) { [self] relay, ending in
-            relayEnded(relay, ending, pick)
-        }
+            judgesEndsFor: timeouts.connect,
+            on: engine.loop,
+            firstByte: { [self] in touch() },
+            completion: { [self] relay, ending in relayEnded(relay, ending, pick) }
+        )
         phase = .relaying(relay, pick)
     }
 
     func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ server: ServerPick) {
         if case .server = ending, relay.bytesToClient == 0, wasOpenedJustNow {
-            service.serverFailed(server, at: engine.loop.now)
+            service.serverFailed(server, .closedAtOnce, at: engine.loop.now)
         } else {
             service.serverReleased(server)
         }

@@ -261,6 +261,8 @@ final class IngressConnection: SocketStream {
 
     override func streamFinished() { end(.finished) }
 
+    override func didTouch() { service.touched() }
+
     override func endIfSilent(for limit: Duration) {
         guard case .relaying(let relay, _) = phase else { return super.endIfSilent(for: limit) }
         relay.endIfSilent(for: limit)
@@ -326,6 +328,7 @@ final class IngressConnection: SocketStream {
         cancelTimer()
         detach()
         close()
+        service.left(isTouched: isTouched)
         if let pick = pick.take() {
             if case .lost = ending {
                 service.lost(pick, at: engine.loop.now)

@@ -64,9 +64,9 @@ final class LocalConnector {
         let now = loop.now
         let rest = deadline - now
         guard rest > .zero, tried.count < Self.limit,
-            let server = service.pickServer(excluding: tried, at: now)
+            var server = service.pickServer(excluding: tried, at: now)
         else { return giveUp() }
-        let isLast = service.readyCount <= UInt32(tried.count + 1)
+        let isLast = service.candidateCount <= tried.count + 1
         tried.append(server.endpoint)
         let connector = Connector(
             to: server.endpoint,
@@ -74,17 +74,15 @@ final class LocalConnector {
             keepsWatching: true,
             on: loop
         ) { [self] result in
-            finish(server, result)
+            finish(result)
         }
+        service.connecting(&server, from: connector.localEndpoint)
         current = (server, connector)
     }
 
-    private func finish(
-        _ server: ServerPick,
-        _ result: consuming Result<FileDescriptor, SystemError>
-    ) {
-        let watch = current?.connector.takeWatch()
-        current = nil
+    private func finish(_ result: consuming Result<FileDescriptor, SystemError>) {
+        guard let (server, connector) = current.take() else { return }
+        let watch = connector.takeWatch()
         switch consume result {
         case .success(let socket):
             guard let watch else { preconditionFailure("connected to \(server) unwatched") }
@@ -98,8 +96,9 @@ final class LocalConnector {
             isShort = true
             next()
         case .failure(let error):
-            service.serverFailed(server, at: loop.now)
-            hasTimedOut = hasTimedOut || error.code == ETIMEDOUT
+            let isUnanswered = error.code == ETIMEDOUT
+            service.serverFailed(server, isUnanswered ? .unanswered : .refused, at: loop.now)
+            hasTimedOut = hasTimedOut || isUnanswered
             next()
         }
     }

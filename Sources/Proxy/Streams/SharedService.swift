@@ -9,19 +9,44 @@ import Synchronization
 /// called without the lock after every change of a count, from any loop's thread.
 final class SharedService: Sendable {
     let service: ServicePort
+    private let sockets: OwnSockets
     private let onChange: @Sendable () -> Void
     private let state: Mutex<State>
 
     private struct State: Sendable {
         var balancer: ServiceBalancer
         var endpoints = EndpointBalancer()
-        var targets: [Target] = []
+        /// What routing says.
+        var routed: [Target] = []
+        /// What this site offers, if it does.
+        var local: Target?
         var ways: [SiteID: Ways] = [:]
         var counters: ServiceCounters
+        var share = ServiceShare()
+
+        var targets: [Target] { routed + (local.map { [$0] } ?? []) }
+
+        /// Takes what the servers make of this site into the balancer, in one step with whatever changed them.
+        ///
+        /// True when that is something new.
+        mutating func settle(at now: Instant) -> Bool {
+            guard let known = local else { return false }
+            let new = endpoints.target(at: known.site)
+            guard new != known else { return false }
+            local = new
+            balancer.update(targets, at: now)
+            return true
+        }
     }
 
-    init(service: ServicePort, onChange: @escaping @Sendable () -> Void) {
+    /// `sockets` remembers the ends of connections to servers.
+    init(
+        service: ServicePort,
+        sockets: OwnSockets = OwnSockets(),
+        onChange: @escaping @Sendable () -> Void
+    ) {
         self.service = service
+        self.sockets = sockets
         self.onChange = onChange
         state = Mutex(
             State(
@@ -37,17 +62,33 @@ final class SharedService: Sendable {
         onChange()
         return result
     }
+
+    /// For what happens to servers: others hear of it only when this site becomes another target by it.
+    private func changeServers(at now: Instant, _ body: (inout EndpointBalancer) -> Void) {
+        let isNews = state.withLock { state in
+            body(&state.endpoints)
+            return state.settle(at: now)
+        }
+        if isNews { onChange() }
+    }
 }
 
 // MARK: - What the control plane sets and reads
 
 extension SharedService {
-    /// Takes the targets, and the ways to those that are elsewhere.
-    func update(targets: [Target], ways: [SiteID: Ways] = [:], at now: Instant) {
+    /// Takes what routing says: targets, and the ways to those that are elsewhere; with `site`, this site's servers are a
+    /// target as well.
+    func update(
+        targets: [Target],
+        ways: [SiteID: Ways] = [:],
+        offeredAt site: SiteID? = nil,
+        at now: Instant
+    ) {
         state.withLock { state in
-            state.balancer.update(targets, at: now)
-            state.targets = targets
+            state.routed = targets
             state.ways = ways
+            state.local = site.map { state.endpoints.target(at: $0) }
+            state.balancer.update(state.targets, at: now)
         }
     }
 
@@ -55,9 +96,9 @@ extension SharedService {
     func ways(to site: SiteID) -> Ways? { state.withLock { $0.ways[site] } }
 
     /// The servers of this site, all of them.
-    func update(servers: [EndpointBalancer.Server], at site: SiteID) {
+    func update(servers: [EndpointBalancer.Server], at site: SiteID, now: Instant) {
         state.withLock { state in
-            if state.endpoints.update(servers) { state.balancer.renew(site) }
+            if state.endpoints.update(servers, at: now) { state.balancer.renew(site) }
         }
     }
 
@@ -70,8 +111,12 @@ extension SharedService {
     var states: [TargetState] { state.withLock { $0.balancer.states } }
     var hasTarget: Bool { state.withLock { $0.balancer.hasTarget } }
     var ownCounts: [SiteID: UInt64] { state.withLock { $0.balancer.ownCounts } }
-    var readyCount: UInt32 { state.withLock { $0.endpoints.readyCount } }
-    var terminatingCount: UInt32 { state.withLock { $0.endpoints.terminatingCount } }
+    /// Servers of this site that take connections, as far as is known.
+    var usableCount: UInt32 { state.withLock { $0.endpoints.usableCount } }
+    var candidateCount: Int { state.withLock { $0.endpoints.candidateCount } }
+    var hasDoubt: Bool { state.withLock { $0.endpoints.hasDoubt } }
+    /// Servers to which connections come back.
+    var ownServers: [Endpoint] { state.withLock { $0.endpoints.ownServers } }
     var counters: ServiceCounters { state.withLock { $0.counters } }
 
     /// The failovers and failbacks completed since the last call.
@@ -123,6 +168,8 @@ extension SharedService {
         case failed
         /// It was cut after bytes had been exchanged; `closed` follows.
         case interrupted
+        /// It was reset before anything was tried for it.
+        case refused
     }
 
     func count(_ event: ClientEvent) {
@@ -134,6 +181,7 @@ extension SharedService {
             case .closed: state.counters.active -= 1
             case .failed: state.counters.failed += 1
             case .interrupted: state.counters.interrupted += 1
+            case .refused: state.counters.refused += 1
             }
         }
     }
@@ -148,16 +196,81 @@ extension SharedService {
     }
 
     func serverOpened(_ pick: ServerPick, at now: Instant) {
-        state.withLock { $0.endpoints.opened(pick, at: now) }
+        changeServers(at: now) { $0.opened(pick, at: now) }
     }
 
-    /// The server refused, or reset at once; releases the pick.
-    func serverFailed(_ pick: ServerPick, at now: Instant) {
-        state.withLock { $0.endpoints.failed(pick, at: now) }
+    /// The server refused, or ended the connection at once; releases the pick.
+    func serverFailed(_ pick: ServerPick, _ fault: ServerFault, at now: Instant) {
+        forget(pick)
+        changeServers(at: now) { $0.failed(pick, fault, at: now) }
     }
 
     /// The connection has ended, or its failure does not speak against the server.
     func serverReleased(_ pick: ServerPick) {
+        forget(pick)
         state.withLock { $0.endpoints.release(pick) }
     }
+
+    // MARK: Connections that come back
+
+    /// The connection for this pick has an end of its own now.
+    func connecting(_ pick: inout ServerPick, from local: Endpoint?) {
+        pick.local = local
+        guard let local else { return }
+        sockets.insert(
+            OwnSockets.Connection(from: local, to: pick.endpoint),
+            OwnSockets.Owner(service: self, server: pick.server)
+        )
+    }
+
+    private func forget(_ pick: ServerPick) {
+        guard let local = pick.local else { return }
+        sockets.remove(OwnSockets.Connection(from: local, to: pick.endpoint))
+    }
+
+    /// A connection to this server was accepted by this proxy itself.
+    func leadsToItself(_ server: Endpoint, at now: Instant) {
+        changeServers(at: now) { $0.condemn(server, at: now) }
+        onChange()
+    }
+
+    // MARK: Probes
+
+    func nextProbe(at now: Instant) -> Instant? {
+        state.withLock { $0.endpoints.nextProbe(at: now) }
+    }
+
+    func takeProbes(at now: Instant) -> [EndpointBalancer.Probe] {
+        state.withLock { $0.endpoints.takeProbes(at: now) }
+    }
+
+    /// Nil: it took the connection and kept it.
+    func probed(_ probe: ServerPick, _ fault: ServerFault?, at now: Instant) {
+        forget(probe)
+        changeServers(at: now) { endpoints in
+            if let fault {
+                endpoints.probeFailed(probe, fault, at: now)
+            } else {
+                endpoints.probeSucceeded(probe, at: now)
+            }
+        }
+    }
+
+    /// This host could not probe.
+    func probeAbandoned(_ probe: ServerPick) {
+        forget(probe)
+        state.withLock { $0.endpoints.probeAbandoned(probe) }
+    }
+}
+
+// MARK: - Its share of descriptors
+
+extension SharedService {
+    /// Whether one more connection may be taken; it counts until `left`.
+    func admit(_ room: DescriptorRoom) -> Bool { state.withLock { $0.share.admit(in: room) } }
+
+    /// The first byte of a connection has passed.
+    func touched() { state.withLock { $0.share.touched() } }
+
+    func left(isTouched: Bool) { state.withLock { $0.share.left(isTouched: isTouched) } }
 }

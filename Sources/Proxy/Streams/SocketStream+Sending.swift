@@ -44,9 +44,15 @@ extension SocketStream {
                 readSize = max(readSize / 2, Self.readMinimum)
             }
             lastMoved = engine.loop.now
+            touch()
             return true
         case .endOfFile:
             isReadable = false
+            if isEarlyEnd {
+                sender.takeBackFin()
+                engine.loop.schedule(after: .zero) { [self] _ in failLater() }
+                return false
+            }
             lastMoved = engine.loop.now
             directionEnded()
             return true

@@ -30,6 +30,8 @@ class SocketStream: StreamEnd, EventHandler {
     final var lastMoved: Instant
     /// True once the other end has taken the stream: bytes may flow.
     final var isOpen = false
+    /// A byte has passed in some direction.
+    private(set) final var isTouched = false
 
     init(socket: consuming FileDescriptor?, engine: StreamEngine) {
         self.engine = engine
@@ -60,6 +62,16 @@ class SocketStream: StreamEnd, EventHandler {
     func streamReset(_ reason: Reset.Reason) {}
     /// Both directions ended in order; the socket is closed and the label given back.
     func streamFinished() {}
+    /// The first byte has passed.
+    func didTouch() {}
+    /// Whether the end that was read from the socket is a failure of whoever is there.
+    var isEarlyEnd: Bool { false }
+
+    final func touch() {
+        guard !isTouched else { return }
+        isTouched = true
+        didTouch()
+    }
 
     // MARK: The socket
 
@@ -186,6 +198,7 @@ class SocketStream: StreamEnd, EventHandler {
         let skipped = try receiver.check(offset, count: count)
         guard skipped < count else { return }
         lastMoved = engine.loop.now
+        touch()
         var start = DataFrame.headerSize + skipped
         if receiver.pending.isEmpty, isWritable {
             switch socket?.write(payload.extracting(start...)) ?? .wouldBlock {

@@ -43,7 +43,9 @@ extension StreamEngine {
         guard let entry = view.services[open.service] else {
             return refuse(open, .noService, label: label, carrier)
         }
-        guard mayHold(StreamReceiver.standardWindow), DescriptorBudget.hasRoomForClient else {
+        guard mayHold(StreamReceiver.standardWindow), DescriptorBudget.hasRoomForClient,
+            entry.shared.admit(DescriptorBudget.room)
+        else {
             return refuse(open, .overloaded, label: label, carrier)
         }
         // Last: who opens nothing here leaves nothing behind.

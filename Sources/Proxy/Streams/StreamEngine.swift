@@ -66,11 +66,25 @@ final class StreamEngine: EventHandler {
 
     /// A client was accepted.
     func accepted(_ socket: consuming FileDescriptor, service: ServicePort, client: Endpoint) {
-        // Without an entry the socket closes with a RST.
+        // Without an entry the socket closes with a RST; so it does below.
         guard let entry = view.services[service] else { return }
+        guard !comesBack(client, at: socket.localEndpoint),
+            entry.shared.admit(DescriptorBudget.room)
+        else {
+            return entry.shared.count(.refused)
+        }
         let connection = IngressConnection(socket, client: client, entry: entry, engine: self)
         add(connection)
         connection.start()
+    }
+
+    /// Whether this client, accepted at `local`, is a connection of this proxy to a server: that one is tried no more.
+    func comesBack(_ client: Endpoint, at local: Endpoint?) -> Bool {
+        guard let local,
+            let owner = plane.ownSockets.owner(of: .init(from: client, to: local))
+        else { return false }
+        owner.service.leadsToItself(owner.server, at: loop.now)
+        return true
     }
 
     /// Resets every stream.

@@ -7,6 +7,7 @@ final class StreamPlane: Sendable {
     let mailboxes: [Mailbox]
     /// What each neighbor site holds here.
     let accounts: NeighborAccounts
+    let ownSockets = OwnSockets()
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
     private let ejections = Mutex(RouteEjections())

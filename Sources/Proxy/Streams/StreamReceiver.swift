@@ -44,6 +44,9 @@ struct StreamReceiver: ~Copyable {
     /// Whether the socket was given neither a byte nor FIN: another one could take what waits.
     var hasDeliveredNothing: Bool { written == 0 && !isFinDelivered }
 
+    /// Whether the other side has ended.
+    var hasEnd: Bool { finOffset != nil }
+
     /// Whether every byte was written and FIN is next.
     var isFinDue: Bool { !isFinDelivered && finOffset == written }
 

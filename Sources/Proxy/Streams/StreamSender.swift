@@ -62,6 +62,14 @@ struct StreamSender: ~Copyable {
         return result
     }
 
+    /// The end that was read is not the direction's: another socket takes this one's place.
+    ///
+    /// Only before FIN was sent.
+    mutating func takeBackFin() {
+        precondition(!isFinSent, "FIN was sent")
+        finOffset = nil
+    }
+
     /// Bytes that were read from the socket elsewhere, to be sent before all others.
     mutating func prepend(_ bytes: [UInt8]) {
         precondition(ring.end == 0, "bytes before \(ring.end)")

@@ -51,6 +51,9 @@ package final class Connector: EventHandler {
         }
     }
 
+    /// Its own end, which the kernel chose with the call; nil when it could not.
+    package var localEndpoint: Endpoint? { socket?.localEndpoint }
+
     /// Gives the attempt up; nothing is called any more.
     package func cancel() {
         completion = nil

@@ -56,6 +56,15 @@ enum DescriptorBudget {
         )
     }
 
+    /// What clients and servers of all services share, and how much of it is used.
+    static var room: DescriptorRoom {
+        let others = handshakes.load(ordering: .relaxed) + lanes.load(ordering: .relaxed)
+        return DescriptorRoom(
+            total: DescriptorShares.ofProcess.relays,
+            open: max(0, FileDescriptor.openCount - others)
+        )
+    }
+
     static var hasRoomForSocket: Bool {
         DescriptorShares.ofProcess.hasRoomForSocket(open: FileDescriptor.openCount)
     }

@@ -49,21 +49,31 @@ package final class PlainRelay {
     private var toClient = RelayDirection()
     private var lastMoved: Instant
     private var timer: TimerID?
+    /// Until when a server that ends the connection before any byte has failed.
+    private let judgesEndsUntil: Instant
+    /// Called with the first byte in either direction, then nil.
+    private var firstByte: (() -> Void)?
     /// Nil when the relay has ended.
     private var completion: Completion?
 
     /// Takes over two connected sockets; `serverWatch` is the registration of the server's, if there is one.
     ///
-    /// `unsent` goes to the server before what the client sends. `completion` comes once, never from within a call.
+    /// `unsent` goes to the server before what the client sends. A server whose FIN comes within `judgesEndsFor`, before any
+    /// byte in either direction and with the client still there, has failed. `firstByte` is called at most once.
+    /// `completion` comes once, never from within a call.
     package init(
         client: consuming FileDescriptor,
         server: consuming FileDescriptor,
         serverWatch: Connector.Watch? = nil,
         unsent: [UInt8] = [],
         timeouts: Timeouts,
+        judgesEndsFor limit: Duration = .zero,
         on loop: EventLoop,
+        firstByte: (() -> Void)? = nil,
         completion: @escaping Completion
     ) {
+        judgesEndsUntil = loop.now + limit
+        self.firstByte = firstByte
         self.loop = loop
         self.timeouts = timeouts
         self.completion = completion
@@ -123,6 +133,7 @@ package final class PlainRelay {
             budget: Self.budget
         )
         if let end = failure(up, source: End.client, target: End.server) { return self.end(end) }
+        toClient.holdsEarlyEnd = toServer.isUntouched && loop.now < judgesEndsUntil
         let down = toClient.move(
             from: server,
             to: client,
@@ -133,7 +144,10 @@ package final class PlainRelay {
         if toServer.isShut, toClient.isShut { return end(.finished) }
         if let end = hiddenFailure { return self.end(end) }
         if case .more = up { client.resume() } else if case .more = down { server.resume() }
-        if toServer.bytes &+ toClient.bytes != bytes { lastMoved = loop.now }
+        if toServer.bytes &+ toClient.bytes != bytes {
+            lastMoved = loop.now
+            firstByte.take()?()
+        }
         if endCount != ends { arm() }
     }
 
@@ -147,6 +161,7 @@ package final class PlainRelay {
         switch outcome {
         case .waiting, .more: nil
         case .sourceFailed(let error): source(error)
+        case .endedEarly: source(SystemError("read", code: ECONNRESET))
         case .targetFailed(let error): target(error)
         }
     }
@@ -188,6 +203,7 @@ package final class PlainRelay {
     private func end(_ end: End) {
         guard let completion else { return }
         self.completion = nil
+        firstByte = nil
         if let timer { loop.cancel(timer) }
         timer = nil
         completion(self, end)

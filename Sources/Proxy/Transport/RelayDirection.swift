@@ -13,6 +13,8 @@ struct RelayDirection {
     private(set) var isEnded = false
     /// The source's FIN was passed on.
     private(set) var isShut = false
+    /// Whether a FIN before any byte is kept from the target.
+    var holdsEarlyEnd = false
 
     enum Outcome {
         /// Nothing more to do until an event comes.
@@ -20,6 +22,8 @@ struct RelayDirection {
         /// The budget is used up: go on in the next turn.
         case more
         case sourceFailed(SystemError)
+        /// The source's FIN came before any byte, and was not passed on.
+        case endedEarly
         case targetFailed(SystemError)
     }
 
@@ -53,8 +57,9 @@ struct RelayDirection {
                 let read = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
                 if let error = unsafe write(read, to: target) { return .targetFailed(error) }
             case .endOfFile:
-                isEnded = true
                 source.isReadable = false
+                if holdsEarlyEnd, bytes == 0 { return .endedEarly }
+                isEnded = true
             case .wouldBlock:
                 source.isReadable = false
             case .failed(let error):

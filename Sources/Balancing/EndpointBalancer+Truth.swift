@@ -1,0 +1,93 @@
+package import NetworkModel
+
+// What is known of the servers, and how it is found out without a client.
+extension EndpointBalancer {
+    /// Servers that take connections, as far as is known: what weight, advertisement and status say.
+    package var usableCount: UInt32 { UInt32(clamping: slots.count { $0.isUsable }) }
+
+    /// Servers that a connection may try, one after the other.
+    package var candidateCount: Int { slots.count { $0.isPresent && !$0.leadsToItself } }
+
+    /// Servers that are in doubt: some are, or all.
+    package var hasDoubt: Bool { slots.contains { $0.isDoubtful } }
+
+    /// Servers to which connections come back.
+    package var ownServers: [Endpoint] {
+        slots.filter { $0.isPresent && $0.leadsToItself }.map(\.id)
+    }
+
+    /// This site as a target, at no cost.
+    package func target(at site: SiteID) -> Target {
+        let usable = usableCount
+        if usable > 0 { return Target(site: site, cost: .zero, weight: usable) }
+        let terminating = slots.count { !$0.server.isReady && $0.server.isServing }
+        if terminating > 0 {
+            let weight = UInt32(clamping: terminating)
+            return Target(site: site, cost: .zero, weight: weight, isLastResort: true)
+        }
+        let doubtful = slots.filter(\.isDoubtful)
+        return Target(
+            site: site,
+            cost: .zero,
+            weight: UInt32(clamping: doubtful.count),
+            doubt: doubtful.first?.ejection?.reason.failover
+        )
+    }
+
+    // MARK: Probes
+
+    /// When a server has to be probed next; nil while none is left out.
+    package func nextProbe(at now: Instant) -> Instant? {
+        let isUrgent = usableCount == 0
+        return slots.compactMap { $0.nextProbe(isUrgent: isUrgent, at: now) }.min()
+    }
+
+    /// A server to probe, and why it is left out.
+    package typealias Probe = (server: ServerPick, fault: ServerFault)
+
+    /// The servers to probe now; each ends with exactly one of `probeSucceeded`, `probeFailed` and `probeAbandoned`.
+    ///
+    /// A probe counts as no connection.
+    package mutating func takeProbes(at now: Instant) -> [Probe] {
+        let isUrgent = usableCount == 0
+        var probes: [Probe] = []
+        for index in slots.indices {
+            guard let due = slots[index].nextProbe(isUrgent: isUrgent, at: now), due <= now,
+                let fault = slots[index].ejection?.reason
+            else { continue }
+            picks += 1
+            slots[index].ejection?.startProbe(picks, at: now)
+            let server = ServerPick(
+                endpoint: slots[index].address,
+                number: picks,
+                server: slots[index].id
+            )
+            probes.append((server, fault))
+        }
+        return probes
+    }
+
+    package mutating func probeSucceeded(_ probe: ServerPick, at now: Instant) {
+        guard let index = index(of: probe), slots[index].ejection?.probe == probe.number
+        else { return }
+        slots[index].succeed(at: probe.endpoint, isProbe: true, at: now)
+    }
+
+    package mutating func probeFailed(_ probe: ServerPick, _ fault: ServerFault, at now: Instant) {
+        guard let index = index(of: probe), slots[index].ejection?.probe == probe.number
+        else { return }
+        slots[index].fail(probe.number, fault, of: probe.endpoint, at: now)
+    }
+
+    /// This host was short of something: no word about the server.
+    package mutating func probeAbandoned(_ probe: ServerPick) {
+        guard let index = index(of: probe) else { return }
+        slots[index].ejection?.abandonProbe(probe.number)
+    }
+
+    /// A connection to this server came back to this proxy.
+    package mutating func condemn(_ server: Endpoint, at now: Instant) {
+        guard let index = slots.firstIndex(where: { $0.id == server }) else { return }
+        slots[index].condemn(at: now)
+    }
+}

@@ -1,0 +1,148 @@
+import Balancing
+import Glibc
+import NetworkModel
+import SiteConfiguration
+
+/// Connects to the servers that are left out, so that no client has to try them.
+///
+/// Confined to loop 0. A server that takes the connection and does not end it for a while, or says something, is used again.
+final class ServerProber {
+    private unowned let control: ControlPlane
+    private var timers: [ServicePort: TimerID] = [:]
+    private var waiting: [(service: SharedService, probe: EndpointBalancer.Probe)] = []
+    private var running = 0
+    /// What this host spends on servers that are left out.
+    private static let runningLimit = 32
+    /// Servers that end connections at once do it within this time.
+    private static let patience: Duration = .milliseconds(300)
+    /// Between two looks at one service.
+    private static let shortestWait: Duration = .milliseconds(20)
+
+    init(control: ControlPlane) { self.control = control }
+
+    /// Servers of this service came, went or failed.
+    func look(at service: SharedService) {
+        let key = service.service
+        if let timer = timers.removeValue(forKey: key) { control.loop.cancel(timer) }
+        let now = EventLoop.clock()
+        for probe in service.takeProbes(at: now) { waiting.append((service, probe)) }
+        start()
+        guard let next = service.nextProbe(at: now) else { return }
+        timers[key] = control.loop.schedule(at: max(next, now + Self.shortestWait)) {
+            [weak self] _ in
+            self?.timers[key] = nil
+            self?.look(at: service)
+        }
+    }
+
+    /// The service is gone.
+    func forget(_ key: ServicePort) {
+        if let timer = timers.removeValue(forKey: key) { control.loop.cancel(timer) }
+    }
+
+    private func start() {
+        while running < Self.runningLimit, !waiting.isEmpty {
+            let (service, probe) = waiting.removeFirst()
+            running += 1
+            let timeout = control.services.timeouts(service.service).connect
+            // A server that nothing is held against needs no more than to take the connection.
+            ServerProbe(
+                service,
+                probe.server,
+                timeout: timeout,
+                patience: probe.fault == .untried ? .zero : Self.patience,
+                on: control.loop
+            ) { [weak self] in
+                guard let self else { return }
+                running -= 1
+                look(at: service)
+            }
+        }
+    }
+}
+
+/// One connection to a server that is left out; reports what became of it, once.
+private final class ServerProbe: EventHandler {
+    private let service: SharedService
+    private var probe: ServerPick
+    private let loop: EventLoop
+    private var connector: Connector?
+    private var socket: FileDescriptor?
+    private var registration: RegistrationID?
+    private var timer: TimerID?
+    private var done: (() -> Void)?
+
+    /// The loop keeps it alive until it is done.
+    @discardableResult
+    init(
+        _ service: SharedService,
+        _ probe: ServerPick,
+        timeout: Duration,
+        patience: Duration,
+        on loop: EventLoop,
+        done: @escaping () -> Void
+    ) {
+        self.service = service
+        self.probe = probe
+        self.loop = loop
+        self.done = done
+        let connector = Connector(
+            to: probe.endpoint,
+            timeout: timeout,
+            keepsWatching: true,
+            on: loop
+        ) { [self] result in connected(result, patience) }
+        self.connector = connector
+        service.connecting(&self.probe, from: connector.localEndpoint)
+    }
+
+    private func connected(
+        _ result: consuming Result<FileDescriptor, SystemError>,
+        _ patience: Duration
+    ) {
+        let watch = connector.take()?.takeWatch()
+        switch consume result {
+        case .success(let socket):
+            self.socket = consume socket
+            guard let watch else { return end(.untried, isShort: true) }
+            registration = watch.registration
+            loop.handOver(watch.registration, to: self)
+            timer = loop.schedule(after: patience) { [self] _ in
+                timer = nil
+                end(nil)
+            }
+            handle(watch.ready, on: loop)
+        case .failure(let error) where error.isShortage: end(.untried, isShort: true)
+        case .failure(let error): end(error.code == ETIMEDOUT ? .unanswered : .refused)
+        }
+    }
+
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        guard !events.isDisjoint(with: [.readable, .readsToEnd, .failed]) else { return }
+        var byte: [UInt8] = [0]
+        let result = unsafe byte.withUnsafeMutableBytes { unsafe socket?.read(into: $0) }
+        switch result {
+        case .bytes?: end(nil)
+        case .wouldBlock?, nil: break
+        case .endOfFile?, .failed?: end(.closedAtOnce)
+        }
+    }
+
+    func loopEnded() { done = nil }
+
+    private func end(_ fault: ServerFault?, isShort: Bool = false) {
+        guard let done = done.take() else { return }
+        if let timer { loop.cancel(timer) }
+        if let registration { loop.deregister(registration, closing: true) }
+        (timer, registration) = (nil, nil)
+        // Like a client that has nothing to say; nothing speaks against an orderly end.
+        if fault == nil { try? socket?.setAbortive(false) }
+        socket = nil
+        if isShort {
+            service.probeAbandoned(probe)
+        } else {
+            service.probed(probe, fault, at: EventLoop.clock())
+        }
+        done()
+    }
+}
