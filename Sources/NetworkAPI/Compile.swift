@@ -156,7 +156,7 @@ private struct ServiceCompiler {
     mutating func finish() -> ListenerPorts {
         guard case .allocated(var ports, let now) = listeners else { return ListenerPorts() }
         let keys = services.filter { listening.contains($0.name) }.flatMap { service in
-            service.ports.map { ListenerPorts.Key(service: service.name, port: $0.name) }
+            service.ports.map { ListenerPorts.Key(service: service.name, port: $0.port) }
         }
         for key in ports.assign(keys, at: now) {
             findings.append(
@@ -166,7 +166,7 @@ private struct ServiceCompiler {
                     condition: .programmed,
                     reason: .portsExhausted,
                     message:
-                        "no listener port is left for \"\(key.port)\": the gateways have "
+                        "no listener port is left for port \(key.port): the gateways have "
                         + "\(ListenerPorts.range.count); remove Services, or set listen.enabled: false"
                 )
             )
@@ -175,7 +175,7 @@ private struct ServiceCompiler {
             for port in services[service].ports.indices {
                 let key = ListenerPorts.Key(
                     service: services[service].name,
-                    port: services[service].ports[port].name
+                    port: services[service].ports[port].port
                 )
                 guard listening.contains(key.service) else { continue }
                 services[service].ports[port].listen = ports.assigned[key].map { .init(port: $0) }

@@ -10,12 +10,12 @@ package struct ListenerPorts: Equatable, Sendable {
     package static let range: ClosedRange<UInt16> = 10_000...31_999
     package static let rest: Duration = .seconds(600)
 
-    /// A port of a Service object.
+    /// A port of a Service object, by its number: another name makes no other port of it.
     package struct Key: Hashable, Comparable, Sendable {
         package let service: String
-        package let port: PortName
+        package let port: UInt16
 
-        package init(service: String, port: PortName) {
+        package init(service: String, port: UInt16) {
             self.service = service
             self.port = port
         }
@@ -34,7 +34,7 @@ package struct ListenerPorts: Equatable, Sendable {
         for service in record?.services ?? [] {
             for port in service.ports {
                 guard let listen = port.listen, Self.range.contains(listen.port) else { continue }
-                assigned[Key(service: service.name, port: port.name)] = listen.port
+                assigned[Key(service: service.name, port: port.port)] = listen.port
             }
         }
     }

@@ -32,6 +32,10 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
 
     // Old proxies ignore these. Of the adjacency; label 0.
     case wants = 128
+    // Of the lane; label 0.
+
+    /// The sender opens no more streams on this lane, and asks for none: others have taken its place.
+    case retire = 129
 
     /// The first type that an old proxy ignores.
     package static let firstIgnorable: UInt8 = 128

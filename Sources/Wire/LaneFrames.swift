@@ -85,6 +85,17 @@ package struct GoAway: Frame, Hashable {
     package func encode(into writer: inout FrameWriter) {}
 }
 
+/// Announces that the sender opens no more streams on this lane, and asks for none: others take its place; it has no fields.
+///
+/// An old proxy ignores it, and goes on.
+package struct Retire: Frame, Hashable {
+    package static let type = FrameType.retire
+
+    package init() {}
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {}
+    package func encode(into writer: inout FrameWriter) {}
+}
+
 /// Shows that the sender lives, and measures the round trip.
 ///
 /// | bytes | field |

@@ -1,7 +1,11 @@
 """A plain site (no Kubernetes): the same manifests from files, linked to a site of the cluster."""
+import asyncio
 import json
 import pathlib
+import resource
+import subprocess
 import tempfile
+import time
 
 from cluster import BIN, check, wait
 from network import API
@@ -88,3 +92,95 @@ def test_a_plain_site_without_a_good_configuration_does_not_start(net):
         _, errors = process.communicate(timeout=20)
         print(f"   first start with broken YAML: exit code {process.returncode}: {errors.strip()[-300:]}")
         check(process.returncode == 2 and "site.yaml" in errors, f"exit code {process.returncode}: {errors}")
+
+
+LOOP = "127.77.0.1"
+
+
+async def forward(reader, writer, port):
+    """Somebody's address translation: leads on to `port`, under an address of its own."""
+    try:
+        onward = await asyncio.open_connection(LOOP, port)
+    except OSError:
+        return writer.transport.abort()
+
+    async def copy(source, sink):
+        try:
+            while data := await source.read(65536):
+                sink.write(data)
+        except OSError:
+            pass
+        sink.transport.abort()
+
+    await asyncio.gather(copy(reader, onward[1]), copy(onward[0], writer))
+
+
+async def greet(_, writer):
+    writer.write(b"hi\n")
+    await writer.drain()
+    writer.close()
+
+
+async def leads_to_itself(process, errors):
+    """Returns the most descriptors that the proxy held, and how many requests to another service went unanswered."""
+    servers = [await asyncio.start_server(lambda r, w: forward(r, w, 7001), LOOP, 7002, backlog=1000),
+               await asyncio.start_server(greet, LOOP, 7004)]
+    descriptors = lambda: len(list(pathlib.Path(f"/proc/{process.pid}/fd").iterdir()))
+
+    async def ask(port):
+        try:
+            reader, writer = await asyncio.wait_for(asyncio.open_connection(LOOP, port), 5)
+            line = await asyncio.wait_for(reader.readline(), 5)
+            writer.transport.abort()
+            return line
+        except (OSError, asyncio.TimeoutError):
+            return b""
+
+    deadline = time.monotonic() + 15
+    while await ask(7003) != b"hi\n":
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"the other service does not answer: {errors()}")
+        await asyncio.sleep(0.1)
+    before, most, unanswered = descriptors(), 0, 0
+    clients = [await asyncio.open_connection(LOOP, 7001) for _ in range(3)]
+    for _ in range(100):
+        most = max(most, descriptors())
+        unanswered += await ask(7003) != b"hi\n"
+        await asyncio.sleep(0.02)
+    for _, writer in clients:
+        writer.transport.abort()
+    started = time.monotonic()
+    while descriptors() > before + 10 and time.monotonic() < started + 10:
+        await asyncio.sleep(0.05)
+    print(f"   descriptors: {before} before, at most {most}, {descriptors()} {time.monotonic() - started:.1f} s after the "
+          f"client left; {unanswered} of 100 requests to the other service unanswered")
+    left = descriptors()
+    for server in servers:
+        server.close()
+    return before, most, left, unanswered
+
+
+def test_p2_a_service_that_leads_to_itself_leaves_the_others_alone(net):
+    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, tempfile.NamedTemporaryFile("w+") as errors:
+        service = (f"apiVersion: {API}\nkind: Service\nmetadata: {{name: NAME}}\nspec:\n"
+                   f"  ports: [{{name: tcp, port: PORT, targetPort: TARGET}}]\n  hosts: [{LOOP}]\n  listen: {{enabled: true}}\n")
+        texts = [f"apiVersion: {API}\nkind: Site\nmetadata: {{name: plain}}\nspec: {{}}\n"]
+        for name, port, target in [("round", 7001, 7002), ("other", 7003, 7004), ("own", 7005, 7003)]:
+            texts.append(service.replace("NAME", name).replace("PORT", str(port)).replace("TARGET", str(target)))
+        pathlib.Path(folder, "site.yaml").write_text("---\n".join(texts))
+        process = subprocess.Popen([str(BIN / "tieline-proxy"), "run", "--site-dir", folder, "--bind", LOOP,
+                                    "--admin", f"{LOOP}:5673"], stderr=errors,
+                                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3000, 3000)))
+        try:
+            log = pathlib.Path(errors.name)
+            before, most, left, unanswered = asyncio.run(leads_to_itself(process, log.read_text))
+            check(most < 1000, f"one service held {most} of 3000 descriptors")
+            check(unanswered == 0, f"{unanswered} requests to another service were not answered")
+            check(left <= before + 10, f"{left} descriptors are left, {before} were open before")
+            status = json.loads(pathlib.Path(folder, "status", "service-own.json").read_text())["status"]
+            told = [c for c in status["conditions"] if c["type"] == "HasTargets"][0]
+            print(f"   {told['reason']}: {told['message']}")
+            check(told["status"] == "False" and "targetPort" in told["message"], f"the remedy is told: {told}")
+        finally:
+            process.kill()
+            process.wait()

@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Listener ports")
 struct ListenerPortsTests {
-    private func key(_ service: String) throws -> ListenerPorts.Key {
-        ListenerPorts.Key(service: service, port: try #require(PortName("http")))
+    private func key(_ service: String) -> ListenerPorts.Key {
+        ListenerPorts.Key(service: service, port: 80)
     }
 
     private func time(_ seconds: Int64) -> Instant {
@@ -17,23 +17,23 @@ struct ListenerPortsTests {
     @Test("the lowest free port is given, and kept")
     func lowestFree() throws {
         var ports = ListenerPorts()
-        #expect(ports.assign([try key("b"), try key("a")], at: time(0)).isEmpty)
-        #expect(ports.assigned[try key("b")] == 10_000)
-        #expect(ports.assigned[try key("a")] == 10_001)
-        _ = ports.assign([try key("a"), try key("b"), try key("c")], at: time(1))
-        #expect(ports.assigned[try key("a")] == 10_001)
-        #expect(ports.assigned[try key("c")] == 10_002)
+        #expect(ports.assign([key("b"), key("a")], at: time(0)).isEmpty)
+        #expect(ports.assigned[key("b")] == 10_000)
+        #expect(ports.assigned[key("a")] == 10_001)
+        _ = ports.assign([key("a"), key("b"), key("c")], at: time(1))
+        #expect(ports.assigned[key("a")] == 10_001)
+        #expect(ports.assigned[key("c")] == 10_002)
     }
 
     @Test("a port that was given up rests for ten minutes")
     func rest() throws {
         var ports = ListenerPorts()
-        _ = ports.assign([try key("a"), try key("b")], at: time(0))
-        _ = ports.assign([try key("b")], at: time(10))
-        _ = ports.assign([try key("b"), try key("c")], at: time(609))
-        #expect(ports.assigned[try key("c")] == 10_002)
-        _ = ports.assign([try key("b"), try key("c"), try key("d")], at: time(610))
-        #expect(ports.assigned[try key("d")] == 10_000)
+        _ = ports.assign([key("a"), key("b")], at: time(0))
+        _ = ports.assign([key("b")], at: time(10))
+        _ = ports.assign([key("b"), key("c")], at: time(609))
+        #expect(ports.assigned[key("c")] == 10_002)
+        _ = ports.assign([key("b"), key("c"), key("d")], at: time(610))
+        #expect(ports.assigned[key("d")] == 10_000)
     }
 
     @Test("the last configuration is the record")
@@ -48,11 +48,25 @@ struct ListenerPortsTests {
         #expect(later.findings.isEmpty)
     }
 
+    @Test("P7: a port keeps its listener under another name")
+    func renamed() throws {
+        let first = try compiled(services: [try service("a")])
+        var renamed = try service("a")
+        renamed.spec.ports[0].name = try #require(PortName("other"))
+        let later = try compiled(
+            services: [renamed],
+            listeners: .allocated(ListenerPorts(record: first.configuration), now: time(0))
+        )
+        let ports = [first, later].map { $0.configuration.services[0].ports[0] }
+        #expect(ports[0].name != ports[1].name && ports[0].listen == ports[1].listen)
+        #expect(ports[0].listen != nil)
+    }
+
     @Test("when none is left, the service says so and the others stay")
     func exhausted() throws {
         var ports = ListenerPorts()
-        let keys = try (0..<ListenerPorts.range.count).map { try key("s\($0)") }
+        let keys = (0..<ListenerPorts.range.count).map { key("s\($0)") }
         #expect(ports.assign(keys, at: time(0)).isEmpty)
-        #expect(ports.assign(keys + [try key("late")], at: time(1)) == [try key("late")])
+        #expect(ports.assign(keys + [key("late")], at: time(1)) == [key("late")])
     }
 }

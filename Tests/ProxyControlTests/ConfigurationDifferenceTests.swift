@@ -46,6 +46,44 @@ struct ConfigurationDifferenceTests {
         #expect(difference == expected)
     }
 
+    @Test("P7: a Link under another name is replaced, not closed")
+    func renamed() throws {
+        let (difference, _) = try difference {
+            let old = $0.links[0]
+            $0.links[0] = LinkConfiguration(
+                name: LinkName("c") ?? old.name,
+                endpoints: old.endpoints,
+                remoteSite: old.remoteSite,
+                cost: old.cost,
+                health: old.health
+            )
+        }
+        #expect(difference.renamed.map(\.text) == ["a"] && difference.closed.isEmpty)
+        #expect(difference.dialled.map(\.name.text) == ["c"])
+    }
+
+    @Test("B6: what ends with a port or a Service, and what is only another name")
+    func endedServices() throws {
+        let name = try #require(PortName("other"))
+        let service = try ServiceConfiguration.backend()
+        let key = try #require(ServicePort("backend/http"))
+        let old = SiteConfiguration(site: site, services: [service])
+        var renamed = old
+        renamed.services[0].ports[0].name = name
+        var moved = old
+        moved.services[0].name = "another-object"
+        var renumbered = old
+        renumbered.services[0].ports[0].port = 1
+        for kept in [old, renamed, moved, renumbered] {
+            #expect(ConfigurationDifference(from: old, to: kept).endedServices.isEmpty)
+        }
+        let empty = SiteConfiguration(site: site)
+        #expect(ConfigurationDifference(from: old, to: empty).endedServices == [key])
+        renamed.services[0].ports[0].port = 1
+        #expect(ConfigurationDifference(from: old, to: renamed).endedServices == [key])
+        #expect(ConfigurationDifference(from: nil, to: old).endedServices.isEmpty)
+    }
+
     @Test("other endpoints and heartbeats keep the lanes; another site does not")
     func links() throws {
         let (difference, new) = try difference {

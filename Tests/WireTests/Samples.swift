@@ -83,6 +83,7 @@ enum Samples {
         return [
             Sample(hello),
             Sample(GoAway()),
+            Sample(Retire()),
             Sample(Heartbeat(sent: 1 << 40, echo: 2, held: .max)),
             Sample(LaneClosing(.notAllowed, "ask for the öst site"), openFrom: 2),
         ]

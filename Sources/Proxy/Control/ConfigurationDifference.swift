@@ -9,6 +9,10 @@ struct ConfigurationDifference: Equatable {
     var dialled: [LinkConfiguration] = []
     /// Whose lanes are closed: removed ones, and those that pin another site now.
     var closed: [LinkName] = []
+    /// Under another name now, with the same site and endpoints: others take the place of their lanes.
+    var renamed: [LinkName] = []
+    /// Service ports that were taken out, not renamed: their connections are reset.
+    var endedServices: Set<ServicePort> = []
     /// Sites that may not dial any more: their lanes are closed at once.
     var disallowed: Set<SiteID> = []
     /// Whether this site accepts Links now; nil: as before.
@@ -32,11 +36,40 @@ struct ConfigurationDifference: Equatable {
             }
         }
         let names = Set(new.links.map(\.name))
-        closed += (old?.links ?? []).map(\.name).filter { !names.contains($0) }
+        for link in old?.links ?? [] where !names.contains(link.name) {
+            let isRenamed = dialled.contains {
+                $0.remoteSite == link.remoteSite && $0.endpoints == link.endpoints
+            }
+            if isRenamed { renamed.append(link.name) } else { closed.append(link.name) }
+        }
+        endedServices = Self.ended(old?.services ?? [], new.services)
         disallowed = Set((old?.allow ?? []).map(\.id)).subtracting(new.allow.map(\.id))
         if old?.acceptsLinks ?? false != new.acceptsLinks { acceptsLinks = new.acceptsLinks }
         routingChanged = Self.routing(old) != Self.routing(new)
         servicesChanged = old?.services != new.services
+    }
+
+    /// A port is the same one under its name, or by its address and number under another.
+    private static func ended(
+        _ old: [ServiceConfiguration],
+        _ new: [ServiceConfiguration]
+    ) -> Set<ServicePort> {
+        var names: Set<ServicePort> = []
+        var numbers: [ServiceAddress: Set<UInt16>] = [:]
+        for service in new {
+            for port in service.ports {
+                names.insert(ServicePort(address: service.address, port: port.name))
+                numbers[service.address, default: []].insert(port.port)
+            }
+        }
+        var ended: Set<ServicePort> = []
+        for service in old {
+            for port in service.ports
+            where numbers[service.address]?.contains(port.port) != true {
+                ended.insert(ServicePort(address: service.address, port: port.name))
+            }
+        }
+        return ended.subtracting(names)
     }
 
     private struct Routing: Equatable {

@@ -42,6 +42,8 @@ extension ControlPlane {
         } else {
             updateReadiness()
         }
+        let ended = difference.endedServices
+        if !ended.isEmpty { core.tellAgents { $0.engine.reset(ended) } }
         snapshotChanged()
     }
 
@@ -50,6 +52,7 @@ extension ControlPlane {
         _ configuration: SiteConfiguration
     ) {
         for name in difference.closed { links.removeValue(forKey: name)?.stop() }
+        for name in difference.renamed { links.removeValue(forKey: name)?.leave() }
         for link in configuration.links { links[link.name]?.update(link) }
         for link in difference.dialled where !isDraining {
             let dialer = LinkDialer(link, control: self)
@@ -76,7 +79,8 @@ extension ControlPlane {
             .configure(
                 RoutingConfiguration(
                     displayName: siteName.name,
-                    linkCosts: document?.configuration.linkCosts ?? [:],
+                    linkCosts: (document?.configuration.linkCosts ?? [:])
+                        .merging(drains.costs) { configured, _ in configured },
                     overload: isDraining
                 )
             )

@@ -179,6 +179,7 @@ extension ControlPlane {
                 gauge: candidate.gauge
             )
             dialer.laneUp(candidate.id, candidate.hello)
+            drains.lanesChanged()
         case .inside(let address):
             add(
                 candidate,
@@ -217,6 +218,7 @@ extension ControlPlane {
 
     func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool) {
         admitted[id] = nil
+        drains.ended(id)
         let removal = adjacencies.remove(id)
         switch dials.removeValue(forKey: id) {
         case .link(let name):

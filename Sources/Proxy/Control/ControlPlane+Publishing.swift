@@ -38,7 +38,7 @@ extension ControlPlane {
         let listeners =
             edge?.clientListeners ?? services.listeners(bind: core.options.bind)
         // What is not wanted any more cannot fail any more.
-        listenerReports.keep(listeners)
+        listenerReports.keep(listeners.map(\.place))
         core.tellAgents { $0.setClientListeners(listeners) }
     }
 

@@ -96,9 +96,9 @@ extension ControlPlane {
     }
 
     /// A loop could not open a listener for clients, or can now.
-    func tried(_ listener: ClientListener, onLoop index: Int, _ failure: String?) {
-        if let news = listenerReports.take(listener, loop: index, failure) {
-            log("cannot listen for \(listener.service) on port \(listener.port): \(news)")
+    func tried(_ place: ListenPlace, onLoop index: Int, _ failure: String?) {
+        if let news = listenerReports.take(place, loop: index, failure) {
+            log("cannot listen for clients on port \(place.port): \(news)")
         }
         snapshotChanged()
     }

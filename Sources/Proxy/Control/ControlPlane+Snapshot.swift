@@ -50,6 +50,12 @@ extension ControlPlane {
             message: isConnected ? "" : dialer.failure?.message ?? "",
             cost: configuration.cost
         )
+        if dialer.isLeavingEndpoints {
+            snapshot.message +=
+                (snapshot.message.isEmpty ? "" : "; ")
+                + "the lanes to the former endpoints carry their connections on for at most"
+                + " drain.grace"
+        }
         if let name = dialer.remoteName {
             snapshot.remote = SiteName(id: configuration.remoteSite, name: name)
         }
@@ -108,7 +114,9 @@ extension ControlPlane {
                     via: self.via(state.target.site, via[state.target.site])
                 )
             }
-        let error = listenerReports.failure { $0.service == key }
+        let error = listener(key).flatMap { known in
+            listenerReports.failure { $0 == known.place }
+        }
         var snapshot = ServiceSnapshot(
             service: key,
             listening: shared?.hasTarget == true && error == nil && !hasStoppedListening,
@@ -118,6 +126,11 @@ extension ControlPlane {
         let problems = core.isEdge ? [] : services.problems(key)
         if !problems.isEmpty { snapshot.hostProblems = problems }
         return snapshot
+    }
+
+    private func listener(_ key: ServicePort) -> ClientListener? {
+        guard let edge else { return services.listener(key, bind: core.options.bind) }
+        return edge.clientListeners.first { $0.service == key }
     }
 
     private func describe(_ state: TargetState) -> (ServiceSnapshot.State, String?) {

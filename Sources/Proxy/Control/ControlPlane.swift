@@ -25,7 +25,7 @@ final class ControlPlane {
     /// Lanes that were let in and have not yet said that they are in place.
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
     var refused: [RefusedLink] = []
-    var listenerReports = ListenerReports<ClientListener>()
+    var listenerReports = ListenerReports<ListenPlace>()
     var failovers = FailoverJournal()
     var configurationError: String?
     var appliedCount: UInt64 = 0
@@ -43,6 +43,7 @@ final class ControlPlane {
     let snapshots: SnapshotStore
     /// The links of the first configuration have been tried.
     var hasSettled = false
+    private(set) lazy var drains = LaneDrains(control: self)
     private(set) lazy var lanePorts = LanePorts(control: self)
     private(set) lazy var services = ServiceTable(control: self)
     private(set) lazy var counts = CountsExchange(control: self)

@@ -114,8 +114,7 @@ final class EdgeClient {
             .map {
                 ClientListener(
                     service: $0.service,
-                    address: $0.endpoint.address,
-                    port: $0.endpoint.port
+                    place: ListenPlace(address: $0.endpoint.address, port: $0.endpoint.port)
                 )
             }
     }

@@ -13,13 +13,7 @@ struct HostRules: Equatable {
     /// Of this host, or pod.
     var local: Set<IPAddress> = []
     /// Where this proxy listens.
-    var listeners: Set<Place> = []
-
-    /// One address and port; nil: every address of the host.
-    struct Place: Hashable {
-        let address: IPAddress?
-        let port: UInt16
-    }
+    var listeners: Set<ListenPlace> = []
 
     /// Why `endpoint` is not used, and what to do; nil when it may be.
     func objection(to endpoint: Endpoint) -> String? {
@@ -35,8 +29,8 @@ struct HostRules: Equatable {
             return "\(address) is the gateway itself: give the server's own address"
         }
         let isListener =
-            listeners.contains(Place(address: address, port: endpoint.port))
-            || isHere && listeners.contains(Place(address: nil, port: endpoint.port))
+            listeners.contains(ListenPlace(address: address, port: endpoint.port))
+            || isHere && listeners.contains(ListenPlace(address: nil, port: endpoint.port))
         if isListener {
             return "\(endpoint) is where this proxy itself listens: give the server another"
                 + " targetPort, or the Service another port"

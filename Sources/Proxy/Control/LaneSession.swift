@@ -53,6 +53,8 @@ final class LaneSession: LaneDelegate {
             if case .up(let carrier, let neighbor) = phase {
                 if known.isOfStream {
                     carrier.received(known, label: label, payload)
+                } else if known == .retire {
+                    carrier.retire()
                 } else if known == .hello {
                     try updateHello(payload, of: neighbor)
                 } else {
@@ -202,6 +204,13 @@ final class LaneSession: LaneDelegate {
         lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
         guard case .up = phase else { return }
         greet(hello)
+    }
+
+    /// Others take the lane's place: this side opens no stream on it any more, and the neighbor is told.
+    func retire() {
+        guard case .up(let carrier, _) = phase else { return }
+        carrier.retire()
+        lane?.send(FrameType.retire.rawValue, [])
     }
 
     func end(_ closing: LaneClosing) { lane?.close(closing) }

@@ -9,8 +9,8 @@ final class LinkDialer {
     private enum State {
         /// Waits for its timer, or for a look-up.
         case waiting
-        case dialling(LaneID, endpoint: String)
-        case up(LaneID)
+        case dialling(LaneID, HostAndPort)
+        case up(LaneID, HostAndPort)
     }
 
     private struct Slot {
@@ -33,7 +33,8 @@ final class LinkDialer {
     private(set) var openedBefore: UInt64 = 0
     private unowned let control: ControlPlane
     private var slots = [Slot()]
-    /// Lanes of draining neighbors: they carry their streams to the end, new ones were dialled in their place.
+    /// Lanes of draining neighbors, or to endpoints that are not listed any more: they carry their streams to the end, new
+    /// ones were dialled in their place.
     private var retired: Set<LaneID> = []
     /// The last error of every endpoint.
     private var errors: [String: String] = [:]
@@ -54,7 +55,7 @@ final class LinkDialer {
         retired.sorted()
             + slots.compactMap { slot in
                 switch slot.state {
-                case .up(let id), .dialling(let id, _): id
+                case .up(let id, _), .dialling(let id, _): id
                 case .waiting: nil
                 }
             }
@@ -76,13 +77,56 @@ final class LinkDialer {
         retired = []
     }
 
+    /// Lets others take the place of every lane; the dialer is done.
+    func leave() {
+        isStopped = true
+        for slot in slots { giveUp(slot) }
+        slots = []
+    }
+
+    /// True while lanes to endpoints that are not listed any more carry what they carried.
+    var isLeavingEndpoints: Bool { !isConnected && !retired.isEmpty }
+
     func update(_ configuration: LinkConfiguration) {
         let isRetimed = configuration.health != self.configuration.health
         let isReaddressed = configuration.endpoints != self.configuration.endpoints
         self.configuration = configuration
-        if isReaddressed { errors = [:] }
+        if isReaddressed { readdress() }
         guard isRetimed else { return }
         for id in lanes { control.retime(id, control.hello(for: configuration)) }
+    }
+
+    /// Dials the endpoints that are listed now beside the lanes to those that are not.
+    private func readdress() {
+        errors = [:]
+        failure = nil
+        for index in slots.indices {
+            switch slots[index].state {
+            case .up(_, let endpoint) where configuration.endpoints.contains(endpoint): continue
+            case .dialling(_, let endpoint) where configuration.endpoints.contains(endpoint):
+                continue
+            default: giveUp(slots[index])
+            }
+            slots[index].state = .waiting
+            slots[index].attempts = 0
+            slots[index].backOff.reset()
+        }
+        // The first lane speaks for all: the others come back with it.
+        if !isConnected { slots.removeSubrange(1...) }
+        for index in slots.indices {
+            if case .waiting = slots[index].state { attempt(index) }
+        }
+        control.snapshotChanged()
+    }
+
+    private func giveUp(_ slot: Slot) {
+        switch slot.state {
+        case .waiting: break
+        case .dialling(let id, _): control.closeLane(id, LaneClosing(.configurationChanged))
+        case .up(let id, _):
+            retired.insert(id)
+            control.drains.add([id], of: configuration)
+        }
     }
 
     // MARK: Attempts
@@ -119,7 +163,7 @@ final class LinkDialer {
         case .success(let addresses):
             let id = control.core.makeLaneID()
             dials += 1
-            slots[index].state = .dialling(id, endpoint: "\(target)")
+            slots[index].state = .dialling(id, target)
             let order = DialOrder(
                 id: id,
                 purpose: .link,
@@ -172,11 +216,11 @@ final class LinkDialer {
 
     /// A lane of this Link has exchanged HELLOs.
     func laneUp(_ id: LaneID, _ hello: Hello) {
-        guard let index = slot(of: id) else {
+        guard let index = slot(of: id), case .dialling(_, let endpoint) = slots[index].state else {
             control.closeLane(id, LaneClosing(.configurationChanged))
             return
         }
-        slots[index].state = .up(id)
+        slots[index].state = .up(id, endpoint)
         slots[index].attempts = 0
         slots[index].backOff.reset()
         failure = nil
@@ -195,7 +239,7 @@ final class LinkDialer {
         retired.remove(id)
         guard !isStopped, let index = slot(of: id) else { return }
         var endpoint = configuration.endpoints.first.map { "\($0)" } ?? ""
-        if case .dialling(_, let name) = slots[index].state { endpoint = name }
+        if case .dialling(_, let dialled) = slots[index].state { endpoint = "\(dialled)" }
         slots[index].state = .waiting
         if wasUp, !isConnected {
             losses += 1
@@ -217,7 +261,7 @@ final class LinkDialer {
     /// The neighbor of these lanes drains: others are dialled before it closes them.
     func replace(_ draining: [LaneID]) {
         for index in slots.indices {
-            guard case .up(let id) = slots[index].state, draining.contains(id) else { continue }
+            guard case .up(let id, _) = slots[index].state, draining.contains(id) else { continue }
             retired.insert(id)
             slots[index].state = .waiting
             slots[index].backOff.reset()
@@ -228,7 +272,7 @@ final class LinkDialer {
     private func slot(of id: LaneID) -> Int? {
         slots.firstIndex { slot in
             switch slot.state {
-            case .up(id), .dialling(id, _): true
+            case .up(id, _), .dialling(id, _): true
             default: false
             }
         }

@@ -14,13 +14,15 @@ final class LoopAgent {
             core.tellControl { $0.lanePorts.tried(port, onLoop: index, failure) }
         }
     )
-    private lazy var clientListeners = ListenerSet<ClientListener>(
+    private lazy var clientListeners = ListenerSet<ListenPlace>(
         on: loop,
-        open: { [unowned self] (spec) throws(SystemError) in try open(spec) },
-        tried: { [core, index = loop.index] spec, failure in
-            core.tellControl { $0.tried(spec, onLoop: index, failure) }
+        open: { [unowned self] (place) throws(SystemError) in try open(place) },
+        tried: { [core, index = loop.index] place, failure in
+            core.tellControl { $0.tried(place, onLoop: index, failure) }
         }
     )
+    /// Whose clients come to which place: another service port may take a place over.
+    private var served: [ListenPlace: ServicePort] = [:]
     /// Accepted lanes whose neighbors have not been admitted yet, the oldest first.
     private var handshakes: [LaneID] = []
 
@@ -125,6 +127,9 @@ final class LoopAgent {
 
     func close(_ id: LaneID, _ closing: LaneClosing) { sessions[id]?.end(closing) }
 
+    /// The lane carries nothing new; the neighbor is asked to do the same.
+    func retire(_ id: LaneID) { sessions[id]?.retire() }
+
     func retime(_ id: LaneID, _ hello: Hello) { sessions[id]?.retime(hello) }
 
     func forget(_ session: LaneSession) {
@@ -147,7 +152,13 @@ final class LoopAgent {
     func setLanePorts(_ ports: [LanePort]) { laneListeners.set(ports) }
 
     /// Accepts clients at exactly these addresses.
-    func setClientListeners(_ wanted: [ClientListener]) { clientListeners.set(wanted) }
+    func setClientListeners(_ wanted: [ClientListener]) {
+        served = Dictionary(
+            wanted.map { ($0.place, $0.service) },
+            uniquingKeysWith: { first, _ in first }
+        )
+        clientListeners.set(wanted.map(\.place))
+    }
 
     private func open(_ port: LanePort) throws(SystemError) -> Listener {
         try Listener(
@@ -160,14 +171,15 @@ final class LoopAgent {
         }
     }
 
-    private func open(_ spec: ClientListener) throws(SystemError) -> Listener {
+    private func open(_ place: ListenPlace) throws(SystemError) -> Listener {
         try Listener(
-            address: spec.address,
-            port: spec.port,
+            address: place.address,
+            port: place.port,
             purpose: .service,
             on: loop
         ) { [unowned self] socket, client in
-            engine.accepted(socket, service: spec.service, client: client)
+            guard let service = served[place] else { return }
+            engine.accepted(socket, service: service, client: client)
         }
     }
 }
@@ -178,10 +190,15 @@ struct LanePort: Hashable, Sendable {
     let port: UInt16
 }
 
-/// One address at which clients of a service port are awaited.
-struct ClientListener: Hashable, Sendable {
-    let service: ServicePort
+/// Where clients are awaited.
+struct ListenPlace: Hashable, Sendable {
     /// Nil: every address.
     let address: IPAddress?
     let port: UInt16
+}
+
+/// The place at which clients of a service port are awaited.
+struct ClientListener: Hashable, Sendable {
+    let service: ServicePort
+    let place: ListenPlace
 }

@@ -83,21 +83,14 @@ final class ServiceTable {
     /// What this proxy knows of itself, and must not take for servers.
     private func updateRules() {
         let options = control.core.options
-        var places = configurations.values.compactMap { service, port in
-            port.listen.map { listen in
-                HostRules.Place(
-                    address: listen.host.flatMap { IPAddress($0) } ?? options.bind,
-                    port: listen.port
-                )
-            }
-        }
+        var places = configurations.keys.compactMap { listener($0, bind: options.bind)?.place }
         places += [options.linkPort, options.internalPort].map {
-            HostRules.Place(address: options.bind, port: $0)
+            ListenPlace(address: options.bind, port: $0)
         }
         if let admin = options.admin {
             let isEverywhere = admin.address.specialUse != nil
             places.append(
-                HostRules.Place(address: isEverywhere ? nil : admin.address, port: admin.port)
+                ListenPlace(address: isEverywhere ? nil : admin.address, port: admin.port)
             )
         }
         rules = HostRules(
@@ -249,11 +242,18 @@ final class ServiceTable {
 
     /// Where gateways listen for clients: closed while no target is usable.
     func listeners(bind: IPAddress?) -> [ClientListener] {
-        listening.sorted { $0.key < $1.key }.map { key, listen in
+        listening.keys.sorted().compactMap { listener($0, bind: bind) }
+    }
+
+    /// Where gateways would listen for clients of this service port; nil: nowhere.
+    func listener(_ key: ServicePort, bind: IPAddress?) -> ClientListener? {
+        configurations[key]?.1.listen.map { listen in
             ClientListener(
                 service: key,
-                address: listen.host.flatMap { IPAddress($0) } ?? bind,
-                port: listen.port
+                place: ListenPlace(
+                    address: listen.host.flatMap { IPAddress($0) } ?? bind,
+                    port: listen.port
+                )
             )
         }
     }

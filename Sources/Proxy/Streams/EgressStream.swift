@@ -93,6 +93,8 @@ final class EgressStream: SocketStream {
         engine.remove(self)
     }
 
+    override var servicePort: ServicePort? { service.service }
+
     override func didTouch() { service.touched() }
 
     /// A server that ends the connection at once, before any byte and with the client still there, has not served it.

@@ -261,6 +261,8 @@ final class IngressConnection: SocketStream {
 
     override func streamFinished() { end(.finished) }
 
+    override var servicePort: ServicePort? { service.service }
+
     override func didTouch() { service.touched() }
 
     override func endIfSilent(for limit: Duration) {

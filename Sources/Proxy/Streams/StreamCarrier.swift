@@ -21,6 +21,8 @@ final class StreamCarrier {
     private var fresh = StreamEndQueue()
     private var busy = StreamEndQueue()
     private(set) var isClosed = false
+    /// It carries its streams to the end; new ones get it only while the neighbor has no other.
+    private(set) var isRetired = false
     /// Streams that ever crossed it.
     private(set) var openedStreams: UInt64 = 0
 
@@ -40,6 +42,12 @@ final class StreamCarrier {
 
     /// Streams that cross it now.
     var activeStreams: UInt64 { UInt64(labels.count) }
+
+    func retire() {
+        guard !isRetired, !isClosed else { return }
+        isRetired = true
+        engine.carrierRetired(self)
+    }
 
     // MARK: Labels
 

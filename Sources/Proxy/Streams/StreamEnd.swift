@@ -1,3 +1,4 @@
+import NetworkModel
 import Wire
 
 /// One end of a stream on one carrier: what the frames of one label belong to.
@@ -59,7 +60,10 @@ class StreamEnd {
     /// Ends the stream when the other end of its socket owes an acknowledgement and has been silent for `limit`.
     func endIfSilent(for limit: Duration) {}
 
-    /// The proxy stops: the stream is reset.
+    /// Whose client or server is at this end; nil in transit.
+    var servicePort: ServicePort? { nil }
+
+    /// The proxy stops, or the service was taken out: the stream is reset.
     func shutDown() {}
 
     /// The loop has ended: let go of everything, tell nobody.

@@ -92,6 +92,13 @@ final class StreamEngine: EventHandler {
         for stream in Array(streams.values) { stream.shutDown() }
     }
 
+    /// Resets the clients and the servers of these service ports: they were taken out.
+    func reset(_ services: Set<ServicePort>) {
+        for stream in Array(streams.values) {
+            if let service = stream.servicePort, services.contains(service) { stream.shutDown() }
+        }
+    }
+
     func add(_ stream: StreamEnd) {
         streams[ObjectIdentifier(stream)] = stream
         watchSilence()
@@ -135,21 +142,27 @@ final class StreamEngine: EventHandler {
         guard !carrier.isBridge else { return }
         carriers[carrier.neighbor]?.removeAll { $0 === carrier }
         if carriers[carrier.neighbor]?.isEmpty == true { carriers[carrier.neighbor] = nil }
+        if !carrier.isRetired { plane.laneRemoved(to: carrier.neighbor, loop: loop.index) }
+    }
+
+    /// For `StreamCarrier.retire` only.
+    func carrierRetired(_ carrier: StreamCarrier) {
+        guard !carrier.isBridge else { return }
         plane.laneRemoved(to: carrier.neighbor, loop: loop.index)
     }
 
     /// The lane of this loop to `neighbor` with the fewest streams, or a bridge to a loop that has one.
     func carrier(to neighbor: ProxyID, mayBridge: Bool) -> StreamCarrier? {
-        if let lane = carriers[neighbor]?.min(by: { $0.activeStreams < $1.activeStreams }) {
-            return lane
-        }
+        let lanes = carriers[neighbor] ?? []
+        let staying = lanes.lazy.filter { !$0.isRetired }
+        if let lane = staying.min(by: { $0.activeStreams < $1.activeStreams }) { return lane }
         guard mayBridge,
             let other = plane.loop(
                 to: neighbor,
                 but: loop.index,
                 number: UInt64(truncatingIfNeeded: streams.count)
             )
-        else { return nil }
+        else { return lanes.min { $0.activeStreams < $1.activeStreams } }
         return bridge(to: other).carrier
     }
 
