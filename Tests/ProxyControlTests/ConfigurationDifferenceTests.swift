@@ -98,15 +98,17 @@ struct ConfigurationDifferenceTests {
 
     @Test("links come and go, sites are disallowed, accepting ends")
     func others() throws {
-        let added = try link("c")
+        var added = try link("c")
+        added.endpoints = [HostAndPort(host: "elsewhere", port: 1)]
+        let fresh = added
         let (difference, _) = try difference {
             $0.links.removeFirst()
-            $0.links.append(added)
+            $0.links.append(fresh)
             $0.allow = [SiteName(id: third)]
             $0.acceptsLinks = false
         }
         #expect(difference.closed.map(\.text) == ["a"])
-        #expect(difference.dialled == [added])
+        #expect(difference.dialled == [fresh])
         #expect(difference.disallowed == [other])
         #expect(difference.acceptsLinks == false)
         #expect(difference.routingChanged)

@@ -38,13 +38,35 @@ extension ControlPlane {
         edges.changed([], names: difference.routingChanged ? [core.id.site] : [])
         if difference.servicesChanged {
             // Time limits may be others for all.
-            refreshServices(services.allPorts, entries: true)
+            let configured = Set(services.ports)
+            refreshServices(configured, entries: true)
+            let gone = services.allPorts.subtracting(configured)
+            let ended = difference.endedServices
+            // Clients come under the old name of a port until every loop knows the new one.
+            if !gone.isEmpty { afterLoops { $0.takeAway(gone, resetting: ended) } }
         } else {
             updateReadiness()
         }
-        let ended = difference.endedServices
-        if !ended.isEmpty { core.tellAgents { $0.engine.reset(ended) } }
         snapshotChanged()
+    }
+
+    /// Runs `body` once every loop has done what it was told before.
+    private func afterLoops(
+        from index: Int = 0,
+        _ body: @escaping @Sendable (ControlPlane) -> Void
+    ) {
+        guard index < core.loops else { return body(self) }
+        let core = core
+        core.tellAgent(index) { _ in
+            core.tellControl { $0.afterLoops(from: index + 1, body) }
+        }
+    }
+
+    private func takeAway(_ gone: Set<ServicePort>, resetting ended: Set<ServicePort>) {
+        let configured = services.ports
+        refreshServices(gone.subtracting(configured))
+        let ended = ended.subtracting(configured)
+        if !ended.isEmpty { core.tellAgents { $0.engine.reset(ended) } }
     }
 
     private func applyLinks(

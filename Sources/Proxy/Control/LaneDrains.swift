@@ -64,7 +64,8 @@ final class LaneDrains {
     /// Lanes have come that may take the place of others.
     func lanesChanged() {
         for (id, lane) in leaving where !lane.isRetired {
-            guard let neighbor = control.adjacencies.owner(of: id).flatMap({ control.adjacencies[$0] }),
+            guard let owner = control.adjacencies.owner(of: id),
+                let neighbor = control.adjacencies[owner],
                 neighbor.lanes.contains(where: { leaving[$0.id] == nil }),
                 let index = control.loop(of: id)
             else { continue }
