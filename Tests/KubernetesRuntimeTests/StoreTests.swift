@@ -52,6 +52,44 @@ struct StoreTests {
         #expect(store.list(in: "m").count == 1 && store.list(in: "x").isEmpty)
     }
 
+    @Test("K1: an index follows every way in which objects come, change and go")
+    func indexes() {
+        let store = Store<Core.ConfigMap>(
+            indexes: [
+                StoreIndex("owner") { $0.metadata.labels["owner"].map { [$0] } ?? [] }
+            ]
+        )
+        func owned(_ name: String, _ version: String, by owner: String?) -> Core.ConfigMap {
+            var made = map(name, version)
+            made.metadata.uid = "uid-\(name)"
+            made.metadata.labels["owner"] = owner
+            return made
+        }
+        func names(_ owner: String) -> [String] {
+            store.list("owner", owner).map(\.metadata.name)
+        }
+        for index in (0..<1_000).reversed() {
+            _ = store.put(owned("m\(index)", "1", by: "o\(index / 2)"))
+        }
+        #expect(names("o7") == ["m14", "m15"] && names("o500").isEmpty)
+        _ = store.put(owned("m14", "2", by: "o8"))
+        _ = store.put(owned("m17", "2", by: nil))
+        #expect(names("o7") == ["m15"] && names("o8") == ["m14", "m16"])
+        _ = store.remove(owned("m15", "3", by: "o99"))
+        #expect(names("o7").isEmpty && names("o99") == ["m198", "m199"])
+        #expect(store.holds(uid: "uid-m16") && !store.holds(uid: "uid-m15"))
+        let bad = Undecodable(metadata: owned("m16", "4", by: "o9").metadata, problem: "no")
+        _ = store.replace(
+            with: [owned("m0", "4", by: "o8")],
+            undecodable: [bad],
+            resourceVersion: "4"
+        )
+        // What does not decode is found by what it was last understood to be.
+        #expect(names("o8") == ["m0", "m16"] && names("o0").isEmpty && store.count == 2)
+        #expect(store.list(in: "n").count == 2 && !store.holds(uid: "uid-m1"))
+        #expect(store.remove(bad.key) != nil && names("o8") == ["m0"])
+    }
+
     @Test("an object that no longer decodes stays as it was last understood")
     func keeping() {
         _ = store.put(map("a", "1"))
