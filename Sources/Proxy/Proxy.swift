@@ -154,6 +154,11 @@ package final class Proxy: Sendable {
     /// Connections and streams that are open on all loops, at most 200 ms old.
     package var openStreams: Int { running.withLock { $0?.core }?.openStreams ?? 0 }
 
+    /// What each neighbor site holds here, and what it was denied.
+    package var neighborUsage: [NeighborUsage] {
+        running.withLock { $0?.core }?.accounts.all.flatMap(\.usage) ?? []
+    }
+
     // MARK: The end
 
     /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, lets streams end within `drain.grace`, resets the

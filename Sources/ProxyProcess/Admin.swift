@@ -63,6 +63,7 @@ final class Admin: Sendable {
                 help: "Connections and streams that are open: as ingress, egress and transit.",
                 value: Double(dataPlane.openStreams)
             )
+            writer.add(dataPlane.neighborUsage)
         }
         let server = AdminServer(
             host: "\(endpoint.address)",

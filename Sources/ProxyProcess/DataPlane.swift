@@ -12,6 +12,8 @@ package protocol DataPlane: Sendable {
     var isReady: Bool { get }
     /// Connections and streams that are open: as ingress, egress and transit.
     var openStreams: Int { get }
+    /// What each neighbor site holds of the proxy.
+    var neighborUsage: [NeighborUsage] { get }
     func drain() async
     func stop() async
 }

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import NetworkModel
+import Proxy
 import SiteConfiguration
 import Telemetry
 
@@ -42,6 +43,31 @@ extension MetricsWriter {
             help: "Failovers and failbacks that this proxy has seen.",
             value: Double(snapshot.failovers.map(\.sequence).max() ?? 0)
         )
+    }
+
+    mutating func add(_ usage: [NeighborUsage]) {
+        for entry in usage {
+            let labels = ["remote_site_id": entry.site.text, "resource": entry.resource]
+            gauge(
+                "tieline_neighbor_usage",
+                help: "What the neighbor site holds of this proxy.",
+                labels,
+                value: Double(entry.used)
+            )
+            gauge(
+                "tieline_neighbor_share",
+                help: "The most that the neighbor site may hold.",
+                labels,
+                value: Double(entry.share)
+            )
+            counter(
+                "tieline_neighbor_denied_total",
+                help:
+                    "How often the neighbor site was paused, refused or reset for want of its share.",
+                labels,
+                value: Double(entry.denied)
+            )
+        }
     }
 
     private mutating func add(_ counters: ServiceCounters) {

@@ -11,13 +11,17 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
 API = "tieline.dev/v1alpha1"
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = pathlib.Path(os.environ.get("TIELINE_BIN", ROOT / ".build/release"))
-SERVICE = "backend/http"
+SERVICE = "backend/http"  # the honest clients'
+SINK = "sink/http"  # the hostile site's, so that its servers' work is no part of what is measured
+# What the scheduler of a small machine makes a single request wait for: less says nothing. A debug build takes its time.
+FLOOR = 0.03 if "release" in str(BIN) else 0.15
 CHUNK = 64 * 1024
 
 
@@ -43,8 +47,6 @@ def wait(what, condition, seconds=20):
 
 def serve(listener):
     """Answers each line with its text, 'bulk N' with N bytes; one connection per thread."""
-    import threading
-
     def one(client):
         with contextlib.suppress(OSError), client:
             for line in client.makefile("rb"):
@@ -61,7 +63,7 @@ def serve(listener):
         threading.Thread(target=one, args=(client,), daemon=True).start()
 
 
-def ask(address, results, stop):
+def ask(number, address, results, stop):
     """Honest clients, one after the other: connect, one line, its echo, end. Seconds of each, or None for a failure."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while not stop.is_set():
@@ -73,8 +75,35 @@ def ask(address, results, stop):
                 fine = client.recv(16) == b"hello\n"
         except OSError:
             fine = False
-        results.put((began, time.monotonic() - began if fine else None))
+        results.put((number, began, time.monotonic() - began if fine else None))
         time.sleep(0.005)
+
+
+def slow_path(listener, target, bytes_per_second):
+    """A user-space link: each connection to `listener` goes on to `target`, at so much each way, with small queues."""
+    def pump(source, sink):
+        due = time.monotonic()
+        with contextlib.suppress(OSError):
+            while data := source.recv(2048):
+                due = max(due, time.monotonic()) + len(data) / bytes_per_second
+                time.sleep(max(0, due - time.monotonic()))
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def small(end):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+        return end
+
+    small(listener)
+    while True:
+        near, _ = listener.accept()
+        far = small(socket.socket())
+        far.connect(target)
+        for pair in ((near, far), (far, near)):
+            threading.Thread(target=pump, args=pair, daemon=True).start()
 
 
 class Site:
@@ -148,7 +177,9 @@ class Site:
 class Place:
     """V, W, a server and clients; `with Place([identities that V allows]) as place`."""
 
-    def __init__(self, allowed, limit=None, clients=2):
+    def __init__(self, allowed, limit=None, clients=2, via=None):
+        """`via`: where W dials V, if not at V itself."""
+        self.via = via
         self.v, self.w = Site("v", "127.0.5.1", limit), Site("w", "127.0.5.2")
         self.allowed, self.clients = allowed, clients
         self.processes, self.results, self.stop = [], multiprocessing.Queue(), multiprocessing.Event()
@@ -163,21 +194,26 @@ class Place:
         return self
 
     def begin(self):
-        listener = socket.create_server(("127.0.5.9", 9000), backlog=1024)
-        self.processes.append(multiprocessing.Process(target=serve, args=(listener,), daemon=True))
-        self.processes[0].start()
-        listener.close()
+        for port in (9000, 9001):
+            listener = socket.create_server(("127.0.5.9", port), backlog=4096)
+            server = multiprocessing.Process(target=serve, args=(listener,), daemon=True)
+            server.start()
+            self.processes.append(server)
+            listener.close()
+        os.setpriority(os.PRIO_PROCESS, server.pid, 10)
         self.w.write("Site", "w", "{}")
         self.w.start()
         allow = ", ".join(f"{{siteID: {site}}}" for site in [self.w.identity(), *self.allowed])
         self.v.write("Site", "v", f"{{linkAccess: {{type: External, hosts: [{self.v.address}]}}, allow: [{allow}]}}")
         self.v.write("Service", "backend", "{ports: [{name: http, port: 8080, targetPort: 9000}], hosts: [127.0.5.9]}")
+        self.v.write("Service", "sink", "{ports: [{name: http, port: 8081, targetPort: 9001}], hosts: [127.0.5.9]}")
         self.v.start()
-        self.w.write("Link", "v", f"{{endpoints: [{{host: {self.v.address}, port: 5671}}], remoteSiteID: {self.v.identity()}}}")
+        self.w.write("Link", "v", f"{{endpoints: [{{host: {self.via or self.v.address}, port: 5671}}], remoteSiteID: {self.v.identity()}}}")
         self.w.write("Service", "backend", "{ports: [{name: http, port: 8080}]}")
         wait("W's clients reach V", self.reaches, 8)
-        for _ in range(self.clients):
-            client = multiprocessing.Process(target=ask, args=((self.w.address, 8080), self.results, self.stop), daemon=True)
+        threading.Thread(target=self.gather, daemon=True).start()
+        for number in range(self.clients):
+            client = multiprocessing.Process(target=ask, args=(number, (self.w.address, 8080), self.results, self.stop), daemon=True)
             client.start()
             self.processes.append(client)
 
@@ -200,10 +236,18 @@ class Place:
         time.sleep(seconds)
         return self.figures(began)
 
-    def figures(self, since):
-        while not self.results.empty():
+    def gather(self):
+        while True:
             self.seen.append(self.results.get())
-        times = [taken for began, taken in self.seen if began >= since]
+
+    def figures(self, since):
+        now = time.monotonic()
+
+        def arrived():  # requests that hang are the worst of all
+            return len({number for number, began, _ in list(self.seen) if began >= now}) == self.clients
+
+        wait("every honest client has begun a new request", arrived, 25)
+        times = [taken for _, began, taken in list(self.seen) if since <= began < now]
         good = sorted(taken for taken in times if taken is not None)
         check(good, "no honest request succeeded")
         return good[min(len(good) - 1, len(good) * 99 // 100)], len(times), times.count(None)
@@ -236,7 +280,6 @@ def unharmed(place, seconds=3):
                 peak[0] = max(peak[0], place.v.memory)
             time.sleep(0.05)
 
-    import threading
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     yield
@@ -248,6 +291,5 @@ def unharmed(place, seconds=3):
           f"V {memory / 1e6:.0f} -> {peak[0] / 1e6:.0f} MB, links lost {place.losses() - losses:.0f}", flush=True)
     check(place.losses() == losses, "W has lost its link")
     check(failures == 0, f"{failures} of {count} honest requests failed")
-    # The scheduler of a busy machine alone makes a single request wait for that long.
-    check(worst <= max(3 * quiet, 0.03), f"p99 {quiet * 1e3:.1f} -> {worst * 1e3:.1f} ms")
+    check(worst <= max(3 * quiet, FLOOR), f"p99 {quiet * 1e3:.1f} -> {worst * 1e3:.1f} ms")
     check(peak[0] < 2 * max(memory, 64e6), f"V's memory {memory / 1e6:.0f} -> {peak[0] / 1e6:.0f} MB")

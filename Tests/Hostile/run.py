@@ -16,7 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from place import Failed  # noqa: E402
 
-MODULES = ["resources", "routing"]
+MODULES = ["paths", "resources", "routing"]
 
 
 def main(arguments):

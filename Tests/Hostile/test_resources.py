@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-from place import SERVICE, Place, check, unharmed, wait
+from place import SINK, Place, check, unharmed, wait
 from wire import ACK, CANCEL, LSA, OPENED, REFUSED, RESET, SUMMARY, Identity, Lane, frame
 
 
@@ -65,7 +65,7 @@ def test_d6_streams_that_are_reset_while_they_wait(scale):
         with unharmed(place):
             # Each asks for more than the lane takes once it is not read.
             lane.is_reading.clear()
-            lane.send(b"".join(lane.open_frame(number, SERVICE) for number in range(1, count + 1)))
+            lane.send(b"".join(lane.open_frame(number, SINK) for number in range(1, count + 1)))
             time.sleep(2 * scale)
             lane.send(b"".join(frame(RESET, b"\0", number) for number in range(1, count + 1)))
             lane.is_reading.set()
@@ -81,7 +81,7 @@ def test_d9_streams_without_acknowledgement_or_answer(scale):
         with unharmed(place):
             for first in range(1, count, 100):
                 with contextlib.suppress(OSError):
-                    lane.send(b"".join(lane.open_frame(number, SERVICE, window=16 << 20) for number in range(first, first + 100)))
+                    lane.send(b"".join(lane.open_frame(number, SINK, window=16 << 20) for number in range(first, first + 100)))
             time.sleep(1)
             for number in range(1, count):
                 with contextlib.suppress(OSError):

@@ -65,6 +65,7 @@ final class Recorder: DataPlane {
 
     var isReady: Bool { told.withLock { !$0.documents.isEmpty } }
     let openStreams = 0
+    let neighborUsage: [NeighborUsage] = []
     func drain() async {}
     func stop() async {}
 }

@@ -31,6 +31,10 @@ int clinux_unacknowledged(int socket);
 /// `silence` becomes the milliseconds since the other end acknowledged anything, bytes or a probe (TCP_INFO).
 int clinux_is_unanswered(int socket, unsigned *silence);
 
+/// The least round trip that a TCP socket has seen lately, in microseconds; all ones before the first (TCP_INFO).
+/// 0 on success, -1 on failure.
+int clinux_least_round_trip(int socket, unsigned *microseconds);
+
 /// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
 int clinux_name_thread(const char *name);
 

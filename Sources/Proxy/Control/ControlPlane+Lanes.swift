@@ -11,7 +11,7 @@ extension ControlPlane {
     func admit(_ candidate: LaneCandidate) {
         let id = candidate.id
         let verdict: LaneAdmission
-        if let closing = objection(to: candidate) {
+        if let closing = objection(to: candidate) ?? objectionOfAccount(candidate) {
             verdict = .refused(closing)
             if candidate.purpose == .link { noteRefusal(candidate, closing) }
         } else {
@@ -63,6 +63,20 @@ extension ControlPlane {
         else { return false }
         let edge = EdgeName.link(dialler: candidate.identity.site, name: link)
         return !lanes.contains { $0.edge == edge }
+    }
+
+    /// The last question: the answer draws the lane from its site's account.
+    private func objectionOfAccount(_ candidate: LaneCandidate) -> LaneClosing? {
+        let neighbor = candidate.hello.proxy
+        let account = core.accounts.account(of: neighbor.site)
+        guard adjacencies[neighbor] != nil || account.hasRoom(.instances) else {
+            account.deny(.instances)
+            return LaneClosing(.overloaded, "too many proxies of site \(neighbor.site)")
+        }
+        guard DescriptorBudget.laneCount < DescriptorShares.ofProcess.lanes, account.take(.lanes)
+        else { return LaneClosing(.overloaded, "too many lanes of site \(neighbor.site)") }
+        laneAccounts[candidate.id] = account
+        return nil
     }
 
     private func objectionToLink(_ candidate: LaneCandidate) -> LaneClosing? {
@@ -125,18 +139,16 @@ extension ControlPlane {
         default: return
         }
         let site = SiteName(id: candidate.identity.site, name: candidate.hello.name)
-        let earlier = refused.firstIndex { $0.site.id == site.id && $0.reason == reason }
-        let attempts = earlier.map { refused.remove(at: $0).attempts } ?? 0
-        refused.append(
-            RefusedLink(
-                site: site,
-                reason: reason,
-                time: WallClock.now,
-                attempts: attempts + 1
-            )
+        let isNew = refusals.add(
+            site,
+            reason,
+            from: candidate.remote.address,
+            time: WallClock.now
         )
-        if refused.count > 16 { refused.removeFirst() }
-        if attempts == 0 { log("refused a link of site \(site.id): \(closing.explanation)") }
+        if isNew, let left = refusals.mayLog(reason, at: loop.now) {
+            let others = left > 0 ? " (and \(left) other sites lately)" : ""
+            log("refused a link of site \(site.id): \(closing.explanation)\(others)")
+        }
         snapshotChanged()
     }
 
@@ -209,7 +221,16 @@ extension ControlPlane {
         )
         let neighbor = candidate.hello.proxy
         let kind = kind(of: candidate)
-        if adjacencies.add(entry, candidate.hello, kind: kind) { adjacencyUp(neighbor, kind) }
+        let account = core.accounts.account(of: neighbor.site)
+        if laneAccounts[candidate.id] == nil {
+            // Dialled: this side asked for it.
+            account.add(.lanes)
+            laneAccounts[candidate.id] = account
+        }
+        if adjacencies.add(entry, candidate.hello, kind: kind) {
+            account.add(.instances)
+            adjacencyUp(neighbor, kind)
+        }
         edgesChanged(neighbor)
         if isDraining { send(.goAway, [], to: neighbor) }
     }
@@ -219,6 +240,7 @@ extension ControlPlane {
     func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool) {
         admitted[id] = nil
         drains.ended(id)
+        laneAccounts.removeValue(forKey: id)?.give(.lanes)
         let removal = adjacencies.remove(id)
         switch dials.removeValue(forKey: id) {
         case .link(let name):
@@ -230,6 +252,7 @@ extension ControlPlane {
         guard let removal else { return }
         note("a lane to \(removal.neighbor) ended: \(reason.explanation)")
         if removal.isLast {
+            core.accounts.account(of: removal.neighbor.site).give(.instances)
             adjacencyDown(removal.neighbor, removal.kind)
         } else if removal.wasFirst {
             disturbed(removal.neighbor, removal.kind)

@@ -27,7 +27,7 @@ extension ControlPlane {
         snapshot.configurationError = configurationError
         snapshot.refusedAdvertisements = routing?.refusals ?? 0
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
-        snapshot.refused = refused
+        snapshot.refused = refusals.links
         snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)
         snapshot.counters = counters(sharedServices)
         snapshot.failovers = failovers.records.map { self.snapshot(of: $0, at: now) }

@@ -24,7 +24,9 @@ final class ControlPlane {
     var dials: [LaneID: DialOwner] = [:]
     /// Lanes that were let in and have not yet said that they are in place.
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
-    var refused: [RefusedLink] = []
+    /// Whose account holds a lane.
+    var laneAccounts: [LaneID: NeighborAccount] = [:]
+    var refusals = RefusalList()
     var listenerReports = ListenerReports<ListenPlace>()
     var failovers = FailoverJournal()
     var configurationError: String?

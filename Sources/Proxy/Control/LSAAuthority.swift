@@ -64,7 +64,10 @@ struct LSAAuthority {
         _ chain: [[UInt8]],
         at time: Int64
     ) throws(Refusal) -> NeighborIdentity {
-        if let known = chains[chain], time - known.at < Self.memory { return known.identity }
+        // Neither older nor from the future: a clock that was set back must not make a verdict last.
+        if let known = chains[chain], (0..<Self.memory).contains(time - known.at) {
+            return known.identity
+        }
         let identity: NeighborIdentity
         do {
             identity = try CertificateChain.verify(chain, at: time)

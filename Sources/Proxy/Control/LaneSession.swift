@@ -13,7 +13,7 @@ final class LaneSession: LaneDelegate {
         case awaitingHello
         /// Accepted; the control plane decides.
         case awaitingAdmission(LaneCandidate)
-        case up(StreamCarrier, ProxyID)
+        case up(StreamCarrier, ProxyID, ControlWindow)
     }
 
     let id: LaneID
@@ -50,7 +50,7 @@ final class LaneSession: LaneDelegate {
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {
         do {
             guard let known = try FrameType.known(type) else { return }
-            if case .up(let carrier, let neighbor) = phase {
+            if case .up(let carrier, let neighbor, let window) = phase {
                 if known.isOfStream {
                     carrier.received(known, label: label, payload)
                 } else if known == .retire {
@@ -58,7 +58,7 @@ final class LaneSession: LaneDelegate {
                 } else if known == .hello {
                     try updateHello(payload, of: neighbor)
                 } else {
-                    deliver(known, payload, from: neighbor)
+                    deliver(known, payload, from: neighbor, window)
                 }
             } else if known == .hello, case .awaitingHello = phase {
                 try receiveHello(payload)
@@ -71,7 +71,7 @@ final class LaneSession: LaneDelegate {
     }
 
     func laneProduceData(_ lane: Lane, into buffer: inout FrameBuffer, limit: Int) -> Bool {
-        guard case .up(let carrier, _) = phase else { return false }
+        guard case .up(let carrier, _, _) = phase else { return false }
         return carrier.produceData(into: &buffer, limit: limit)
     }
 
@@ -79,8 +79,9 @@ final class LaneSession: LaneDelegate {
         cancelTimer()
         measure()
         let wasUp: Bool
-        if case .up(let carrier, _) = phase {
+        if case .up(let carrier, _, _) = phase {
             wasUp = true
+            DescriptorBudget.countLane(-1)
             carrier.closed()
         } else {
             wasUp = false
@@ -135,7 +136,7 @@ final class LaneSession: LaneDelegate {
             end(LaneClosing(.protocolError, "a second HELLO of another proxy"))
             return
         }
-        lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+        lane?.health = .asked(by: hello)
     }
 
     /// The control plane's verdict over an accepted lane.
@@ -160,7 +161,7 @@ final class LaneSession: LaneDelegate {
 
     /// Greets a neighbor that was admitted, and opens the lane for streams.
     func welcome(_ hello: Hello, with answer: Hello) {
-        lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+        lane?.health = .asked(by: hello)
         greet(answer)
         attach(to: hello)
         let (id, gauge) = (id, gauge)
@@ -176,7 +177,9 @@ final class LaneSession: LaneDelegate {
     private func attach(to hello: Hello) {
         guard let lane else { return }
         let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
-        phase = .up(carrier, hello.proxy)
+        let account = agent.core.accounts.account(of: hello.proxy.site)
+        phase = .up(carrier, hello.proxy, ControlWindow(account: account))
+        DescriptorBudget.countLane(1)
         agent.handshakeEnded(id)
     }
 
@@ -187,11 +190,24 @@ final class LaneSession: LaneDelegate {
 
     // MARK: Frames of the adjacency
 
-    private func deliver(_ type: FrameType, _ payload: RawSpan, from neighbor: ProxyID) {
+    private func deliver(
+        _ type: FrameType,
+        _ payload: RawSpan,
+        from neighbor: ProxyID,
+        _ window: ControlWindow
+    ) {
         let bytes = payload.bytes
-        let id = id
-        agent.core.tellControl { $0.received(type, bytes, from: neighbor, on: id) }
+        let cost = ControlWindow.cost(bytes.count)
+        if window.handedOver(cost) { lane?.pauseReading() }
+        let (id, index) = (id, agent.loop.index)
+        agent.core.tellControl { control in
+            control.received(type, bytes, from: neighbor, on: id)
+            if window.done(cost) { control.core.tellAgent(index) { $0.resumeReading(id) } }
+        }
     }
+
+    /// Loop 0 has caught up.
+    func resumeReading() { lane?.resumeReading() }
 
     /// Sends a control frame, if the lane is up.
     func send(_ type: FrameType, _ payload: [UInt8]) {
@@ -208,7 +224,7 @@ final class LaneSession: LaneDelegate {
 
     /// Others take the lane's place: this side opens no stream on it any more, and the neighbor is told.
     func retire() {
-        guard case .up(let carrier, _) = phase else { return }
+        guard case .up(let carrier, _, _) = phase else { return }
         carrier.retire()
         lane?.send(FrameType.retire.rawValue, [])
     }
@@ -217,7 +233,7 @@ final class LaneSession: LaneDelegate {
 
     /// Brings the gauge up to date.
     func measure() {
-        guard case .up(let carrier, _) = phase else { return }
+        guard case .up(let carrier, _, _) = phase else { return }
         gauge.update(
             roundTrip: lane?.roundTrip,
             active: carrier.activeStreams,
@@ -230,5 +246,18 @@ extension RawSpan {
     /// A copy that outlives the frame.
     var bytes: [UInt8] {
         unsafe withUnsafeBytes { unsafe [UInt8]($0) }
+    }
+}
+
+extension HealthParameters {
+    /// The heartbeats that a dialler asks for, within what one neighbor may make this proxy do.
+    ///
+    /// Ours are sent at its interval, but no more than ten a second: no lane is judged by less than three retransmission
+    /// time-outs. A neighbor is believed to live for two minutes at most.
+    static func asked(by hello: Hello) -> HealthParameters {
+        let interval = max(hello.heartbeat, .milliseconds(100))
+        let patience = min(hello.heartbeat * hello.misses, .seconds(120))
+        let misses = Int(patience.wholeNanoseconds / interval.wholeNanoseconds)
+        return HealthParameters(heartbeat: interval, misses: max(2, misses))
     }
 }

@@ -23,16 +23,18 @@ final class LoopAgent {
     )
     /// Whose clients come to which place: another service port may take a place over.
     private var served: [ListenPlace: ServicePort] = [:]
-    /// Accepted lanes whose neighbors have not been admitted yet, the oldest first.
-    private var handshakes: [LaneID] = []
+    /// Accepted lanes whose neighbors have not been admitted yet.
+    private var handshakes: HandshakeSlots
 
     private static let measureInterval: Duration = .milliseconds(200)
-    /// Silent clients must not use up what lanes live on.
-    private static let handshakeLimit = 1_024
 
     init(loop: EventLoop, core: ProxyCore, view: DataPlaneView) {
         self.loop = loop
         self.core = core
+        handshakes = HandshakeSlots(
+            share: DescriptorShares.ofProcess.handshakes,
+            loops: core.loops
+        )
         engine = StreamEngine(loop: loop, view: view, plane: core.plane)
         measureLater()
     }
@@ -79,7 +81,6 @@ final class LoopAgent {
         _ purpose: LanePurpose
     ) {
         guard sessions.count < Self.laneLimit else { return }
-        makeRoomForHandshake()
         let acceptance = core.current
         let session = LaneSession(
             id: core.makeLaneID(),
@@ -88,7 +89,11 @@ final class LoopAgent {
             agent: self
         )
         sessions[session.id] = session
-        handshakes.append(session.id)
+        if let evicted = handshakes.take(session.id, from: endpoint.address) {
+            DescriptorBudget.countHandshake(-1)
+            sessions[evicted]?.end(LaneClosing(.overloaded, "too many lanes are being set up"))
+        }
+        DescriptorBudget.countHandshake(1)
         let lane = Lane(
             accepting: socket,
             from: endpoint,
@@ -99,15 +104,9 @@ final class LoopAgent {
         session.start(lane)
     }
 
-    private func makeRoomForHandshake() {
-        guard handshakes.count >= Self.handshakeLimit else { return }
-        let oldest = handshakes.removeFirst()
-        sessions[oldest]?.end(LaneClosing(.overloaded, "too many lanes are being set up"))
-    }
-
     /// The neighbor of this lane was admitted, or the lane has ended.
     func handshakeEnded(_ id: LaneID) {
-        if let index = handshakes.firstIndex(of: id) { handshakes.remove(at: index) }
+        if handshakes.free(id) { DescriptorBudget.countHandshake(-1) }
     }
 
     /// Takes over an accepted lane from another loop.
@@ -124,6 +123,8 @@ final class LoopAgent {
     func send(_ type: FrameType, _ payload: [UInt8], on id: LaneID) {
         sessions[id]?.send(type, payload)
     }
+
+    func resumeReading(_ id: LaneID) { sessions[id]?.resumeReading() }
 
     func close(_ id: LaneID, _ closing: LaneClosing) { sessions[id]?.end(closing) }
 

@@ -11,11 +11,32 @@ final class BufferPool {
 
     /// Bytes that rings hold now.
     private(set) var used = 0
+    /// Where the memory comes from; nil for the loop's own pool.
+    private let parent: BufferPool?
+    /// The neighbor site for which it is held.
+    let account: NeighborAccount?
     private var kept = 0
     private var free: [[UnsafeMutableRawBufferPointer]] = unsafe Array(
         repeating: [],
         count: maximumShift - minimumShift + 1
     )
+
+    init() {
+        parent = nil
+        account = nil
+    }
+
+    /// Hands on the memory of `parent`, and counts it for `account`.
+    init(drawingFrom parent: BufferPool, account: NeighborAccount) {
+        self.parent = parent
+        self.account = account
+    }
+
+    /// What another pool with the same memory has handed out is held by this one from now on.
+    func takeOver(_ count: Int, from other: BufferPool) {
+        other.account?.give(.ringBytes, count)
+        account?.add(.ringBytes, count)
+    }
 
     deinit {
         for index in unsafe free.indices {
@@ -27,6 +48,8 @@ final class BufferPool {
     func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let index = Self.index(count)
         let size = 1 << (index + Self.minimumShift)
+        account?.add(.ringBytes, size)
+        if let parent { return unsafe parent.take(count) }
         used += size
         if let memory = unsafe free[index].popLast() {
             kept -= size
@@ -37,6 +60,8 @@ final class BufferPool {
 
     func give(_ memory: UnsafeMutableRawBufferPointer) {
         let size = memory.count
+        account?.give(.ringBytes, size)
+        if let parent { return unsafe parent.give(memory) }
         used -= size
         if kept + size <= Self.keptLimit {
             kept += size

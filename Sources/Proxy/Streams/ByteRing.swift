@@ -9,7 +9,13 @@ struct ByteRing: ~Copyable {
     /// The offset behind the last byte.
     private(set) var end: UInt64 = 0
     private var memory: UnsafeMutableRawBufferPointer?
-    let pool: BufferPool
+    private(set) var pool: BufferPool
+
+    /// Draws the memory from another pool of the same loop.
+    mutating func draw(on other: BufferPool) {
+        other.takeOver(capacity, from: pool)
+        pool = other
+    }
 
     init(_ pool: BufferPool) {
         self.pool = pool

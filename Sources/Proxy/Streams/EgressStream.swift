@@ -21,12 +21,15 @@ final class EgressStream: SocketStream {
     private var resetBy: [Endpoint] = []
 
     /// Begins to connect; the answer goes to `carrier` under the label of the OPEN.
-    init(_ open: Open, _ entry: ServiceEntry, engine: StreamEngine) {
+    ///
+    /// `charge` is what it draws from the account of the neighbor that sent the OPEN.
+    init(_ open: Open, _ entry: ServiceEntry, charge: StreamCharge, engine: StreamEngine) {
         self.open = open
         service = entry.shared
         connectTimeout = entry.timeouts.connect
         connectedAt = engine.loop.now
-        super.init(socket: nil, engine: engine)
+        super.init(socket: nil, engine: engine, pool: engine.pool(of: charge.account))
+        self.charge = charge
         countWindow()
         connect(within: connectTimeout)
     }
@@ -112,15 +115,15 @@ final class EgressStream: SocketStream {
         // A failure that was noticed twice.
         guard let server = server.take() else { return }
         let now = engine.loop.now
-        let wasSilent = !sender.hasRead
-        if wasSilent, now - connectedAt <= connectTimeout {
+        // What a server does with the bytes that a client sent speaks against neither.
+        let isUntouched = !sender.hasRead && receiver.hasDeliveredNothing
+        if isUntouched, now - connectedAt <= connectTimeout {
             service.serverFailed(server, .closedAtOnce, at: now)
         } else {
             service.serverReleased(server)
         }
         // The ingress takes a reset within its own `connect` for the target's refusal: the last one has to reach it in time.
         let passed = now - (openedAt ?? now)
-        let isUntouched = wasSilent && receiver.hasDeliveredNothing
         guard isUntouched, passed <= connectTimeout / 2 else {
             sendReset(.endpoint)
             return end()

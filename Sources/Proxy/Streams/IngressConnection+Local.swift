@@ -59,7 +59,9 @@ extension IngressConnection {
     }
 
     func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ server: ServerPick) {
-        if case .server = ending, relay.bytesToClient == 0, wasOpenedJustNow {
+        // What a server does with the bytes that a client sent speaks against neither.
+        let isUntouched = relay.bytesToClient == 0 && relay.bytesToServer == 0
+        if case .server = ending, isUntouched, wasOpenedJustNow {
             service.serverFailed(server, .closedAtOnce, at: engine.loop.now)
         } else {
             service.serverReleased(server)
@@ -71,7 +73,7 @@ extension IngressConnection {
         case .idle, .halfClosed, .aborted: end(.cut(hadBytes: hadBytes))
         case .server:
             guard let reclaimed = relay.reclaimClient() else {
-                return end(.lost(hadBytes: hadBytes))
+                return end(.cut(hadBytes: hadBytes))
             }
             sender.prepend(reclaimed.unsent)
             socket = consume reclaimed.socket

@@ -28,6 +28,7 @@ extension IngressConnection {
             }
             guard watchClient(), carrier.open(self) else { continue }
             countWindow()
+            draw(on: engine.pool(of: carrier.account))
             carrier.conduit.send(.open, label: label) { open.encode(into: &$0) }
             // A living egress has said by then that its server is silent.
             let limit = timeouts.connect + min(timeouts.connect / 4, Self.answerTime)
@@ -95,5 +96,6 @@ extension IngressConnection {
         detach()
         isOpen = false
         sender.restart()
+        draw(on: engine.pool)
     }
 }

@@ -59,7 +59,7 @@ final class IngressConnection: SocketStream {
         service = entry.shared
         timeouts = entry.timeouts
         deadline = engine.loop.now + timeouts.connect * 2
-        super.init(socket: socket, engine: engine)
+        super.init(socket: socket, engine: engine, pool: engine.pool)
     }
 
     /// Makes the first attempt.
@@ -233,7 +233,10 @@ final class IngressConnection: SocketStream {
         switch phase {
         case .opening: lostOnTheWay()
         case .streaming:
-            guard isUntouched else { return end(.lost(hadBytes: true)) }
+            // A server that resets an exchange ends it as it likes: nothing was lost with its site.
+            guard isUntouched else {
+                return end(reason == .endpoint ? .cut(hadBytes: true) : .lost(hadBytes: true))
+            }
             leaveStream()
             let isAnswer = beginAnew()
             // The path was lost, or the servers took it and reset it: at once, or when it had been idle for a while.

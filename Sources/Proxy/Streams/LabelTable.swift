@@ -19,7 +19,8 @@ struct LabelTable {
 
     private var opened: [Slot] = []
     private var free: [UInt32] = []
-    private var accepted: [Slot] = []
+    /// By place; only those that are taken, since the neighbor chooses the places.
+    private var accepted: [Int: Slot] = [:]
     private(set) var count = 0
 
     /// A label for a stream that this side opens; nil when all are taken.
@@ -46,8 +47,7 @@ struct LabelTable {
     ) -> (label: UInt32, replaced: StreamEnd?)? {
         guard label & Self.answerBit == 0 else { return nil }
         let index = Int(label & Self.indexMask)
-        while accepted.count <= index { accepted.append(Slot()) }
-        let replaced = accepted[index].end
+        let replaced = accepted[index]?.end
         accepted[index] = Slot(generation: label >> Self.indexBits, end: end)
         if replaced == nil { count += 1 }
         return (label | Self.answerBit, replaced)
@@ -57,10 +57,12 @@ struct LabelTable {
     func find(_ label: UInt32) -> StreamEnd? {
         let index = Int(label & Self.indexMask)
         let generation = (label & ~Self.answerBit) >> Self.indexBits
-        let isAnswer = label & Self.answerBit != 0
-        guard index < (isAnswer ? opened.count : accepted.count) else { return nil }
-        let slot = isAnswer ? opened[index] : accepted[index]
-        return slot.generation == generation ? slot.end : nil
+        guard label & Self.answerBit != 0 else {
+            guard let slot = accepted[index], slot.generation == generation else { return nil }
+            return slot.end
+        }
+        guard index < opened.count, opened[index].generation == generation else { return nil }
+        return opened[index].end
     }
 
     /// Forgets `end`, which writes `label` into its frames.
@@ -72,15 +74,15 @@ struct LabelTable {
             opened[index].generation = (opened[index].generation + 1) & Self.generationMask
             free.append(UInt32(index))
         } else {
-            guard index < accepted.count, accepted[index].end === end else { return }
-            accepted[index].end = nil
+            guard accepted[index]?.end === end else { return }
+            accepted[index] = nil
         }
         count -= 1
     }
 
     /// Every stream there is; the tables are empty afterwards.
     mutating func removeAll() -> [StreamEnd] {
-        let ends = opened.compactMap(\.end) + accepted.compactMap(\.end)
+        let ends = opened.compactMap(\.end) + accepted.values.compactMap(\.end)
         self = LabelTable()
         return ends
     }

@@ -67,7 +67,19 @@ final class LoopBridge: FrameConduit, EventHandler {
     /// The other end is this proxy: a frame that breaks the rules is a bug here, and the streams on it are lost.
     func close(_ closing: LaneClosing) {
         assertionFailure("a bridge was closed: \(closing)")
+        end()
+        let own = engine.loop.index
+        // Its other end has streams on it too; the next stream makes a new bridge.
+        engine.plane.mailboxes[index].post { loop in
+            loop.local(StreamEngine.self)?.bridgeWasClosed(to: own)
+        }
+    }
+
+    /// The streams on it are lost; it carries nothing any more.
+    func end() {
         carrier.closed()
+        if let registration { engine.loop.deregister(registration) }
+        registration = nil
     }
 
     private func requestFlush() {

@@ -13,14 +13,28 @@ struct ReplayWindow: Sendable {
     /// True when the number was not seen before; it is from now on.
     mutating func accept(_ number: UInt64) -> Bool {
         if number > highest {
-            let first = number - highest >= Self.size ? number - Self.size + 1 : highest + 1
-            for passed in first...number { set(passed, false) }
-            highest = number
+            advance(to: number)
         } else if highest - number >= Self.size || isSet(number) {
             return false
         }
         set(number, true)
         return true
+    }
+
+    /// Forgets the numbers that the places up to `number` stood for, 64 at a time.
+    private mutating func advance(to number: UInt64) {
+        defer { highest = number }
+        guard number - highest < Self.size else { return bits.removeAll(keepingCapacity: true) }
+        var next = highest + 1
+        while next <= number {
+            let place = Int(next % Self.size)
+            let count = min(UInt64(64 - place % 64), number - next + 1)
+            if place / 64 < bits.count {
+                let ones = count == 64 ? UInt64.max : (1 << count - 1) << UInt64(place % 64)
+                bits[place / 64] &= ~ones
+            }
+            next += count
+        }
     }
 
     private func isSet(_ number: UInt64) -> Bool {

@@ -63,7 +63,7 @@ extension SocketStream {
         let frame = receiver.takeAcknowledgement(
             at: engine.loop.now,
             roundTrip: carrier?.conduit.roundTrip ?? .milliseconds(1),
-            mayGrow: engine.mayGrow(before)
+            mayGrow: engine.mayGrow(before, in: receiver.pending.pool)
         )
         if receiver.window > before { engine.windowGranted(receiver.window - before) }
         return frame

@@ -12,7 +12,7 @@ extension SocketStream {
     var readRoom: Int {
         let room = sender.room
         guard room > 0 else { return 0 }
-        let allowance = engine.readAllowance(keeping: sender.ring.count)
+        let allowance = engine.readAllowance(keeping: sender.ring.count, in: sender.ring.pool)
         if allowance == 0, isReadable, !isStarved {
             isStarved = true
             engine.awaitMemory(self)

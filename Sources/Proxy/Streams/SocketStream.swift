@@ -33,17 +33,24 @@ class SocketStream: StreamEnd, EventHandler {
     /// A byte has passed in some direction.
     private(set) final var isTouched = false
 
-    init(socket: consuming FileDescriptor?, engine: StreamEngine) {
+    /// `pool` holds the bytes of both directions.
+    init(socket: consuming FileDescriptor?, engine: StreamEngine, pool: BufferPool) {
         self.engine = engine
         self.socket = socket
-        sender = StreamSender(engine.pool)
+        sender = StreamSender(pool)
         receiver = StreamReceiver(
-            engine.pool,
+            pool,
             window: engine.initialWindow,
             at: engine.loop.now
         )
         lastMoved = engine.loop.now
         super.init()
+    }
+
+    /// What is kept is drawn from another pool of this loop from now on.
+    final func draw(on pool: BufferPool) {
+        sender.draw(on: pool)
+        receiver.draw(on: pool)
     }
 
     /// The receiver's window was, or is about to be, told to the other end.
@@ -217,7 +224,9 @@ class SocketStream: StreamEnd, EventHandler {
         if start < payload.byteCount {
             // A short write: epoll tells when there is room again.
             isWritable = false
-            guard engine.mayHold(payload.byteCount - start) else { return overloaded() }
+            guard engine.mayHold(payload.byteCount - start, in: receiver.pending.pool) else {
+                return overloaded()
+            }
             receiver.store(payload.extracting(start...))
         }
         acknowledgeIfDue()

@@ -3,8 +3,10 @@ import Wire
 
 /// The streams of one conduit: their labels, and whose turn it is to send.
 ///
-/// Deficit round robin: streams that have become ready go first, once, then take turns with the busy ones; a turn is
-/// at most one frame of 64 KiB when a stream is alone and 32 KiB when others wait.
+/// Deficit round robin, as in fq_codel: streams that have become ready go first, once, then take turns with the busy ones;
+/// one that has nothing more after its first turn waits for its place among the busy ones before it can be fresh again,
+/// so that streams which are ever fresh leave the others theirs. A turn is at most one frame of 64 KiB when a stream is
+/// alone and 32 KiB when others wait.
 final class StreamCarrier {
     private static let loneQuantum = FrameHeader.maximumData + 64
     private static let sharedQuantum = 32 * 1024
@@ -16,6 +18,8 @@ final class StreamCarrier {
     let neighbor: ProxyID
     let isEdge: Bool
     let isBridge: Bool
+    /// Of the neighbor's site; what it opens is drawn from there.
+    let account: NeighborAccount
     private unowned let engine: StreamEngine
     private var labels = LabelTable()
     private var fresh = StreamEndQueue()
@@ -37,6 +41,7 @@ final class StreamCarrier {
         self.neighbor = neighbor
         self.isEdge = isEdge
         self.isBridge = isBridge
+        account = engine.plane.accounts.account(of: neighbor.site)
         self.engine = engine
     }
 
@@ -74,10 +79,16 @@ final class StreamCarrier {
     /// For `StreamEnd.detach` only.
     func remove(_ end: StreamEnd) {
         labels.remove(end, label: end.label)
-        guard end.isQueued else { return }
-        end.isQueued = false
-        fresh.remove(end)
-        busy.remove(end)
+        takeOut(end)
+    }
+
+    private func takeOut(_ end: StreamEnd) {
+        switch end.line {
+        case .none: break
+        case .fresh: fresh.remove(end)
+        case .busy: busy.remove(end)
+        }
+        end.line = .none
     }
 
     // MARK: Receiving
@@ -146,7 +157,7 @@ final class StreamCarrier {
     /// Puts `end` in line to be asked for data.
     func enqueue(_ end: StreamEnd) {
         guard !end.isQueued, !isClosed else { return }
-        end.isQueued = true
+        end.line = .fresh
         fresh.append(end)
         conduit.requestData()
     }
@@ -155,7 +166,8 @@ final class StreamCarrier {
     func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
         var room = limit
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
-            end.isQueued = false
+            let wasFresh = end.line == .fresh
+            end.line = .none
             guard end.carrier === self else { continue }
             let isAlone = fresh.isEmpty && busy.isEmpty
             let quantum = isAlone ? Self.loneQuantum : Self.sharedQuantum
@@ -164,13 +176,13 @@ final class StreamCarrier {
             let hasMore = end.produce(into: &buffer, limit: min(room, end.deficit))
             let used = buffer.count - before
             room -= used
-            if hasMore, !end.isQueued, end.carrier === self {
-                end.deficit = max(0, end.deficit - used)
-                end.isQueued = true
-                busy.append(end)
-            } else {
-                end.deficit = 0
-            }
+            end.deficit = hasMore ? max(0, end.deficit - used) : 0
+            // One that was fresh keeps a place among the busy ones, with or without more.
+            guard hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued,
+                end.carrier === self
+            else { continue }
+            end.line = .busy
+            busy.append(end)
         }
         return !fresh.isEmpty || !busy.isEmpty
     }
@@ -182,12 +194,11 @@ final class StreamCarrier {
         guard !isClosed else { return }
         isClosed = true
         engine.carrierClosed(self)
-        while fresh.popFirst() != nil {}
-        while busy.popFirst() != nil {}
-        for end in labels.removeAll() {
-            end.isQueued = false
+        for (index, end) in labels.removeAll().enumerated() {
+            takeOut(end)
             end.detach()
             end.carrierLost()
+            if index % 64 == 63 { engine.loop.breathe() }
         }
     }
 }

@@ -10,12 +10,17 @@ class StreamEnd {
     final private(set) var carrier: StreamCarrier?
     /// As this side writes it into frames.
     final private(set) var label: UInt32 = 0
+    /// Where it waits for its turn.
+    final var line = StreamLine.none
     /// Whether the carrier will ask it for data.
-    final var isQueued = false
+    final var isQueued: Bool { line != .none }
     /// Bytes it may send in its turn; what deficit round robin counts.
     final var deficit = 0
-    /// The one behind it in the carrier's queue.
-    final var nextInQueue: StreamEnd?
+    /// Its neighbors in the carrier's queue.
+    fileprivate final var nextInQueue: StreamEnd?
+    fileprivate final var previousInQueue: StreamEnd?
+    /// Whose account it is drawn from, if a neighbor opened it.
+    final var charge: StreamCharge?
 
     /// Whether frames went over the carrier under this label.
     final var isAttached: Bool { carrier != nil }
@@ -70,7 +75,40 @@ class StreamEnd {
     func abandon() { detach() }
 }
 
-/// A queue of ends, linked through the ends themselves.
+/// In which queue of its carrier an end waits.
+enum StreamLine: Hashable {
+    case none
+    /// It has become ready, and goes first, once.
+    case fresh
+    /// It takes turns with the others.
+    case busy
+}
+
+/// What a stream that a neighbor opened holds of the neighbor's account.
+struct StreamCharge {
+    let account: NeighborAccount
+    /// With the socket of a server.
+    let hasDescriptor: Bool
+
+    /// Draws it; nil when the site's share is used up.
+    init?(_ account: NeighborAccount, hasDescriptor: Bool) {
+        guard account.take(.streams) else { return nil }
+        if hasDescriptor, !account.take(.descriptors) {
+            account.give(.streams)
+            return nil
+        }
+        self.account = account
+        self.hasDescriptor = hasDescriptor
+    }
+
+    /// Gives it back, once.
+    func end() {
+        account.give(.streams)
+        if hasDescriptor { account.give(.descriptors) }
+    }
+}
+
+/// A queue of ends, linked both ways through the ends themselves: every operation takes constant time.
 struct StreamEndQueue {
     private var head: StreamEnd?
     private var tail: StreamEnd?
@@ -78,24 +116,23 @@ struct StreamEndQueue {
     var isEmpty: Bool { head == nil }
 
     mutating func append(_ end: StreamEnd) {
+        end.previousInQueue = tail
         if let tail { tail.nextInQueue = end } else { head = end }
         tail = end
     }
 
     mutating func popFirst() -> StreamEnd? {
         guard let first = head else { return nil }
-        head = first.nextInQueue
-        if head == nil { tail = nil }
-        first.nextInQueue = nil
+        remove(first)
         return first
     }
 
-    /// Takes one out of the middle, if it is there; linear, for the rare stream that ends while it waits.
+    /// Takes one out that is in this queue.
     mutating func remove(_ end: StreamEnd) {
-        var rest = self
-        self = StreamEndQueue()
-        while let other = rest.popFirst() {
-            if other !== end { append(other) }
-        }
+        let (previous, next) = (end.previousInQueue, end.nextInQueue)
+        if let previous { previous.nextInQueue = next } else { head = next }
+        if let next { next.previousInQueue = previous } else { tail = previous }
+        end.previousInQueue = nil
+        end.nextInQueue = nil
     }
 }

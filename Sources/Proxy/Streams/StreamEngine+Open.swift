@@ -43,14 +43,20 @@ extension StreamEngine {
         guard let entry = view.services[open.service] else {
             return refuse(open, .noService, label: label, carrier)
         }
-        guard mayHold(StreamReceiver.standardWindow), DescriptorBudget.hasRoomForClient,
-            entry.shared.admit(DescriptorBudget.room)
-        else {
+        guard mayHold(StreamReceiver.standardWindow, in: pool), DescriptorBudget.hasRoomForClient,
+            let charge = StreamCharge(carrier.account, hasDescriptor: true)
+        else { return refuse(open, .overloaded, label: label, carrier) }
+        guard entry.shared.admit(DescriptorBudget.room) else {
+            charge.end()
             return refuse(open, .overloaded, label: label, carrier)
         }
         // Last: who opens nothing here leaves nothing behind.
-        guard isNew(open) else { return refuse(open, .replay, label: label, carrier) }
-        let stream = EgressStream(open, entry, engine: self)
+        guard isNew(open) else {
+            entry.shared.left(isTouched: false)
+            charge.end()
+            return refuse(open, .replay, label: label, carrier)
+        }
+        let stream = EgressStream(open, entry, charge: charge, engine: self)
         add(stream)
         carrier.accept(stream, label: label)
     }
@@ -101,12 +107,21 @@ extension StreamEngine {
             open.signature = signature
         }
         // A bridge was taken because this loop has a lane; when that is gone, the ingress tries again.
-        guard mayHold(StreamReceiver.standardWindow),
+        guard mayHold(StreamReceiver.standardWindow, in: pool),
             let onward = self.carrier(to: hop, mayBridge: !carrier.isBridge)
         else { return refuse(open, .noRoute, label: label, carrier) }
-        let (inner, outer) = TransitLeg.pair(for: open, isSigner: isSigner, engine: self)
+        guard let charge = StreamCharge(carrier.account, hasDescriptor: false) else {
+            return refuse(open, .overloaded, label: label, carrier)
+        }
+        let (inner, outer) = TransitLeg.pair(
+            for: open,
+            isSigner: isSigner,
+            charge: charge,
+            engine: self
+        )
         guard onward.open(outer) else {
             inner.part()
+            charge.end()
             return refuse(open, .overloaded, label: label, carrier)
         }
         carrier.accept(inner, label: label)

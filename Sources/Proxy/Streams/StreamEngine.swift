@@ -20,6 +20,8 @@ final class StreamEngine: EventHandler {
     let plane: StreamPlane
     let pool = BufferPool()
     private(set) var view: DataPlaneView
+    /// The pools of rings that are drawn from a site's account.
+    private var pools: [SiteID: BufferPool] = [:]
     private var carriers: [ProxyID: [StreamCarrier]] = [:]
     private var bridges: [Int: LoopBridge] = [:]
     private var streams: [ObjectIdentifier: StreamEnd] = [:]
@@ -30,6 +32,8 @@ final class StreamEngine: EventHandler {
     private var starved: [SocketStream] = []
     private static let starvedDelay: Duration = .milliseconds(50)
     private let silenceLimit: Duration
+    /// How long a stream in transit may be without an answer: longer than any ingress waits, which says when it gives up.
+    let answerLimit: Duration
     private var watchesSilence = false
 
     init(
@@ -37,8 +41,10 @@ final class StreamEngine: EventHandler {
         view: DataPlaneView,
         plane: StreamPlane,
         silenceLimit: Duration = PeerSilence.limit,
+        answerLimit: Duration = .seconds(65),
         memory: Memory = Memory()
     ) {
+        self.answerLimit = answerLimit
         self.memory = memory
         self.silenceLimit = silenceLimit
         self.loop = loop
@@ -89,7 +95,10 @@ final class StreamEngine: EventHandler {
 
     /// Resets every stream.
     func resetAll() {
-        for stream in Array(streams.values) { stream.shutDown() }
+        for (index, stream) in Array(streams.values).enumerated() {
+            stream.shutDown()
+            if index % 64 == 63 { loop.breathe() }
+        }
     }
 
     /// Resets the clients and the servers of these service ports: they were taken out.
@@ -109,13 +118,29 @@ final class StreamEngine: EventHandler {
         guard !watchesSilence, !streams.isEmpty else { return }
         watchesSilence = true
         loop.schedule(after: silenceLimit / 3) { [unowned self] _ in
-            watchesSilence = false
-            for stream in Array(streams.values) { stream.endIfSilent(for: silenceLimit) }
-            watchSilence()
+            checkSilence(Array(streams.values)[...])
         }
     }
 
-    func remove(_ stream: StreamEnd) { streams[ObjectIdentifier(stream)] = nil }
+    /// A few at a time: each costs system calls.
+    private func checkSilence(_ ends: ArraySlice<StreamEnd>) {
+        for end in ends.prefix(Self.silenceSlice) { end.endIfSilent(for: silenceLimit) }
+        let rest = ends.dropFirst(Self.silenceSlice)
+        guard rest.isEmpty else {
+            loop.schedule(after: .milliseconds(1)) { [unowned self] _ in checkSilence(rest) }
+            return
+        }
+        watchesSilence = false
+        watchSilence()
+    }
+
+    private static let silenceSlice = 64
+
+    /// The stream has ended: what it holds of a neighbor's account is given back.
+    func remove(_ stream: StreamEnd) {
+        streams[ObjectIdentifier(stream)] = nil
+        stream.charge.take()?.end()
+    }
 
     // MARK: Carriers
 
@@ -169,7 +194,8 @@ final class StreamEngine: EventHandler {
     // MARK: Bridges
 
     private func bridge(to index: Int) -> LoopBridge {
-        if let bridge = bridges[index] { return bridge }
+        // One that was closed by a fault carries nothing any more.
+        if let bridge = bridges[index], !bridge.carrier.isClosed { return bridge }
         let bridge = LoopBridge(to: index, engine: self)
         bridges[index] = bridge
         return bridge
@@ -178,6 +204,11 @@ final class StreamEngine: EventHandler {
     /// Frames from the bridge of another loop.
     func deliver(_ bytes: [UInt8], from index: Int, _ meter: BridgeMeter) {
         bridge(to: index).deliver(bytes, meter)
+    }
+
+    /// The other end has closed the bridge.
+    func bridgeWasClosed(to index: Int) {
+        bridges.removeValue(forKey: index)?.end()
     }
 
     /// The other loop has caught up.
@@ -192,7 +223,10 @@ final class StreamEngine: EventHandler {
         loop.schedule(after: Self.lazyDelay) { [unowned self] _ in
             let due = lazy
             lazy = []
-            for stream in due { stream.acknowledgeNow() }
+            for (index, stream) in due.enumerated() {
+                stream.acknowledgeNow()
+                if index % 64 == 63 { loop.breathe() }
+            }
         }
     }
 
@@ -208,23 +242,43 @@ final class StreamEngine: EventHandler {
     func windowGranted(_ count: Int) { grantedWindows += count }
     func windowReturned(_ count: Int) { grantedWindows -= count }
 
-    /// Whether a receiver's window may become twice as large.
-    func mayGrow(_ window: Int) -> Bool {
-        !isUnderPressure && grantedWindows + window <= Self.windowLimit
+    /// Whether a receiver's window, whose bytes `pool` would hold, may become twice as large.
+    func mayGrow(_ window: Int, in pool: BufferPool) -> Bool {
+        !isUnderPressure(pool) && grantedWindows + window <= Self.windowLimit
+    }
+
+    /// The pool of this loop for rings that are drawn from `account`.
+    func pool(of account: NeighborAccount) -> BufferPool {
+        if let known = pools[account.site] { return known }
+        let made = BufferPool(drawingFrom: pool, account: account)
+        pools[account.site] = made
+        return made
     }
 
     /// What rings hold, and relays whose target takes nothing.
     private var held: Int { pool.used + loop.buffers.keptCount }
 
-    var isUnderPressure: Bool { held > memory.pressure }
+    /// The loop holds much, or the site that `pool` is drawn from.
+    func isUnderPressure(_ pool: BufferPool) -> Bool {
+        if held > memory.pressure { return true }
+        guard let account = pool.account else { return false }
+        return account.used(.ringBytes) > account.share(.ringBytes) / 2
+    }
 
-    /// Whether `count` more bytes may be kept.
-    func mayHold(_ count: Int) -> Bool { held + count <= memory.limit }
+    /// Whether `count` more bytes may be kept in `pool`.
+    func mayHold(_ count: Int, in pool: BufferPool) -> Bool {
+        guard held + count <= memory.limit else { return false }
+        guard let account = pool.account, !account.hasRoom(.ringBytes, for: count) else {
+            return true
+        }
+        account.deny(.ringBytes)
+        return false
+    }
 
-    /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes.
-    func readAllowance(keeping kept: Int) -> Int {
-        guard isUnderPressure else { return .max }
-        guard mayHold(SocketStream.readMinimum) else { return 0 }
+    /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes in `pool`.
+    func readAllowance(keeping kept: Int, in pool: BufferPool) -> Int {
+        guard isUnderPressure(pool) else { return .max }
+        guard mayHold(SocketStream.readMinimum, in: pool) else { return 0 }
         return max(0, StreamReceiver.standardWindow - kept)
     }
 
@@ -235,7 +289,10 @@ final class StreamEngine: EventHandler {
         loop.schedule(after: Self.starvedDelay) { [unowned self] _ in
             let waiting = starved
             starved = []
-            for stream in waiting { stream.readAgain() }
+            for (index, stream) in waiting.enumerated() {
+                stream.readAgain()
+                if index % 64 == 63 { loop.breathe() }
+            }
         }
     }
 }

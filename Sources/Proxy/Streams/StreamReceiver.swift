@@ -33,6 +33,9 @@ struct StreamReceiver: ~Copyable {
         acknowledgedAt = now
     }
 
+    /// Keeps bytes of another site from now on.
+    mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
+
     /// Bytes written to the socket.
     var written: UInt64 { pending.start }
     /// The offset of the next byte that is expected.

@@ -34,6 +34,9 @@ struct StreamSender: ~Copyable {
 
     init(_ pool: BufferPool) { ring = ByteRing(pool) }
 
+    /// Keeps bytes for another site from now on.
+    mutating func draw(on pool: BufferPool) { ring.draw(on: pool) }
+
     /// The bytes that may be read from the socket now.
     var room: Int {
         guard finOffset == nil, limit > ring.end else { return 0 }

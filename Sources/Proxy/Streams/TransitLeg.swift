@@ -17,23 +17,31 @@ final class TransitLeg: StreamEnd {
     private var isFinSent = false
     private var isFinAcknowledged = false
     private var isOpen = false
+    /// On the leg towards the egress: the limit of its answer.
+    private var answerTimer: TimerID?
     /// At the gateway of an edge: what it signed, until the answer.
     private var signed: Open?
 
-    private init(_ engine: StreamEngine, limit: UInt32) {
+    private init(_ engine: StreamEngine, limit: UInt32, pool: BufferPool) {
         self.engine = engine
         self.limit = UInt64(limit)
-        queue = ByteRing(engine.pool)
+        queue = ByteRing(pool)
     }
 
     /// The leg towards the ingress, joined to the one towards the egress.
     static func pair(
         for open: Open,
         isSigner: Bool,
+        charge: StreamCharge,
         engine: StreamEngine
     ) -> (inner: TransitLeg, outer: TransitLeg) {
-        let inner = TransitLeg(engine, limit: open.window)
-        let outer = TransitLeg(engine, limit: 0)
+        let pool = engine.pool(of: charge.account)
+        let inner = TransitLeg(engine, limit: open.window, pool: pool)
+        let outer = TransitLeg(engine, limit: 0, pool: pool)
+        inner.charge = charge
+        outer.answerTimer = engine.loop.schedule(after: engine.answerLimit) { [weak outer] _ in
+            outer?.unanswered()
+        }
         inner.other = outer
         outer.other = inner
         if isSigner { outer.signed = open }
@@ -42,8 +50,23 @@ final class TransitLeg: StreamEnd {
 
     // MARK: Set-up; these come on the leg towards the egress
 
+    /// Nobody answers: neither side holds a place here any longer.
+    private func unanswered() {
+        answerTimer = nil
+        guard !isOpen, let other else { return }
+        carrier?.conduit.send(.cancel, label: label)
+        detach()
+        other.refuse(Refused(by: engine.view.proxy, reason: .noRoute))
+    }
+
+    private func cancelTimer() {
+        if let answerTimer { engine.loop.cancel(answerTimer) }
+        answerTimer = nil
+    }
+
     override func receive(_ opened: Opened) throws(StreamViolation) {
         guard !isOpen, isOpener, let other else { throw .unexpected(.opened) }
+        cancelTimer()
         if let signed {
             let isGenuine = engine.view.keys.isGenuine(
                 .opened,
@@ -110,7 +133,7 @@ final class TransitLeg: StreamEnd {
         let end = offset + UInt64(count)
         guard end <= limit else { throw .window(end: end, granted: limit) }
         if let finOffset { throw .afterFin(end: end, fin: finOffset) }
-        guard engine.mayHold(count) else { return resetBoth(.overloaded) }
+        guard engine.mayHold(count, in: queue.pool) else { return resetBoth(.overloaded) }
         queue.append(payload.extracting(DataFrame.headerSize...))
         requestData()
     }
@@ -131,7 +154,7 @@ final class TransitLeg: StreamEnd {
             throw .acknowledgement(offset: acknowledgement.offset, sent: sent)
         }
         var frame = acknowledgement
-        if engine.isUnderPressure {
+        if engine.isUnderPressure(queue.pool) {
             // Less than the receiver offers, but never less than was let pass already.
             let least = frame.offset + UInt64(StreamReceiver.standardWindow)
             let lowered = max(limit, min(least, frame.offset + UInt64(frame.window)))
@@ -210,6 +233,8 @@ final class TransitLeg: StreamEnd {
 
     /// Undoes `pair`.
     func part() {
+        cancelTimer()
+        other?.cancelTimer()
         other?.other = nil
         other = nil
     }
@@ -217,8 +242,7 @@ final class TransitLeg: StreamEnd {
     /// Gives both labels back and parts the legs.
     private func end() {
         guard let other else { return }
-        self.other = nil
-        other.other = nil
+        part()
         detach()
         other.detach()
         engine.remove(self)

@@ -4,7 +4,7 @@ package import NetworkModel
 /// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
 ///
 /// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
-/// letters of the mailbox; fire due timers (so a deadline is judged only after every socket was read); call
+/// letters of the mailbox, for a few milliseconds; fire due timers (so a deadline is judged only after every socket was read); call
 /// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Between any two of
 /// these calls, pulses that are due: under load a turn may last longer than a neighbour's patience. Everything of a
 /// loop is confined to its thread: the type is not Sendable, other threads reach it through `mailbox` only.
@@ -29,6 +29,10 @@ package final class EventLoop {
     private var pulses = TimerQueue()
     private var locals: [ObjectIdentifier: AnyObject] = [:]
     private var isStopped = false
+    private var isBreathing = false
+    /// Letters that were taken out of the mailbox, and the first of them that was not run.
+    private var letters: [Mailbox.Letter] = []
+    private var nextLetter = 0
 
     private struct Slot {
         var generation: UInt32 = 0
@@ -41,6 +45,8 @@ package final class EventLoop {
 
     private static let mailboxToken = UInt64.max
     private static let waitsPerTurn = 4
+    /// How long letters are run in one turn before sockets and timers have theirs.
+    private static let lettersTime = Duration.milliseconds(5)
 
     init(index: Int, mailbox: Mailbox) throws(SystemError) {
         self.index = index
@@ -201,11 +207,13 @@ extension EventLoop {
         pulses.set(at: Self.clock() + delay, action)
     }
 
+    /// Fires the pulses that are due: to be called between any two steps of a loop that may last.
+    ///
+    /// Never while one of the loop's buffers but `plaintext` is in use, nor from within a pulse.
+    package func breathe() { firePulses() }
+
     /// Forgets a pulse; one that has fired or was cancelled is ignored.
     package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
-
-    /// Fires the pulses that are due in the midst of a long call, so that neighbors hear of this proxy meanwhile.
-    package func breathe() { firePulses() }
 
     /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.
     package func setLocal<Object: AnyObject>(_ object: Object) {
@@ -229,6 +237,7 @@ extension EventLoop {
         for index in slots.indices { slots[index].handler?.loopEnded() }
         timers.removeAll()
         pulses.removeAll()
+        letters.removeAll()
         locals.removeAll()
         slots.removeAll()
         free.removeAll()
@@ -250,12 +259,8 @@ extension EventLoop {
         }
         lateness = planned.map { max(.zero, now - $0) } ?? .zero
         callResumed()
-        if hasMail {
-            for letter in mailbox.take() {
-                letter(self)
-                firePulses()
-            }
-        }
+        if hasMail { letters += mailbox.take() }
+        runLetters()
         while let action = timers.popDue(at: now) {
             action(self)
             firePulses()
@@ -264,21 +269,43 @@ extension EventLoop {
         firePulses()
     }
 
+    /// Whoever posts much makes others wait, but not sockets and timers.
+    private func runLetters() {
+        guard nextLetter < letters.count else { return }
+        let end = Self.clock() + Self.lettersTime
+        while nextLetter < letters.count {
+            let letter = letters[nextLetter]
+            nextLetter += 1
+            letter(self)
+            firePulses()
+            if Self.clock() >= end { break }
+        }
+        if nextLetter == letters.count {
+            letters.removeAll(keepingCapacity: letters.count <= 1_024)
+            nextLetter = 0
+        } else if nextLetter > letters.count / 2 {
+            letters.removeFirst(nextLetter)
+            nextLetter = 0
+        }
+    }
+
     private func earlier(_ left: Instant?, _ right: Instant?) -> Instant? {
         guard let left, let right else { return left ?? right }
         return min(left, right)
     }
 
     private func firePulses() {
-        guard let next = pulses.nextDeadline else { return }
+        guard let next = pulses.nextDeadline, !isBreathing else { return }
         let now = Self.clock()
         guard next <= now else { return }
+        isBreathing = true
+        defer { isBreathing = false }
         while let action = pulses.popDue(at: now) { action(self) }
     }
 
     /// Milliseconds for `epoll_wait`, rounded up so that a timer is due when the wait ends.
     private func timeout(until deadline: Instant?) -> Int32 {
-        guard resumed.isEmpty, turnEnd.isEmpty else { return 0 }
+        guard resumed.isEmpty, turnEnd.isEmpty, letters.isEmpty else { return 0 }
         guard let deadline else { return -1 }
         let rest = (deadline - Self.clock()).wholeNanoseconds
         return rest <= 0 ? 0 : Int32(clamping: (rest + 999_999) / 1_000_000)

@@ -61,6 +61,7 @@ extension FileDescriptor {
             case .v6: AF_INET6
             }
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        guard DescriptorBudget.hasRoomForSocket else { throw SystemError("socket", code: EMFILE) }
         let number = socket(family, kind, 0)
         guard number >= 0 else { throw .last("socket") }
         return FileDescriptor(owning: number)
@@ -68,6 +69,7 @@ extension FileDescriptor {
 
     /// The next connection of a listening socket, with the address of its other end in `remote`; nil when none waits.
     func accept(_ remote: inout SocketAddress) throws(SystemError) -> FileDescriptor? {
+        guard DescriptorBudget.hasRoomForSocket else { throw SystemError("accept", code: EMFILE) }
         let listener = number
         let client = unsafe remote.withMutablePointer { unsafe clinux_accept(listener, $0, $1) }
         if client >= 0 { return FileDescriptor(owning: client) }
@@ -98,6 +100,19 @@ extension FileDescriptor {
 
     /// Bytes that were written and that the other end has not acknowledged, sent or not.
     var unacknowledgedCount: Int { max(0, Int(clinux_unacknowledged(number))) }
+
+    /// What the kernel knows of the delivery of a lane's bytes; nil when the connection is gone.
+    var deliverySample: DeliveryPace.Sample? {
+        let unacknowledged = clinux_unacknowledged(number)
+        var microseconds: UInt32 = 0
+        guard unacknowledged >= 0, unsafe clinux_least_round_trip(number, &microseconds) == 0
+        else { return nil }
+        return DeliveryPace.Sample(
+            unacknowledged: Int(unacknowledged),
+            leastRoundTrip: microseconds == .max
+                ? nil : .microseconds(Int(microseconds))
+        )
+    }
 
     /// For how long the other end has acknowledged nothing, neither bytes nor probes, of which at least three were sent;
     /// nil when it answers, however long ago that was.

@@ -6,11 +6,16 @@ import Wire
 extension Lane {
     /// Bytes read in one turn before other sockets have their turn.
     private static let budget = 2 * LoopBuffers.readCount
+    /// How long frames are delivered in one turn: small ones cost more than their bytes tell.
+    private static let deliveryTime = Duration.milliseconds(2)
+    /// Frames between two looks at the clock.
+    private static let framesPerLook = 8
 
-    /// Reads until the socket is empty or the budget is used up.
+    /// Reads until the socket is empty, the budget is used up or the owner wants no more.
     func receive() {
         var count = 0
-        while isReadable, registration != nil {
+        guard deliverRest() else { return }
+        while isReadable, registration != nil, !isPaused {
             guard count < Self.budget else {
                 if let registration { loop.resume(registration) }
                 return
@@ -18,11 +23,12 @@ extension Lane {
             switch unsafe socket?.read(into: loop.buffers.read) ?? .wouldBlock {
             case .bytes(let read):
                 count += read
-                mayHoldFrames = false
                 // Nothing was left: epoll tells when more has come. Most reads are such.
                 if read < LoopBuffers.readCount, !readsToEnd { isReadable = false }
                 liveness.lastReceived = loop.now
                 unsafe take(UnsafeRawBufferPointer(rebasing: loop.buffers.read[..<read]))
+                // What was read is delivered before more is read: `partial` stays as short as one read.
+                if mayHoldFrames { return }
             case .wouldBlock:
                 isReadable = false
             case .endOfFile:
@@ -33,11 +39,19 @@ extension Lane {
                 end(.connection(error))
             }
         }
-        // Frames that came with those that another loop delivered.
-        if mayHoldFrames, isEstablished {
+    }
+
+    /// Delivers frames that were read before; false when there are still some.
+    private func deliverRest() -> Bool {
+        guard mayHoldFrames else { return true }
+        guard isEstablished else {
             mayHoldFrames = false
-            takeRest()
+            return true
         }
+        guard !isPaused else { return false }
+        mayHoldFrames = false
+        takeRest()
+        return !mayHoldFrames
     }
 
     private func endOfInput() {
@@ -66,7 +80,7 @@ extension Lane {
         unsafe deliver(UnsafeRawBufferPointer(rebasing: plaintext[..<count]))
         if let failure = progress.failure {
             fail(failure)
-        } else if progress.isEnded {
+        } else if progress.isEnded, !mayHoldFrames {
             endOfInput()
         }
     }
@@ -105,11 +119,13 @@ extension Lane {
         delegate?.laneEstablished(self)
     }
 
-    /// Delivers every whole frame and keeps the rest.
+    /// Delivers whole frames, for `deliveryTime` and while the owner wants them, and keeps the rest.
     private func deliver(_ plaintext: UnsafeRawBufferPointer) {
         var offset = 0
+        var frames = 0
+        var stop: Instant?
         isDelivering = true
-        while case .established = state, handover == nil,
+        while case .established = state, handover == nil, !isPaused,
             plaintext.count - offset >= FrameHeader.size
         {
             let header = unsafe Self.header(plaintext, at: offset)
@@ -122,15 +138,30 @@ extension Lane {
             offset = start + header.length
             let payload = unsafe UnsafeRawBufferPointer(rebasing: plaintext[start..<offset])
             deliver(header, unsafe payload.bytes)
+            frames += 1
+            guard frames % Self.framesPerLook == 0 else { continue }
+            loop.breathe()
+            let now = EventLoop.clock()
+            let limit = stop ?? now + Self.deliveryTime
+            if now >= limit { break }
+            stop = limit
         }
         isDelivering = false
         guard isEstablished else { return partial = [] }
-        if offset == plaintext.count {
-            if !partial.isEmpty { partial = [] }
-        } else {
-            unsafe partial = Array(UnsafeRawBufferPointer(rebasing: plaintext[offset...]))
-        }
+        unsafe keep(plaintext, from: offset)
         if handover != nil { leave() }
+    }
+
+    private func keep(_ plaintext: UnsafeRawBufferPointer, from offset: Int) {
+        guard offset < plaintext.count else {
+            if !partial.isEmpty { partial = [] }
+            return
+        }
+        unsafe partial = Array(UnsafeRawBufferPointer(rebasing: plaintext[offset...]))
+        guard partial.count >= FrameHeader.size, handover == nil else { return }
+        let length = unsafe partial.withUnsafeBytes { unsafe Self.header($0, at: 0).length }
+        mayHoldFrames = partial.count - FrameHeader.size >= length
+        if mayHoldFrames, !isPaused, let registration { loop.resume(registration) }
     }
 
     private static func header(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> FrameHeader {

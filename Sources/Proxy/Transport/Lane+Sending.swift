@@ -53,13 +53,16 @@ extension Lane {
         case .established, .closing: break
         }
         guard writeUnsent() else { return }
-        fillBatch()
+        lookIfDue()
+        let hasBeat = fillBatch()
         if !loop.buffers.batch.isEmpty {
             guard encryptBatch() else { return }
+            if hasBeat { liveness.wrote(upTo: pace.written + UInt64(unsent.count)) }
             guard writeUnsent() else { return }
         }
         if case .closing(let reason) = state, control.isEmpty { return finish(reason) }
-        if hasSomethingToSend, let registration { loop.resume(registration) }
+        guard hasSomethingToSend, let registration else { return }
+        if pace.room < Self.dataLimitMin { waitForRoom() } else { loop.resume(registration) }
     }
 
     private func startHandshake() {
@@ -71,9 +74,11 @@ extension Lane {
         if let failure = progress?.failure { end(.handshake(failure)) }
     }
 
-    private func fillBatch() {
+    /// True when a heartbeat is among what was put together.
+    private func fillBatch() -> Bool {
         loop.buffers.batch.removeAll()
-        if liveness.owesHeartbeat, isEstablished {
+        let hasBeat = liveness.owesHeartbeat && isEstablished
+        if hasBeat {
             var writer = FrameWriter()
             liveness.heartbeat(at: EventLoop.clock()).encode(into: &writer)
             loop.buffers.batch.append(
@@ -82,17 +87,21 @@ extension Lane {
                 payload: writer.bytes
             )
         }
+        // What waits in the kernel waits in front of the next heartbeat.
+        let room = min(LoopBuffers.batchCount, pace.room)
+        guard room >= Self.dataLimitMin else { return hasBeat }
         if !control.isEmpty {
-            control.moveFrames(to: &loop.buffers.batch, limit: LoopBuffers.batchCount)
+            control.moveFrames(to: &loop.buffers.batch, limit: room)
         }
-        guard wantsData, isEstablished, let delegate else { return }
-        let limit = LoopBuffers.batchCount - loop.buffers.batch.count
-        guard limit >= Self.dataLimitMin else { return }
+        guard wantsData, isEstablished, let delegate else { return hasBeat }
+        let limit = room - loop.buffers.batch.count
+        guard limit >= Self.dataLimitMin else { return hasBeat }
         // Before the call, which may ask for another.
         wantsData = false
         if delegate.laneProduceData(self, into: &loop.buffers.batch, limit: limit) {
             wantsData = true
         }
+        return hasBeat
     }
 
     private func encryptBatch() -> Bool {
@@ -147,6 +156,7 @@ extension Lane {
             switch unsafe socket?.write(left) ?? .wouldBlock {
             case .bytes(let count):
                 offset += count
+                pace.wrote(count, at: loop.now)
             case .wouldBlock, .endOfFile:
                 isWritable = false
             case .failed(let error):
@@ -171,5 +181,51 @@ extension Lane {
         sendRecords()
         try? socket?.shutdownWriting()
         linger(reason)
+    }
+}
+
+// MARK: - How much the path takes
+
+extension Lane {
+    /// Between two looks at the kernel's figures on a fast path, and on a slow one.
+    private static let lookInterval = Duration.milliseconds(10)
+    private static let slowLookInterval = Duration.milliseconds(1)
+
+    private func lookIfDue() {
+        guard wantsData || !control.isEmpty else { return }
+        let interval = pace.isSlow ? Self.slowLookInterval : Self.lookInterval
+        if EventLoop.clock() - lastLook >= interval { look() }
+    }
+
+    /// Asks the kernel how much was delivered.
+    func look() {
+        guard let sample = socket?.deliverySample else { return }
+        lastLook = EventLoop.clock()
+        pace.look(sample, at: lastLook)
+        liveness.delivered(pace.acknowledged, advancedAt: pace.advancedAt, at: lastLook)
+        limitUnsent()
+    }
+
+    /// The kernel's own limit follows, in steps of two.
+    private func limitUnsent() {
+        let wanted = Int32(clamping: min(Int(Self.unsentLimitMax), pace.limit))
+        guard
+            wanted > unsentLimit * 2 || wanted * 2 <= unsentLimit
+                || (wanted == Self.unsentLimitMax && unsentLimit != wanted)
+        else { return }
+        unsentLimit = wanted
+        // It only shortens a queue: without it the lane works as well.
+        try? socket?.limitUnsentBytes(to: wanted)
+    }
+
+    /// Goes on to send once the path has taken some of what waits.
+    private func waitForRoom() {
+        guard paceTimer == nil else { return }
+        paceTimer = loop.schedule(after: pace.pause) { [weak self] _ in
+            guard let self else { return }
+            paceTimer = nil
+            look()
+            flush()
+        }
     }
 }

@@ -50,6 +50,8 @@ package final class Lane: EventHandler {
     package static let handshakeTimeout = Duration.seconds(5)
     /// How long the end of a lane may take: for CLOSE to leave, and for the neighbour to end its side.
     static let closeTimeout = Duration.seconds(1)
+    /// What the kernel may hold unsent on a fast path.
+    static let unsentLimitMax: Int32 = 128 * 1024
 
     package let side: Side
     /// The address at the other end of the TCP connection.
@@ -74,8 +76,10 @@ package final class Lane: EventHandler {
 
     /// Plaintext from which no whole frame could be taken yet.
     var partial: [UInt8] = []
-    /// `partial` came from another loop and may hold whole frames.
+    /// `partial` may hold whole frames: it came from another loop, or delivering stopped before the end.
     var mayHoldFrames = false
+    /// The owner wants no more frames for now.
+    var isPaused = false
     var control = FrameBuffer()
     /// Ciphertext that the socket did not take.
     let unsent = Ciphertext()
@@ -83,6 +87,12 @@ package final class Lane: EventHandler {
     var isDelivering = false
     var framesReceived: UInt64 = 0
     var liveness: LaneLiveness
+    var pace: DeliveryPace
+    /// The next look at how much was delivered.
+    var paceTimer: TimerID?
+    var lastLook: Instant
+    /// What the kernel was told with TCP_NOTSENT_LOWAT.
+    var unsentLimit: Int32 = Lane.unsentLimitMax
     /// The limit of the handshake, and later of the end.
     var timer: TimerID?
     /// When the neighbour is judged.
@@ -103,6 +113,8 @@ package final class Lane: EventHandler {
         health = parameters.health
         expectedSite = parameters.expectedSite
         liveness = LaneLiveness(at: loop.now)
+        pace = DeliveryPace(at: loop.now)
+        lastLook = loop.now
         self.delegate = delegate
         self.loop = loop
         let connector = Connector(
@@ -134,6 +146,8 @@ package final class Lane: EventHandler {
         health = parameters.health
         expectedSite = parameters.expectedSite
         liveness = LaneLiveness(at: loop.now)
+        pace = DeliveryPace(at: loop.now)
+        lastLook = loop.now
         self.delegate = delegate
         self.loop = loop
         begin(socket, parameters.context, .server)
@@ -147,9 +161,12 @@ package final class Lane: EventHandler {
         expectedSite = nil
         neighbor = cargo.neighbor
         liveness = cargo.liveness
+        pace = cargo.pace
+        lastLook = loop.now
         framesReceived = 1
         partial = cargo.partial
         mayHoldFrames = !cargo.partial.isEmpty
+        unsentLimit = cargo.unsentLimit
         self.loop = loop
         control = cargo.control.take() ?? FrameBuffer()
         socket = cargo.socket.take()
@@ -165,6 +182,18 @@ package final class Lane: EventHandler {
 
     /// Smoothed, from heartbeats; nil until the first echo.
     package var roundTrip: Duration? { liveness.roundTrip }
+
+    /// Reads no more until `resumeReading`: the frames so far are more than the owner can deal with.
+    ///
+    /// May be called from within a delivery. Heartbeats go on; the neighbor is not judged for what is not read.
+    package func pauseReading() { isPaused = true }
+
+    package func resumeReading() {
+        guard isPaused else { return }
+        isPaused = false
+        liveness.resumed(at: loop.now)
+        if let registration { loop.resume(registration) }
+    }
 
     package func loopEnded() {
         state = .ended
@@ -218,9 +247,10 @@ extension Lane {
     private func configure(_ socket: borrowing FileDescriptor) throws(SystemError) {
         // The last frames of a lane shall arrive: it ends with a FIN.
         try socket.setAbortive(false)
-        // A neighbour that does not read is as good as gone: heartbeats would wait behind what it leaves.
-        try socket.setUserTimeout(max(.seconds(3), health.heartbeat * (2 * health.misses)))
-        try socket.limitUnsentBytes(to: 128 * 1024)
+        // For ends that nobody judges any more. A neighbor that takes nothing is judged long before, by `LaneLiveness`: the
+        // kernel's limit also runs while a slow path closes its window again and again, though it goes on taking bytes.
+        try socket.setUserTimeout(max(.seconds(20), health.heartbeat * (2 * health.misses)))
+        try socket.limitUnsentBytes(to: Self.unsentLimitMax)
     }
 
     /// Ends the lane from within a call of its owner.
@@ -305,6 +335,8 @@ extension Lane {
         if let timer { loop.cancel(timer) }
         if let deadline { loop.cancel(deadline) }
         if let heartbeat { loop.cancelPulse(heartbeat) }
+        if let paceTimer { loop.cancel(paceTimer) }
+        paceTimer = nil
         timer = nil
         deadline = nil
         heartbeat = nil

@@ -13,6 +13,8 @@ struct LaneCargo: ~Copyable, @unchecked Sendable {
     let health: HealthParameters
     let neighbor: NeighborIdentity?
     let liveness: LaneLiveness
+    let pace: DeliveryPace
+    let unsentLimit: Int32
     let partial: [UInt8]
     let unsent: Ciphertext
     var control: FrameBuffer?
@@ -65,6 +67,8 @@ extension Lane {
             health: health,
             neighbor: neighbor,
             liveness: liveness,
+            pace: pace,
+            unsentLimit: unsentLimit,
             partial: partial,
             unsent: moved,
             control: queue,

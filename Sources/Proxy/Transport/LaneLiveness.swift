@@ -16,6 +16,20 @@ struct LaneLiveness: Sendable {
     var lastReceived: Instant
     /// When an echo of a newer heartbeat of ours came last.
     private(set) var lastAnswered: Instant
+    /// The oldest heartbeat that was not answered yet.
+    private var pending: Pending?
+    /// The time stamp of the newest heartbeat.
+    private var newest: UInt64 = 0
+    /// When the neighbor's kernel acknowledged bytes last.
+    private var lastDelivered: Instant
+
+    private struct Pending {
+        let sent: UInt64
+        /// Where it ends among the bytes of the lane.
+        let end: UInt64
+        /// When the neighbor's kernel had it; nil: it still waits behind what was sent before.
+        var leftAt: Instant?
+    }
     /// The interval has passed: a heartbeat leaves with the next flush.
     var owesHeartbeat = false
     /// Smoothed as in RFC 6298.
@@ -30,6 +44,7 @@ struct LaneLiveness: Sendable {
     init(at now: Instant) {
         lastReceived = now
         lastAnswered = now
+        lastDelivered = now
         neighborSentAt = now
     }
 
@@ -42,12 +57,31 @@ struct LaneLiveness: Sendable {
     /// The heartbeat that is owed.
     mutating func heartbeat(at now: Instant) -> Heartbeat {
         owesHeartbeat = false
+        newest = now.nanoseconds
         let held = max(.zero, now - neighborSentAt).wholeNanoseconds
         return Heartbeat(
             sent: now.nanoseconds,
             echo: neighborSent,
             held: neighborSent == 0 ? 0 : UInt64(held)
         )
+    }
+
+    /// The newest heartbeat was written, as the bytes of the lane before `end`.
+    mutating func wrote(upTo end: UInt64) {
+        guard pending == nil, newest > echoed else { return }
+        pending = Pending(sent: newest, end: end)
+    }
+
+    /// The neighbor's kernel has `count` bytes of the lane, the last of which it acknowledged at `advancedAt`.
+    mutating func delivered(_ count: UInt64, advancedAt: Instant, at now: Instant) {
+        lastDelivered = max(lastDelivered, advancedAt)
+        if let pending, pending.leftAt == nil, count >= pending.end { self.pending?.leftAt = now }
+    }
+
+    /// What came was not read for a while, by this side's choice: the neighbor is not judged for it.
+    mutating func resumed(at now: Instant) {
+        lastReceived = now
+        lastAnswered = now
     }
 
     mutating func received(_ heartbeat: Heartbeat, at now: Instant) {
@@ -57,6 +91,7 @@ struct LaneLiveness: Sendable {
         guard heartbeat.echo > echoed, heartbeat.echo <= now.nanoseconds else { return }
         echoed = heartbeat.echo
         lastAnswered = now
+        if let pending, echoed >= pending.sent { self.pending = nil }
         let passed = now.nanoseconds - heartbeat.echo
         guard heartbeat.held <= passed else { return }
         sample(.nanoseconds(Int64(clamping: passed - heartbeat.held)))
@@ -87,7 +122,16 @@ struct LaneLiveness: Sendable {
     /// When to judge next.
     func deadline(_ health: HealthParameters) -> Instant {
         let silence = silenceMax(health)
-        return min(lastReceived + silence, lastAnswered + Self.unansweredMax(silence))
+        return min(lastReceived + silence, unansweredSince + Self.unansweredMax(silence))
+    }
+
+    /// Since when an answer is missing.
+    ///
+    /// A heartbeat that waits behind our own bytes cannot be answered: until it has left, the neighbor lives for as long as
+    /// its kernel goes on taking them.
+    private var unansweredSince: Instant {
+        guard let pending else { return lastAnswered }
+        return max(lastAnswered, pending.leftAt ?? lastDelivered)
     }
 
     private static func unansweredMax(_ silence: Duration) -> Duration {
@@ -103,7 +147,7 @@ struct LaneLiveness: Sendable {
         let limit = silenceMax(health)
         let silence = now - lastReceived
         if silence - lateness >= limit { return .silent(silence) }
-        let unanswered = now - lastAnswered
+        let unanswered = now - unansweredSince
         if unanswered - lateness >= Self.unansweredMax(limit) { return .unanswered(unanswered) }
         return nil
     }
@@ -128,6 +172,7 @@ extension Lane {
         heartbeat = loop.pulse(after: health.heartbeat) { [weak self] _ in
             guard let self else { return }
             beat()
+            look()
             liveness.owesHeartbeat = true
             flush()
         }
@@ -139,6 +184,12 @@ extension Lane {
         let next = max(liveness.deadline(health), loop.now + .milliseconds(10))
         deadline = loop.schedule(at: next) { [weak self] loop in
             guard let self, isEstablished else { return }
+            // What is not read says nothing.
+            guard !isPaused else {
+                liveness.resumed(at: loop.now)
+                return watch()
+            }
+            look()
             if let reason = liveness.judge(at: loop.now, lateness: loop.lateness, health) {
                 end(reason)
             } else {

@@ -1,4 +1,4 @@
-import NetworkModel
+package import NetworkModel
 import Synchronization
 
 /// What a neighbor site makes this proxy hold.
@@ -15,7 +15,7 @@ enum NeighborResource: Int, CaseIterable, Sendable {
     case descriptors
     /// Bytes that rings hold for streams to and from the site. Beyond: reading pauses; bytes that came reset their stream.
     case ringBytes
-    /// Frames of the adjacency that were handed to loop 0 and are not done. Beyond: the lane is not read.
+    /// KiB of frames of the adjacency that were handed to loop 0 and are not done. Beyond: the lane is not read.
     case controlFrames
     /// Replay windows of ingress instances for which the site's gateways sign. Beyond: the site's oldest give way.
     case replayWindows
@@ -87,6 +87,29 @@ final class NeighborAccount: Sendable {
     func denied(_ resource: NeighborResource) -> UInt64 {
         self[resource].denied.load(ordering: .relaxed)
     }
+
+    /// Every resource of which something is, or was, held or denied.
+    var usage: [NeighborUsage] {
+        NeighborResource.allCases.map { resource in
+            NeighborUsage(
+                site: site,
+                resource: resource.name,
+                used: used(resource),
+                share: share(resource),
+                denied: denied(resource)
+            )
+        }
+        .filter { $0.used != 0 || $0.denied > 0 }
+    }
+}
+
+/// One resource of one account, for metrics.
+package struct NeighborUsage: Hashable, Sendable {
+    package let site: SiteID
+    package let resource: String
+    package let used: Int
+    package let share: Int
+    package let denied: UInt64
 }
 
 /// How much of each resource one site may hold.
@@ -105,7 +128,7 @@ struct NeighborShares: Sendable {
         self[.instances] = 64
         self[.streams] = 32_768
         self[.descriptors] = descriptors.relays / 2
-        self[.ringBytes] = 64 << 20
+        self[.ringBytes] = 48 << 20
         self[.controlFrames] = 1_024
         self[.replayWindows] = 4_096
         self[.services] = 8_192

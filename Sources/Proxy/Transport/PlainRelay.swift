@@ -53,6 +53,8 @@ package final class PlainRelay {
     private let judgesEndsUntil: Instant
     /// Called with the first byte in either direction, then nil.
     private var firstByte: (() -> Void)?
+    /// `abort()` was called: nothing moves any more.
+    private var isAborted = false
     /// Nil when the relay has ended.
     private var completion: Completion?
 
@@ -107,7 +109,8 @@ package final class PlainRelay {
 
     /// Resets both sides; `completion` is told `.aborted` in a later call.
     package func abort() {
-        guard completion != nil else { return }
+        guard completion != nil, !isAborted else { return }
+        isAborted = true
         if let timer { loop.cancel(timer) }
         timer = loop.schedule(after: .zero) { [self] _ in end(.aborted) }
     }
@@ -124,7 +127,7 @@ package final class PlainRelay {
 
     /// Called when either socket has something new, or a budget was used up.
     func move() {
-        guard completion != nil else { return }
+        guard completion != nil, !isAborted else { return }
         let (bytes, ends) = (toServer.bytes &+ toClient.bytes, endCount)
         let up = toServer.move(
             from: client,
