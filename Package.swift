@@ -168,7 +168,7 @@ let package = Package(
             [
                 "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
                 "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
-                "Certificates", "Telemetry",
+                "Certificates", "Telemetry", "TestSupport",
                 logging,
             ]
         ),

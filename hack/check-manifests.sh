@@ -46,7 +46,7 @@ kind: Link
 metadata: {name: west, namespace: default}
 spec: {endpoints: [{host: west.example.com, port: 5671}], remoteSiteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}
 YAML
-expect "a new object has Accepted=Unknown, Pending" "^Accepted Unknown Pending" kubectl get tlink west -o 'jsonpath={.status.conditions[0].type} {.status.conditions[0].status} {.status.conditions[0].reason}'
+expect "K4: a new object is in progress for kstatus" "^Ready=Unknown,Accepted=Unknown,Reconciling=True" kubectl get tlink west -o 'jsonpath={range .status.conditions[*]}{.type}={.status},{end}'
 expect "cost is 1 by default" "^1" kubectl get tlink west -o 'jsonpath={.spec.cost}'
 kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
   "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}' >/dev/null

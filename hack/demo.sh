@@ -75,8 +75,8 @@ for site in east west; do
 done
 tieline link generate -n east --cost 1 | tee /dev/stderr 2> >(sed 's/^/    /' >&2) | kubectl apply -n north -f - | sed 's/^/    /'
 tieline link generate -n west --cost 20 | kubectl apply -n north -f - | sed 's/^/    /'
-run kubectl wait --for=condition=Ready -n north tlink/east tlink/west --timeout=60s
-run kubectl wait --for=condition=Ready -n north tsvc/web --timeout=60s
+run kubectl wait --for=condition=Connected -n north tlink/east tlink/west --timeout=60s
+run kubectl wait --for=condition=HasTargets -n north tsvc/web --timeout=60s
 run kubectl rollout status -n north deployment/client --timeout=60s
 for site in east west; do
   expect "north sees web at $site" sh -c "kubectl get tsvc -n north web -o json |

@@ -20,14 +20,15 @@ struct StatusReport {
         undecodable += objects.sorted { $0.key < $1.key }.map { (kind, $0) }
     }
 
-    /// True when every object that the report shows is Ready.
+    /// True when every object that the report shows is Ready, every Link Connected, and every Service has targets.
     var isReady: Bool {
-        undecodable.isEmpty && sites.allSatisfy(Self.isReady) && links.allSatisfy(Self.isReady)
-            && services.allSatisfy(Self.isReady)
+        undecodable.isEmpty && sites.allSatisfy { Self.holds([.ready], $0) }
+            && links.allSatisfy { Self.holds([.ready, .connected], $0) }
+            && services.allSatisfy { Self.holds([.ready, .hasTargets], $0) }
     }
 
-    private static func isReady(_ object: some NetworkObject) -> Bool {
-        object.status.conditions.isTrue(ConditionType.ready.rawValue)
+    private static func holds(_ types: [ConditionType], _ object: some NetworkObject) -> Bool {
+        types.allSatisfy { object.status.conditions.isTrue($0.rawValue) }
             && object.status.observedGeneration == object.metadata.generation
     }
 
@@ -57,7 +58,7 @@ struct StatusReport {
         for site in sites {
             let status = site.status
             table.add([
-                site.metadata.key.description, Self.ready(site), Self.reason(site),
+                site.metadata.key.description, Self.ready(site), Self.reason(site, .ready),
                 status.proxies.map { "\($0.ready)/\($0.desired)" },
                 status.proxies.map { "\($0.sidecars)" },
                 status.links.map { "\($0.ready)/\($0.total)" },
@@ -69,14 +70,16 @@ struct StatusReport {
     }
 
     private var linkTable: Table {
-        var table = Table(["LINK", "READY", "REMOTE", "COST", "CONNS", "RTT", "STATUS"])
+        var table = Table([
+            "LINK", "READY", "CONNECTED", "REMOTE", "COST", "CONNS", "RTT", "STATUS",
+        ])
         for link in links {
             let status = link.status
             table.add([
-                link.metadata.key.description, Self.ready(link),
+                link.metadata.key.description, Self.ready(link), Self.state(link, .connected),
                 status.remoteSite.map { $0.name ?? $0.id.text },
                 Self.cost(link), status.connections.map { "\($0.active)" },
-                status.roundTripTime?.text, Self.reason(link),
+                status.roundTripTime?.text, Self.reason(link, .ready, .connected),
             ])
         }
         return table
@@ -112,15 +115,21 @@ struct StatusReport {
         return table
     }
 
-    private static func ready(_ object: some NetworkObject) -> String {
-        object.status.conditions[type: ConditionType.ready.rawValue]?.status.rawValue ?? "Unknown"
+    private static func ready(_ object: some NetworkObject) -> String { state(object, .ready) }
+
+    private static func state(_ object: some NetworkObject, _ type: ConditionType) -> String {
+        object.status.conditions[type: type.rawValue]?.status.rawValue ?? "Unknown"
     }
 
-    private static func reason(_ object: some NetworkObject) -> String {
-        object.status.conditions[type: ConditionType.ready.rawValue]?.reason ?? "Pending"
+    /// The reason of the first of `types` that is not as wished, else Ready's.
+    private static func reason(_ object: some NetworkObject, _ types: ConditionType...) -> String {
+        let conditions = object.status.conditions
+        let failing = types.first { !conditions.isTrue($0.rawValue) } ?? .ready
+        return conditions[type: failing.rawValue]?.reason ?? Reason.pending.rawValue
     }
 
     private static func readyOrReason(_ object: some NetworkObject) -> String {
-        ready(object) == "True" ? "True" : "\(ready(object)) (\(reason(object)))"
+        let word = reason(object, .ready, .hasTargets)
+        return word == Reason.ready.rawValue ? ready(object) : "\(ready(object)) (\(word))"
     }
 }

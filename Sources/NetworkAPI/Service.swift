@@ -127,6 +127,8 @@ package struct ServiceStatus: NetworkStatus {
     @OmitEmpty package var conditions: [Condition] = []
     /// What this site sees, cheapest first.
     @OmitEmpty package var targets: [Target] = []
+    /// Usable targets of those that are known, such as `1/2`.
+    package var usableTargets: String?
     /// The sites that new connections go to now.
     @OmitEmpty package var activeSites: [String] = []
     /// The same in one text: a table's column would show a list as JSON.
@@ -137,8 +139,8 @@ package struct ServiceStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, targets, activeSites, active, connections, failovers
-        case lastFailover, cursors
+        case observedGeneration, conditions, targets, usableTargets, activeSites, active
+        case connections, failovers, lastFailover, cursors
     }
 
     package init() {}

@@ -34,6 +34,7 @@ struct PlainStatus {
         facts.hasSite = true
         facts.site = SiteName(id: siteID, name: state.site?.metadata.name ?? "")
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }
+        facts.isCompiled = true
         facts.isApplied = view.allApplied(state.generation)
         return LinkSummary.make(link: link, facts: facts, at: now)
     }
@@ -43,6 +44,7 @@ struct PlainStatus {
         var facts = ServiceFacts()
         facts.hasSite = true
         facts.servingGateways = view.gateways.count(where: \.isServing)
+        facts.isCompiled = true
         facts.isApplied = view.gatewaysApplied(state.generation)
         if let address = service.address { facts.view = ServiceView(site: view, address: address) }
         var status = ServiceSummary.make(service: service, facts: facts, at: now)

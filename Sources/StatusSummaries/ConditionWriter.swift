@@ -9,14 +9,50 @@ package struct ConditionWriter {
     private static let longestMessage = 32_768
 
     package private(set) var conditions: [Condition]
+    /// The generation of the spec that the findings speak of.
     private let generation: Int64?
     private let now: Timestamp
 
     package init(of object: some NetworkObject, at now: Timestamp) {
+        self.init(of: object, judging: object.metadata.generation, at: now)
+    }
+
+    private init(of object: some NetworkObject, judging generation: Int64?, at now: Timestamp) {
         conditions = object.status.conditions.ours
-        generation = object.metadata.generation
+        self.generation = generation
         self.now = now
     }
+
+    /// The conditions of an object of which nothing is known as it is now: it waits for a verdict.
+    ///
+    /// What was found out about an earlier generation stays, and goes on saying which one that was, except that nothing
+    /// is Ready or Stalled for it any more.
+    package static func awaitingVerdict(
+        on object: some NetworkObject,
+        observedGeneration: Int64?,
+        message: String,
+        at now: Timestamp
+    ) -> [Condition] {
+        var writer = ConditionWriter(of: object, judging: observedGeneration, at: now)
+        writer.summarise([Check(status: .no, reason: .progressing, message: message)], stalls: [])
+        return writer.conditions
+    }
+
+    /// Whether what is stored as `type` was found out about another generation, or never.
+    package func isOfAnotherGeneration(_ type: ConditionType) -> Bool {
+        guard let stored = conditions[type: type.rawValue] else { return true }
+        return stored.observedGeneration != generation
+            || stored.reason == Reason.progressing.rawValue
+    }
+
+    /// Sets a condition that rests on what proxies see, while they work with an earlier generation: what was found out
+    /// about that one stays as it is, and goes on saying which one that was.
+    package mutating func keepUntilApplied(_ type: ConditionType) {
+        guard conditions[type: type.rawValue] == nil else { return }
+        set(type, .unknown, .progressing, Self.takingUp)
+    }
+
+    package static let takingUp = "gateways are taking up the configuration"
 
     package mutating func set(
         _ type: ConditionType,
@@ -36,30 +72,50 @@ package struct ConditionWriter {
 
     package mutating func remove(_ type: ConditionType) { conditions.remove(type.rawValue) }
 
-    /// Sets `Ready` from the conditions it rests on, and beside it `Stalled` or `Reconciling` while they hold.
+    /// One thing that Ready rests on.
+    package struct Check {
+        package var status: Condition.Status
+        package var reason: Reason
+        package var message: String
+
+        package init(status: Condition.Status, reason: Reason, message: String) {
+            self.status = status
+            self.reason = reason
+            self.message = message
+        }
+    }
+
+    /// A condition as something that Ready rests on; nil when it is not there.
+    package func check(_ type: ConditionType) -> Check? {
+        guard let found = conditions[type: type.rawValue],
+            let reason = Reason(rawValue: found.reason)
+        else { return nil }
+        return Check(status: found.status, reason: reason, message: found.message)
+    }
+
+    /// As below, with the conditions of these types as checks.
+    package mutating func summarise(_ parts: [ConditionType], stalls: Set<Reason>) {
+        summarise(parts.compactMap(check), stalls: stalls)
+    }
+
+    /// Sets `Ready` from what it rests on, and beside it `Stalled` or `Reconciling` while they hold.
     ///
-    /// `parts` come in the order of their weight: the first that is not True is Ready's reason. `stalls` are the reasons
-    /// that last until somebody changes something.
-    package mutating func summarise(
-        _ parts: [ConditionType],
-        stalls: Set<Reason>,
-        readyMessage: String = ""
-    ) {
-        let failing = parts.lazy.compactMap { [conditions] in conditions[type: $0.rawValue] }
-            .first { $0.status != .yes }
-        guard let failing, let reason = Reason(rawValue: failing.reason) else {
-            set(.ready, .yes, .ready, readyMessage)
+    /// `checks` come in the order of their weight: the first that is not True is Ready's reason. `stalls` are the reasons
+    /// that last until the author of the object changes something.
+    package mutating func summarise(_ checks: [Check], stalls: Set<Reason>) {
+        guard let failing = checks.first(where: { $0.status != .yes }) else {
+            set(.ready, .yes, .ready)
             remove(.stalled)
             remove(.reconciling)
             order()
             return
         }
-        set(.ready, .no, reason, failing.message)
-        if stalls.contains(reason) {
-            set(.stalled, .yes, reason, failing.message)
+        set(.ready, .no, failing.reason, failing.message)
+        if stalls.contains(failing.reason) {
+            set(.stalled, .yes, failing.reason, failing.message)
             remove(.reconciling)
         } else {
-            set(.reconciling, .yes, reason, failing.message)
+            set(.reconciling, .yes, failing.reason, failing.message)
             remove(.stalled)
         }
         order()

@@ -13,6 +13,8 @@ package struct LinkFacts {
     package var view = LinkView()
     /// A gateway has yet to answer for the first time.
     package var isSettling = false
+    /// Whether the Link as it is now was judged: `finding` speaks of it, and a configuration carries what it asks for.
+    package var isCompiled = false
     /// Whether every gateway and sidecar routes with the configuration that carries this Link as it is now.
     package var isApplied = false
 
@@ -21,13 +23,25 @@ package struct LinkFacts {
 
 /// Builds the status of a Link.
 package enum LinkSummary {
-    /// What does not heal by itself, nor by what another site does.
+    /// What only the author of the Link can mend.
     private static let stalls: Set<Reason> = [
-        .noSite, .invalid, .conflict, .siteIDMismatch, .toSelf, .duplicateIdentity, .unknownSite,
+        .noSite, .invalid, .conflict, .unknownSite, .siteIDMismatch, .toSelf,
     ]
+    /// Why a Link is not Connected that its own author has to mend; all else is the other site's, and not Ready's matter.
+    private static let ownFaults: Set<Reason> = [.siteIDMismatch, .toSelf]
 
     package static func make(link: Link, facts: LinkFacts, at now: Timestamp) -> LinkStatus {
         var status = link.status
+        guard facts.isCompiled || !facts.hasSite else {
+            status.conditions = ConditionWriter.awaitingVerdict(
+                on: link,
+                observedGeneration: status.observedGeneration,
+                message: "the Link waits to become part of its Site's configuration",
+                at: now
+            )
+            fill(&status, link: link, facts: facts)
+            return status
+        }
         var writer = ConditionWriter(of: link, at: now)
         status.observedGeneration = link.metadata.generation
         if !facts.hasSite {
@@ -45,10 +59,45 @@ package enum LinkSummary {
             writer.set(.accepted, .yes, .accepted)
             setConnected(&writer, link: link, facts: facts)
         }
-        writer.summarise([.accepted, .connected], stalls: stalls)
+        writer.summarise(checks(writer, facts: facts), stalls: stalls)
         status.conditions = writer.conditions
         fill(&status, link: link, facts: facts)
         return status
+    }
+
+    /// What Ready rests on: that this site accepts the Link and works with it.
+    ///
+    /// Whether the other side answers is told by Connected alone.
+    private static func checks(
+        _ writer: ConditionWriter,
+        facts: LinkFacts
+    ) -> [ConditionWriter.Check] {
+        var checks = [writer.check(.accepted)]
+        let connected = writer.check(.connected)
+        if facts.hasSite, facts.finding == nil { checks.append(applied(facts)) }
+        if let connected, ownFaults.contains(connected.reason) || facts.finding != nil {
+            checks.append(connected)
+        }
+        return checks.compactMap(\.self)
+    }
+
+    private static func applied(_ facts: LinkFacts) -> ConditionWriter.Check? {
+        let view = facts.view
+        if view.gateways == 0 {
+            return .init(status: .no, reason: .proxiesNotReady, message: noGateway)
+        }
+        if facts.isApplied { return nil }
+        if view.silent > 0 {
+            return .init(status: .unknown, reason: .proxiesSilent, message: silence(view))
+        }
+        return .init(status: .no, reason: .progressing, message: ConditionWriter.takingUp)
+    }
+
+    private static let noGateway = "no gateway of this site is ready"
+
+    private static func silence(_ view: LinkView) -> String {
+        "\(view.silent) of \(view.gateways) gateways do not tell what they see: "
+            + "the controller must reach their port 5673"
     }
 
     private static func setConnected(
@@ -58,6 +107,11 @@ package enum LinkSummary {
     ) {
         let view = facts.view
         let reason = Reason(rawValue: view.reason.rawValue) ?? .connecting
+        // What gateways see that work with an earlier generation says nothing of this one.
+        if view.gateways > 0, !facts.isApplied, writer.isOfAnotherGeneration(.connected) {
+            writer.keepUntilApplied(.connected)
+            return
+        }
         guard view.connected == 0 else {
             writer.set(
                 .connected,
@@ -69,13 +123,11 @@ package enum LinkSummary {
             return
         }
         guard view.gateways > 0 else {
-            writer.set(.connected, .unknown, .proxiesNotReady, "no gateway of this site is ready")
+            writer.set(.connected, .unknown, .proxiesNotReady, noGateway)
             return
         }
         guard !view.isSilent else {
-            var message =
-                "\(view.silent) of \(view.gateways) gateways do not tell what they see: "
-                + "the controller must reach their port 5673"
+            var message = silence(view)
             if view.silent < view.gateways { message += "; the others: \(view.message)" }
             writer.set(.connected, .unknown, .proxiesSilent, message)
             return

@@ -14,10 +14,12 @@ package struct ServiceFacts {
     /// What has a child's name and is about to go.
     package var waits: [String] = []
     /// What the API server said to a write.
-    package var applyFailure: String?
+    package var applyFailure: ApplyFailure?
     package var servingGateways = 0
     /// Gateways serve, and none of them tells what it sees: what was known is not known to be different.
     package var isSilent = false
+    /// Whether the Service as it is now was judged: `findings` speak of it, and a configuration carries what it asks for.
+    package var isCompiled = false
     /// Whether every gateway works with the configuration that carries this Service as it is now.
     package var isApplied = false
 
@@ -34,6 +36,16 @@ package enum ServiceSummary {
         -> ServiceStatus
     {
         var status = service.status
+        guard facts.isCompiled || !facts.hasSite else {
+            status.conditions = ConditionWriter.awaitingVerdict(
+                on: service,
+                observedGeneration: status.observedGeneration,
+                message: "the Service waits to become part of its Site's configuration",
+                at: now
+            )
+            if !facts.isSilent { fill(&status, service: service, view: facts.view) }
+            return status
+        }
         var writer = ConditionWriter(of: service, at: now)
         status.observedGeneration = service.metadata.generation
         let refusal = facts.findings.first { $0.condition == .accepted }
@@ -46,7 +58,8 @@ package enum ServiceSummary {
             setProgrammed(&writer, facts: facts)
             setHasTargets(&writer, service: service, facts: facts)
         }
-        writer.summarise([.accepted, .programmed, .hasTargets], stalls: stalls)
+        // Whether some site offers targets is told by HasTargets alone.
+        writer.summarise([.accepted, .programmed], stalls: stalls)
         status.conditions = writer.conditions
         if !facts.isSilent { fill(&status, service: service, view: facts.view) }
         return status
@@ -71,7 +84,7 @@ package enum ServiceSummary {
         } else if !facts.conflicts.isEmpty {
             writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
         } else if let failure = facts.applyFailure {
-            writer.set(.programmed, .no, .applyFailed, failure)
+            writer.set(.programmed, .no, failure.reason, failure.message)
         } else if let wait = facts.waits.first {
             writer.set(.programmed, .no, .progressing, wait)
         } else if let error = facts.view.listenError {
@@ -83,7 +96,7 @@ package enum ServiceSummary {
         } else if facts.isSilent {
             writer.set(.programmed, .unknown, .proxiesSilent, silence)
         } else {
-            writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
+            writer.set(.programmed, .no, .progressing, ConditionWriter.takingUp)
         }
     }
 
@@ -98,6 +111,8 @@ package enum ServiceSummary {
             writer.set(.hasTargets, .unknown, .proxiesSilent, silence)
         } else if facts.servingGateways == 0, view.targets.isEmpty {
             writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
+        } else if !facts.isApplied, writer.isOfAnotherGeneration(.hasTargets) {
+            writer.keepUntilApplied(.hasTargets)
         } else if view.hasUsableTarget {
             writer.set(.hasTargets, .yes, .targetsUsable, hosts)
         } else if let problem = view.hostProblems.first {
@@ -131,6 +146,8 @@ package enum ServiceSummary {
                 via: target.view.via
             )
         }
+        let usable = view.targets.count { $0.view.state == .usable }
+        status.usableTargets = "\(usable)/\(view.targets.count)"
         status.activeSites = Array(view.activeSites.prefix(ServiceStatus.maximumTargets))
         status.active =
             status.activeSites.isEmpty ? nil : status.activeSites.joined(separator: ",")

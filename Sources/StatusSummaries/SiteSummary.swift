@@ -18,14 +18,16 @@ package struct SiteFacts {
     package var desiredGateways: Int32 = ProxySettings.standardReplicas
     /// What is said while no gateway serves.
     package var notServing = "no gateway is ready yet"
-    /// The configuration that the gateways were told; nil while there is none.
+    /// What the rollout of the gateways' Deployment waits for, or is refused; nil when every gateway is as wanted.
+    package var rollout: String?
+    /// From which configuration on the Site's own part of it has been as it is; nil while there is none.
     package var generation: UInt64?
     /// Foreign objects in the way of our children.
     package var conflicts: [String] = []
     /// What has a child's name and is about to go.
     package var waits: [String] = []
     /// What the API server said to a write.
-    package var applyFailure: String?
+    package var applyFailure: ApplyFailure?
     /// Why nothing can be signed for the site any more, with what to do; it goes on with what it has.
     package var lostIdentity: String?
     package var links = SiteStatus.Tally(total: 0, ready: 0)
@@ -82,18 +84,20 @@ package enum SiteSummary {
         } else if !facts.conflicts.isEmpty {
             writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
         } else if let failure = facts.applyFailure {
-            writer.set(.programmed, .no, .applyFailed, failure)
+            writer.set(.programmed, .no, failure.reason, failure.message)
         } else if let wait = facts.waits.first {
             writer.set(.programmed, .no, .progressing, wait)
         } else if serving.isEmpty {
             let message =
                 facts.desiredGateways == 0
-                ? "spec.proxy.replicas is 0: no gateway runs" : facts.notServing
+                ? "spec.proxy.replicas is 0: no gateway runs" : facts.rollout ?? facts.notServing
             writer.set(.programmed, .no, .proxiesNotReady, message)
         } else if let problem = serving.lazy.compactMap({ gateway in
             gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
         }).first {
             writer.set(.programmed, .no, .invalid, problem)
+        } else if let rollout = facts.rollout {
+            writer.set(.programmed, .no, .progressing, rollout)
         } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
             writer.set(.programmed, .yes, .programmed)
         } else if let silent = serving.first(where: { $0.snapshot == nil }) {
@@ -104,7 +108,7 @@ package enum SiteSummary {
                 "\(silent.pod) does not tell what it does: the controller must reach its port 5673"
             )
         } else {
-            writer.set(.programmed, .no, .progressing, "gateways are taking up the configuration")
+            writer.set(.programmed, .no, .progressing, ConditionWriter.takingUp)
         }
     }
 

@@ -125,7 +125,7 @@ struct IdentityTests {
         var site = Samples.site()
         site.status.siteID = try Samples.siteID("A")
         var facts = SiteFacts()
-        facts.applyFailure = "403 Forbidden"
+        facts.applyFailure = ApplyFailure(isInvalid: false, message: "403 Forbidden")
         let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
         #expect(status.siteID == site.status.siteID)
     }

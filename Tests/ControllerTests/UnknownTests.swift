@@ -75,6 +75,8 @@ struct UnknownTests {
         func status(_ link: Link, _ gateways: [GatewayView]) -> LinkStatus {
             var facts = LinkFacts()
             facts.hasSite = true
+            facts.isCompiled = true
+            facts.isApplied = gateways.allSatisfy { $0.snapshot != nil }
             facts.view = LinkView(site: SiteView(gateways: gateways), name: name)
             return LinkSummary.make(link: link, facts: facts, at: Samples.now)
         }
@@ -116,6 +118,7 @@ struct UnknownTests {
         var service = try Samples.service()
         var facts = ServiceFacts()
         facts.hasSite = true
+        facts.isCompiled = true
         facts.servingGateways = 1
         facts.isApplied = true
         facts.view.targets = [

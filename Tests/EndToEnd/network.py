@@ -108,12 +108,15 @@ class Network:
                  lambda: self.cluster.get("tlink", source, target)["status"].get("appliedCost") == cost)
 
     def wait_ready(self, kind, where, name, seconds=40):
+        """Ready, and working with the other sites too: a Link Connected, a Service with targets."""
+        wanted = ["Ready"] + {"tlink": ["Connected"], "tsvc": ["HasTargets"]}.get(kind, [])
+
         def ready():
             item = self.cluster.get(kind, where, name)
-            return condition(item, "Ready") == "True" and (
+            return all(condition(item, one) == "True" for one in wanted) and (
                 item["status"].get("observedGeneration") == item["metadata"]["generation"]) or None
         try:
-            wait(f"{kind} {where}/{name} is Ready", ready, seconds)
+            wait(f"{kind} {where}/{name} is {' and '.join(wanted)}", ready, seconds)
         except Exception:
             print(self.cluster.kubectl("get", kind, "-n", where, name, "-o", "yaml"))
             raise

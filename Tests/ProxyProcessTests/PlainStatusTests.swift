@@ -88,7 +88,7 @@ struct PlainStatusTests {
     }
 
     @Test(
-        "a link that another site refuses is not Ready, and one pinned to the wrong site is Stalled"
+        "a link that another site refuses is Ready all the same, and one pinned to the wrong site is Stalled"
     )
     func links() throws {
         let link = Link(
@@ -111,6 +111,8 @@ struct PlainStatusTests {
         #expect(connected.appliedCost == .standard)
         #expect(connected.roundTripTime?.text == "1.4ms")
         #expect(try status(.siteIDMismatch).conditions.isTrue("Stalled"))
+        #expect(try status(.notAllowed).conditions.isTrue("Ready"))
+        #expect(try !status(.notAllowed).conditions.isTrue("Connected"))
         #expect(try !status(.unreachable).conditions.isTrue("Stalled"))
     }
 }

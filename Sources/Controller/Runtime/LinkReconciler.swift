@@ -79,6 +79,7 @@ struct LinkReconciler: Reconciler {
         let view = shared.view(of: record)
         facts.isSettling = view.isSettling
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }
+        facts.isCompiled = record.hasCompiled(link, .link)
         facts.isApplied = record.generation(of: link, .link).map(view.allApplied) ?? false
         return facts
     }

@@ -68,7 +68,7 @@ struct ServiceReconciler: Reconciler {
             try await shared.writer.carryOut(plan.writes)
         } catch {
             guard error.isRefusal else { throw error }
-            facts.applyFailure = error.description
+            facts.applyFailure = ApplyFailure(error)
             result = .again(after: .seconds(30))
         }
         guard !service.metadata.isTerminating else { return result }
@@ -87,6 +87,7 @@ struct ServiceReconciler: Reconciler {
         facts.findings = record.findings(of: .service, service.metadata.name)
         facts.servingGateways = view.gateways.count(where: \.isServing)
         facts.isSilent = facts.servingGateways > 0 && view.snapshots.isEmpty
+        facts.isCompiled = record.hasCompiled(service, .service)
         facts.isApplied =
             record.generation(of: service, .service).map(view.gatewaysApplied) ?? false
         let address = record.service(service.metadata.name)?.address

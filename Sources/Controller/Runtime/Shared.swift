@@ -166,6 +166,10 @@ extension APIError {
     var isRefusal: Bool { isInvalid || isForbidden }
 }
 
+extension ApplyFailure {
+    init(_ error: APIError) { self.init(isInvalid: error.isInvalid, message: error.description) }
+}
+
 extension ReconcileResult {
     /// The one that comes back earlier.
     func sooner(_ other: ReconcileResult) -> ReconcileResult {

@@ -9,12 +9,15 @@ extension SiteReconciler {
     func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {
         let namespace = site.metadata.namespace ?? ""
         facts.view = shared.view(of: record)
-        facts.generation = record.document?.generation
+        facts.generation = record.siteSince
         facts.problem =
             record.findings(of: .site, site.metadata.name).first?.message
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
+        facts.rollout =
+            shared.world.deployments.store
+            .get(ObjectKey(namespace: namespace, name: ChildName.proxy))?.rolloutProblem
         let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
         (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(
             site: site,

@@ -110,7 +110,7 @@ struct SiteReconciler: Reconciler {
             {
                 throw error
             }
-            facts.applyFailure = error.description
+            facts.applyFailure = ApplyFailure(error)
             cache.forget(namespace)
             result = .again(after: .seconds(10))
         }

@@ -24,12 +24,20 @@ struct SiteRecord: Sendable {
     var compiled: [FoundObject: Int64] = [:]
     /// From which generation of the configuration on an object's part of it has been as it is.
     var since: [FoundObject: UInt64] = [:]
+    /// The same of the Site's own part, beside Links and Services.
+    private(set) var siteSince: UInt64?
     /// Which ports of the gateways belong to whom.
     var ports = ListenerPorts()
     /// From what `document` was compiled.
     var inputs: CompilationInputs?
 
     init(site: Site) { self.site = site }
+
+    /// Whether `findings` and `document` speak of the object as it is now.
+    func hasCompiled(_ object: some NetworkObject, _ kind: ObjectKind) -> Bool {
+        let name = FoundObject(kind: kind, name: object.metadata.name)
+        return compiled[name].map { $0 == object.metadata.generation } ?? false
+    }
 
     /// The configuration's generation that carries the object as it is now; nil while none does.
     func generation(of object: some NetworkObject, _ kind: ObjectKind) -> UInt64? {
@@ -85,6 +93,9 @@ struct SiteRecord: Sendable {
             compiled[object] = service.metadata.generation
         }
         since = generations
+        if siteSince == nil || old?.ownPart != new.configuration.ownPart {
+            siteSince = new.generation
+        }
         document = new
         findings = Dictionary(grouping: compilation.findings, by: \.object)
         ports = compilation.ports
@@ -104,6 +115,16 @@ extension Dictionary where Value: Equatable {
         for (key, value) in self where other[key] != value { keys.insert(key) }
         for key in other.keys where self[key] == nil { keys.insert(key) }
         return keys
+    }
+}
+
+extension SiteConfiguration {
+    /// What the Site itself asks for.
+    fileprivate var ownPart: Self {
+        var part = self
+        part.links = []
+        part.services = []
+        return part
     }
 }
 

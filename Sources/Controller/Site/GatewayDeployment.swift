@@ -194,6 +194,36 @@ enum GatewayDeployment {
     }
 }
 
+extension Apps.Deployment {
+    /// Why not every replica runs as the spec says, by the rules of `kubectl rollout status`; nil when each does, and while
+    /// no Deployment controller has looked at it, for then no gateway serves either.
+    var rolloutProblem: String? {
+        guard let observed = status.observedGeneration else { return nil }
+        let name = "the Deployment \(metadata.name)"
+        func condition(_ type: String, _ value: String) -> Apps.DeploymentCondition? {
+            status.conditions.first { $0.type == type && $0.status == value }
+        }
+        if let failure = condition("ReplicaFailure", "True") ?? condition("Progressing", "False") {
+            let words = [failure.reason, failure.message].compactMap(\.self)
+            return "\(name): \(words.joined(separator: ": "))"
+        }
+        guard observed >= metadata.generation ?? 0 else {
+            return "\(name) has changed, and its rollout begins"
+        }
+        let wanted = spec.replicas ?? 1
+        let updated = status.updatedReplicas ?? 0
+        let available = status.availableReplicas ?? 0
+        if updated < wanted { return "\(name): \(updated) of \(wanted) gateways are renewed" }
+        if status.replicas ?? 0 > updated {
+            return "\(name): \((status.replicas ?? 0) - updated) earlier gateways are still there"
+        }
+        if available < updated {
+            return "\(name): \(available) of \(updated) gateways are available"
+        }
+        return nil
+    }
+}
+
 extension Duration {
     fileprivate var secondsRoundedUp: Int64 {
         components.seconds + (components.attoseconds > 0 ? 1 : 0)

@@ -96,6 +96,7 @@ extension OnServer {
                         }
                     }
                     tell(.notAllowed, 20)
+                    try await follow(gateways, namespace)
                     let refused = try await eventually("NotAllowed is told") {
                         let status = try await status()
                         let connected = status.conditions[type: "Connected"]
@@ -142,7 +143,8 @@ extension OnServer {
                         let status = try await status()
                         return status.failovers == 1 ? status : nil
                     }
-                    #expect(down.conditions[type: "Ready"]?.reason == "Unreachable")
+                    #expect(down.conditions[type: "Connected"]?.reason == "Unreachable")
+                    #expect(down.conditions.isTrue("Ready"))
                     #expect(down.lastFailover?.connections == 37)
                     for reason in [EventReason.linkConnected, .linkLost] {
                         _ = try await eventually("an Event \(reason)") {

@@ -1,0 +1,311 @@
+import KubernetesAPI
+import NetworkAPI
+import NetworkModel
+import SiteConfiguration
+import StatusSummaries
+import TestSupport
+import Testing
+
+@testable import Controller
+
+/// What a GitOps tool makes of a status: kstatus's rules for custom resources, in its order.
+private enum Verdict: Equatable {
+    case inProgress, failed, current
+
+    init<Status: NetworkStatus>(_ status: Status, generation: Int64?) {
+        let conditions = status.conditions
+        if let observed = status.observedGeneration, observed != generation {
+            self = .inProgress
+        } else if conditions.isTrue("Reconciling") {
+            self = .inProgress
+        } else if conditions.isTrue("Stalled") {
+            self = .failed
+        } else if let ready = conditions[type: "Ready"] {
+            self = ready.status == .yes ? .current : .inProgress
+        } else {
+            self = .current
+        }
+    }
+}
+
+/// What Flux's condition checker asks of every status.
+private func keepsFluxRules(_ status: some NetworkStatus, generation: Int64) -> Bool {
+    let conditions = status.conditions
+    guard let ready = conditions[type: "Ready"] else { return false }
+    let isReconciling = conditions.isTrue("Reconciling")
+    let isStalled = conditions.isTrue("Stalled")
+    guard !(isReconciling && isStalled) else { return false }
+    guard ready.status != .yes || !(isReconciling || isStalled) else { return false }
+    guard ready.status != .unknown || isReconciling else { return false }
+    return (status.observedGeneration ?? 0) <= generation
+        && conditions.allSatisfy { ($0.observedGeneration ?? 0) <= generation }
+        && (ready.observedGeneration ?? 0) == (status.observedGeneration ?? 0)
+}
+
+/// One object's way from a stored generation over its compilation to the gateways, at random.
+private struct History {
+    var generation: Int64 = 1
+    var compiled: Int64 = 0
+    var applied: Int64 = 0
+    /// Whether each generation asks for something that only its author can mend.
+    var isWrong: [Int64: Bool]
+    var generator: SeededGenerator
+
+    init(seed: UInt64) {
+        generator = SeededGenerator(seed: seed)
+        isWrong = [1: Bool.random(using: &generator)]
+    }
+
+    mutating func step() {
+        switch Int.random(in: 0..<6, using: &generator) {
+        case 0:
+            generation += 1
+            isWrong[generation] = Bool.random(using: &generator)
+        case 1, 2: compiled = generation
+        case 3, 4: applied = compiled
+        default: break
+        }
+    }
+
+    var isCompiled: Bool { compiled == generation }
+    var isApplied: Bool { applied == generation }
+    /// What the gateways work with, whichever generation that is.
+    var seesWrong: Bool { isWrong[applied] ?? false }
+    var isNowWrong: Bool { isWrong[generation] ?? false }
+}
+
+@Suite("The verdict belongs to the generation")
+struct VerdictTests {
+    private static let pending = ["Ready": Condition.Status.unknown, "Reconciling": .yes]
+
+    private func start() -> [Condition] {
+        var conditions: [Condition] = []
+        for (type, status) in Self.pending {
+            conditions.set(
+                type,
+                status,
+                reason: "Pending",
+                message: "",
+                observedGeneration: nil,
+                at: Samples.now
+            )
+        }
+        return conditions
+    }
+
+    @Test("K4: what the schema sets on a new object is in progress for kstatus")
+    func schemaDefault() {
+        var status = LinkStatus()
+        status.conditions = start()
+        #expect(Verdict(status, generation: 1) == .inProgress)
+        #expect(keepsFluxRules(status, generation: 1))
+    }
+
+    @Test(
+        "K5: no verdict on a Link's generation before it was compiled and applied, over random histories",
+        arguments: UInt64(0)..<100
+    )
+    func links(_ seed: UInt64) throws {
+        var history = History(seed: seed)
+        var link = try Samples.link()
+        link.status.conditions = start()
+        for step in 0..<200 {
+            history.step()
+            link.metadata.generation = history.generation
+            var facts = LinkFacts()
+            facts.hasSite = true
+            facts.isCompiled = history.isCompiled
+            facts.isApplied = history.isApplied
+            facts.view.gateways = 1
+            facts.view.reason = history.seesWrong ? .siteIDMismatch : .connected
+            facts.view.connected = history.seesWrong ? 0 : 1
+            link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
+            let verdict = Verdict(link.status, generation: history.generation)
+            let expected: Verdict =
+                !history.isCompiled || !history.isApplied
+                ? .inProgress : history.isNowWrong ? .failed : .current
+            #expect(verdict == expected, "seed \(seed), step \(step)")
+            #expect(
+                keepsFluxRules(link.status, generation: history.generation),
+                "seed \(seed), step \(step): \(link.status.conditions.brief)"
+            )
+            // Connected says of which generation it speaks, and that one was seen at work.
+            if let connected = link.status.conditions[type: "Connected"],
+                connected.status != .unknown, connected.observedGeneration == history.generation
+            {
+                #expect((connected.status == .no) == (history.isWrong[history.generation] == true))
+            }
+        }
+    }
+
+    @Test(
+        "K5: no verdict on a Service's generation before it was compiled and applied, over random histories",
+        arguments: UInt64(0)..<100
+    )
+    func services(_ seed: UInt64) throws {
+        var history = History(seed: seed)
+        var service = try Samples.service()
+        service.status.conditions = start()
+        for step in 0..<200 {
+            history.step()
+            service.metadata.generation = history.generation
+            var facts = ServiceFacts()
+            facts.hasSite = true
+            facts.isCompiled = history.isCompiled
+            facts.isApplied = history.isApplied
+            facts.servingGateways = 1
+            // Findings speak of the generation that was compiled last.
+            if history.isWrong[history.compiled] == true {
+                facts.applyFailure = ApplyFailure(isInvalid: true, message: "422: spec.selector")
+            }
+            service.status = ServiceSummary.make(service: service, facts: facts, at: Samples.now)
+            let verdict = Verdict(service.status, generation: history.generation)
+            let expected: Verdict =
+                !history.isCompiled
+                ? .inProgress
+                : history.isNowWrong ? .failed : history.isApplied ? .current : .inProgress
+            #expect(verdict == expected, "seed \(seed), step \(step)")
+            #expect(
+                keepsFluxRules(service.status, generation: history.generation),
+                "seed \(seed), step \(step): \(service.status.conditions.brief)"
+            )
+        }
+    }
+
+    @Test(
+        "K14: what another site does never takes Ready from a Link",
+        arguments: [
+            LinkSnapshot.Reason.connecting, .unreachable, .notAllowed, .certificateInvalid,
+            .clockSkew, .duplicateIdentity,
+        ]
+    )
+    func others(_ reason: LinkSnapshot.Reason) throws {
+        var facts = LinkFacts()
+        facts.hasSite = true
+        facts.isCompiled = true
+        facts.isApplied = true
+        facts.view.gateways = 1
+        facts.view.reason = reason
+        let link = try Samples.link()
+        let status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "Connected"]?.reason == reason.rawValue)
+        #expect(status.conditions[type: "Connected"]?.status == .no)
+        #expect(Verdict(status, generation: link.metadata.generation) == .current)
+    }
+
+    @Test("K14: a Service without targets is Ready, and says that it has none")
+    func noTargets() throws {
+        var facts = ServiceFacts()
+        facts.hasSite = true
+        facts.isCompiled = true
+        facts.isApplied = true
+        facts.servingGateways = 1
+        let service = try Samples.service()
+        let status = ServiceSummary.make(service: service, facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "HasTargets"]?.reason == "NoTargets")
+        #expect(status.usableTargets == "0/0")
+        #expect(Verdict(status, generation: service.metadata.generation) == .current)
+    }
+
+    @Test("K12: a 422 about a child is Stalled with what the API server said, a 403 is not")
+    func refusals() throws {
+        func status(isInvalid: Bool) throws -> ServiceStatus {
+            var facts = ServiceFacts()
+            facts.hasSite = true
+            facts.isCompiled = true
+            facts.applyFailure = ApplyFailure(isInvalid: isInvalid, message: "the server's words")
+            return ServiceSummary.make(
+                service: try Samples.service(),
+                facts: facts,
+                at: Samples.now
+            )
+        }
+        let invalid = try status(isInvalid: true)
+        #expect(invalid.conditions[type: "Stalled"]?.message == "the server's words")
+        let forbidden = try status(isInvalid: false)
+        #expect(!forbidden.conditions.isTrue("Stalled"))
+        #expect(forbidden.conditions[type: "Ready"]?.reason == "ApplyFailed")
+    }
+
+    @Test(
+        "K13: a Deployment that is refused, stuck or half renewed keeps its Site from being Ready"
+    )
+    func rollout() {
+        func problem(_ change: (inout Apps.Deployment) -> Void) -> String? {
+            var deployment = Apps.Deployment()
+            deployment.metadata.name = "tieline-proxy"
+            deployment.metadata.generation = 2
+            deployment.spec.replicas = 2
+            deployment.status.observedGeneration = 2
+            deployment.status.replicas = 2
+            deployment.status.updatedReplicas = 2
+            deployment.status.availableReplicas = 2
+            change(&deployment)
+            return deployment.rolloutProblem
+        }
+        func condition(_ type: String, _ status: String) -> Apps.DeploymentCondition {
+            var condition = Apps.DeploymentCondition()
+            condition.type = type
+            condition.status = status
+            condition.message = "exceeded quota"
+            return condition
+        }
+        #expect(problem { _ in } == nil)
+        #expect(problem { $0.status.observedGeneration = 1 } != nil)
+        #expect(problem { $0.status.updatedReplicas = 1 } != nil)
+        #expect(problem { $0.status.replicas = 3 } != nil)
+        #expect(problem { $0.status.availableReplicas = 1 } != nil)
+        #expect(problem { $0.status.conditions = [condition("Progressing", "True")] } == nil)
+        for (type, status) in [("ReplicaFailure", "True"), ("Progressing", "False")] {
+            let told = problem { $0.status.conditions = [condition(type, status)] }
+            #expect(told?.contains("exceeded quota") == true)
+        }
+    }
+
+    @Test("K13: what the rollout waits for is what a Site says that serves with an earlier version")
+    func siteRollout() {
+        var facts = SiteFacts()
+        facts.generation = 5
+        var snapshot = GatewayView(pod: "a", isReady: true)
+        snapshot.isAwaited = false
+        facts.view = SiteView(gateways: [snapshot])
+        facts.rollout = "1 of 2 gateways are renewed"
+        let site = Samples.site()
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "Ready"]?.message == facts.rollout)
+        #expect(Verdict(status, generation: site.metadata.generation) == .inProgress)
+        facts.view = SiteView()
+        facts.rollout = "exceeded quota"
+        let refused = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        #expect(refused.conditions[type: "Ready"]?.message == "exceeded quota")
+    }
+
+    @Test("K13: an edit of a Link does not touch what the Site's Ready rests on")
+    func siteSince() throws {
+        let site = Samples.site()
+        var record = SiteRecord(site: site)
+        func take(_ generation: UInt64, cost: Int32, loops: Int) throws {
+            let link = try Samples.link(cost: cost)
+            var compilation = compile(
+                site: site,
+                siteID: try Samples.siteID("A"),
+                links: [link],
+                services: [],
+                listeners: .allocated(record.ports, now: Instant(nanoseconds: 1))
+            )
+            compilation.configuration.loops = loops
+            let document = ConfigurationDocument(
+                generation: generation,
+                snapshotKey: "",
+                configuration: compilation.configuration
+            )
+            record.take(document, compilation: compilation, links: [link], services: [])
+        }
+        try take(5, cost: 10, loops: 0)
+        #expect(record.siteSince == 5)
+        try take(6, cost: 20, loops: 0)
+        #expect(record.siteSince == 5)
+        try take(7, cost: 20, loops: 2)
+        #expect(record.siteSince == 7)
+    }
+}
