@@ -46,7 +46,7 @@ kind: Link
 metadata: {name: west, namespace: default}
 spec: {endpoints: [{host: west.example.com, port: 5671}], remoteSiteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}
 YAML
-expect "K4: a new object is in progress for kstatus" "^Ready=Unknown,Accepted=Unknown,Reconciling=True" kubectl get tlink west -o 'jsonpath={range .status.conditions[*]}{.type}={.status},{end}'
+expect "K4: a new object is in progress for kstatus" "^Ready=Unknown,Accepted=Unknown,Connected=Unknown,Reconciling=True" kubectl get tlink west -o 'jsonpath={range .status.conditions[*]}{.type}={.status},{end}'
 expect "cost is 1 by default" "^1" kubectl get tlink west -o 'jsonpath={.spec.cost}'
 kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
   "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}' >/dev/null
@@ -56,8 +56,8 @@ expect "status does not count as a change of the spec" "^1" kubectl get tsite sa
 
 # --- kubectl's view
 expect "the columns of a Site" "READY +STATUS +LINKS +SERVICES +AGE +CONNS +ID .*sample +True +Ready +2 .*ABCDEFGHIJKLMNOPQRSTUVWXYZ" kubectl get tsite -n sample -o wide
-expect "the columns of a Link" "READY +REMOTE +COST +CONNS +STATUS +AGE +RTT +FAILOVERS" kubectl get tlink -o wide
-expect "the columns of a Service" "READY +PORTS +ACTIVE +CONNS +FAILOVERS +STATUS +AGE .*web +8080 +east,west +3" kubectl get tsvc -n sample
+expect "the columns of a Link" "READY +CONNECTED +REMOTE +COST +CONNS +STATUS +AGE +RTT +FAILOVERS" kubectl get tlink -o wide
+expect "the columns of a Service" "READY +TARGETS +PORTS +ACTIVE +CONNS +FAILOVERS +STATUS +AGE .*web +Unknown +8080 +east,west +3" kubectl get tsvc -n sample
 expect "one category" "site.tieline.dev/sample" kubectl get tieline -n sample -o name
 expect "explain tells unit and default" "connections per endpoint.*default 1" kubectl explain tlink.spec.cost
 for crd in sites links services; do
