@@ -17,7 +17,7 @@ TABLE = {
     "Balancing": ({"NetworkModel"}, set()),
     "Wire": ({"Routing", "NetworkModel"}, set()),
     "KubernetesAPI": (set(), {"FoundationEssentials"}),
-    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams"}),
+    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
     "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI"}, SYSTEM | {"Yams"}),
@@ -42,7 +42,7 @@ TABLE = {
         {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "NetworkModel"},
         SYSTEM | {"ArgumentParser", "Yams"}),
     "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
-    "tieline-controller": ({"Controller"}, SYSTEM | {"ArgumentParser", "Logging"}),
+    "tieline-controller": ({"Controller", "Telemetry", "NetworkModel"}, SYSTEM | {"ArgumentParser", "Logging"}),
     "tieline-proxy": ({"ProxyProcess"}, SYSTEM | {"ArgumentParser", "Logging"}),
 }
 # What the pure cores have none of: no async, actor, thread, clock or I/O.

@@ -65,11 +65,7 @@ struct Findings {
     }
 
     mutating func checkHost(_ host: String, _ field: String) {
-        guard IPAddress(host) == nil, !DNSName.isSubdomain(host) else { return }
-        add(
-            field,
-            "\"\(host)\" must be a DNS name in lower case (\(DNSBounds.name)) or an IP address, without a port"
-        )
+        if let problem = HostText.problem(host) { add(field, problem) }
     }
 
     mutating func checkPort(_ port: UInt16, _ field: String) {

@@ -29,7 +29,9 @@ extension Link {
         guard findings.list.isEmpty else { return nil }
         return LinkConfiguration(
             name: name,
-            endpoints: spec.endpoints.map { HostAndPort(host: $0.host, port: $0.port) },
+            endpoints: spec.endpoints.map {
+                HostAndPort(host: HostText.normalized($0.host), port: $0.port)
+            },
             remoteSite: spec.remoteSiteID,
             cost: spec.cost ?? .standard,
             health: health

@@ -7,20 +7,17 @@ import Yams
 /// YAML becomes JSON first, so that a value means here what it means to the API server; a field that no type knows is an
 /// error, as a misspelt field that is ignored is the worst kind.
 struct ManifestReader {
-    /// Against files that multiply themselves by aliases.
-    static let maximumNodes = 200_000
-
     let file: String
     let otherKinds: Manifests.OtherKinds
-    private var nodes = 0
 
     init(file: String, otherKinds: Manifests.OtherKinds) {
         self.file = file
         self.otherKinds = otherKinds
     }
 
-    mutating func read(document: Node, into manifests: inout Manifests) {
-        if case .scalar = document, document.tag.description == Tag.Name.null.rawValue { return }
+    func read(document: Node, into manifests: inout Manifests) {
+        if case .scalar(let scalar) = document, YAMLScalar.value(scalar) == .null { return }
+        let document = merged(document)
         if document["kind"]?.string == "List", case .sequence(let items)? = document["items"] {
             for item in items { read(object: item, into: &manifests) }
         } else {
@@ -28,7 +25,7 @@ struct ManifestReader {
         }
     }
 
-    private mutating func read(object: Node, into manifests: inout Manifests) {
+    private func read(object: Node, into manifests: inout Manifests) {
         let source = ManifestSource(file: file, object: object)
         func report(_ field: String, _ message: String) {
             manifests.problems.append(
@@ -77,7 +74,7 @@ struct ManifestReader {
         }
     }
 
-    private mutating func decode(_ node: Node, _ kind: ObjectKind) throws -> ManifestObject {
+    private func decode(_ node: Node, _ kind: ObjectKind) throws -> ManifestObject {
         var json = try value(node, path: "")
         // What a file says about status is somebody's old observation.
         if case .object(var fields) = json {
@@ -101,15 +98,37 @@ struct ManifestReader {
         }
     }
 
-    /// The node as the JSON that the API server would make of it.
-    private mutating func value(_ node: Node, path: String) throws -> JSONValue {
-        nodes += 1
-        guard nodes <= Self.maximumNodes else {
-            throw DecodingProblem(
-                field: "",
-                message: "this file has more than \(Self.maximumNodes) values"
-            )
+    /// The node with its merge keys (`<<`) carried out, as kubectl does: what stands in a map itself wins.
+    private func merged(_ node: Node) -> Node {
+        switch node {
+        case .sequence(var sequence):
+            for index in sequence.indices { sequence[index] = merged(sequence[index]) }
+            return .sequence(sequence)
+        case .mapping(let mapping):
+            var own: [(Node, Node)] = []
+            var others: [(Node, Node)] = []
+            for (key, value) in mapping {
+                guard case .scalar(let scalar) = key, scalar.string == "<<", scalar.style == .plain
+                else {
+                    own.append((key, merged(value)))
+                    continue
+                }
+                let maps = value.sequence.map(Array.init) ?? [value]
+                for map in maps { others += merged(map).mapping.map(Array.init) ?? [] }
+            }
+            var known = Set(own.compactMap(\.0.string))
+            for (key, value) in others where known.insert(key.string ?? "").inserted {
+                own.append((key, value))
+            }
+            return .mapping(Node.Mapping(own, mapping.tag, mapping.style, mapping.mark))
+        case .scalar, .alias: return node
         }
+    }
+
+    func json(_ document: Node) throws -> JSONValue { try value(merged(document), path: "") }
+
+    /// The node as the JSON that the API server would make of it.
+    private func value(_ node: Node, path: String) throws -> JSONValue {
         switch node {
         case .mapping(let mapping):
             var members: [String: JSONValue] = [:]
@@ -125,19 +144,10 @@ struct ManifestReader {
                 try sequence.enumerated().map { try value($1, path: "\(path)[\($0)]") }
             )
         case .scalar(let scalar):
-            return Self.value(scalar, node)
+            return YAMLScalar.value(scalar)
         case .alias:
             throw DecodingProblem(field: path, message: "this alias has no anchor")
         }
-    }
-
-    private static func value(_ scalar: Node.Scalar, _ node: Node) -> JSONValue {
-        let tag = Tag.Name(rawValue: node.tag.description)
-        if tag == .null { return .null }
-        if tag == .bool, let flag = node.bool { return .bool(flag) }
-        if tag == .int, let number = node.int { return .integer(Int64(number)) }
-        if tag == .float, let number = node.float, number.isFinite { return .number(number) }
-        return .string(scalar.string)
     }
 }
 

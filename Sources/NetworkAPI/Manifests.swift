@@ -14,6 +14,19 @@ package struct Manifests: Sendable {
 
     package init() {}
 
+    /// How many objects were read.
+    package var objectCount: Int { sites.count + links.count + services.count }
+
+    /// The file that an object stands in; nil for one that was not read.
+    package func file(of kind: ObjectKind, _ name: String) -> String? {
+        sources[FoundObject(kind: kind, name: name)]?.file
+    }
+
+    /// The names, without folder, of the files that hold an object.
+    package var fileNames: Set<String> {
+        Set(sources.values.map { String($0.file.split(separator: "/").last ?? "") })
+    }
+
     /// What is done with objects of other kinds.
     package enum OtherKinds: Sendable {
         case refuse
@@ -22,13 +35,30 @@ package struct Manifests: Sendable {
 
     /// Reads the documents of one file; what cannot be read becomes a problem.
     package mutating func read(_ text: String, file: String, otherKinds: OtherKinds = .refuse) {
-        var reader = ManifestReader(file: file, otherKinds: otherKinds)
+        let reader = ManifestReader(file: file, otherKinds: otherKinds)
         do {
+            // An editor's byte order mark is not part of the first key.
+            let text = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
+            try YAMLBounds.check(text)
             let parser = try Parser(yaml: text)
             while let node = try parser.nextRoot() { reader.read(document: node, into: &self) }
+        } catch let excess as YAMLBounds.Excess {
+            problems.append(
+                ManifestProblem(file: file, line: excess.line, field: "", message: excess.message)
+            )
         } catch {
             problems.append(ManifestProblem(yaml: error, file: file))
         }
+    }
+
+    /// The documents of a text as the JSON that they stand for.
+    static func json(of text: String) throws -> [JSONValue] {
+        let reader = ManifestReader(file: "", otherKinds: .refuse)
+        try YAMLBounds.check(text)
+        let parser = try Parser(yaml: text)
+        var documents: [JSONValue] = []
+        while let node = try parser.nextRoot() { documents.append(try reader.json(node)) }
+        return documents
     }
 
     /// Where the field of a finding stands in the files.

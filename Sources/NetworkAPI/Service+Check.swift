@@ -126,7 +126,7 @@ extension Service {
         for (index, host) in hosts.enumerated() {
             let field = "spec.hosts[\(index)]"
             findings.checkHost(host, field)
-            if !isPlain, IPAddress(host)?.isLoopback ?? (host == "localhost") {
+            if !isPlain, IPAddress(host)?.isLoopback ?? (HostText.key(host) == "localhost") {
                 findings.add(
                     field,
                     "\"\(host)\" would be the gateway itself; give the server's own address"
@@ -135,11 +135,11 @@ extension Service {
             if let nature = IPAddress(host)?.specialUse {
                 findings.add(field, "\"\(host)\" is \(nature); give the server's own address")
             }
-            if !seen.insert(host).inserted {
+            if !seen.insert(HostText.key(host)).inserted {
                 findings.add(field, "\"\(host)\" is listed twice; remove one")
             }
         }
-        return .hosts(hosts)
+        return .hosts(hosts.map(HostText.normalized))
     }
 
     private func timeouts(_ findings: inout Findings) -> ServiceTimeouts {

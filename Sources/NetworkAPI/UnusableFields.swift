@@ -1,3 +1,4 @@
+import KubernetesAPI
 import NetworkModel
 import Yams
 
@@ -42,12 +43,17 @@ private func search(
             search(element, shape, path: "\(path)[\(index)]", &found)
         }
     case (.scalar(let scalar), .number(let range)):
-        guard scalar.style == .plain, let number = node.int,
-            !range.contains(Int64(number))
-        else { return }
-        found.append(
-            (path, "\(path) must be from \(range.lowerBound) to \(range.upperBound), not \(number)")
-        )
+        let bounds = "from \(range.lowerBound) to \(range.upperBound)"
+        guard let number = YAMLScalar.wholeNumber(scalar) else {
+            if YAMLScalar.value(scalar) != .null {
+                found.append(
+                    (path, "\(path) must be a whole number \(bounds), not \(scalar.string)")
+                )
+            }
+            return
+        }
+        guard !range.contains(number) else { return }
+        found.append((path, "\(path) must be \(bounds), not \(number)"))
     default:
         // A value where a list belongs and the like: decoding says so.
         break
