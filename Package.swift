@@ -66,7 +66,7 @@ let package = Package(
     // From the mains down; imports go downwards only (hack/check-imports.py).
     targets: [
         program("tieline", ["CommandLineTool", arguments]),
-        program("tieline-controller", ["Controller", arguments, logging]),
+        program("tieline-controller", ["Controller", "Telemetry", "NetworkModel", arguments, logging]),
         program("tieline-proxy", ["ProxyProcess", arguments]),
 
         module(
@@ -103,7 +103,7 @@ let package = Package(
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
-        module("Telemetry", ["CLinux"]),
+        module("Telemetry", ["CLinux", logging]),
 
         module("KubernetesAPI"),
         module(
@@ -206,7 +206,7 @@ let package = Package(
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
         ),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
-        tests("TelemetryTests", ["Telemetry"]),
+        tests("TelemetryTests", ["Telemetry", logging]),
         tests(
             "ProxyProcessTests",
             [

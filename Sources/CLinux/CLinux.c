@@ -1,10 +1,13 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 const short clinux_poll_ended = POLLRDHUP;
@@ -38,4 +41,14 @@ int clinux_is_unanswered(int socket, unsigned *silence) {
 
 int clinux_name_thread(const char *name) {
     return pthread_setname_np(pthread_self(), name);
+}
+
+int clinux_has_writer(int file) {
+    // Were somebody to open the file while we hold the lease, the kernel would tell us: by a signal that does nothing.
+    if (fcntl(file, F_SETSIG, SIGURG) != 0) return -1;
+    if (fcntl(file, F_SETLEASE, F_RDLCK) == 0) {
+        fcntl(file, F_SETLEASE, F_UNLCK);
+        return 0;
+    }
+    return errno == EAGAIN ? 1 : -1;
 }

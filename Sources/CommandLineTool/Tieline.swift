@@ -1,4 +1,5 @@
 package import ArgumentParser
+import NetworkModel
 
 /// `tieline`, also found by kubectl as `kubectl tieline`.
 package struct Tieline: AsyncParsableCommand {
@@ -17,7 +18,7 @@ package struct Tieline: AsyncParsableCommand {
               tieline link generate -n east     print the Link for another site
               tieline status -A                 see where connections go
             """,
-        version: Version.text,
+        version: Build.version,
         subcommands: [StatusCommand.self, LinkCommand.self, VersionCommand.self]
     )
 

@@ -1,9 +1,5 @@
 import ArgumentParser
-
-/// The version of this build.
-package enum Version {
-    package static let text = "0.1.0"
-}
+import NetworkModel
 
 struct VersionCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -12,6 +8,6 @@ struct VersionCommand: ParsableCommand {
     )
 
     func run() {
-        print("tieline \(Version.text) (tieline.dev/v1alpha1)")
+        print("tieline \(Build.version) (tieline.dev/v1alpha1)")
     }
 }

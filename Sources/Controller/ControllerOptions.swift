@@ -15,7 +15,7 @@ package struct ControllerOptions: Sendable {
     /// Unique among the replicas, also over restarts: a restarted container of the same pod is another candidate.
     package var identity: String
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
-    package var adminHost = "0.0.0.0"
+    package var adminHost = "::"
     package var adminPort: UInt16 = 8080
 
     /// Takes namespace and identity from the environment that a pod has (`POD_NAMESPACE`, `POD_NAME`).

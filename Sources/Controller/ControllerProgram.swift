@@ -4,7 +4,7 @@ import KubernetesClient
 import KubernetesRuntime
 package import Logging
 import NetworkAPI
-import Telemetry
+package import Telemetry
 
 /// The controller as a process: caches that are always warm, and work while it leads.
 package enum ControllerProgram {
@@ -13,7 +13,11 @@ package enum ControllerProgram {
     /// Throws when the configuration cannot be used, the admin address cannot be bound, or the lease was lost: the process
     /// should end then, and be started again.
     @concurrent
-    package static func run(_ options: ControllerOptions, logger: Logger) async throws {
+    package static func run(
+        _ options: ControllerOptions,
+        log: ProcessLog? = nil,
+        logger: Logger
+    ) async throws {
         let configuration = try ClientConfiguration.load(
             kubeconfig: options.kubeconfig,
             context: options.context
@@ -33,6 +37,7 @@ package enum ControllerProgram {
         let world = World(client: reader, logger: logger)
         let metrics = MetricsRegistry()
         metrics.addProcessMetrics()
+        if let log { metrics.addLogMetrics(log) }
         let shared = Shared(
             world: world,
             client: reader.fenced { leadership.writeLimit },

@@ -148,6 +148,32 @@ package final class Proxy: Sendable {
         await snapshots.wait(after: version, limit: limit)
     }
 
+    /// Brings `snapshot` and `openStreams` up to date; waits at most a second for the loops.
+    package func refresh() async {
+        guard let core = running.withLock({ $0?.core }) else { return }
+        let (answers, answer) = AsyncStream.makeStream(of: Void.self)
+        let patience = Task {
+            try? await Task.sleep(for: .seconds(1))
+            answer.finish()
+        }
+        defer { patience.cancel() }
+        core.tellAgents { agent in
+            agent.measure()
+            answer.yield()
+        }
+        var rest = core.loops
+        for await _ in answers {
+            rest -= 1
+            // What the loops told is in loop 0's mailbox before this.
+            if rest == 0 {
+                core.tellControl { control in
+                    control.takeSnapshot()
+                    answer.finish()
+                }
+            }
+        }
+    }
+
     /// True for a gateway that has applied a configuration, and for an edge that was told of every address it listens for.
     package var isReady: Bool { snapshots.isReady }
 
@@ -157,6 +183,16 @@ package final class Proxy: Sendable {
     /// What each neighbor site holds here, and what it was denied.
     package var neighborUsage: [NeighborUsage] {
         running.withLock { $0?.core }?.accounts.all.flatMap(\.usage) ?? []
+    }
+
+    /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.
+    package func stall(beyond limit: Duration) -> String? {
+        let now = EventLoop.clock()
+        for thread in running.withLock({ $0?.threads }) ?? [] {
+            guard let lateness = thread.stamp.lateness(at: now), lateness > limit else { continue }
+            return "loop \(thread.index) has not turned for \(lateness.components.seconds) s"
+        }
+        return nil
     }
 
     // MARK: The end

@@ -14,7 +14,8 @@ package struct ProxyOptions: Sendable {
     /// The address that listeners bind unless the configuration names one; nil: every address.
     package var bind: IPAddress?
     package var linkPort: UInt16
-    package var internalPort: UInt16
+    /// Where siblings and edges come in; nil: nobody does, as at a plain site.
+    package var internalPort: UInt16?
     /// Where the process answers for health and metrics, which is no server of anybody's.
     package var admin: Endpoint?
     /// Event loops; nil: one per core that the process may use, at most eight.
@@ -29,7 +30,7 @@ package struct ProxyOptions: Sendable {
         role: Role,
         bind: IPAddress? = nil,
         linkPort: UInt16 = 5671,
-        internalPort: UInt16 = 5672,
+        internalPort: UInt16? = 5672,
         admin: Endpoint? = nil,
         loops: Int? = nil
     ) {

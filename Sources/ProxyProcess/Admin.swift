@@ -50,10 +50,20 @@ final class Admin: Sendable {
         }
     }
 
+    /// A loop that has not turned for so long is not healthy.
+    static let longestTurn = Duration.seconds(5)
+
+    /// Whether the process should live on: every loop turns.
+    var health: AdminServer.Readiness {
+        let dataPlane = state.withLock { $0.dataPlane }
+        return dataPlane?.stall(beyond: Self.longestTurn).map { .notReady($0) } ?? .ready
+    }
+
     /// The endpoint with all its routes.
-    func makeServer(at endpoint: Endpoint) -> AdminServer {
+    func makeServer(at endpoint: Endpoint, log: ProcessLog? = nil) -> AdminServer {
         let registry = MetricsRegistry()
         registry.addProcessMetrics()
+        if let log { registry.addLogMetrics(log) }
         registry.addCollector { [self] writer in
             let (dataPlane, end) = state.withLock { ($0.dataPlane, $0.certificateEnd) }
             guard let dataPlane else { return }
@@ -69,8 +79,14 @@ final class Admin: Sendable {
             host: "\(endpoint.address)",
             port: endpoint.port,
             registry: registry,
-            readiness: { [self] in readiness }
+            readiness: { [self] in readiness },
+            health: { [self] in health }
         )
+        server.addRoute("/metrics") { [self] _ in
+            // Exact: what the loops have counted up to this request.
+            await state.withLock({ $0.dataPlane })?.refresh()
+            return .metrics(registry)
+        }
         server.addRoute("/v1/snapshot") { [self] request in await snapshot(request) }
         return server
     }

@@ -10,10 +10,14 @@ package protocol DataPlane: Sendable {
     var snapshot: ProxySnapshot { get }
     func snapshot(after version: UInt64, limit: Duration) async -> ProxySnapshot
     var isReady: Bool { get }
+    /// Brings `snapshot` and `openStreams` up to date; waits at most a second for it.
+    func refresh() async
     /// Connections and streams that are open: as ingress, egress and transit.
     var openStreams: Int { get }
     /// What each neighbor site holds of the proxy.
     var neighborUsage: [NeighborUsage] { get }
+    /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.
+    func stall(beyond limit: Duration) -> String?
     func drain() async
     func stop() async
 }

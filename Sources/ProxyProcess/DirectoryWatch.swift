@@ -16,8 +16,9 @@ struct DirectoryWatch: Sendable {
 
     /// Calls `body` once at the start and for every change, one call after another, until the task is cancelled.
     ///
-    /// The first call comes after the watch is set up: what changed since the caller looked last is not missed.
-    func forEachChange(_ body: () async -> Void) async {
+    /// The first call comes after the watch is set up: what changed since the caller looked last is not missed. With a
+    /// duration as the answer of `body` it is called again after that, if nothing happens before.
+    func forEachChange(_ body: () async -> Duration?) async {
         let (ticks, continuation) = AsyncStream.makeStream(
             of: Void.self,
             bufferingPolicy: .bufferingNewest(1)
@@ -36,7 +37,11 @@ struct DirectoryWatch: Sendable {
             for await _ in ticks {
                 try? await Task.sleep(for: settle)
                 if Task.isCancelled { break }
-                await body()
+                guard let again = await body() else { continue }
+                Task {
+                    try? await Task.sleep(for: again)
+                    continuation.yield()
+                }
             }
         } onCancel: {
             continuation.finish()

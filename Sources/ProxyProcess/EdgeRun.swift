@@ -66,6 +66,7 @@ struct EdgeRun: Sendable {
                                 metadata: ["error": "\(error)"]
                             )
                         }
+                        return nil
                     }
                 }
             ]

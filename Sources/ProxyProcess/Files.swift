@@ -1,3 +1,4 @@
+import CLinux
 import FoundationEssentials
 import Glibc
 
@@ -7,20 +8,105 @@ enum Files {
     static let maximumBytes = 8 << 20
 
     /// The bytes of the file; nil when there is none.
-    static func read(_ path: String) throws -> Data? {
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
-        let data = try Data(contentsOf: URL(filePath: path))
-        guard data.count <= maximumBytes else {
-            throw FileProblem("\(path) is larger than \(maximumBytes) bytes")
-        }
-        return data
+    ///
+    /// - Throws: `FileProblem` when it is there, or may be there, and cannot be read.
+    static func read(_ path: String) throws -> Data? { try look(path)?.data }
+
+    /// What a look at a file showed.
+    struct Look {
+        var data: Data
+        /// Somebody has it open for writing; nil where the kernel does not tell us.
+        var isOpenForWriting: Bool?
+        /// Seconds since it was written last.
+        var age: Int
     }
 
-    /// Replaces the file in one step: who reads it sees the old bytes or the new ones, also after a crash.
-    static func replace(_ path: String, with data: Data, mode: mode_t = 0o600) throws {
+    static func look(_ path: String) throws -> Look? {
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            if errno == ENOENT || errno == ENOTDIR { return nil }
+            throw FileProblem(path, errno)
+        }
+        defer { close(descriptor) }
+        var facts = stat()
+        guard unsafe fstat(descriptor, &facts) == 0 else { throw FileProblem(path, errno) }
+        switch facts.st_mode & S_IFMT {
+        case S_IFREG: break
+        case S_IFDIR: throw FileProblem("\(path) is a folder, not a file")
+        default: throw FileProblem("\(path) is not a regular file")
+        }
+        let data = try read(descriptor, path)
+        let writers = clinux_has_writer(descriptor)
+        return Look(
+            data: data,
+            isOpenForWriting: writers < 0 ? nil : writers == 1,
+            age: time(nil) - facts.st_mtim.tv_sec
+        )
+    }
+
+    private static func read(_ descriptor: Int32, _ path: String) throws -> Data {
+        var data = Data()
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
+            if count == 0 { return data }
+            guard count > 0 else {
+                if errno == EINTR { continue }
+                throw FileProblem(path, errno)
+            }
+            data.append(contentsOf: buffer[..<count])
+            guard data.count <= maximumBytes else {
+                throw FileProblem("\(path) is larger than \(maximumBytes) bytes")
+            }
+        }
+    }
+
+    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+
+    /// - Throws: when it cannot be told.
+    static func exists(orThrow path: String) throws -> Bool {
+        if unsafe access(path, F_OK) == 0 { return true }
+        guard errno == ENOENT else { throw FileProblem(path, errno) }
+        return false
+    }
+
+    static func withoutSlash(_ path: String) -> String {
+        var path = path
+        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+        return path
+    }
+
+    /// The names of what is in a folder; none when it cannot be read.
+    static func names(in directory: String) -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    }
+
+    /// The same, sorted.
+    ///
+    /// - Throws: `FileProblem` when the folder cannot be read.
+    static func list(_ directory: String) throws -> [String] {
+        let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileProblem(directory, errno) }
+        close(descriptor)
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+        } catch {
+            throw FileProblem("\(directory) cannot be read")
+        }
+    }
+
+    /// Replaces the file in one step: who reads it sees the old bytes or the new ones.
+    ///
+    /// Also after a crash of the machine, unless it need not be `durable`: then the disk is not waited for.
+    static func replace(
+        _ path: String,
+        with data: Data,
+        mode: mode_t = 0o600,
+        durable: Bool = true
+    ) throws {
         let temporary = "\(path).tmp-\(getpid())"
         do {
-            try write(temporary, data, mode: mode)
+            try write(temporary, data, mode: mode, durable: durable)
             guard unsafe rename(temporary, path) == 0 else { throw FileProblem(path, errno) }
         } catch {
             _ = unsafe unlink(temporary)
@@ -29,7 +115,7 @@ enum Files {
     }
 
     /// Writes a new file and brings it to the disk.
-    static func write(_ path: String, _ data: Data, mode: mode_t) throws {
+    static func write(_ path: String, _ data: Data, mode: mode_t, durable: Bool = true) throws {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw FileProblem(path, errno) }
         defer { close(descriptor) }
@@ -42,13 +128,14 @@ enum Files {
             guard written > 0 else { throw FileProblem(path, errno) }
             rest = rest.dropFirst(written)
         }
-        guard fsync(descriptor) == 0 else { throw FileProblem(path, errno) }
+        guard !durable || fsync(descriptor) == 0 else { throw FileProblem(path, errno) }
     }
 
     /// Removes what writers that were killed left behind.
     static func removeTemporaries(in directory: String) {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        for name in names where name.contains(".tmp-") { _ = unsafe unlink("\(directory)/\(name)") }
+        for name in names(in: directory) where name.contains(".tmp-") {
+            _ = unsafe unlink("\(directory)/\(name)")
+        }
     }
 
     static func makeDirectory(_ path: String, mode: mode_t) throws {

@@ -73,7 +73,10 @@ struct GatewaySources: Sendable {
             }
         }
         let watch = DirectoryWatch(directories: [gateway.configuration, gateway.credentials])
-        await watch.forEachChange { read() }
+        await watch.forEachChange {
+            read()
+            return nil
+        }
     }
 
     private func cluster(

@@ -36,7 +36,9 @@ struct PlainStatus {
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }
         facts.isCompiled = true
         facts.isApplied = view.allApplied(state.generation)
-        return LinkSummary.make(link: link, facts: facts, at: now)
+        var status = LinkSummary.make(link: link, facts: facts, at: now)
+        refuse(&status.conditions, .link, link)
+        return status
     }
 
     /// `ledger` remembers which failovers later records belong to.
@@ -56,7 +58,25 @@ struct PlainStatus {
             status = step.status
             guard step.hasMore else { break }
         }
+        refuse(&status.conditions, .service, service)
         return status
+    }
+
+    /// An object whose file cannot be read works on as it was; what the file says of it now is unknown.
+    private func refuse(
+        _ conditions: inout [Condition],
+        _ kind: ObjectKind,
+        _ object: some NetworkObject
+    ) {
+        guard let problem = state.problem(of: kind, object.metadata.name),
+            let index = conditions.firstIndex(where: { $0.type == ConditionType.accepted.rawValue })
+        else { return }
+        let before = object.status.conditions.first { $0.type == ConditionType.accepted.rawValue }
+        conditions[index].status = .no
+        conditions[index].reason = Reason.invalid.rawValue
+        conditions[index].message = "the last good one stays: \(problem)"
+        conditions[index].lastTransitionTime =
+            before?.status == .no ? before?.lastTransitionTime ?? now : now
     }
 
     func site(_ site: Site, links: [LinkStatus], services: [ServiceStatus]) -> SiteStatus {

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Logging
 import Proxy
 import SiteConfiguration
-import Telemetry
+package import Telemetry
 
 /// The process around a proxy: where its configuration comes from, where its observations go, how it ends.
 package struct ProxyProcess: Sendable {
@@ -15,9 +15,13 @@ package struct ProxyProcess: Sendable {
     }
 
     private let options: RunOptions
+    private let log: ProcessLog?
     private let logger = Logger(label: "tieline-proxy")
 
-    package init(_ options: RunOptions) { self.options = options }
+    package init(_ options: RunOptions, log: ProcessLog? = nil) {
+        self.options = options
+        self.log = log
+    }
 
     /// Runs until SIGTERM and the drain after it; answers with the exit code.
     @concurrent
@@ -25,7 +29,16 @@ package struct ProxyProcess: Sendable {
         raiseFileLimit()
         let signals = Signals()
         let admin = Admin()
-        let server = admin.makeServer(at: options.admin)
+        let server = admin.makeServer(at: options.admin, log: log)
+        let place: SiteState?
+        do {
+            // What can fail is tried before any port opens.
+            place = try takeSite()
+            try server.listen()
+        } catch {
+            logger.critical("\(error)")
+            return Ending.failed.rawValue
+        }
         return await withTaskGroup(of: Ending?.self) { group in
             group.addTask {
                 do {
@@ -36,7 +49,7 @@ package struct ProxyProcess: Sendable {
                     return .failed
                 }
             }
-            group.addTask { await serve(admin, signals) }
+            group.addTask { await serve(admin, place, signals) }
             var ending = Ending.drained
             for await result in group {
                 guard let result else { continue }
@@ -48,14 +61,31 @@ package struct ProxyProcess: Sendable {
         }
     }
 
-    private func serve(_ admin: Admin, _ signals: Signals) async -> Ending {
+    /// Takes the state of a plain site for this process.
+    private func takeSite() throws -> SiteState? {
+        guard case .site(let site) = options.mode else { return nil }
+        let state = try SiteState(
+            told: site.state,
+            manifests: site.directory,
+            environment: site.environment
+        )
+        try state.lock()
+        return state
+    }
+
+    private func serve(
+        _ admin: Admin,
+        _ place: SiteState?,
+        _ signals: Signals
+    ) async -> Ending {
         do {
             switch options.mode {
             case .gateway(let gateway):
                 let run = GatewayRun(gateway, options, admin, logger)
                 return try await run.serve(until: signals)
-            case .site(let directory):
-                let run = SiteRun(directory, options, admin, logger)
+            case .site(let site):
+                let place = place ?? SiteState(path: site.directory)
+                let run = SiteRun(site, place, options, admin, logger)
                 return try await run.serve(until: signals)
             case .edge(let credentials, let gateways, let listeners):
                 let run = EdgeRun(credentials, gateways, listeners, options, admin, logger)

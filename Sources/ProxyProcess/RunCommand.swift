@@ -5,12 +5,16 @@ import Logging
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import Telemetry
+
+extension LogFormat: ExpressibleByArgument {}
 
 /// The command line of `tieline-proxy`.
 package struct ProxyCommand: AsyncParsableCommand {
     package static let configuration = CommandConfiguration(
         commandName: "tieline-proxy",
         abstract: "Carries TCP connections between the sites of a Tieline network.",
+        version: Build.version,
         subcommands: [Run.self]
     )
 
@@ -23,11 +27,12 @@ package struct ProxyCommand: AsyncParsableCommand {
                 Gateway in a cluster (made by the controller):
                   tieline-proxy run --configuration DIR --credentials DIR --state DIR
                 A site without Kubernetes: Site, Link and Service manifests in a directory:
-                  tieline-proxy run --site-dir DIR [--bind ADDRESS]
+                  tieline-proxy run --site-dir DIR [--state DIR] [--bind ADDRESS]
                 Sidecar of a workload:
                   tieline-proxy run --edge --gateways tieline-proxy.NAMESPACE.svc:5672 \\
                     --credentials DIR --listen backend/http=127.0.0.1:8080
 
+                SIGHUP reads a plain site's manifests again (they are also watched). \
                 SIGTERM drains: new connections go elsewhere, open ones get time to end.
                 Exit codes: 0 after a drain, 1 when something failed, 64 for wrong arguments, 2 when a \
                 plain site has no usable configuration at its first start.
@@ -40,8 +45,16 @@ package struct ProxyCommand: AsyncParsableCommand {
         @Option(help: "Where the Secret with certificate and key is mounted (gateway, sidecar).")
         var credentials: String?
 
-        @Option(help: "Where the last state is kept for a restart (gateway).")
+        @Option(
+            help: """
+                Where state is kept for a restart (gateway, plain site). Default of a plain site: $STATE_DIRECTORY; else the \
+                manifest folder if it holds the identity or can be written; else \(SiteState.standardPath).
+                """
+        )
         var state: String?
+
+        @Flag(help: "Makes a new identity where the old one is gone: to others it is another site.")
+        var newIdentity = false
 
         @Option(help: "A directory with Site, Link and Service manifests (plain site).")
         var siteDir: String?
@@ -58,8 +71,8 @@ package struct ProxyCommand: AsyncParsableCommand {
         @Option(help: "The address that listeners bind. Default: all.")
         var bind: String?
 
-        @Option(help: "IP:PORT of health, metrics and snapshot.")
-        var admin = "0.0.0.0:5673"
+        @Option(help: "IP:PORT of health, metrics and snapshot. [::] is every address, IPv4 too.")
+        var admin = "[::]:5673"
 
         @Option(
             help: "Event loops; 0: one per core of the quota, at most 8. Default: as configured."
@@ -69,6 +82,9 @@ package struct ProxyCommand: AsyncParsableCommand {
         @Option(help: "trace, debug, info, notice, warning, error or critical.")
         var logLevel = "info"
 
+        @Option(help: "text, or json: one object per line.")
+        var logFormat = LogFormat.text
+
         package init() {}
 
         package func validate() throws { _ = try options(environment: [:]) }
@@ -76,13 +92,10 @@ package struct ProxyCommand: AsyncParsableCommand {
         @concurrent
         package func run() async throws {
             let level = Logger.Level(rawValue: logLevel) ?? .info
-            LoggingSystem.bootstrap { label in
-                var handler = StreamLogHandler.standardError(label: label)
-                handler.logLevel = level
-                return handler
-            }
+            let log = ProcessLog.start(level: level, format: logFormat)
             let options = try options(environment: ProcessInfo.processInfo.environment)
-            let code = await ProxyProcess(options).run()
+            let code = await ProxyProcess(options, log: log).run()
+            log.queue.flush()
             throw ExitCode(code)
         }
 
@@ -108,11 +121,23 @@ package struct ProxyCommand: AsyncParsableCommand {
         }
 
         private func mode(environment: [String: String]) throws -> RunOptions.Mode {
+            if newIdentity, siteDir == nil {
+                throw ValidationError("--new-identity goes with --site-dir")
+            }
             if let siteDir {
                 guard configuration == nil, credentials == nil, !edge else {
-                    throw ValidationError("--site-dir goes with --bind and --admin only")
+                    throw ValidationError(
+                        "--site-dir goes with --state, --new-identity, --bind and --admin only"
+                    )
                 }
-                return .site(directory: siteDir)
+                return .site(
+                    PlainSiteOptions(
+                        directory: Files.withoutSlash(siteDir),
+                        state: state,
+                        renewsIdentity: newIdentity,
+                        environment: environment
+                    )
+                )
             }
             if edge {
                 guard let credentials, let gateways, !listen.isEmpty else {

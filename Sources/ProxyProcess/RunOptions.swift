@@ -8,7 +8,7 @@ package struct RunOptions: Sendable {
         /// A gateway in a cluster.
         case gateway(GatewayOptions)
         /// A site of its own, described by files.
-        case site(directory: String)
+        case site(PlainSiteOptions)
         /// A sidecar.
         case edge(credentials: String, gateways: HostAndPort, listeners: [EdgeListener])
     }
@@ -26,6 +26,30 @@ package struct RunOptions: Sendable {
         self.admin = admin
         self.bind = bind
         self.loops = loops
+    }
+}
+
+/// The folders of a plain site.
+package struct PlainSiteOptions: Sendable {
+    /// Where the manifests are.
+    package var directory: String
+    /// Where identity and status are kept; nil: `SiteState` chooses.
+    package var state: String?
+    /// May become another site when the identity is gone.
+    package var renewsIdentity: Bool
+    /// What `SiteState` looks at.
+    package var environment: [String: String]
+
+    package init(
+        directory: String,
+        state: String? = nil,
+        renewsIdentity: Bool = false,
+        environment: [String: String] = [:]
+    ) {
+        self.directory = directory
+        self.state = state
+        self.renewsIdentity = renewsIdentity
+        self.environment = environment
     }
 }
 

@@ -2,7 +2,7 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// SIGTERM and SIGINT as events; SIGHUP and SIGPIPE are ignored.
+/// SIGTERM, SIGINT and SIGHUP as events; SIGPIPE is ignored.
 final class Signals: Sendable {
     private struct State {
         /// Signals that nobody has waited for yet.
@@ -27,15 +27,24 @@ final class Signals: Sendable {
     }
 
     private let box = Box()
+    /// SIGHUP: whoever listens reads its files again.
+    let hangups: AsyncStream<Void>
     /// Held here for their life only.
     private let sources: Mutex<[any DispatchSourceSignal]>
 
     init() {
         for number in [SIGHUP, SIGPIPE, SIGTERM, SIGINT] { _ = signal(number, SIG_IGN) }
         var made: [any DispatchSourceSignal] = []
-        for number in [SIGTERM, SIGINT] {
+        let (hangups, hangup) = AsyncStream.makeStream(
+            of: Void.self,
+            bufferingPolicy: .bufferingNewest(1)
+        )
+        self.hangups = hangups
+        for number in [SIGTERM, SIGINT, SIGHUP] {
             let source = DispatchSource.makeSignalSource(signal: number)
-            source.setEventHandler { [box] in box.arrive() }
+            source.setEventHandler { [box] in
+                if number == SIGHUP { hangup.yield() } else { box.arrive() }
+            }
             source.activate()
             made.append(source)
         }

@@ -16,9 +16,20 @@ final class SiteApplier: Sendable {
         var configuration: SiteConfiguration?
         /// Empty while the files are applied.
         var problems: [ManifestProblem] = []
+        /// A file is being written: another look soon is worth it.
+        var isUnfinished = false
+        /// Why the applied files cannot be kept for a restart; told once.
+        var keepProblem: String?
+
+        /// What is wrong with the file that an applied object stands in; nil while nothing is.
+        func problem(of kind: ObjectKind, _ name: String) -> ManifestProblem? {
+            guard let file = manifests.file(of: kind, name) else { return nil }
+            return problems.first { $0.file == file }
+        }
     }
 
     private let directory: SiteDirectory
+    private let keeper: SiteState?
     private let siteID: SiteID
     private let snapshotKey: String
     /// Where the proxy listens for links; fixed at its start.
@@ -29,6 +40,7 @@ final class SiteApplier: Sendable {
 
     init(
         directory: SiteDirectory,
+        keeper: SiteState? = nil,
         siteID: SiteID,
         snapshotKey: String,
         linkPort: UInt16 = LinkAccess.standardPort,
@@ -36,6 +48,7 @@ final class SiteApplier: Sendable {
         logger: Logger
     ) {
         self.directory = directory
+        self.keeper = keeper
         self.siteID = siteID
         self.snapshotKey = snapshotKey
         self.linkPort = linkPort
@@ -47,7 +60,8 @@ final class SiteApplier: Sendable {
 
     /// Reads the files again and applies them if they differ and are good.
     func readAgain() {
-        let reading = directory.read(siteID: siteID)
+        let reading = directory.read(siteID: siteID, held: state.manifests.fileNames)
+        current.withLock { $0.isUnfinished = reading.isUnfinished }
         if let moved = movedPort(reading) {
             refuse([moved])
         } else if let configuration = reading.configuration {
@@ -95,6 +109,7 @@ final class SiteApplier: Sendable {
             return (state.generation, wasRefused)
         }
         guard let generation else { return }
+        keep(reading.texts.filter { reading.manifests.fileNames.contains($0.key) })
         logger.notice(
             wasRefused ? "the files are good again and applied" : "configuration applied",
             metadata: [
@@ -104,7 +119,20 @@ final class SiteApplier: Sendable {
         )
     }
 
-    private func refuse(_ problems: [ManifestProblem]) {
+    /// Keeps the files for a restart that finds them broken.
+    private func keep(_ texts: [String: String]) {
+        guard let keeper else { return }
+        var problem: String?
+        do { try keeper.keep(texts) } catch { problem = "\(error)" }
+        let told = current.withLock { state in
+            defer { state.keepProblem = problem }
+            return state.keepProblem
+        }
+        guard told != problem, let problem else { return }
+        logger.warning("the applied files cannot be kept", metadata: ["error": "\(problem)"])
+    }
+
+    func refuse(_ problems: [ManifestProblem]) {
         let isNews = current.withLock { state in
             defer { state.problems = problems }
             return state.problems != problems

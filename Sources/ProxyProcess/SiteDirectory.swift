@@ -1,12 +1,10 @@
-import Certificates
 import FoundationEssentials
 import Glibc
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
-import Telemetry
 
-/// The directory of a plain site: its manifests, its identity, its status.
+/// The manifests of a plain site.
 struct SiteDirectory: Sendable {
     let path: String
     /// The address that listeners bind; nil: every one.
@@ -19,36 +17,79 @@ struct SiteDirectory: Sendable {
         var configuration: SiteConfiguration?
         var problems: [ManifestProblem] = []
         var site: Site?
+        /// What was read, by file name.
+        var texts: [String: String] = [:]
+        /// A file was being written: it is worth another look soon.
+        var isUnfinished = false
+
+        mutating func add(_ file: String, _ message: String) {
+            problems.append(ManifestProblem(file: file, line: 0, field: "", message: message))
+        }
     }
 
     private static let extensions = [".yaml", ".yml", ".json"]
 
     /// Reads all manifests; with any problem there is no configuration, so that a change is applied whole or not at all.
-    func read(siteID: SiteID) -> Reading {
+    ///
+    /// What cannot be read whole says nothing: an object is gone when its file is gone, or says something without it. A file
+    /// of `held`, by name, that says nothing now is a problem.
+    func read(siteID: SiteID, held: Set<String> = []) -> Reading {
         var reading = Reading()
         let names: [String]
         do {
-            names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+            names = try Files.list(path)
         } catch {
-            reading.problems = [
-                ManifestProblem(file: path, line: 0, field: "", message: "cannot be read: \(error)")
-            ]
+            reading.add("", "\(error)")
             return reading
         }
-        for name in names where isManifest(name) {
-            let file = "\(path)/\(name)"
-            do {
-                guard let data = try Files.read(file) else { continue }
-                reading.manifests.read(String(decoding: data, as: UTF8.self), file: file)
-            } catch {
-                reading.manifests.problems.append(
-                    ManifestProblem(file: file, line: 0, field: "", message: "\(error)")
+        for name in names where isManifest(name) { read(name, into: &reading, held) }
+        interpret(&reading, siteID, held)
+        return reading
+    }
+
+    /// What these texts, by file name, say.
+    func read(texts: [String: String], siteID: SiteID) -> Reading {
+        var reading = Reading()
+        reading.texts = texts
+        interpret(&reading, siteID, [])
+        return reading
+    }
+
+    private func read(_ name: String, into reading: inout Reading, _ held: Set<String>) {
+        do {
+            guard let look = try Files.look("\(path)/\(name)") else { return }
+            // Where nobody tells us who writes, a fresh file is given two seconds.
+            if look.isOpenForWriting ?? (look.age < 2 && held.contains(name)) {
+                reading.isUnfinished = true
+                reading.add(
+                    "\(path)/\(name)",
+                    "it is being written; it is read when its writer has closed it"
+                )
+            }
+            reading.texts[name] = try ManifestText.decode(look.data)
+        } catch let problem as FileProblem {
+            reading.add("", problem.description)
+        } catch {
+            reading.add("\(path)/\(name)", "\(error)")
+        }
+    }
+
+    private func interpret(_ reading: inout Reading, _ siteID: SiteID, _ held: Set<String>) {
+        for (name, text) in reading.texts.sorted(by: { $0.key < $1.key }) {
+            let count = reading.manifests.objectCount
+            let problems = reading.manifests.problems.count
+            reading.manifests.read(text, file: "\(path)/\(name)")
+            if held.contains(name), reading.manifests.objectCount == count,
+                reading.manifests.problems.count == problems
+            {
+                reading.add(
+                    "\(path)/\(name)",
+                    "it held objects and is empty now; remove the file to delete them"
                 )
             }
         }
-        reading.problems = reading.manifests.problems
+        reading.problems += reading.manifests.problems
         compile(&reading, siteID)
-        return reading
     }
 
     private func compile(_ reading: inout Reading, _ siteID: SiteID) {
@@ -56,14 +97,10 @@ struct SiteDirectory: Sendable {
         reading.problems += others.map(reading.manifests.problem)
         guard let site else {
             if reading.problems.isEmpty {
-                reading.problems.append(
-                    ManifestProblem(
-                        file: path,
-                        line: 0,
-                        field: "",
-                        message: "there is no Site; add a manifest with apiVersion: "
-                            + "\(NetworkGroup.apiVersion), kind: Site and metadata.name"
-                    )
+                reading.add(
+                    path,
+                    "there is no Site; add a manifest with apiVersion: "
+                        + "\(NetworkGroup.apiVersion), kind: Site and metadata.name"
                 )
             }
             return
@@ -82,55 +119,6 @@ struct SiteDirectory: Sendable {
 
     private func isManifest(_ name: String) -> Bool {
         !name.hasPrefix(".") && Self.extensions.contains { name.hasSuffix($0) }
-    }
-
-    // MARK: Identity
-
-    private var identity: String { "\(path)/identity" }
-
-    /// The site's authority; made, in one step, when `identity` is absent.
-    ///
-    /// One that is there and cannot be read is an error: a new key would be a new site to everyone.
-    func authority(now: Date) throws -> SiteAuthority {
-        if !FileManager.default.fileExists(atPath: identity) {
-            let made = try SiteAuthority.make(now: now)
-            let temporary = "\(path)/.identity.tmp-\(getpid())"
-            try Files.makeDirectory(temporary, mode: 0o700)
-            try Files.write("\(temporary)/tls.crt", Data(made.certificatePEM.utf8), mode: 0o644)
-            try Files.write("\(temporary)/tls.key", Data(made.keyPEM.utf8), mode: 0o600)
-            guard unsafe rename(temporary, identity) == 0 else {
-                throw FileProblem(identity, errno)
-            }
-        }
-        guard let certificate = try Files.read("\(identity)/tls.crt"),
-            let key = try Files.read("\(identity)/tls.key")
-        else {
-            throw FileProblem(
-                "\(identity) has no tls.crt or no tls.key: restore both, or remove the directory to make a new identity"
-            )
-        }
-        do {
-            return try SiteAuthority(
-                certificatePEM: String(decoding: certificate, as: UTF8.self),
-                keyPEM: String(decoding: key, as: UTF8.self),
-                now: now
-            )
-        } catch {
-            throw FileProblem("\(identity): \(error)")
-        }
-    }
-
-    /// The bearer key of `GET /v1/snapshot`, made when it is absent.
-    func snapshotKey() throws -> String {
-        let file = "\(identity)/snapshot.key"
-        if let data = try Files.read(file) {
-            let key = String(decoding: data, as: UTF8.self).filter { !$0.isWhitespace }
-            if !key.isEmpty { return key }
-        }
-        var generator = SystemRandomNumberGenerator()
-        let key = Base32.encode((0..<32).map { _ in UInt8.random(in: 0...255, using: &generator) })
-        try Files.replace(file, with: Data("\(key)\n".utf8))
-        return key
     }
 }
 

@@ -10,15 +10,23 @@ import Synchronization
 
 /// A site without Kubernetes: its manifests are files.
 struct SiteRun: Sendable {
+    private let site: PlainSiteOptions
     private let directory: SiteDirectory
+    private let place: SiteState
     private let options: RunOptions
     private let admin: Admin
     private let logger: Logger
 
-    init(_ path: String, _ options: RunOptions, _ admin: Admin, _ logger: Logger) {
-        var path = path
-        while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-        directory = SiteDirectory(path: path, bind: options.bind.map { "\($0)" })
+    init(
+        _ site: PlainSiteOptions,
+        _ place: SiteState,
+        _ options: RunOptions,
+        _ admin: Admin,
+        _ logger: Logger
+    ) {
+        self.site = site
+        self.place = place
+        directory = SiteDirectory(path: site.directory, bind: options.bind.map { "\($0)" })
         self.options = options
         self.admin = admin
         self.logger = logger
@@ -28,15 +36,12 @@ struct SiteRun: Sendable {
         let authority: SiteAuthority
         let snapshotKey: String
         do {
-            authority = try directory.authority(now: Date())
-            snapshotKey = try directory.snapshotKey()
+            authority = try place.authority(now: Date(), renew: site.renewsIdentity)
+            snapshotKey = try place.snapshotKey()
         } catch {
             throw UnusableSite(lines: ["\(error)"])
         }
-        let reading = directory.read(siteID: authority.siteID)
-        guard let configuration = reading.configuration else {
-            throw UnusableSite(lines: reading.problems.map(\.description))
-        }
+        let (reading, configuration, problems) = try firstReading(authority.siteID)
         let linkPort = reading.site?.spec.linkAccess?.port ?? LinkAccess.standardPort
         let first = try authority.issueLeaf(role: .gateway, now: Date())
         let proxy = try Proxy(
@@ -44,6 +49,8 @@ struct SiteRun: Sendable {
                 role: .gateway(mesh: nil),
                 bind: options.bind,
                 linkPort: linkPort,
+                // Nobody is inside: a plain site is one proxy, and makes no certificates for sidecars.
+                internalPort: nil,
                 admin: options.admin,
                 loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil)
             ),
@@ -57,6 +64,7 @@ struct SiteRun: Sendable {
         let leaf = CurrentLeaf(first)
         let applier = SiteApplier(
             directory: directory,
+            keeper: place,
             siteID: authority.siteID,
             snapshotKey: snapshotKey,
             linkPort: linkPort,
@@ -64,16 +72,18 @@ struct SiteRun: Sendable {
             logger: logger
         )
         applier.apply(reading, configuration)
+        if !problems.isEmpty { applier.refuse(problems) }
         admin.attach(
             proxy,
             snapshotKey: { snapshotKey },
             certificateEnd: { leaf.notAfter }
         )
         let status = SiteStatusWriter(
-            directory: directory,
+            state: place,
             siteID: authority.siteID,
             logger: logger
         )
+        let (reader, writer) = (FileThread("manifests"), FileThread("status"))
         return await ProxyProcess.serve(
             proxy,
             admin,
@@ -81,16 +91,50 @@ struct SiteRun: Sendable {
             logger,
             work: [
                 {
-                    let watch = DirectoryWatch(
-                        directories: [directory.path],
-                        settle: .milliseconds(100)
-                    )
-                    await watch.forEachChange { applier.readAgain() }
+                    await withTaskExecutorPreference(reader) {
+                        let watch = DirectoryWatch(
+                            directories: [directory.path],
+                            settle: .milliseconds(100)
+                        )
+                        await watch.forEachChange {
+                            applier.readAgain()
+                            return applier.state.isUnfinished ? .seconds(1) : nil
+                        }
+                    }
                 },
-                { await status.follow(proxy, applier) },
+                {
+                    await withTaskExecutorPreference(reader) {
+                        for await _ in signals.hangups {
+                            logger.notice("SIGHUP: reading the files again")
+                            applier.readAgain()
+                        }
+                    }
+                },
+                {
+                    await withTaskExecutorPreference(writer) {
+                        await status.follow(proxy, applier)
+                    }
+                },
                 { await renew(leaf, authority, proxy) },
             ]
         )
+    }
+
+    /// The configuration to begin with: what the files say, or, when they cannot be used, what they said last, with the
+    /// problems.
+    private func firstReading(
+        _ siteID: SiteID
+    ) throws -> (SiteDirectory.Reading, SiteConfiguration, [ManifestProblem]) {
+        let kept = place.lastGoodTexts()
+        let reading = directory.read(siteID: siteID, held: Set(kept?.keys ?? [:].keys))
+        if let configuration = reading.configuration { return (reading, configuration, []) }
+        if let kept {
+            let last = directory.read(texts: kept, siteID: siteID)
+            if let configuration = last.configuration {
+                return (last, configuration, reading.problems)
+            }
+        }
+        throw UnusableSite(lines: reading.problems.map(\.description))
     }
 
     /// Gives the proxy a new leaf at two thirds of the old one's life.

@@ -7,14 +7,14 @@ import NetworkModel
 import SiteConfiguration
 import StatusSummaries
 
-/// Writes the statuses of a plain site's objects to `DIR/status`, one JSON file each, in the form of the API.
+/// Writes the statuses of a plain site's objects to the folder `status` of its state, one JSON file each, in the form of the API.
 struct SiteStatusWriter: Sendable {
     private let folder: String
     private let siteID: SiteID
     private let logger: Logger
 
-    init(directory: SiteDirectory, siteID: SiteID, logger: Logger) {
-        folder = "\(directory.path)/status"
+    init(state: SiteState, siteID: SiteID, logger: Logger) {
+        folder = state.statusFolder
         self.siteID = siteID
         self.logger = logger
     }
@@ -27,16 +27,12 @@ struct SiteStatusWriter: Sendable {
         var services: [String: ServiceStatus] = [:]
         /// Which failovers of each Service later records may belong to.
         var failovers: [String: FailoverLedger] = [:]
+        /// Why the last attempt to write failed; told once.
+        var problem: String?
     }
 
     /// Writes what changed, at most twice a second, until the task is cancelled.
     func follow(_ dataPlane: any DataPlane, _ applier: SiteApplier) async {
-        do {
-            try Files.makeDirectory(folder, mode: 0o755)
-        } catch {
-            logger.error("no status can be written: \(error)")
-            return
-        }
         Files.removeTemporaries(in: folder)
         var written = load()
         var version: UInt64 = 0
@@ -104,17 +100,34 @@ struct SiteStatusWriter: Sendable {
 
     /// Makes the folder hold exactly these files.
     private func replace(with wanted: [String: Data], _ written: inout Written) {
-        for (name, data) in wanted where written.bytes[name] != data {
-            do {
-                try Files.replace("\(folder)/\(name)", with: data, mode: 0o644)
+        var problem: String?
+        do {
+            try Files.makeDirectory(folder, mode: 0o755)
+            for (name, data) in wanted where written.bytes[name] != data {
+                // Written anew all the time: not worth waiting for the disk.
+                try Files.replace("\(folder)/\(name)", with: data, mode: 0o644, durable: false)
                 written.bytes[name] = data
-            } catch {
-                logger.warning("a status cannot be written", metadata: ["error": "\(error)"])
             }
+        } catch {
+            problem = "\(error)"
         }
+        tell(problem, &written)
         for name in written.bytes.keys where wanted[name] == nil {
             _ = unsafe unlink("\(folder)/\(name)")
             written.bytes[name] = nil
+        }
+    }
+
+    /// One line per cause, and one for its end.
+    private func tell(_ problem: String?, _ written: inout Written) {
+        // The same cause meets another file each time.
+        let cause = problem.map { String($0[($0.lastIndex(of: ":") ?? $0.startIndex)...]) }
+        guard cause != written.problem else { return }
+        written.problem = cause
+        if let problem {
+            logger.warning("no status can be written", metadata: ["error": "\(problem)"])
+        } else {
+            logger.notice("statuses can be written again")
         }
     }
 

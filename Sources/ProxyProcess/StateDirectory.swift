@@ -7,13 +7,22 @@ import Synchronization
 
 /// The last configuration and endpoints, kept for a restart of the container while the API server is away.
 ///
-/// Files are replaced in one step and readable by this user only. What does not decode (a torn write of an earlier
+/// Files are replaced in one step, on a thread of their own, and readable by this user only. What does not decode (a torn write of an earlier
 /// version, a full disk) counts as absent.
 final class StateDirectory: Sendable {
     private let directory: String
     private let logger: Logger
-    /// What is in the files; spares writes that change nothing.
-    private let written = Mutex<[String: Data]>([:])
+    private let thread = FileThread("state")
+    private let kept = Mutex(Kept())
+
+    private struct Kept {
+        /// What is in the files; spares writes that change nothing.
+        var written: [String: Data] = [:]
+        /// What is to be written, the newest only.
+        var waiting: [String: Data] = [:]
+        /// Why the last write failed; told once.
+        var problem: String?
+    }
 
     /// Makes the directory when it is not there.
     init(_ directory: String, logger: Logger) {
@@ -64,12 +73,39 @@ final class StateDirectory: Sendable {
     private func save(_ name: String, _ encode: () throws -> Data) {
         do {
             let data = try encode()
-            guard written.withLock({ $0[name] != data }) else { return }
-            try Files.replace("\(directory)/\(name)", with: data)
-            written.withLock { $0[name] = data }
+            kept.withLock { $0.waiting[name] = data }
+            thread.later { [self] in write(name) }
         } catch {
+            logger.error("state does not encode", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Waits until everything that was saved is on the disk.
+    func finish() { thread.finish() }
+
+    private func write(_ name: String) {
+        let data = kept.withLock { kept in
+            let data = kept.waiting.removeValue(forKey: name)
+            return data == kept.written[name] ? nil : data
+        }
+        guard let data else { return }
+        var problem: String?
+        do {
+            try Files.replace("\(directory)/\(name)", with: data)
+        } catch {
+            problem = "\(error)"
+        }
+        let told = kept.withLock { kept in
+            if problem == nil { kept.written[name] = data }
+            defer { kept.problem = problem }
+            return kept.problem
+        }
+        guard told != problem else { return }
+        if let problem {
             // Serving goes on; only a restart without the API server would miss it.
-            logger.warning("state cannot be kept", metadata: ["error": "\(error)"])
+            logger.warning("state cannot be kept", metadata: ["error": "\(problem)"])
+        } else {
+            logger.notice("state can be kept again")
         }
     }
 }

@@ -17,6 +17,8 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
     package var configurationError: String?
     /// Advertisements of other gateways that were not believed, or for which there was no room.
     @Counted package var refusedAdvertisements: UInt64
+    /// Why no links are accepted, with the port, though they should be; nil when they are.
+    package var linkPortError: String?
     package var links: [LinkSnapshot]
     /// Sites that tried to link to this one and were refused, newest last, at most 16.
     package var refused: [RefusedLink]

@@ -96,6 +96,8 @@ package enum SiteSummary {
             gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
         }).first {
             writer.set(.programmed, .no, .invalid, problem)
+        } else if let failure = linkPortFailure(facts) {
+            writer.set(.programmed, .no, .listenFailed, failure)
         } else if let rollout = facts.rollout {
             writer.set(.programmed, .no, .progressing, rollout)
         } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
@@ -131,8 +133,23 @@ package enum SiteSummary {
             writer.set(.reachable, .no, .addressPending, facts.endpointsMissing ?? "")
             return false
         }
+        if let failure = linkPortFailure(facts) {
+            writer.set(.reachable, .no, .listenFailed, failure)
+            return false
+        }
         writer.set(.reachable, .yes, .reachable)
         return true
+    }
+
+    /// Why a serving gateway takes no links, with the port; nil when all do.
+    private static func linkPortFailure(_ facts: SiteFacts) -> String? {
+        facts.view.gateways.lazy.filter(\.isServing)
+            .compactMap { gateway in
+                gateway.snapshot?.linkPortError.map {
+                    "\(gateway.pod) cannot listen for links at \($0)"
+                }
+            }
+            .first
     }
 
     private static func fill(_ status: inout SiteStatus, site: Site, facts: SiteFacts) {

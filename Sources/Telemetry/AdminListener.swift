@@ -8,11 +8,14 @@ import Synchronization
 /// One thread in `poll`; what is open at once and how long it may take are bounded.
 final class AdminListener: Sendable {
     typealias Handler = @Sendable (AdminRequest) async -> AdminResponse
+    /// What needs no task; it must not block.
+    typealias QuickHandler = @Sendable (AdminRequest) -> AdminResponse?
 
     /// The port that it listens on.
     let port: UInt16
     private let listener: Int32
     private let alarm: Int32
+    private let quick: QuickHandler
     private let handler: Handler
     private let executor: (any TaskExecutor)?
     private let inbox = Mutex(Inbox())
@@ -29,15 +32,22 @@ final class AdminListener: Sendable {
         host: String,
         port: UInt16,
         executor: (any TaskExecutor)? = nil,
+        quick: @escaping QuickHandler,
         handler: @escaping Handler
     ) throws(AdminServerError) {
-        let listener = Self.listen(host, port)
+        var listener = Self.listen(host, port)
+        if listener < 0, host == "::", errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL {
+            // The kernel has no IPv6.
+            listener = Self.listen("0.0.0.0", port)
+        }
         guard listener >= 0 else {
+            let place = host.contains(":") ? "[\(host)]" : host
             let reason = unsafe String(cString: strerror(errno))
-            throw AdminServerError(description: "cannot listen on \(host):\(port): \(reason)")
+            throw AdminServerError(description: "cannot listen on \(place):\(port): \(reason)")
         }
         self.listener = listener
         self.port = Self.port(of: listener)
+        self.quick = quick
         self.handler = handler
         self.executor = executor
         alarm = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
@@ -81,10 +91,13 @@ final class AdminListener: Sendable {
         guard !isStopping else { return false }
         for answer in answers { table.answer(answer.connection, answer.bytes) }
         table.turn { connection, request in
-            Task(executorPreference: executor) { [self] in
-                let bytes = await handler(request).encoded
-                wake { $0.answers.append((connection, bytes)) }
-            }
+            if let response = quick(request) { return .done(response.encoded(for: request)) }
+            return .later(
+                Task(executorPreference: executor) { [self] in
+                    let bytes = await handler(request).encoded(for: request)
+                    wake { $0.answers.append((connection, bytes)) }
+                }
+            )
         }
         return true
     }
@@ -108,6 +121,11 @@ final class AdminListener: Sendable {
         var on: Int32 = 1
         let size = socklen_t(MemoryLayout<Int32>.size)
         unsafe setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, size)
+        if unsafe info.pointee.ai_family == AF_INET6 {
+            // Every address is every address; one of IPv6 is that one only.
+            var only: Int32 = host == "::" ? 0 : 1
+            unsafe setsockopt(listener, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, size)
+        }
         guard unsafe bind(listener, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0,
             Glibc.listen(listener, 64) == 0
         else {

@@ -6,6 +6,8 @@ package struct AdminRequest: Equatable, Sendable {
     /// As written, without percent-decoding; of a name that comes twice the last value.
     package var query: [String: String]
     package var authorization: String?
+    /// HEAD: as GET, and the answer has no body.
+    package var isHead = false
 
     package init(path: String, query: [String: String] = [:], authorization: String? = nil) {
         self.path = path
@@ -42,12 +44,21 @@ package struct AdminResponse: Sendable {
         )
     }
 
+    /// All metrics, as Prometheus reads them.
+    package static func metrics(_ registry: MetricsRegistry) -> AdminResponse {
+        AdminResponse(
+            status: 200,
+            contentType: "text/plain; version=0.0.4; charset=utf-8",
+            body: Data(registry.text().utf8)
+        )
+    }
+
     package static func json(_ body: Data) -> AdminResponse {
         AdminResponse(status: 200, contentType: "application/json", body: body)
     }
 
     /// As it goes over the wire (RFC 9112); the connection ends after it.
-    var encoded: [UInt8] {
+    func encoded(for request: AdminRequest? = nil) -> [UInt8] {
         let head = """
             HTTP/1.1 \(status) \(phrase)\r
             Content-Type: \(contentType)\r
@@ -56,7 +67,7 @@ package struct AdminResponse: Sendable {
             \r
 
             """
-        return Array(head.utf8) + body
+        return Array(head.utf8) + (request?.isHead == true ? Data() : body)
     }
 
     private var phrase: String {

@@ -1,10 +1,10 @@
-import FoundationEssentials
 import Synchronization
 
 /// The small HTTP endpoint of a process: `/healthz`, `/readyz`, `/metrics` and what is added.
 ///
-/// Plain HTTP; only GET, one request per connection. Readiness is asked at every request. Whoever reaches the port can make
-/// it hold 128 connections of 8 KiB for 5 s, and no more.
+/// Plain HTTP; only GET and HEAD, one request per connection. Health and readiness are asked at every request, and answered
+/// on the endpoint's own thread, whatever else the process is busy with. Whoever reaches the port can make it hold 128
+/// connections of 8 KiB for 5 s, and no more.
 package final class AdminServer: Sendable {
     package typealias Handler = @Sendable (AdminRequest) async -> AdminResponse
 
@@ -17,37 +17,30 @@ package final class AdminServer: Sendable {
     private let host: String
     private let port: UInt16
     private let routes: Mutex<[String: Handler]>
-    private let bound = Mutex<UInt16?>(nil)
+    private let readiness: @Sendable () -> Readiness
+    private let health: @Sendable () -> Readiness
+    private let bound = Mutex<AdminListener?>(nil)
     private let executor: (any TaskExecutor)?
 
     /// Makes the endpoint of `host` (an IP address) and `port` (0: any free one); nothing listens yet.
     ///
-    /// Handlers run on `executor`, so that answers need not wait for the work of the process; nil: with all other tasks.
+    /// `::` is every address, IPv4 ones too. `readiness` and `health` must not block. Other handlers run on `executor`, so that
+    /// answers need not wait for the work of the process; nil: with all other tasks.
     package init(
         host: String,
         port: UInt16,
         registry: MetricsRegistry,
         executor: (any TaskExecutor)? = nil,
-        readiness: @escaping @Sendable () -> Readiness
+        readiness: @escaping @Sendable () -> Readiness,
+        health: @escaping @Sendable () -> Readiness = { .ready }
     ) {
         self.host = host
         self.port = port
         self.executor = executor
+        self.readiness = readiness
+        self.health = health
         routes = Mutex([
-            "/healthz": { _ in .text("ok\n") },
-            "/readyz": { _ in
-                switch readiness() {
-                case .ready: .text("ok\n")
-                case .notReady(let reason): .text("not ready: \(reason)\n", status: 503)
-                }
-            },
-            "/metrics": { _ in
-                AdminResponse(
-                    status: 200,
-                    contentType: "text/plain; version=0.0.4; charset=utf-8",
-                    body: Data(registry.text().utf8)
-                )
-            },
+            "/metrics": { _ in .metrics(registry) }
         ])
     }
 
@@ -59,19 +52,44 @@ package final class AdminServer: Sendable {
     }
 
     /// The port that it listens on, once it does.
-    package var listeningPort: UInt16? { bound.withLock { $0 } }
+    package var listeningPort: UInt16? { bound.withLock { $0?.port } }
+
+    /// Binds the address, so that a process can tell before it opens anything else; `run` does it where this was not done.
+    package func listen() throws(AdminServerError) { _ = try listener() }
+
+    private func listener() throws(AdminServerError) -> AdminListener {
+        if let listener = bound.withLock({ $0 }) { return listener }
+        let listener = try AdminListener(host: host, port: port, executor: executor) { [self] request in
+            answerAtOnce(request)
+        } handler: { [self] request in
+            await answer(request)
+        }
+        bound.withLock { $0 = listener }
+        return listener
+    }
 
     /// Serves until the task is cancelled; throws when the address cannot be bound.
     package func run() async throws(AdminServerError) {
-        let listener = try AdminListener(host: host, port: port, executor: executor) {
-            [self] request in
-            await answer(request)
-        }
-        bound.withLock { $0 = listener.port }
+        let listener = try listener()
         await withTaskCancellationHandler {
             await listener.run()
         } onCancel: {
             listener.stop()
+        }
+    }
+
+    private func answerAtOnce(_ request: AdminRequest) -> AdminResponse? {
+        switch request.path {
+        case "/healthz": answer(health(), "")
+        case "/readyz": answer(readiness(), "not ready: ")
+        default: nil
+        }
+    }
+
+    private func answer(_ state: Readiness, _ prefix: String) -> AdminResponse {
+        switch state {
+        case .ready: .text("ok\n")
+        case .notReady(let reason): .text("\(prefix)\(reason)\n", status: 503)
         }
     }
 

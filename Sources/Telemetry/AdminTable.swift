@@ -3,7 +3,13 @@ import Glibc
 
 /// The open connections of an `AdminListener`; used on its thread only.
 struct AdminTable {
-    typealias Work = (_ connection: UInt64, _ request: AdminRequest) -> Task<Void, Never>
+    /// How a request is answered.
+    enum Answer {
+        case done([UInt8])
+        case later(Task<Void, Never>)
+    }
+
+    typealias Work = (_ connection: UInt64, _ request: AdminRequest) -> Answer
 
     private enum Phase {
         case reading(RequestHead)
@@ -147,10 +153,14 @@ struct AdminTable {
         switch head.append(buffer[..<count]) {
         case .incomplete: connections[number]?.phase = .reading(head)
         case .request(let request):
-            connections[number]?.phase = .working(work(number, request))
-            connections[number]?.deadline = .now + Self.workingTime
+            switch work(number, request) {
+            case .done(let bytes): answer(number, bytes)
+            case .later(let task):
+                connections[number]?.phase = .working(task)
+                connections[number]?.deadline = .now + Self.workingTime
+            }
         case .refused(let status, let reason):
-            answer(number, AdminResponse.text(reason, status: status).encoded)
+            answer(number, AdminResponse.text(reason, status: status).encoded())
         }
     }
 

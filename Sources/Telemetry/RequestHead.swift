@@ -45,12 +45,15 @@ struct RequestHead {
         guard words.count == 3, words[2].hasPrefix("HTTP/1.") else {
             return .refused(400, "this is not an HTTP/1 request\n")
         }
-        guard words[0] == "GET" else { return .refused(405, "only GET is answered here\n") }
+        guard ["GET", "HEAD"].contains(words[0]) else {
+            return .refused(405, "only GET and HEAD are answered here\n")
+        }
         let parts = words[1].split(separator: "?", maxSplits: 1)
         guard let path = parts.first, path.hasPrefix("/") else {
             return .refused(400, "the target of a request begins with a slash\n")
         }
         var request = AdminRequest(path: String(path))
+        request.isHead = words[0] == "HEAD"
         for item in parts.dropFirst().joined().split(separator: "&") {
             let pair = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             request.query[String(pair[0])] = pair.count == 2 ? String(pair[1]) : ""

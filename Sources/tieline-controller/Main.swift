@@ -1,6 +1,10 @@
 import ArgumentParser
 import Controller
 import Logging
+import NetworkModel
+import Telemetry
+
+extension LogFormat: ExpressibleByArgument {}
 
 /// The process `tieline-controller`: flags, build, run.
 @main
@@ -9,6 +13,7 @@ struct Main: AsyncParsableCommand {
         commandName: "tieline-controller",
         abstract:
             "Runs the sites of a cluster: watches Site, Link and Service, keeps the gateways and tells their state.",
+        version: Build.version,
         subcommands: [Run.self]
     )
 }
@@ -20,8 +25,11 @@ struct Run: AsyncParsableCommand {
     @Option(help: "The imagePullPolicy of the gateways. Default: the cluster's.")
     var proxyPullPolicy: String?
 
-    @Option(help: "Where /healthz, /readyz and /metrics are served, as HOST:PORT.")
-    var admin = "0.0.0.0:8080"
+    @Option(
+        help:
+            "Where /healthz, /readyz and /metrics are served, as HOST:PORT. [::] is every address, IPv4 too."
+    )
+    var admin = "[::]:8080"
 
     @Option(help: "The kubeconfig file. Default: $KUBECONFIG, the pod's account, ~/.kube/config.")
     var kubeconfig: String?
@@ -34,6 +42,9 @@ struct Run: AsyncParsableCommand {
 
     @Option(help: "trace, debug, info, notice, warning or error.")
     var logLevel = "info"
+
+    @Option(help: "text, or json: one object per line.")
+    var logFormat = LogFormat.text
 
     @concurrent
     func run() async throws {
@@ -48,11 +59,17 @@ struct Run: AsyncParsableCommand {
         options.kubeconfig = kubeconfig
         options.context = context
         if let namespace { options.namespace = namespace }
-        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
-        var logger = Logger(label: "tieline-controller")
-        logger.logLevel = level
-        try await untilSignalled { [options, logger] in
-            try await ControllerProgram.run(options, logger: logger)
+        let log = ProcessLog.start(level: level, format: logFormat)
+        defer { log.queue.flush() }
+        let logger = Logger(label: "tieline-controller")
+        do {
+            try await untilSignalled { [options, logger] in
+                try await ControllerProgram.run(options, log: log, logger: logger)
+            }
+        } catch {
+            // Through the queue: whoever does not read the log must not keep the process from ending.
+            logger.critical("\(error)")
+            throw ExitCode.failure
         }
     }
 }

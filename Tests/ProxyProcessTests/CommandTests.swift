@@ -24,7 +24,7 @@ struct CommandTests {
         #expect(parsed.namespace == "shop")
         #expect(parsed.state == "/s")
         #expect(gateway.loops == 2)
-        #expect("\(gateway.admin)" == "0.0.0.0:5673")
+        #expect("\(gateway.admin)" == "[::]:5673")
 
         let site = try options(["--site-dir", "/d", "--bind", "127.0.0.2", "--admin", "[::1]:80"])
         #expect(site.bind?.description == "127.0.0.2")

@@ -120,7 +120,7 @@ struct SiteTests {
     @Test("the identity is made once, private, and never replaced")
     func identity() async throws {
         try await withDirectory { path in
-            let directory = SiteDirectory(path: path, bind: nil)
+            let directory = SiteState(path: path)
             let made = try directory.authority(now: Date())
             #expect(try directory.authority(now: Date()).siteID == made.siteID)
             #expect(try mode(of: "\(path)/identity/tls.key") == 0o600)
@@ -134,10 +134,168 @@ struct SiteTests {
         }
     }
 
+    private static let service = """
+        apiVersion: tieline.dev/v1alpha1
+        kind: Service
+        metadata: {name: NAME}
+        spec:
+          ports: [{name: tcp, port: 8080, targetPort: 8080}]
+          hosts: [127.0.0.1]
+
+        """
+
+    @Test("P5: a file that is being written says nothing, also when another one changes")
+    func halfWritten() async throws {
+        try await withDirectory { path in
+            let (applier, _, _) = try make(path)
+            let both = ["one", "two"].map { Self.service.replacing("NAME", with: $0) }
+            try write(Self.site, "\(path)/site.yaml")
+            try write(both.joined(separator: "---\n"), "\(path)/services.yaml")
+            try write(Self.link(cost: "5"), "\(path)/link.yaml")
+            applier.readAgain()
+            #expect(applier.state.configuration?.services.count == 2)
+
+            // Its first half is a good manifest by itself.
+            let writer = try FileHandle(forWritingTo: URL(filePath: "\(path)/services.yaml"))
+            try writer.truncate(atOffset: 0)
+            try writer.write(contentsOf: Data(both[0].utf8))
+            try write(Self.link(cost: "7"), "\(path)/link.yaml")
+            applier.readAgain()
+            #expect(applier.state.configuration?.services.count == 2)
+            #expect(applier.state.isUnfinished)
+            #expect(
+                applier.state.problem(of: .service, "two")?.message.contains("being written")
+                    == true
+            )
+            #expect(applier.state.problem(of: .link, "west") == nil)
+
+            try writer.write(contentsOf: Data("---\n\(both[1])".utf8))
+            try writer.close()
+            applier.readAgain()
+            #expect(applier.state.problems.isEmpty)
+            #expect(!applier.state.isUnfinished)
+            #expect(applier.state.configuration?.services.count == 2)
+            #expect(applier.state.configuration?.links.first?.cost.value == 7)
+        }
+    }
+
+    @Test(
+        "B4: a file that held objects and is empty or unreadable deletes nothing; its removal does"
+    )
+    func emptied() async throws {
+        try await withDirectory { path in
+            let (applier, _, _) = try make(path)
+            try write(Self.site, "\(path)/site.yaml")
+            try write(Self.link(cost: "5"), "\(path)/link.yaml")
+            applier.readAgain()
+            for text in ["", "# nothing yet\n", "---\n---\n"] {
+                try write(text, "\(path)/link.yaml")
+                applier.readAgain()
+                #expect(applier.state.configuration?.links.count == 1, "\(text)")
+                #expect(applier.state.problem(of: .link, "west")?.message.contains("empty") == true)
+            }
+            try FileManager.default.removeItem(atPath: "\(path)/link.yaml")
+            try FileManager.default.createDirectory(
+                atPath: "\(path)/link.yaml",
+                withIntermediateDirectories: false
+            )
+            applier.readAgain()
+            #expect(applier.state.configuration?.links.count == 1)
+            #expect(
+                applier.state.problems.map(\.description)
+                    == ["\(path)/link.yaml is a folder, not a file"]
+            )
+            try FileManager.default.removeItem(atPath: "\(path)/link.yaml")
+            applier.readAgain()
+            #expect(applier.state.configuration?.links.isEmpty == true)
+            #expect(applier.state.problems.isEmpty)
+        }
+    }
+
+    @Test("P5: the files that were good last are kept for a restart that finds them broken")
+    func lastGood() async throws {
+        try await withDirectory { path in
+            let directory = SiteDirectory(path: path, bind: nil)
+            let state = SiteState(path: path)
+            let applier = SiteApplier(
+                directory: directory,
+                keeper: state,
+                siteID: try siteID(),
+                snapshotKey: "key",
+                dataPlane: Recorder(site: try siteID()),
+                logger: quiet
+            )
+            try write(Self.site, "\(path)/site.yaml")
+            try write(Self.link(cost: "5"), "\(path)/link.yaml")
+            applier.readAgain()
+            try write("", "\(path)/link.yaml")
+            let texts = try #require(state.lastGoodTexts())
+            let reading = directory.read(siteID: try siteID(), held: Set(texts.keys))
+            #expect(reading.configuration == nil)
+            #expect(reading.problems.first?.message.contains("empty") == true)
+            let last = directory.read(texts: texts, siteID: try siteID())
+            #expect(last.configuration?.links.first?.cost.value == 5)
+        }
+    }
+
+    @Test("P12: the state is found where it is, and another identity needs a word")
+    func stateFolder() async throws {
+        try await withDirectory { path in
+            let (manifests, other) = ("\(path)/manifests", "\(path)/state")
+            for folder in [manifests, other] { try Files.makeDirectory(folder, mode: 0o755) }
+            func state(_ told: String?, _ systemd: String? = nil) throws -> SiteState {
+                try SiteState(
+                    told: told,
+                    manifests: manifests,
+                    environment: systemd.map { ["STATE_DIRECTORY": $0] } ?? [:]
+                )
+            }
+            #expect(try state(nil).path == manifests)
+            #expect(try state(nil, other).path == other)
+            #expect(try state("\(other)/", "/x").path == other)
+            let made = try state(other).authority(now: Date()).siteID
+            // The manifests may be swapped as a whole: the identity is elsewhere.
+            try FileManager.default.removeItem(atPath: manifests)
+            try Files.makeDirectory(manifests, mode: 0o755)
+            #expect(try state(other).authority(now: Date()).siteID == made)
+
+            // An identity that is lost is not made anew by itself.
+            try FileManager.default.moveItem(atPath: "\(other)/identity", toPath: "\(path)/kept")
+            #expect(throws: FileProblem.self) { try state(other).authority(now: Date()) }
+            let new = try state(other).authority(now: Date(), renew: true).siteID
+            #expect(new != made)
+            // Neither is one that somebody put there.
+            try FileManager.default.removeItem(atPath: "\(other)/identity")
+            try FileManager.default.copyItem(atPath: "\(path)/kept", toPath: "\(other)/identity")
+            #expect(throws: FileProblem.self) { try state(other).authority(now: Date()) }
+            #expect(try state(other).authority(now: Date(), renew: true).siteID == made)
+
+            // One that is in the manifest folder is not left behind.
+            try FileManager.default.moveItem(
+                atPath: "\(other)/identity",
+                toPath: "\(manifests)/identity"
+            )
+            #expect(try state(nil).path == manifests)
+            #expect(throws: FileProblem.self) { try state(other) }
+        }
+    }
+
+    @Test("P4: the state belongs to one process; P13: what a failed start left is removed")
+    func lock() async throws {
+        try await withDirectory { path in
+            try Files.makeDirectory("\(path)/.identity.tmp-99", mode: 0o700)
+            try write("x", "\(path)/.identity.tmp-99/tls.key")
+            try SiteState(path: path).lock()
+            #expect(!Files.exists("\(path)/.identity.tmp-99"))
+            // flock is per open file: a second one in this process is as another process's.
+            #expect(throws: FileProblem.self) { try SiteState(path: path).lock() }
+        }
+    }
+
     @Test("statuses are written in the API's form and go on counting after a restart")
     func statuses() async throws {
         try await withDirectory { path in
-            let (applier, recorder, directory) = try make(path)
+            let (applier, recorder, _) = try make(path)
             try write(Self.site, "\(path)/site.yaml")
             try write(Self.link(cost: "5"), "\(path)/link.yaml")
             applier.readAgain()
@@ -156,7 +314,7 @@ struct SiteTests {
             }
             func run(until condition: () throws -> Bool) async throws {
                 let writer = SiteStatusWriter(
-                    directory: directory,
+                    state: SiteState(path: path),
                     siteID: try siteID(),
                     logger: quiet
                 )

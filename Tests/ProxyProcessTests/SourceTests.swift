@@ -109,7 +109,12 @@ struct SourceTests {
 
             let counter = Count()
             let watch = DirectoryWatch(directories: [path])
-            let task = Task { await watch.forEachChange { counter.add() } }
+            let task = Task {
+                await watch.forEachChange {
+                    counter.add()
+                    return nil
+                }
+            }
             defer { task.cancel() }
             #expect(try await eventually { counter.value == 1 })
             let begin = ContinuousClock.now

@@ -23,6 +23,7 @@ struct StateTests {
             keeper.offer(try document(6).encoded(), from: .mounted)
             #expect(recorder.told.withLock { $0.documents.map(\.generation) } == [5, 7])
             #expect(keeper.snapshotKey == "key7")
+            state.finish()
             #expect(state.loadConfiguration() == (try document(7)))
         }
     }
@@ -55,6 +56,7 @@ struct StateTests {
             let first = StateDirectory(place, logger: quiet)
             first.save(try document(3))
             first.save(["web-tl-12345678": [endpoint]])
+            first.finish()
             #expect(try mode(of: "\(place)/configuration.json") == 0o600)
             #expect(try mode(of: "\(place)/endpoints.json") == 0o600)
 
@@ -72,6 +74,7 @@ struct StateTests {
             let first = StateDirectory(path, logger: quiet)
             first.save(try document(3))
             first.save(["web-tl-12345678": []])
+            first.finish()
             for name in ["configuration.json", "endpoints.json"] {
                 let whole = try Data(contentsOf: URL(filePath: "\(path)/\(name)"))
                 for length in [0, 1, whole.count / 2, whole.count - 1] {

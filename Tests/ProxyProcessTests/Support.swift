@@ -17,6 +17,8 @@ final class Recorder: DataPlane {
         var endpointCalls = 0
         var credentials: [ProxyCredentials] = []
         var refusesCredentials = false
+        var stall: String?
+        var refreshes = 0
         var snapshot: ProxySnapshot
     }
 
@@ -66,6 +68,8 @@ final class Recorder: DataPlane {
     var isReady: Bool { told.withLock { !$0.documents.isEmpty } }
     let openStreams = 0
     let neighborUsage: [NeighborUsage] = []
+    func refresh() async { told.withLock { $0.refreshes += 1 } }
+    func stall(beyond limit: Duration) -> String? { told.withLock { $0.stall } }
     func drain() async {}
     func stop() async {}
 }

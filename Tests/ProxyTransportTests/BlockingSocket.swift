@@ -26,8 +26,13 @@ final class BlockingSocket: Sendable {
     }
 
     /// A listening socket at a free port.
-    static func listening() -> (BlockingSocket, UInt16) {
+    static func listening(shared: Bool = false) -> (BlockingSocket, UInt16) {
         let listener = BlockingSocket(owning: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        if shared {
+            var on: Int32 = 1
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            unsafe setsockopt(listener.number, SOL_SOCKET, SO_REUSEPORT, &on, size)
+        }
         var address = loopback(0)
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
         _ = unsafe withUnsafeMutablePointer(to: &address) { pointer in
@@ -39,6 +44,26 @@ final class BlockingSocket: Sendable {
         }
         listen(listener.number, 16)
         return (listener, UInt16(bigEndian: address.sin_port))
+    }
+
+    /// Whether a socket that does not share could listen there.
+    static func isFree(_ port: UInt16) -> Bool {
+        let probe = BlockingSocket(owning: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        var on: Int32 = 1
+        unsafe setsockopt(
+            probe.number,
+            SOL_SOCKET,
+            SO_REUSEADDR,
+            &on,
+            socklen_t(MemoryLayout<Int32>.size)
+        )
+        var address = loopback(port)
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe bind(probe.number, $0, size) == 0 && listen(probe.number, 1) == 0
+            }
+        }
     }
 
     static func connected(to port: UInt16) -> BlockingSocket? {

@@ -25,6 +25,23 @@ struct EventLoopTests {
         }
     }
 
+    @Test("P1: a loop that does not turn shows it from outside, one that waits does not")
+    func stamp() throws {
+        try withLoops { loop, _ in
+            usleep(50_000)
+            #expect(loop.stamp.lateness(at: EventLoop.clock()) == nil)
+            let isHeld = Shared(true)
+            loop.mailbox.post { _ in while isHeld.value { usleep(1_000) } }
+            #expect(
+                eventually {
+                    (loop.stamp.lateness(at: EventLoop.clock()) ?? .zero) > .milliseconds(100)
+                }
+            )
+            isHeld.update { $0 = false }
+            #expect(eventually { loop.stamp.lateness(at: EventLoop.clock()) == nil })
+        }
+    }
+
     @Test("timers fire in the order of their deadlines, cancelled ones never")
     func timers() throws {
         try withLoops { loop, _ in

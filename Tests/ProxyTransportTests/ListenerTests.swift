@@ -100,6 +100,42 @@ struct ListenerTests {
         }
     }
 
+    @Test(
+        "P4: a port that somebody else would share is an error too, and is free again after a close"
+    )
+    func shared() throws {
+        try withLoops { first, second in
+            // As a second process does it that sets SO_REUSEPORT, as our own loops do among themselves.
+            let (other, port) = BlockingSocket.listening(shared: true)
+            let listen = { @Sendable (port: UInt16) in
+                { @Sendable (loop: EventLoop) -> String in
+                    do {
+                        let made = try Listener(
+                            address: loopback,
+                            port: port,
+                            purpose: .service,
+                            on: loop
+                        ) { _, _ in }
+                        loop.setLocal(made)
+                        return "listens at \(made.endpoint)"
+                    } catch { return "\(error)" }
+                }
+            }
+            #expect(first.run(listen(port))?.contains("Address already in use") == true)
+            other.close()
+            let text = "listens at 127.0.0.1:\(port)"
+            #expect(first.run(listen(port)) == text)
+            #expect(second.run(listen(port)) == text)
+            // Nobody else gets in while one of ours is there.
+            first.closeListener()
+            #expect(BlockingSocket.isFree(port) == false)
+            second.closeListener()
+            #expect(BlockingSocket.isFree(port))
+            #expect(second.run(listen(port)) == text)
+            second.closeListener()
+        }
+    }
+
     @Test("a port that somebody else has is an error that says so")
     func taken() throws {
         try withLoops { loop, _ in

@@ -14,15 +14,18 @@ struct AdminServerTests {
 
     private func withServer(
         _ readiness: @escaping @Sendable () -> AdminServer.Readiness = { .ready },
+        health: @escaping @Sendable () -> AdminServer.Readiness = { .ready },
+        host: String = "127.0.0.1",
         _ body: @escaping @Sendable (AdminServer, UInt16) async throws -> Void
     ) async throws {
         let registry = MetricsRegistry()
         registry.counter("tieline_test_total", help: "x").add(2)
         let server = AdminServer(
-            host: "127.0.0.1",
+            host: host,
             port: 0,
             registry: registry,
-            readiness: readiness
+            readiness: readiness,
+            health: health
         )
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await server.run() }
@@ -66,6 +69,47 @@ struct AdminServerTests {
             #expect(try await get(port, "/readyz").status == 200)
             #expect(try await get(port, "/metrics").body.contains("tieline_test_total 2\n"))
             #expect(try await get(port, "/nothing").status == 404)
+        }
+    }
+
+    @Test(
+        "P1: /healthz says which loop does not turn, also while no task gets on",
+        .timeLimit(.minutes(1))
+    )
+    func health() async throws {
+        try await withServer(health: { .notReady("loop 1 has not turned for 6 s") }) { _, port in
+            let blocked = BlockedPool()
+            defer { blocked.open() }
+            await blocked.fill()
+            let caller = try Caller(port)
+            caller.send("GET /healthz HTTP/1.1\r\n\r\n")
+            let answer = String(decoding: caller.received(within: 5_000) ?? [], as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 503 "))
+            #expect(answer.hasSuffix("\r\n\r\nloop 1 has not turned for 6 s\n"))
+        }
+    }
+
+    @Test("P14: HEAD is answered as GET, without the body")
+    func head() async throws {
+        try await withServer { server, port in
+            for path in ["/healthz", "/readyz", "/metrics"] {
+                let caller = try Caller(port)
+                caller.send("HEAD \(path) HTTP/1.1\r\n\r\n")
+                let answer = String(decoding: caller.received(within: 5_000) ?? [], as: UTF8.self)
+                #expect(answer.hasPrefix("HTTP/1.1 200 OK"), "\(path)")
+                #expect(answer.hasSuffix("\r\n\r\n"), "\(path)")
+                #expect(!answer.contains("Content-Length: 0"), "\(path)")
+            }
+        }
+    }
+
+    @Test("P3: every address is IPv6 and IPv4")
+    func dual() async throws {
+        try await withServer(host: "::") { _, port in
+            #expect(try await get(port, "/healthz").status == 200)
+            let url = try #require(URL(string: "http://[::1]:\(port)/healthz"))
+            let (_, response) = try await URLSession.shared.data(from: url)
+            #expect((response as? HTTPURLResponse)?.statusCode == 200)
         }
     }
 
@@ -159,7 +203,7 @@ struct AdminServerTests {
                     )
                 )
             ),
-            ("POST / HTTP/1.1\r\n\r\n", .refused(405, "only GET is answered here\n")),
+            ("POST / HTTP/1.1\r\n\r\n", .refused(405, "only GET and HEAD are answered here\n")),
             (
                 "GET x HTTP/1.1\r\n\r\n",
                 .refused(400, "the target of a request begins with a slash\n")
@@ -185,6 +229,29 @@ struct AdminServerTests {
         let inner = await waiters.wait { await waiters.wait { 1 } }
         #expect(inner == .some(nil))
         #expect(await waiters.wait { 2 } == 2)
+    }
+}
+
+/// Keeps every thread of the task pool busy until it is opened.
+private final class BlockedPool: Sendable {
+    private let isOpen = Atomic(false)
+    private let blocked = Atomic(0)
+
+    func open() { isOpen.store(true, ordering: .relaxed) }
+
+    func fill() async {
+        // One thread is left to whoever asks: the test itself runs on it.
+        let threads = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)) - 1)
+        for _ in 0..<(threads + 8) {
+            Task.detached { [self] in
+                blocked.add(1, ordering: .relaxed)
+                while !isOpen.load(ordering: .relaxed) { usleep(1_000) }
+            }
+        }
+        let deadline = ContinuousClock.now + .seconds(5)
+        while blocked.load(ordering: .relaxed) < threads, ContinuousClock.now < deadline {
+            usleep(1_000)
+        }
     }
 }
 

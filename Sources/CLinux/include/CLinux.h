@@ -35,6 +35,10 @@ int clinux_is_unanswered(int socket, unsigned *silence);
 /// 0 on success, -1 on failure.
 int clinux_least_round_trip(int socket, unsigned *microseconds);
 
+/// 1 when somebody has the regular file behind this read-only descriptor open for writing, 0 when nobody has; -1 when that
+/// cannot be told: the file is another user's and the process has no CAP_LEASE, or the file system knows no leases.
+int clinux_has_writer(int file);
+
 /// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
 int clinux_name_thread(const char *name);
 

@@ -11,8 +11,12 @@ extension ControlPlane {
 
     func updateReadiness() {
         let isReady =
-            edge?.isReady ?? (document != nil && lanePorts.isOpen(.inside) && hasSettled)
+            edge?.isReady ?? (document != nil && isOpenInside && hasSettled)
         snapshots.setReady(isReady && !isDraining)
+    }
+
+    private var isOpenInside: Bool {
+        core.options.internalPort == nil || lanePorts.isOpen(.inside)
     }
 
     /// Waits until every Link was tried and what lies behind it was heard of; called with the first configuration.

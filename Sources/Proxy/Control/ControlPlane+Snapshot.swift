@@ -15,9 +15,12 @@ extension ControlPlane {
         loop.schedule(after: Self.snapshotInterval) { [weak self] _ in
             guard let self else { return }
             isSnapshotScheduled = false
-            snapshots.offer(makeSnapshot())
+            takeSnapshot()
         }
     }
+
+    /// Publishes what is known now.
+    func takeSnapshot() { snapshots.offer(makeSnapshot()) }
 
     func makeSnapshot() -> ProxySnapshot {
         let now = loop.now
@@ -26,6 +29,7 @@ extension ControlPlane {
         snapshot.appliedCount = appliedCount
         snapshot.configurationError = configurationError
         snapshot.refusedAdvertisements = routing?.refusals ?? 0
+        snapshot.linkPortError = lanePorts.failure(.link)
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
         snapshot.refused = refusals.links
         snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)

@@ -16,6 +16,12 @@ final class LanePorts {
         return reports.openCount(LanePort(purpose: purpose, port: port)) == control.core.loops
     }
 
+    /// Why lanes of this purpose are not accepted on every loop, though they should be; nil when they are.
+    func failure(_ purpose: LanePurpose) -> String? {
+        guard let port = wanted[purpose] else { return nil }
+        return reports.failure { $0.purpose == purpose }.map { "port \(port): \($0)" }
+    }
+
     /// Listens on `port` of every loop, or stops when it is nil.
     func listen(_ purpose: LanePurpose, on port: UInt16?) {
         guard wanted[purpose] != port else { return }
@@ -32,5 +38,6 @@ final class LanePorts {
             control.log("cannot listen on port \(port.port): \(news)")
         }
         control.updateReadiness()
+        control.snapshotChanged()
     }
 }

@@ -50,10 +50,15 @@ final class LoopAgent {
     private func measureLater() {
         loop.schedule(after: Self.measureInterval) { [weak self] _ in
             guard let self else { return }
-            for session in sessions.values { session.measure() }
-            core.setStreams(engine.streamCount, loop: loop.index)
+            measure()
             measureLater()
         }
+    }
+
+    /// Tells what is counted here.
+    func measure() {
+        for session in sessions.values { session.measure() }
+        core.setStreams(engine.streamCount, loop: loop.index)
     }
 
     // MARK: Lanes

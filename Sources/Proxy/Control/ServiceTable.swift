@@ -84,7 +84,7 @@ final class ServiceTable {
     private func updateRules() {
         let options = control.core.options
         var places = configurations.keys.compactMap { listener($0, bind: options.bind)?.place }
-        places += [options.linkPort, options.internalPort].map {
+        places += [options.linkPort, options.internalPort].compactMap(\.self).map {
             ListenPlace(address: options.bind, port: $0)
         }
         if let admin = options.admin {

@@ -17,6 +17,8 @@ package final class EventLoop {
     /// By how much this turn began later than its earliest timer wanted.
     package private(set) var lateness: Duration = .zero
 
+    /// For who watches that the loop turns.
+    let stamp = TurnStamp()
     let buffers = LoopBuffers()
     private let epoll: Epoll
     private var slots: [Slot] = []
@@ -250,9 +252,11 @@ extension EventLoop {
         let planned = earlier(timers.nextDeadline, pulses.nextDeadline)
         var hasMail = false
         var wait = timeout(until: planned)
+        stamp.wait(until: planned)
         for _ in 0..<Self.waitsPerTurn {
             let count = epoll.wait(milliseconds: wait)
             now = Self.clock()
+            stamp.begin(at: now)
             hasMail = dispatch(count) || hasMail
             wait = 0
             if count < Epoll.eventCountMax { break }

@@ -6,6 +6,8 @@ import Synchronization
 package final class EventLoopThread: Sendable {
     package let index: Int
     package let mailbox: Mailbox
+    /// Tells from outside whether the loop turns.
+    package let stamp: TurnStamp
     private let thread: ThreadID
 
     /// Starts a thread that runs a loop; `setUp` is the first thing that happens on it.
@@ -19,6 +21,7 @@ package final class EventLoopThread: Sendable {
         let mailbox = try Mailbox()
         self.mailbox = mailbox
         let loop = try EventLoop(index: index, mailbox: mailbox)
+        stamp = loop.stamp
         thread = try startThread(name: "loop-\(index)") {
             setUp(loop)
             loop.run()

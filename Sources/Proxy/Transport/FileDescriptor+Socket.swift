@@ -6,33 +6,35 @@ package import NetworkModel
 extension FileDescriptor {
     /// A socket that listens at `port` of `address`; nil listens on every IPv6 and IPv4 address.
     ///
-    /// SO_REUSEPORT is set: the kernel spreads connections over all sockets at this address. What it accepts inherits
-    /// the options of a relayed socket from it.
-    package static func listening(
+    /// With `isFirst` it fails when anybody has the port, else it joins the sockets of this process there: the kernel
+    /// spreads connections over them (SO_REUSEPORT). What it accepts inherits the options of a relayed socket from it.
+    static func listening(
         at address: IPAddress?,
         port: UInt16,
+        isFirst: Bool,
         backlog: Int32 = 4096
     ) throws(SystemError) -> FileDescriptor {
         guard let address else {
             do {
-                return try bound(to: .v6(0, 0), port, isDual: true, backlog)
+                return try bound(to: .v6(0, 0), port, isFirst, isDual: true, backlog)
             } catch  where error.code == EAFNOSUPPORT || error.code == EADDRNOTAVAIL {
                 // The kernel has no IPv6.
-                return try bound(to: .v4(0), port, isDual: false, backlog)
+                return try bound(to: .v4(0), port, isFirst, isDual: false, backlog)
             }
         }
-        return try bound(to: address, port, isDual: false, backlog)
+        return try bound(to: address, port, isFirst, isDual: false, backlog)
     }
 
     private static func bound(
         to address: IPAddress,
         _ port: UInt16,
+        _ isFirst: Bool,
         isDual: Bool,
         _ backlog: Int32
     ) throws(SystemError) -> FileDescriptor {
         let socket = try stream(for: address)
         try socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
-        try socket.set(SOL_SOCKET, SO_REUSEPORT, 1)
+        if !isFirst { try socket.set(SOL_SOCKET, SO_REUSEPORT, 1) }
         try socket.setRelayOptions()
         if case .v6 = address { try socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, isDual ? 0 : 1) }
         let target = SocketAddress(Endpoint(address: address, port: port))
@@ -40,6 +42,9 @@ extension FileDescriptor {
         let status = unsafe target.withPointer { unsafe bind(number, $0, $1) }
         guard status == 0 else { throw .last("bind") }
         guard listen(socket.number, backlog) == 0 else { throw .last("listen") }
+        // The first one lets the others in only when it listens: a socket that is merely bound with SO_REUSEADDR would
+        // not keep another process out.
+        if isFirst { try socket.set(SOL_SOCKET, SO_REUSEPORT, 1) }
         return socket
     }
 

@@ -1,7 +1,7 @@
 import Glibc
 package import NetworkModel
 
-/// A listening socket of one loop (SO_REUSEPORT: every loop has its own).
+/// A listening socket of one loop (SO_REUSEPORT: every loop has its own; another process cannot share the port).
 ///
 /// When descriptors run short it pauses instead of spinning, and service listeners leave a reserve for lanes.
 package final class Listener: EventHandler {
@@ -26,6 +26,7 @@ package final class Listener: EventHandler {
     private let loop: EventLoop
     private var accept: Accept?
     private var socket: FileDescriptor?
+    private var place: OwnPorts.Place?
     private var registration: RegistrationID?
     private var timer: TimerID?
     /// Of the connection that was accepted last.
@@ -42,15 +43,25 @@ package final class Listener: EventHandler {
         on loop: EventLoop,
         accept: @escaping Accept
     ) throws(SystemError) {
-        let socket = try FileDescriptor.listening(at: address, port: port)
-        guard let endpoint = socket.localEndpoint else { throw .last("getsockname") }
+        var place = OwnPorts.Place(address: address, port: port)
+        let socket = try OwnPorts.listen(at: place, place: &place)
+        guard let endpoint = socket.localEndpoint else {
+            OwnPorts.release(place)
+            throw .last("getsockname")
+        }
+        self.place = place
         self.endpoint = endpoint
         self.purpose = purpose
         self.loop = loop
         self.accept = accept
         let number = socket.number
         self.socket = consume socket
-        registration = try loop.register(self, descriptor: number, trigger: .level)
+        do throws(SystemError) {
+            registration = try loop.register(self, descriptor: number, trigger: .level)
+        } catch {
+            close()
+            throw error
+        }
     }
 
     /// Stops listening: clients get a RST from now on.
@@ -62,6 +73,8 @@ package final class Listener: EventHandler {
         registration = nil
         timer = nil
         socket = nil
+        if let place { OwnPorts.release(place) }
+        place = nil
         accept = nil
     }
 

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The listening sockets of one kind on one loop: opens exactly those that are wanted.
 ///
 /// A port that somebody else holds is asked for again every 2 s, until it is free or not wanted any more. Confined to its
@@ -40,7 +42,11 @@ final class ListenerSet<Place: Hashable> {
             failed[place] = nil
             tried(place, nil)
         } catch {
-            let reason = "\(error)"
+            let isTaken = error.code == EADDRINUSE
+            let reason =
+                isTaken
+                ? "\(error): another process has it; end that one or choose another port"
+                : "\(error)"
             guard failed[place] != reason else { return }
             failed[place] = reason
             tried(place, reason)
