@@ -66,7 +66,10 @@ let package = Package(
     // From the mains down; imports go downwards only (hack/check-imports.py).
     targets: [
         program("tieline", ["CommandLineTool", arguments]),
-        program("tieline-controller", ["Controller", "Telemetry", "NetworkModel", arguments, logging]),
+        program(
+            "tieline-controller",
+            ["Controller", "Telemetry", "NetworkModel", arguments, logging]
+        ),
         program("tieline-proxy", ["ProxyProcess", arguments]),
 
         module(

@@ -2,8 +2,9 @@ import NetworkModel
 
 /// A host as it stands in a manifest: an IP address or a DNS name.
 enum HostText {
-    /// As it is used: names in lower case. A dot at the end stays, for who resolves the name: it is whole then, and no search
-    /// domain is tried.
+    /// As it is used: names in lower case.
+    ///
+    /// A dot at the end stays, for who resolves the name: it is whole then, and no search domain is tried.
     static func normalized(_ text: String) -> String {
         IPAddress(text) == nil ? text.lowercased() : text
     }

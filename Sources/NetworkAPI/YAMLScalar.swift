@@ -73,7 +73,7 @@ enum YAMLScalar {
         return .number(Double(number))
     }
 
-    /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
+    /// Whether it is a decimal number with an optional fraction and exponent, at least one digit before the exponent.
     private static func isDecimal(_ text: String) -> Bool {
         var rest = Array(text.utf8)[...]
         func takeDigits() -> Int {

@@ -82,9 +82,12 @@ struct OddFileTests {
             String(repeating: "{a: ", count: 100_000),
         ] {
             let begin = ContinuousClock.now
-            #expect(problems(text).first?.message.contains("within each other") == true)
+            // By our bound, or by the parser's own of 1,000, which it finds when it looks ahead.
+            #expect(problems(text).count == 1)
             #expect(ContinuousClock.now - begin < .seconds(2))
         }
+        let few = String(repeating: "[", count: 100)
+        #expect(problems(few).first?.message.contains("within each other") == true)
         #expect(problems("a: *b\n").first?.message.contains("alias") == true)
     }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
@@ -52,7 +53,11 @@ struct ProcessTests {
         )
     }
 
-    private func start(_ directory: String, _ address: String) throws -> (Process, Pipe) {
+    private func start(
+        _ directory: String,
+        _ address: String,
+        prepare: (Pipe) -> Void = { _ in }
+    ) throws -> (Process, Pipe) {
         let process = Process()
         process.executableURL = try Self.program("tieline-proxy")
         process.arguments = [
@@ -60,6 +65,7 @@ struct ProcessTests {
             "1",
         ]
         let errors = Pipe()
+        prepare(errors)
         process.standardError = errors
         try process.run()
         return (process, errors)
@@ -120,6 +126,54 @@ struct ProcessTests {
             ] {
                 #expect(!log.text.contains(secret))
             }
+        }
+    }
+
+    @Test(
+        "P1: a log that nobody reads holds up neither clients nor SIGTERM; P4: a second copy ends before it opens a port"
+    )
+    func unreadLog() async throws {
+        try await withDirectory { path in
+            let address = "127.\(Int.random(in: 1...250)).\(Int.random(in: 1...250)).7"
+            let server = try EchoServer()
+            defer { withExtendedLifetime(server) {} }
+            try write(Self.site, "\(path)/site.yaml")
+            try write(Self.service(server: server.port), "\(path)/service.yaml")
+            let (process, errors) = try start(path, address) { pipe in
+                // Full before the process has said a word.
+                let end = pipe.fileHandleForWriting.fileDescriptor
+                let flags = fcntl(end, F_GETFL)
+                _ = fcntl(end, F_SETFL, flags | O_NONBLOCK)
+                let filler = [UInt8](repeating: 0x2E, count: 4_096)
+                while unsafe Glibc.write(end, filler, filler.count) > 0 {}
+                _ = fcntl(end, F_SETFL, flags)
+            }
+            defer { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
+            #expect(try await eventually { EchoServer.asks(address, 8080) })
+
+            let (second, saying) = try start(path, address)
+            let log = LogReader(saying)
+            #expect(try await eventually { !second.isRunning })
+            #expect(second.terminationStatus == 1)
+            #expect(
+                try await eventually { log.text.contains("another tieline-proxy runs this site") }
+            )
+            for _ in 0..<20 { #expect(EchoServer.asks(address, 8080)) }
+
+            // It logs this, and goes on.
+            try write("kind: [", "\(path)/broken.yaml")
+            #expect(
+                try await eventually {
+                    try Files.read("\(path)/status/site-plain.json").map {
+                        String(decoding: $0, as: UTF8.self).contains("broken.yaml")
+                    } ?? false
+                }
+            )
+            #expect(EchoServer.asks(address, 8080))
+            process.terminate()
+            #expect(try await eventually { !process.isRunning })
+            #expect(process.terminationStatus == 0)
+            withExtendedLifetime(errors) {}
         }
     }
 

@@ -107,9 +107,10 @@ struct AdminServerTests {
     func dual() async throws {
         try await withServer(host: "::") { _, port in
             #expect(try await get(port, "/healthz").status == 200)
-            let url = try #require(URL(string: "http://[::1]:\(port)/healthz"))
-            let (_, response) = try await URLSession.shared.data(from: url)
-            #expect((response as? HTTPURLResponse)?.statusCode == 200)
+            let caller = try Caller(v6: port)
+            caller.send("GET /healthz HTTP/1.1\r\n\r\n")
+            let answer = String(decoding: caller.received(within: 5_000) ?? [], as: UTF8.self)
+            #expect(answer.hasPrefix("HTTP/1.1 200 OK"))
         }
     }
 
@@ -268,6 +269,21 @@ private final class Caller {
         let status = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(status == 0)
+    }
+
+    /// On the loopback address of IPv6.
+    init(v6 port: UInt16) throws {
+        descriptor = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        address.sin6_port = port.bigEndian
+        _ = unsafe inet_pton(AF_INET6, "::1", &address.sin6_addr)
+        let status = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size))
             }
         }
         try #require(status == 0)
