@@ -14,7 +14,8 @@ enum HostText {
         guard IPAddress(text) == nil else { return nil }
         let name = withoutDot(normalized(text))
         guard DNSName.isSubdomain(name) else {
-            return "\"\(text)\" must be a DNS name (\(DNSBounds.name)) or an IP address, without a port"
+            return
+                "\"\(text)\" must be a DNS name (\(DNSBounds.name)) or an IP address, without a port"
         }
         // `127.1`, `0177.0.0.1`, `2130706433`: C libraries take them for addresses, each in its own way.
         let last = name.split(separator: ".").last ?? ""

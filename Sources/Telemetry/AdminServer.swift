@@ -59,7 +59,8 @@ package final class AdminServer: Sendable {
 
     private func listener() throws(AdminServerError) -> AdminListener {
         if let listener = bound.withLock({ $0 }) { return listener }
-        let listener = try AdminListener(host: host, port: port, executor: executor) { [self] request in
+        let listener = try AdminListener(host: host, port: port, executor: executor) {
+            [self] request in
             answerAtOnce(request)
         } handler: { [self] request in
             await answer(request)
