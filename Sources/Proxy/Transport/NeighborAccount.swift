@@ -17,10 +17,6 @@ enum NeighborResource: Int, CaseIterable, Sendable {
     case ringBytes
     /// KiB of frames of the adjacency that were handed to loop 0 and are not done. Beyond: the lane is not read.
     case controlFrames
-    /// Replay windows of ingress instances for which the site's gateways sign. Beyond: the site's oldest give way.
-    case replayWindows
-    /// Service ports of which the site's advertisements are kept. Beyond: the rest is not looked at.
-    case services
 
     /// As a metric's label.
     var name: String { "\(self)" }
@@ -130,8 +126,6 @@ struct NeighborShares: Sendable {
         self[.descriptors] = descriptors.relays / 2
         self[.ringBytes] = 48 << 20
         self[.controlFrames] = 1_024
-        self[.replayWindows] = 4_096
-        self[.services] = 8_192
     }
 
     /// For this site itself: its gateways and its sidecars, of which there may be many.
@@ -143,7 +137,6 @@ struct NeighborShares: Sendable {
         shares[.descriptors] = descriptors.relays
         shares[.ringBytes] = 256 << 20
         shares[.controlFrames] = 16_384
-        shares[.replayWindows] = 65_536
         return shares
     }
 }

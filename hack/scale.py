@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""What the size of a cluster costs: times, CPU and memory of the controller, a gateway and the API server.
+
+    hack/scale.py [--services N] [--sites N] [--links N]     (defaults 1000, 50, 200; 0 leaves a part out)
+
+Runs on a test cluster of its own (real API server, release programs of TIELINE_BIN or .build/release), prints one line per
+measurement, and last `N targets met, M missed`. CPU is that of the process, in seconds, whatever else the machine does.
+"""
+import argparse
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import ssl
+import statistics
+import sys
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
+
+from cluster import Cluster, condition, wait  # noqa: E402
+from network import API, GATEWAYS, Network, namespace, server, site  # noqa: E402
+
+CONTROLLER = "app.kubernetes.io/name=tieline-controller"
+TICKS = os.sysconf("SC_CLK_TCK")
+PREFIX = "/apis/tieline.dev/v1alpha1/namespaces"
+PROBE = """
+import http.client, sys, threading, time
+worst, failed, ended = 0.0, 0, threading.Event()
+threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+while not ended.wait(0.05):
+    began = time.monotonic()
+    try:
+        connection = http.client.HTTPConnection(sys.argv[1], 8080, timeout=5)
+        connection.request("GET", "/healthz")
+        failed += connection.getresponse().status != 200
+        connection.close()
+    except OSError:
+        failed += 1
+    worst = max(worst, time.monotonic() - began)
+print(worst, failed)
+"""
+
+
+class Server:
+    """The API server by hand: kubectl's own cost would hide what is measured."""
+
+    def __init__(self, cluster):
+        state = pathlib.Path(cluster.env["KUBECONFIG"]).parent
+        self.port = int((state / "port").read_text())
+        self.token = (state / "admin.token").read_text().strip()
+        self.pid = int((state / "pid").read_text())
+        self.local = threading.local()
+        self.context = ssl.create_default_context(cafile=str(state / "pki" / "ca.crt"))
+
+    def ask(self, method, path, body=None, kind="application/json"):
+        if not hasattr(self.local, "connection"):
+            self.local.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context)
+        self.local.connection.request(
+            method, path, body=json.dumps(body) if body is not None else None,
+            headers={"Authorization": f"Bearer {self.token}", "Content-Type": kind})
+        answer = self.local.connection.getresponse()
+        content = answer.read()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
+        return json.loads(content)
+
+    def items(self, path):
+        return self.ask("GET", path)["items"]
+
+
+def cpu(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory(pid):
+    """Resident, in MB."""
+    line = next(line for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+class Table:
+    def __init__(self):
+        self.met, self.missed = 0, 0
+
+    def row(self, name, value, unit, most=None):
+        verdict = ""
+        if most is not None:
+            holds = value <= most
+            self.met, self.missed = self.met + holds, self.missed + (not holds)
+            verdict = f"{'met' if holds else 'MISSED'} (at most {most:g})"
+        print(f"{name:<66} {value:>9.3f} {unit:<4} {verdict}", flush=True)
+
+
+class Scale:
+    def __init__(self, cluster, table):
+        self.cluster, self.table = cluster, table
+        self.server = Server(cluster)
+        self.network = Network(cluster)
+        self.network.install()
+
+    def leader(self):
+        holder = self.cluster.get("lease", "tieline-system", "tieline-controller")["spec"]["holderIdentity"]
+        return next(pod for pod in self.cluster.pods("tieline-system", CONTROLLER)
+                    if holder.startswith(pod["metadata"]["name"]))
+
+    def costs(self, pids):
+        return {name: cpu(pid) for name, pid in pids.items()}
+
+    # One site with many Services
+
+    def services(self, count):
+        net, cluster, where = self.network, self.cluster, "many"
+        net.make_sites(where)
+        cluster.apply(server(where, "s"))
+        address = cluster.wait_ready(where, "app=s", 1)[0]["status"]["podIP"]
+        gateway = net.gateways(where)[0]
+        leader = self.leader()
+        pids = {"controller": cluster.pid(leader), "gateway": cluster.pid(gateway), "API server": self.server.pid}
+        prober = cluster.exec([sys.executable, "-c", PROBE, leader["status"]["podIP"]])
+        self.created(count, where, address, pids)
+        self.edited(where, pids)
+        self.idle(where, pids)
+        for name in ("controller", "gateway"):
+            self.table.row(f"memory of the {name} at {count} Services", memory(pids[name]), "MB",
+                           150 if name == "controller" else None)
+        worst, failed = prober.communicate("")[0].split()
+        self.table.row("slowest /healthz of the controller, every 50 ms all the while", float(worst) * 1000, "ms", 100)
+        self.table.row("/healthz that failed", float(failed), "", 0)
+        self.restarted(where, pids)
+        self.deleted(count, where)
+
+    def created(self, count, where, address, pids):
+        def make(number):
+            self.server.ask("POST", f"{PREFIX}/{where}/services", {
+                "apiVersion": API, "kind": "Service", "metadata": {"name": f"s{number}", "namespace": where},
+                "spec": {"ports": [{"name": "tcp", "port": 8080}], "hosts": [address], "listen": {"enabled": True}}})
+
+        before, began = self.costs(pids), time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            list(pool.map(make, range(count)))
+        created = time.monotonic() - began
+        wait(f"{count} Services are Ready", lambda: self.ready(where) == count, 300, every=0.5)
+        took, after = time.monotonic() - began, self.costs(pids)
+        self.table.row(f"{count} Services created at once: until all are created", created, "s")
+        self.table.row(f"{count} Services created at once: until all are Ready", took, "s", max(10, 60 * count / 5000))
+        for name in pids:
+            self.table.row(f"  CPU of the {name} for it", after[name] - before[name], "s")
+
+    def ready(self, where):
+        return sum(condition(item, "Ready") == "True" for item in self.server.items(f"{PREFIX}/{where}/services"))
+
+    def edited(self, where, pids, times=20):
+        spent, took, path = {name: [] for name in pids}, [], f"{PREFIX}/{where}/services/s1"
+        for number in range(times):
+            before, began = self.costs(pids), time.monotonic()
+            edited = self.server.ask("PATCH", path, {"spec": {"timeouts": {"idle": f"{number + 2}h"}}},
+                                     "application/merge-patch+json")["metadata"]["generation"]
+
+            def told():
+                item = self.server.ask("GET", path)
+                return item["status"]["observedGeneration"] == edited and condition(item, "Ready") == "True"
+            wait("the edit is in status", told, 30, every=0.02)
+            took.append(time.monotonic() - began)
+            wait("the controller rests", self.rested(pids["controller"]), 20, every=0.1)
+            after = self.costs(pids)
+            for name in pids:
+                spent[name].append(after[name] - before[name])
+        self.table.row("one edit: until its status says that the gateways have it (median)", statistics.median(took), "s", 2)
+        # The clock of /proc counts hundredths of a second: the mean says more than the median.
+        for name, most in (("controller", 0.050), ("gateway", 0.005), ("API server", None)):
+            self.table.row(f"  CPU of the {name} for it (mean of {times})", statistics.mean(spent[name]), "s", most)
+
+    @staticmethod
+    def rested(pid):
+        seen = [cpu(pid), time.monotonic()]
+
+        def probe():
+            now = cpu(pid)
+            if now - seen[0] > 0.011:
+                seen[:] = [now, time.monotonic()]
+            return time.monotonic() - seen[1] > 0.5
+        return probe
+
+    def versions(self, where):
+        found = {item["metadata"]["uid"]: item["metadata"]["resourceVersion"]
+                 for kind in ("services", "sites", "links") for item in self.server.items(f"{PREFIX}/{where}/{kind}")}
+        for item in self.server.items(f"/api/v1/namespaces/{where}/services") + self.server.items(
+                f"/api/v1/namespaces/{where}/secrets"):
+            found[item["metadata"]["uid"]] = item["metadata"]["resourceVersion"]
+        return found
+
+    def idle(self, where, pids, seconds=20):
+        versions, before = self.versions(where), self.costs(pids)
+        time.sleep(seconds)  # the idle time is what is measured
+        after = self.costs(pids)
+        changed = sum(version != self.versions(where).get(uid) for uid, version in versions.items())
+        self.table.row(f"idle for {seconds} s: objects written", changed, "", 0)
+        for name in ("controller", "gateway"):
+            self.table.row(f"  CPU of the {name}, of a core", (after[name] - before[name]) / seconds * 100, "%")
+
+    def restarted(self, where, pids):
+        lease = lambda: self.cluster.get("lease", "tieline-system", "tieline-controller")["spec"]
+        versions, last, applied = self.versions(where), lease()["renewTime"], cpu(pids["gateway"])
+        began = time.monotonic()
+        for pod in self.cluster.pods("tieline-system", CONTROLLER):
+            self.cluster.kill(pod)
+        wait("a controller leads again", lambda: lease()["renewTime"] != last, 60)
+        self.table.row("controllers killed: until one leads again", time.monotonic() - began, "s", 30)
+        pid = self.cluster.pid(self.leader())
+        wait("it rests", self.rested(pid), 60, every=0.2)
+        changed = sum(version != self.versions(where).get(uid) for uid, version in versions.items())
+        self.table.row("  objects written by it", changed, "", 0)
+        self.table.row("  its CPU until it rests", cpu(pid), "s")
+        self.table.row("  CPU of the gateway meanwhile", cpu(pids["gateway"]) - applied, "s")
+
+    def deleted(self, count, where):
+        began = time.monotonic()
+        self.server.ask("DELETE", f"{PREFIX}/{where}/services")
+
+        def gone():
+            left = [item for item in self.server.items(f"/api/v1/namespaces/{where}/services")
+                    if item["metadata"]["name"].startswith("s")]
+            return not left and not self.server.items(f"{PREFIX}/{where}/services")
+        wait("all Services and their core Services are gone", gone, 300, every=0.5)
+        self.table.row(f"{count} Services deleted at once: until all is gone", time.monotonic() - began, "s")
+
+    # Many sites, many links
+
+    def sites(self, count, links):
+        names = [f"site-{number}" for number in range(count)]
+        self.cluster.apply(*[namespace(name) for name in names])
+        began = time.monotonic()
+        self.cluster.apply(*[site(name) for name in names])
+        ready = lambda: sum(condition(item, "Ready") == "True" for item in self.server.items("/apis/tieline.dev/v1alpha1/sites"))
+        already = 1 if self.cluster.exists("tsite", "many", "many") else 0
+        wait(f"{count} Sites are Ready", lambda: ready() >= count + already, 300, every=0.5)
+        self.table.row(f"{count} Sites created at once: until all are Ready", time.monotonic() - began, "s")
+        if not links:
+            return
+        statuses = {name: self.server.ask("GET", f"{PREFIX}/{name}/sites/{name}")["status"] for name in names}
+        hub, others = names[0], names[1:]
+        allow = {"spec": {"allow": [{"siteID": statuses[hub]["siteID"], "name": hub}]}}
+        for name in others:
+            self.server.ask("PATCH", f"{PREFIX}/{name}/sites/{name}", allow, "application/merge-patch+json")
+        began = time.monotonic()
+        for number in range(links):
+            remote = statuses[others[number % len(others)]]
+            self.server.ask("POST", f"{PREFIX}/{hub}/links", {
+                "apiVersion": API, "kind": "Link", "metadata": {"name": f"l{number}", "namespace": hub},
+                "spec": {"endpoints": remote["endpoints"], "remoteSiteID": remote["siteID"]}})
+        up = lambda: sum(condition(item, "Connected") == "True" for item in self.server.items(f"{PREFIX}/{hub}/links"))
+        wait(f"{links} Links are Connected", lambda: up() == links, 180, every=0.5)
+        self.table.row(f"{links} Links of one site to {len(others)}: until all are Connected", time.monotonic() - began, "s")
+        self.table.row("memory of the gateway that dials them",
+                       memory(self.cluster.pid(self.network.gateways(hub)[0])), "MB")
+        self.table.row(f"memory of the controller with {count} Sites", memory(self.cluster.pid(self.leader())), "MB", 150)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--services", type=int, default=1000)
+    parser.add_argument("--sites", type=int, default=50)
+    parser.add_argument("--links", type=int, default=200)
+    options = parser.parse_args()
+    table = Table()
+    with Cluster(f"e2e-{os.getpid()}") as cluster:
+        scale = Scale(cluster, table)
+        if options.services:
+            scale.services(options.services)
+        if options.sites:
+            scale.sites(options.sites, options.links)
+    print(f"{table.met} targets met, {table.missed} missed")
+    return 1 if table.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
