@@ -12,7 +12,7 @@ package struct Link: NetworkObject {
 
     package var metadata: ObjectMeta
     package var spec: LinkSpec
-    @OmitEmpty package var status: LinkStatus
+    @Rebuildable package var status: LinkStatus
 
     package init(metadata: ObjectMeta, spec: LinkSpec, status: LinkStatus = LinkStatus()) {
         self.metadata = metadata

@@ -12,7 +12,7 @@ package struct Service: NetworkObject {
 
     package var metadata: ObjectMeta
     package var spec: ServiceSpec
-    @OmitEmpty package var status: ServiceStatus
+    @Rebuildable package var status: ServiceStatus
 
     package init(metadata: ObjectMeta, spec: ServiceSpec, status: ServiceStatus = ServiceStatus()) {
         self.metadata = metadata

@@ -14,7 +14,7 @@ package struct Site: NetworkObject {
 
     package var metadata: ObjectMeta
     @OmitEmpty package var spec: SiteSpec
-    @OmitEmpty package var status: SiteStatus
+    @Rebuildable package var status: SiteStatus
 
     package init(
         metadata: ObjectMeta,

@@ -11,6 +11,7 @@ import Synchronization
 struct ServiceReconciler: Reconciler {
     let shared: Shared
     private let ledgers = FailoverMemory()
+    private let failures = FailureClock<ObjectKey>()
 
     init(shared: Shared) { self.shared = shared }
 
@@ -21,6 +22,7 @@ struct ServiceReconciler: Reconciler {
             }
             guard let service = shared.world.services.store.get(key) else {
                 ledgers.forget(key)
+                failures.end(key)
                 try await sweep(key)
                 return .done
             }
@@ -66,10 +68,12 @@ struct ServiceReconciler: Reconciler {
                 await shared.clear(plan.leftovers)
             }
             try await shared.writer.carryOut(plan.writes)
+            failures.end(service.key)
         } catch {
-            guard error.isRefusal else { throw error }
+            let lasting = failures.failed(service.key, at: shared.clock.now)
+            guard error.isTold(after: lasting) else { throw error }
             facts.applyFailure = ApplyFailure(error)
-            result = .again(after: .seconds(30))
+            result = .again(after: .seconds(10))
         }
         guard !service.metadata.isTerminating else { return result }
         guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }

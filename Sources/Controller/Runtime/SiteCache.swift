@@ -30,8 +30,6 @@ final class SiteCache: Sendable {
         var objects: [String: SiteObjects] = [:]
         /// By the UID of the Site.
         var refusals: [String: (teller: RefusalTeller, last: Instant)] = [:]
-        /// By namespace: since when the API server says that the controller may not write there.
-        var forbidden: [String: Instant] = [:]
     }
 
     private let state = Mutex(State())
@@ -46,17 +44,6 @@ final class SiteCache: Sendable {
     }
 
     func forget(_ namespace: String) { state.withLock { $0.objects[namespace] = nil } }
-
-    /// How long the API server has been saying that the controller may not write there; this is one more time.
-    func forbidden(_ namespace: String, at now: Instant) -> Duration {
-        state.withLock { state in
-            let since = state.forbidden[namespace] ?? now
-            state.forbidden[namespace] = since
-            return now - since
-        }
-    }
-
-    func allowed(_ namespace: String) { state.withLock { $0.forbidden[namespace] = nil } }
 
     /// Which of the sites that `site` refused are news.
     func news(of refused: [SiteID], at site: Site, at now: Instant) -> RefusalTeller.News {

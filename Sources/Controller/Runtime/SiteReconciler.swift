@@ -15,16 +15,13 @@ import Synchronization
 struct SiteReconciler: Reconciler {
     let shared: Shared
     let cache = SiteCache()
+    private let failures = FailureClock<String>()
 
     init(shared: Shared) { self.shared = shared }
 
     /// How long Secrets, ServiceAccounts and RoleBindings are taken as they were read; watching each Secret by its name
     /// would cost four streams for each site.
     private static let freshness: Duration = .seconds(60)
-
-    /// How long a 403 is taken for one that passes: the API server's authorizer and its admission policies hear of a new
-    /// Site and of a new RoleBinding by watches of their own.
-    private static let patience: Duration = .seconds(2)
 
     func reconcile(_ namespace: String) async throws(ReconcileError) -> ReconcileResult {
         guard let sites = shared.ownSites(in: namespace),
@@ -66,7 +63,7 @@ struct SiteReconciler: Reconciler {
 
     private func forget(_ namespace: String) {
         cache.forget(namespace)
-        cache.allowed(namespace)
+        failures.end(namespace)
         guard shared.registry[namespace] != nil else { return }
         shared.registry[namespace] = nil
         shared.enqueueDependents(of: namespace)
@@ -98,18 +95,15 @@ struct SiteReconciler: Reconciler {
             result = result.sooner(renewal(objects.secrets, of: site))
             await shared.clear(leftovers)
             cache.set(objects, of: namespace)
-            cache.allowed(namespace)
+            failures.end(namespace)
             // The holder of a name that we want is looked for again at the server.
             if !facts.conflicts.isEmpty || !facts.waits.isEmpty || facts.lostIdentity != nil {
                 cache.forget(namespace)
             }
         } catch {
-            guard error.isRefusal else { throw error }
-            if error.isForbidden,
-                cache.forbidden(namespace, at: shared.clock.now) < Self.patience
-            {
-                throw error
-            }
+            let lasting = failures.failed(namespace, at: shared.clock.now)
+            guard error.isTold(after: lasting) else { throw error }
+            // The record is registered all the same: what does not depend on this goes on.
             facts.applyFailure = ApplyFailure(error)
             cache.forget(namespace)
             result = .again(after: .seconds(10))

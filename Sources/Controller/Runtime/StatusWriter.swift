@@ -72,7 +72,7 @@ private struct StatusPatch<Object: NetworkObject>: KubernetesObject {
     static var resource: Resource { Object.resource }
 
     var metadata: ObjectMeta
-    var status: Object.Status
+    @Rebuildable var status: Object.Status
 }
 
 /// The monotonic clock as the pure parts know it.

@@ -23,14 +23,7 @@ struct Unreadable<Kind: NetworkObject>: NetworkObject {
 extension Undecodable {
     /// Its status, as far as that decodes: field by field.
     fileprivate func status<Status: NetworkStatus>(as _: Status.Type = Status.self) -> Status {
-        func decoded(_ members: [String: JSONValue]) -> Status? {
-            (try? JSONEncoder().encode(members)).flatMap {
-                try? JSONDecoder().decode(Status.self, from: $0)
-            }
-        }
-        let members = content["status"]?.object ?? [:]
-        let sound = members.filter { decoded([$0.key: $0.value]) != nil }
-        return decoded(sound) ?? Status()
+        Status(soundFieldsOf: content["status"]?.object ?? [:])
     }
 }
 
