@@ -65,7 +65,8 @@ package struct KubernetesClient: Sendable {
 
     /// Sends a request and gives the body of a successful answer.
     ///
-    /// A status outside 200...299 is thrown as `.status`.
+    /// A status outside 200...299 is thrown as `.status`. A server that is too busy (429, or 503 with Retry-After) is asked
+    /// again when it says, five times at the most, and never later than the time of one request.
     package func send(
         _ request: Request,
         timeout: Duration? = nil
@@ -75,6 +76,13 @@ package struct KubernetesClient: Sendable {
             // Nothing was done yet: the same request again, with what the plugin gives out now.
             response = try await attempt(request, timeout)
         }
+        var tries = 0
+        while tries < 5, let pause = response.pause, pause <= timeout ?? self.timeout,
+            (try? await Task.sleep(for: pause)) != nil
+        {
+            tries += 1
+            response = try await attempt(request, timeout)
+        }
         for value in response.head.values(of: "Warning") { onWarning(warningText(value)) }
         guard response.head.isSuccess else {
             throw .status(failure(response.head, response.body))
@@ -82,9 +90,23 @@ package struct KubernetesClient: Sendable {
         return response.body
     }
 
-    private typealias Answer = (
-        status: Int, head: HTTPResponseHead, body: Data, credential: PluginCredential?
-    )
+    private struct Answer {
+        var head: HTTPResponseHead
+        var body: Data
+        /// With which it was asked for.
+        var credential: PluginCredential?
+
+        var status: Int { head.status }
+
+        /// After which time the server, which has done nothing yet, wants to be asked again; nil: it does not say so.
+        var pause: Duration? {
+            guard status == 429 || status == 503,
+                let seconds = head.values(of: "Retry-After").first.flatMap({ Int($0) }),
+                seconds >= 0
+            else { return nil }
+            return .seconds(seconds)
+        }
+    }
 
     private func attempt(
         _ request: Request,
@@ -100,7 +122,7 @@ package struct KubernetesClient: Sendable {
         message.timeout = limit
         do {
             let response = try await transport.send(message)
-            return (response.status, response.head, response.body, credential)
+            return Answer(head: response.head, body: response.body, credential: credential)
         } catch {
             throw .transport(error)
         }

@@ -34,4 +34,19 @@ struct FailureClockTests {
         clock.end("a")
         #expect(clock.failed("a", at: start + .seconds(4)) == .zero)
     }
+
+    @Test("K16: a conflict that stays is looked at less and less often, down to once a minute")
+    func growing() {
+        let clock = FailureClock<String>()
+        var now = Instant(nanoseconds: 5_000_000_000)
+        #expect(clock.wait("a", at: now) == .seconds(5))
+        var looks = 0
+        let end = now + .seconds(3_600)
+        while now < end {
+            now = now + clock.wait("a", at: now)
+            looks += 1
+        }
+        #expect((60...100).contains(looks))
+        #expect(clock.wait("a", at: now) == .seconds(60))
+    }
 }

@@ -18,6 +18,11 @@ final class FailureClock<Key: Hashable & Sendable>: Sendable {
         }
     }
 
+    /// When to look again, for something that no event tells: after 5 s at first, after a minute once it has lasted.
+    func wait(_ key: Key, at now: Instant) -> Duration {
+        min(max(.seconds(5), failed(key, at: now) / 4), .seconds(60))
+    }
+
     /// It worked, or nobody asks any more.
     func end(_ key: Key) { since.withLock { $0[key] = nil } }
 }

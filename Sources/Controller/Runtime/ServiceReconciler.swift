@@ -12,6 +12,7 @@ struct ServiceReconciler: Reconciler {
     let shared: Shared
     private let ledgers = FailoverMemory()
     private let failures = FailureClock<ObjectKey>()
+    private let conflicts = FailureClock<ObjectKey>()
 
     init(shared: Shared) { self.shared = shared }
 
@@ -23,6 +24,7 @@ struct ServiceReconciler: Reconciler {
             guard let service = shared.world.services.store.get(key) else {
                 ledgers.forget(key)
                 failures.end(key)
+                conflicts.end(key)
                 try await sweep(key)
                 return .done
             }
@@ -61,7 +63,11 @@ struct ServiceReconciler: Reconciler {
             let plan = try await plan(service, record: record, view: view)
             facts.conflicts = plan.conflicts
             facts.waits = plan.waits
-            if !plan.conflicts.isEmpty { result = .again(after: Shared.conflictRetry) }
+            if plan.conflicts.isEmpty {
+                conflicts.end(service.key)
+            } else {
+                result = .again(after: conflicts.wait(service.key, at: shared.clock.now))
+            }
             if !plan.waits.isEmpty {
                 result = .again(after: Shared.leavingRetry)
                 try await sweep(service.key)

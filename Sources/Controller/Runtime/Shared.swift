@@ -20,8 +20,6 @@ struct Shared: Sendable {
     let logger: Logger
     private let leftovers = LeftoverMemory()
 
-    /// How long until something that no event tells is looked at again.
-    static let conflictRetry: Duration = .seconds(5)
     /// How long until a name is looked at again whose holder is about to go.
     static let leavingRetry: Duration = .seconds(1)
     /// How long until a status is looked at again that waits for the first answer of a gateway.

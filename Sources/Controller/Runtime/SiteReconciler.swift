@@ -16,6 +16,7 @@ struct SiteReconciler: Reconciler {
     let shared: Shared
     let cache = SiteCache()
     private let failures = FailureClock<String>()
+    private let conflicts = FailureClock<String>()
 
     init(shared: Shared) { self.shared = shared }
 
@@ -64,6 +65,7 @@ struct SiteReconciler: Reconciler {
     private func forget(_ namespace: String) {
         cache.forget(namespace)
         failures.end(namespace)
+        conflicts.end(namespace)
         guard shared.registry[namespace] != nil else { return }
         shared.registry[namespace] = nil
         shared.enqueueDependents(of: namespace)
@@ -112,7 +114,11 @@ struct SiteReconciler: Reconciler {
         shared.registry[namespace] = record
         shared.enqueue(record.changes(since: old), in: namespace)
         if !facts.conflicts.isEmpty || facts.lostIdentity != nil {
-            result = result.sooner(.again(after: Shared.conflictRetry))
+            result = result.sooner(
+                .again(after: conflicts.wait(namespace, at: shared.clock.now))
+            )
+        } else {
+            conflicts.end(namespace)
         }
         if !facts.waits.isEmpty { result = result.sooner(.again(after: Shared.leavingRetry)) }
         if let undecodable {
