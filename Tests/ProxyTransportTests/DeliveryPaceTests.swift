@@ -58,6 +58,7 @@ struct DeliveryPaceTests {
             let end = now + time
             while now < end {
                 while pace.room >= 4_096, written - acknowledged < 4 << 20 { write(4_096) }
+                if pace.room < 4_096 { pace.heldBack() }
                 pass(.milliseconds(2))
             }
         }
@@ -86,6 +87,22 @@ struct DeliveryPaceTests {
         path.fill(for: .milliseconds(50))
         #expect(!path.pace.isSlow)
         #expect(path.pace.room == .max)
+    }
+
+    @Test(
+        "little traffic before a transfer does not slow it down: the limit itself is no slowness",
+        arguments: [Duration.microseconds(50), .milliseconds(1), .milliseconds(80)]
+    )
+    func startAfterLittle(roundTrip: Duration) {
+        var path = Path(bytesPerSecond: 1_000_000_000, roundTrip: roundTrip)
+        for _ in 0..<500 {
+            path.write(100)
+            path.pass(.milliseconds(20))
+        }
+        let before = path.acknowledged
+        path.fill(for: .milliseconds(500) + roundTrip * 12)
+        #expect(!path.pace.isSlow, "\(path.pace.rate ?? 0) bytes a second")
+        #expect(path.acknowledged - before > 4 << 20)
     }
 
     @Test("a path that becomes slow is noticed, and so is one that becomes fast again")

@@ -46,6 +46,12 @@ struct DeliveryPace: Sendable {
     private var began: (at: Instant, acknowledged: UInt64)
     /// Something was under way throughout the present measurement: it says what the path takes.
     private var isBusy = false
+    /// The limit, not a want of bytes, ended the last batch.
+    private var isHeldBack = false
+    /// What the limit is multiplied by: doubled each time that a path has taken all that it was allowed, so that the limit
+    /// itself cannot keep the rate from being seen.
+    private var growth = 1
+    private static let growthMax = 64
 
     init(at now: Instant) {
         advancedAt = now
@@ -54,10 +60,12 @@ struct DeliveryPace: Sendable {
 
     /// The socket took bytes.
     mutating func wrote(_ count: Int, at now: Instant) {
-        if written == acknowledged {
+        // A pause that the limit made is part of the measurement, which is a lower bound then.
+        if written == acknowledged, !isHeldBack {
             began = (now, acknowledged)
             isBusy = true
         }
+        isHeldBack = false
         written += UInt64(count)
     }
 
@@ -70,9 +78,14 @@ struct DeliveryPace: Sendable {
             advancedAt = now
         }
         measure(at: now)
+        guard written == self.acknowledged else { return }
         // A pause of ours is no slowness of the path.
-        if written == self.acknowledged { isBusy = false }
+        isBusy = false
+        if isHeldBack { growth = min(growth * 2, Self.growthMax) }
     }
+
+    /// There was more to write than there was room for.
+    mutating func heldBack() { isHeldBack = true }
 
     private mutating func measure(at now: Instant) {
         let time = now - began.at
@@ -90,6 +103,7 @@ struct DeliveryPace: Sendable {
         }
         began = (now, acknowledged)
         isBusy = written > acknowledged
+        growth = 1
     }
 
     /// Whether what waits has to be bounded at all.
@@ -98,10 +112,10 @@ struct DeliveryPace: Sendable {
     /// The most bytes that may be written and unacknowledged.
     var limit: Int {
         guard isSlow else { return .max }
-        guard let rate else { return Self.initial }
+        guard let rate else { return Self.initial * growth }
         let time = Self.queueTime + min(leastRoundTrip ?? .zero, .seconds(1)) * 2
         let bytes = Double(rate) * Double(time.wholeNanoseconds) / 1e9
-        return max(Self.floor, Int(bytes))
+        return max(Self.floor, Int(bytes)) * growth
     }
 
     /// What may be written now.

@@ -62,7 +62,9 @@ extension Lane {
         }
         if case .closing(let reason) = state, control.isEmpty { return finish(reason) }
         guard hasSomethingToSend, let registration else { return }
-        if pace.room < Self.dataLimitMin { waitForRoom() } else { loop.resume(registration) }
+        guard pace.room < Self.dataLimitMin else { return loop.resume(registration) }
+        pace.heldBack()
+        waitForRoom()
     }
 
     private func startHandshake() {

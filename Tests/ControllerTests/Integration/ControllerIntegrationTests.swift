@@ -217,18 +217,18 @@ extension OnServer {
                 func spoil<Object: KubernetesObject>(
                     _ type: Object.Type,
                     _ name: String,
-                    _ status: JSONValue
-                ) async {
-                    // The answer does not decode either.
-                    _ = try? await client.patch(
-                        type,
-                        ObjectKey(namespace: namespace, name: name),
-                        .merge(["status": status]),
-                        subresource: "status"
+                    _ spec: JSONValue
+                ) async throws {
+                    let key = ObjectKey(namespace: namespace, name: name)
+                    let patch = try Request.patch(
+                        type.resource,
+                        key,
+                        .merge(["spec": spec])
                     )
-                    await #expect(throws: APIError.self) {
-                        try await client.get(type, ObjectKey(namespace: namespace, name: name))
+                    _ = try await eventually("the wider schema is in force") {
+                        try? await client.send(patch)
                     }
+                    await #expect(throws: APIError.self) { try await client.get(type, key) }
                 }
                 var before: (generation: UInt64, uid: String)?
                 try await cluster.withController(in: names[1]) {
@@ -246,56 +246,54 @@ extension OnServer {
                     )
                     before = try await eventually("all is made") { try await made() }
                 }
-                // The schema of a status is wide enough for what no decoder takes.
-                await spoil(Site.self, "east", ["siteID": "x"])
-                await spoil(Link.self, "west", ["remoteSite": ["id": "x"]])
-                await spoil(
-                    Service.self,
-                    "front",
-                    [
-                        "lastFailover": [
-                            "time": "2026-01-01T00:00:00Z", "from": "a", "to": "b", "reason": "c",
-                            "lost": 0, "resumed": 0, "duration": "long",
-                        ]
-                    ]
-                )
-                try await cluster.withController(in: names[1]) {
-                    for (resource, name) in [
-                        (Site.resource, "east"), (Link.resource, "west"),
-                        (Service.resource, "front"),
-                    ] {
-                        let key = ObjectKey(namespace: namespace, name: name)
-                        let path = resource.path(namespace: namespace, name: name)
-                        let conditions = try await eventually("\(name) is told") {
-                            let bytes = try await client.send(Request(method: .get, path: path))
-                            let object = try JSONDecoder().decode(JSONValue.self, from: bytes)
-                            let conditions = object["status"]?["conditions"]?.array ?? []
-                            return conditions.contains { $0["type"] == "Stalled" }
-                                ? conditions : nil
+                func judge() async throws {
+                    try await cluster.withController(in: names[1]) {
+                        for (resource, name) in [
+                            (Site.resource, "east"), (Link.resource, "west"),
+                            (Service.resource, "front"),
+                        ] {
+                            let key = ObjectKey(namespace: namespace, name: name)
+                            let path = resource.path(namespace: namespace, name: name)
+                            let conditions = try await eventually("\(name) is told") {
+                                let bytes = try await client.send(Request(method: .get, path: path))
+                                let object = try JSONDecoder().decode(JSONValue.self, from: bytes)
+                                let conditions = object["status"]?["conditions"]?.array ?? []
+                                return conditions.contains { $0["type"] == "Stalled" }
+                                    ? conditions : nil
+                            }
+                            let accepted = conditions.first { $0["type"] == "Accepted" }
+                            #expect(accepted?["reason"] == "Invalid", "\(key)")
+                            #expect(accepted?["message"]?.string?.contains("spec.") == true)
                         }
-                        let accepted = conditions.first { $0["type"] == "Accepted" }
-                        #expect(accepted?["reason"] == "Invalid", "\(key)")
-                        #expect(accepted?["message"]?.string?.contains("status.") == true)
+                        let after = try #require(try await made())
+                        #expect(after.generation == before?.generation && after.uid == before?.uid)
+                        _ = try await whenQuiet { try await versions() }
+                        // With a Site that can be read, Link and Service still have their parts.
+                        let key = ObjectKey(namespace: namespace, name: "east")
+                        _ = try await client.patch(
+                            Site.self,
+                            key,
+                            .merge(["spec": ["drain": ["delay": "5s"]]])
+                        )
+                        _ = try await eventually("the Site is read again") {
+                            let site = try await client.get(Site.self, key)
+                            return
+                                (condition(site, .accepted)?.status == .yes
+                                && site.status.services?.total == 1).orNil
+                        }
+                        let last = try #require(try await made())
+                        #expect(last.generation == before?.generation && last.uid == before?.uid)
                     }
-                    let after = try #require(try await made())
-                    #expect(after.generation == before?.generation && after.uid == before?.uid)
-                    _ = try await whenQuiet { try await versions() }
-                    // With a Site that can be read, Link and Service still have their parts.
-                    let key = ObjectKey(namespace: namespace, name: "east")
-                    _ = try await client.patch(
-                        Site.self,
-                        key,
-                        .merge(["status": ["siteID": nil]]),
-                        subresource: "status"
-                    )
-                    _ = try await eventually("the Site is read again") {
-                        let site = try await client.get(Site.self, key)
-                        return
-                            (condition(site, .accepted)?.status == .yes
-                            && site.status.services?.total == 1).orNil
-                    }
-                    let last = try #require(try await made())
-                    #expect(last.generation == before?.generation && last.uid == before?.uid)
+                }
+                // As if an older version of the schema had let them in.
+                try await cluster.withWiderSchemas([
+                    ("sites", ["drain", "delay"]), ("links", ["remoteSiteID"]),
+                    ("services", ["timeouts", "idle"]),
+                ]) {
+                    try await spoil(Site.self, "east", ["drain": ["delay": "soon"]])
+                    try await spoil(Link.self, "west", ["remoteSiteID": "x"])
+                    try await spoil(Service.self, "front", ["timeouts": ["idle": "long"]])
+                    try await judge()
                 }
             }
         }

@@ -115,6 +115,49 @@ struct TestCluster: Sendable {
         _ = await task.result
     }
 
+    /// Runs `body` while the named fields of specs take any text; `fields` are (plural, path within spec).
+    func withWiderSchemas(
+        _ fields: [(plural: String, path: [String])],
+        _ body: () async throws -> Void
+    ) async throws {
+        let kind = Resource(
+            group: "apiextensions.k8s.io",
+            version: "v1",
+            kind: "CustomResourceDefinition",
+            plural: "customresourcedefinitions",
+            isNamespaced: false
+        )
+        func replace(_ plural: String, _ path: String, _ schema: JSONValue) async throws {
+            let patch = Patch.json([
+                ["op": "replace", "path": .string(path), "value": schema]
+            ])
+            let key = ObjectKey(name: "\(plural).tieline.dev")
+            _ = try await client.send(try Request.patch(kind, key, patch))
+        }
+        var narrow: [(plural: String, path: String, schema: JSONValue)] = []
+        for (plural, path) in fields {
+            let bytes = try await client.send(.get(kind, ObjectKey(name: "\(plural).tieline.dev")))
+            let definition = try JSONDecoder().decode(JSONValue.self, from: bytes)
+            var schema = definition["spec"]?["versions"]?[0]?["schema"]?["openAPIV3Schema"]
+            var pointer = "/spec/versions/0/schema/openAPIV3Schema"
+            for name in ["spec"] + path {
+                schema = schema?["properties"]?[name]
+                pointer += "/properties/\(name)"
+            }
+            let found = try #require(schema, "\(plural) has no field \(path)")
+            narrow.append((plural, pointer, found))
+            try await replace(plural, pointer, ["type": "string"])
+        }
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await body())
+        } catch {
+            outcome = .failure(error)
+        }
+        for (plural, path, schema) in narrow { try await replace(plural, path, schema) }
+        try outcome.get()
+    }
+
     func makeSite(
         in namespace: String,
         name: String = "east",
