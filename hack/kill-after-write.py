@@ -245,7 +245,7 @@ def install(cluster, network, scratch):
         cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd}.tieline.dev", "--timeout=20s")
     cluster.kubectl("scale", "-n", "tieline-system", "deployment/tieline-controller", "--replicas=0")
     wait("no controller runs in the cluster", lambda: not cluster.pods(
-        "tieline-system", "app.kubernetes.io/name=tieline-controller", terminating=True))
+        "tieline-system", "app.kubernetes.io/component=controller", terminating=True))
     token = cluster.kubectl("create", "token", "-n", "tieline-system", "tieline-controller", "--duration=3h")
     path = os.path.join(scratch, "token")
     with open(path, "w", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ from network import service
 from test_balance import offer
 from traffic import Hold, Run, expect_undisturbed
 
-CONTROLLER = "app.kubernetes.io/name=tieline-controller"
+CONTROLLER = "app.kubernetes.io/component=controller"
 
 
 def test_a_controller_restart_changes_nothing(net):
@@ -38,7 +38,9 @@ def test_a_controller_restart_changes_nothing(net):
         check(flow.line()["flowing"] == 100, "100 connections flow")
         wait_active(100)
         before = state()
-        for pod in net.cluster.pods("tieline-system", CONTROLLER):
+        controllers = net.cluster.pods("tieline-system", CONTROLLER)
+        check(len(controllers) == 2, f"two controllers run: {controllers}")
+        for pod in controllers:
             net.cluster.kill(pod)
         last = renewed()
         wait("a controller leads again", lambda: renewed() != last, 40)
