@@ -194,11 +194,15 @@ class Scale:
             found[item["metadata"]["uid"]] = item["metadata"]["resourceVersion"]
         return found
 
+    def changed(self, before, where):
+        now = self.versions(where)
+        return sum(version != now.get(uid) for uid, version in before.items())
+
     def idle(self, where, pids, seconds=20):
         versions, before = self.versions(where), self.costs(pids)
         time.sleep(seconds)  # the idle time is what is measured
         after = self.costs(pids)
-        changed = sum(version != self.versions(where).get(uid) for uid, version in versions.items())
+        changed = self.changed(versions, where)
         self.table.row(f"idle for {seconds} s: objects written", changed, "", 0)
         for name in ("controller", "gateway"):
             self.table.row(f"  CPU of the {name}, of a core", (after[name] - before[name]) / seconds * 100, "%")
@@ -213,7 +217,7 @@ class Scale:
         self.table.row("controllers killed: until one leads again", time.monotonic() - began, "s", 30)
         pid = self.cluster.pid(self.leader())
         wait("it rests", self.rested(pid), 60, every=0.2)
-        changed = sum(version != self.versions(where).get(uid) for uid, version in versions.items())
+        changed = self.changed(versions, where)
         self.table.row("  objects written by it", changed, "", 0)
         self.table.row("  its CPU until it rests", cpu(pid), "s")
         self.table.row("  CPU of the gateway meanwhile", cpu(pids["gateway"]) - applied, "s")
