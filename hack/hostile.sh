@@ -3,7 +3,7 @@
 #
 #   hack/hostile.sh             all entries
 #   hack/hostile.sh D4 D6       only these
-#   hack/hostile.sh --short     the reduced form that CI runs
+#   hack/hostile.sh --short     the reduced form: less of everything
 #
 # TIELINE_BIN names the folder of the binaries (default: the release build, made when it is missing).
 set -euo pipefail
