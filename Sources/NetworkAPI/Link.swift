@@ -67,6 +67,7 @@ package struct LinkEndpoint: Hashable, Sendable, Codable {
 package struct LinkStatus: NetworkStatus {
     package var observedGeneration: Int64?
     @OmitEmpty package var conditions: [Condition] = []
+    package var summary: String?
     package var remoteSite: RemoteSite?
     /// The cost that every gateway and every attached sidecar routes with now.
     package var appliedCost: LinkCost?
@@ -79,7 +80,7 @@ package struct LinkStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, remoteSite, appliedCost, connections, roundTripTime
+        case observedGeneration, conditions, summary, remoteSite, appliedCost, connections, roundTripTime
         case failovers, lastFailover, cursors
     }
 

@@ -18,6 +18,8 @@ package protocol NetworkObject: KubernetesObject {
 package protocol NetworkStatus: Schema {
     var observedGeneration: Int64? { get set }
     var conditions: [Condition] { get set }
+    /// The reason of the first condition that is not as wished, else Ready: what a table shows.
+    var summary: String? { get set }
 }
 
 /// Connections now and ever; `opened` never falls while the object exists.

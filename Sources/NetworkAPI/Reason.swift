@@ -81,6 +81,8 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
 package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case linkConnected = "LinkConnected"
     case linkLost = "LinkLost"
+    case targetsFound = "TargetsFound"
+    case targetsLost = "TargetsLost"
     case failedOver = "FailedOver"
     case failedBack = "FailedBack"
     case notAllowed = "NotAllowed"

@@ -125,6 +125,7 @@ package struct ServiceStatus: NetworkStatus {
 
     package var observedGeneration: Int64?
     @OmitEmpty package var conditions: [Condition] = []
+    package var summary: String?
     /// What this site sees, cheapest first.
     @OmitEmpty package var targets: [Target] = []
     /// Usable targets of those that are known, such as `1/2`.
@@ -139,7 +140,7 @@ package struct ServiceStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, targets, usableTargets, activeSites, active
+        case observedGeneration, conditions, summary, targets, usableTargets, activeSites, active
         case connections, failovers, lastFailover, cursors
     }
 

@@ -202,6 +202,7 @@ package struct HealthSettings: Hashable, Sendable, Codable {
 package struct SiteStatus: NetworkStatus {
     package var observedGeneration: Int64?
     @OmitEmpty package var conditions: [Condition] = []
+    package var summary: String?
     package var siteID: SiteID?
     /// Where others link to; only addresses that exist.
     @OmitEmpty package var endpoints: [LinkEndpoint] = []
@@ -212,7 +213,7 @@ package struct SiteStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, siteID, endpoints, proxies, links, services
+        case observedGeneration, conditions, summary, siteID, endpoints, proxies, links, services
         case connections, cursors
     }
 

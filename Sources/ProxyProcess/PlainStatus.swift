@@ -36,9 +36,8 @@ struct PlainStatus {
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }
         facts.isCompiled = true
         facts.isApplied = view.allApplied(state.generation)
-        var status = LinkSummary.make(link: link, facts: facts, at: now)
-        refuse(&status.conditions, .link, link)
-        return status
+        facts.problem = problem(.link, link)
+        return LinkSummary.make(link: link, facts: facts, at: now)
     }
 
     /// `ledger` remembers which failovers later records belong to.
@@ -47,8 +46,9 @@ struct PlainStatus {
         facts.hasSite = true
         facts.servingGateways = view.gateways.count(where: \.isServing)
         facts.isCompiled = true
-        facts.isApplied = view.gatewaysApplied(state.generation)
+        facts.isApplied = view.allApplied(state.generation)
         if let address = service.address { facts.view = ServiceView(site: view, address: address) }
+        facts.problem = problem(.service, service)
         var status = ServiceSummary.make(service: service, facts: facts, at: now)
         while let step = FailoverStep.next(
             status: status,
@@ -58,25 +58,14 @@ struct PlainStatus {
             status = step.status
             guard step.hasMore else { break }
         }
-        refuse(&status.conditions, .service, service)
         return status
     }
 
     /// An object whose file cannot be read works on as it was; what the file says of it now is unknown.
-    private func refuse(
-        _ conditions: inout [Condition],
-        _ kind: ObjectKind,
-        _ object: some NetworkObject
-    ) {
-        guard let problem = state.problem(of: kind, object.metadata.name),
-            let index = conditions.firstIndex(where: { $0.type == ConditionType.accepted.rawValue })
-        else { return }
-        let before = object.status.conditions.first { $0.type == ConditionType.accepted.rawValue }
-        conditions[index].status = .no
-        conditions[index].reason = Reason.invalid.rawValue
-        conditions[index].message = "the last good one stays: \(problem)"
-        conditions[index].lastTransitionTime =
-            before?.status == .no ? before?.lastTransitionTime ?? now : now
+    private func problem(_ kind: ObjectKind, _ object: some NetworkObject) -> SpecProblem? {
+        state.problem(of: kind, object.metadata.name).map {
+            SpecProblem("the last good one stays: \($0)", isPassing: state.isUnfinished)
+        }
     }
 
     func site(_ site: Site, links: [LinkStatus], services: [ServiceStatus]) -> SiteStatus {
@@ -89,9 +78,11 @@ struct PlainStatus {
         facts.links = Self.tally(links.map(\.conditions))
         facts.services = Self.tally(services.map(\.conditions))
         if !state.problems.isEmpty {
-            facts.problem =
+            facts.problem = SpecProblem(
                 "the last good configuration stays; correct the files: "
-                + state.problems.map(\.description).joined(separator: "; ")
+                    + state.problems.map(\.description).joined(separator: "; "),
+                isPassing: state.isUnfinished
+            )
         }
         if let access = site.spec.linkAccess {
             facts.endpoints = (access.hosts ?? []).map {

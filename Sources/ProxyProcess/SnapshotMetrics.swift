@@ -113,6 +113,12 @@ extension MetricsWriter {
             labels,
             value: service.listening ? 1 : 0
         )
+        gauge(
+            "tieline_service_usable_targets",
+            help: "Sites that are used as a target; 0: clients are refused.",
+            labels,
+            value: Double(service.targets.count { $0.state == .usable })
+        )
         for target in service.targets {
             let labels = labels.merging(target.site.labels) { old, _ in old }
             gauge(

@@ -131,6 +131,43 @@ package struct ConditionWriter {
     }
 }
 
+extension NetworkStatus {
+    /// Takes these conditions, and what they say in one word.
+    package mutating func take(_ new: [Condition]) {
+        conditions = new
+        // Ready covers what else is wished of an object here; these two depend on other sites.
+        let wished = [ConditionType.ready, .connected, .hasTargets].compactMap {
+            new[type: $0.rawValue]
+        }
+        summary = (wished.first { $0.status != .yes } ?? wished.first)?.reason
+    }
+}
+
+/// Why what a spec says now is not known, or not wholly to be used; what it said before works on.
+package struct SpecProblem: Equatable, Sendable {
+    package var message: String
+    /// It is about to end by itself, as when a file is being written.
+    package var isPassing: Bool
+
+    package init(_ message: String, isPassing: Bool = false) {
+        self.message = message
+        self.isPassing = isPassing
+    }
+}
+
+extension ConditionWriter {
+    /// Whether the spec is accepted, of which nothing is wrong but `problem`.
+    mutating func setAccepted(_ problem: SpecProblem?) {
+        if let problem, problem.isPassing {
+            set(.accepted, .unknown, .progressing, problem.message)
+        } else if let problem {
+            set(.accepted, .no, .invalid, problem.message)
+        } else {
+            set(.accepted, .yes, .accepted)
+        }
+    }
+}
+
 extension [Condition] {
     /// Those of our types: others may add conditions of their own, which are theirs to keep.
     package var ours: [Condition] { filter { ConditionType(rawValue: $0.type) != nil } }

@@ -10,6 +10,8 @@ package struct LinkFacts {
     package var site: SiteName?
     /// Why the Link is not used; nil when it is.
     package var finding: Finding?
+    /// What is wrong with the spec though the Link works on as it was.
+    package var problem: SpecProblem?
     package var view = LinkView()
     /// A gateway has yet to answer for the first time.
     package var isSettling = false
@@ -33,11 +35,13 @@ package enum LinkSummary {
     package static func make(link: Link, facts: LinkFacts, at now: Timestamp) -> LinkStatus {
         var status = link.status
         guard facts.isCompiled || !facts.hasSite else {
-            status.conditions = ConditionWriter.awaitingVerdict(
-                on: link,
-                observedGeneration: status.observedGeneration,
-                message: "the Link waits to become part of its Site's configuration",
-                at: now
+            status.take(
+                ConditionWriter.awaitingVerdict(
+                    on: link,
+                    observedGeneration: status.observedGeneration,
+                    message: "the Link waits to become part of its Site's configuration",
+                    at: now
+                )
             )
             fill(&status, link: link, facts: facts)
             return status
@@ -56,11 +60,11 @@ package enum LinkSummary {
                 writer.set(.connected, .no, finding.reason)
             }
         } else {
-            writer.set(.accepted, .yes, .accepted)
+            writer.setAccepted(facts.problem)
             setConnected(&writer, link: link, facts: facts)
         }
         writer.summarise(checks(writer, facts: facts), stalls: stalls)
-        status.conditions = writer.conditions
+        status.take(writer.conditions)
         fill(&status, link: link, facts: facts)
         return status
     }

@@ -8,6 +8,8 @@ package struct ServiceFacts {
     package var hasSite = false
     /// Why the Service is not used, or not wholly.
     package var findings: [Finding] = []
+    /// What is wrong with the spec though the Service works on as it was.
+    package var problem: SpecProblem?
     package var view = ServiceView()
     /// Foreign objects in the way of our children.
     package var conflicts: [String] = []
@@ -20,7 +22,7 @@ package struct ServiceFacts {
     package var isSilent = false
     /// Whether the Service as it is now was judged: `findings` speak of it, and a configuration carries what it asks for.
     package var isCompiled = false
-    /// Whether every gateway works with the configuration that carries this Service as it is now.
+    /// Whether every gateway and sidecar works with the configuration that carries this Service as it is now.
     package var isApplied = false
 
     package init() {}
@@ -37,11 +39,13 @@ package enum ServiceSummary {
     {
         var status = service.status
         guard facts.isCompiled || !facts.hasSite else {
-            status.conditions = ConditionWriter.awaitingVerdict(
-                on: service,
-                observedGeneration: status.observedGeneration,
-                message: "the Service waits to become part of its Site's configuration",
-                at: now
+            status.take(
+                ConditionWriter.awaitingVerdict(
+                    on: service,
+                    observedGeneration: status.observedGeneration,
+                    message: "the Service waits to become part of its Site's configuration",
+                    at: now
+                )
             )
             if !facts.isSilent { fill(&status, service: service, view: facts.view) }
             return status
@@ -54,13 +58,13 @@ package enum ServiceSummary {
         } else if let refusal {
             refuse(&writer, refusal.reason, refusal.message)
         } else {
-            writer.set(.accepted, .yes, .accepted)
+            writer.setAccepted(facts.problem)
             setProgrammed(&writer, facts: facts)
             setHasTargets(&writer, service: service, facts: facts)
         }
         // Whether some site offers targets is told by HasTargets alone.
         writer.summarise([.accepted, .programmed], stalls: stalls)
-        status.conditions = writer.conditions
+        status.take(writer.conditions)
         if !facts.isSilent { fill(&status, service: service, view: facts.view) }
         return status
     }

@@ -8,7 +8,7 @@ package struct SiteFacts {
     /// Why the Site is not used; nil when it is.
     package var finding: Finding?
     /// What is wrong with the spec though the site works on: with an earlier one, or with defaults in its place.
-    package var problem: String?
+    package var problem: SpecProblem?
     package var siteID: SiteID?
     package var endpoints: [LinkEndpoint] = []
     /// Why there are no endpoints yet.
@@ -53,14 +53,10 @@ package enum SiteSummary {
             writer.remove(.programmed)
             writer.remove(.reachable)
             writer.summarise([.accepted], stalls: stalls)
-            status.conditions = writer.conditions
+            status.take(writer.conditions)
             return status
         }
-        if let problem = facts.problem {
-            writer.set(.accepted, .no, .invalid, problem)
-        } else {
-            writer.set(.accepted, .yes, .accepted)
-        }
+        writer.setAccepted(facts.problem)
         setProgrammed(&writer, site: site, facts: facts)
         let isReachable = setReachable(&writer, site: site, facts: facts)
         writer.summarise(
@@ -68,7 +64,7 @@ package enum SiteSummary {
                 ? [.accepted, .programmed, .reachable] : [.accepted, .programmed],
             stalls: stalls
         )
-        status.conditions = writer.conditions
+        status.take(writer.conditions)
         fill(&status, site: site, facts: facts)
         return status
     }

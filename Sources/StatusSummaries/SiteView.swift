@@ -97,9 +97,14 @@ package struct SiteView: Equatable, Sendable {
     }
 
     /// As `gatewaysApplied`, and every attached edge routes with it too.
+    ///
+    /// An edge that has yet to take up its first table serves nobody: it is not waited for.
     package func allApplied(_ generation: UInt64) -> Bool {
         gatewaysApplied(generation)
-            && proxies.allSatisfy { !$0.isEdge || $0.appliedGeneration >= generation }
+            && proxies.allSatisfy { proxy in
+                !proxy.isEdge || proxy.appliedGeneration == 0
+                    || proxy.appliedGeneration >= generation
+            }
     }
 }
 

@@ -316,10 +316,10 @@ struct PacingTests {
     func problems() {
         let site = Samples.site()
         var facts = SiteFacts()
-        facts.problem = "two sites are named west"
+        facts.problem = SpecProblem("two sites are named west")
         facts.view = SiteView(gateways: [Samples.gateway()])
         let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
-        #expect(status.conditions[type: "Accepted"]?.message == facts.problem)
+        #expect(status.conditions[type: "Accepted"]?.message == facts.problem?.message)
         #expect(status.conditions.isTrue("Stalled"))
         #expect(status.proxies?.ready == 1)
     }

@@ -255,11 +255,178 @@ struct VerdictTests {
         #expect(problem { $0.status.updatedReplicas = 1 } != nil)
         #expect(problem { $0.status.replicas = 3 } != nil)
         #expect(problem { $0.status.availableReplicas = 1 } != nil)
+        #expect(problem { $0.spec.replicas = 1 } != nil, "gateways that are not wanted any more")
         #expect(problem { $0.status.conditions = [condition("Progressing", "True")] } == nil)
         for (type, status) in [("ReplicaFailure", "True"), ("Progressing", "False")] {
             let told = problem { $0.status.conditions = [condition(type, status)] }
             #expect(told?.contains("exceeded quota") == true)
         }
+    }
+
+    @Test("K5: an object that is made anew under the same name is judged anew")
+    func recreated() throws {
+        let site = Samples.site()
+        var record = SiteRecord(site: site)
+        let link = try Samples.link()
+        var service = try Samples.service()
+        let compilation = compile(
+            site: site,
+            siteID: try Samples.siteID("A"),
+            links: [link],
+            services: [service],
+            listeners: .allocated(record.ports, now: Instant(nanoseconds: 1))
+        )
+        let document = ConfigurationDocument(
+            generation: 5,
+            snapshotKey: "",
+            configuration: compilation.configuration
+        )
+        record.take(document, compilation: compilation, links: [link], services: [service])
+        #expect(record.hasCompiled(link, .link) && record.generation(of: link, .link) == 5)
+        var other = link
+        other.metadata.uid = "another"
+        #expect(!record.hasCompiled(other, .link) && record.generation(of: other, .link) == nil)
+        service.metadata.uid = "another"
+        #expect(!record.hasCompiled(service, .service))
+        // The one that is there is compiled, and its part of the configuration is the same as before.
+        record.take(document, compilation: compilation, links: [other], services: [service])
+        #expect(record.generation(of: other, .link) == 5)
+    }
+
+    @Test(
+        "K14: Ready waits for every attached sidecar; one that has taken up nothing is not waited for"
+    )
+    func sidecars() throws {
+        func view(_ edges: [UInt64]) throws -> SiteView {
+            let snapshot = try Samples.snapshot(generation: 6) { snapshot in
+                snapshot.edges = try edges.enumerated().map { index, generation in
+                    EdgeSnapshot(
+                        proxy: try Samples.proxy(UInt64(20 + index)),
+                        appliedGeneration: generation,
+                        counters: [],
+                        failovers: []
+                    )
+                }
+            }
+            return SiteView(gateways: [Samples.gateway(snapshot: snapshot)])
+        }
+        #expect(try view([]).allApplied(6))
+        #expect(try !view([6, 5]).allApplied(6))
+        #expect(try view([6, 0]).allApplied(6))
+        #expect(try !view([6, 6]).allApplied(7))
+    }
+
+    @Test("K14: what a sidecar takes up is looked at by the objects that wait for it")
+    func sidecarNews() throws {
+        func snapshot(_ edges: [UInt64: UInt64]) throws -> ProxySnapshot {
+            try Samples.snapshot(generation: 9) { snapshot in
+                snapshot.edges = try edges.sorted { $0.key < $1.key }.map { number, generation in
+                    EdgeSnapshot(
+                        proxy: try Samples.proxy(number),
+                        appliedGeneration: generation,
+                        counters: [],
+                        failovers: []
+                    )
+                }
+            }
+        }
+        func generations(_ old: [UInt64: UInt64], _ new: [UInt64: UInt64]) throws -> ClosedRange<
+            UInt64
+        >? {
+            SnapshotDifference(try snapshot(old), try snapshot(new)).generations
+        }
+        #expect(try generations([20: 7], [20: 9]) == 8...9)
+        #expect(try generations([20: 7, 21: 5], [20: 8, 21: 9]) == 6...9)
+        #expect(try generations([:], [20: 0]) == nil)
+        #expect(try generations([20: 0], [20: 9]) == nil)
+        #expect(try generations([20: 7], [:]) == 8...9, "those that it held up are applied now")
+        #expect(try generations([:], [20: 7]) == 8...9)
+    }
+
+    @Test("K14: an Event tells that a Service lost its targets, and that it has one again")
+    func targetEvents() throws {
+        let service = try Samples.service()
+        func conditions(_ targets: Condition.Status, accepted: Bool = true) -> [Condition] {
+            var list: [Condition] = []
+            for (type, status) in [
+                ("Accepted", accepted ? Condition.Status.yes : .no), ("HasTargets", targets),
+            ] {
+                list.set(
+                    type,
+                    status,
+                    reason: "NoTargets",
+                    message: "why",
+                    observedGeneration: 3,
+                    at: Samples.now
+                )
+            }
+            return list
+        }
+        func event(_ before: [Condition], _ after: [Condition]) -> EventReason? {
+            Transitions.targets(service, before: before, after: after)?.reason
+        }
+        #expect(event(conditions(.yes), conditions(.no)) == .targetsLost)
+        #expect(event(conditions(.no), conditions(.yes)) == .targetsFound)
+        #expect(event(conditions(.yes), conditions(.yes)) == nil)
+        #expect(event(conditions(.yes), conditions(.unknown)) == nil)
+        #expect(event(conditions(.unknown), conditions(.yes)) == nil)
+        #expect(event([], conditions(.yes)) == nil)
+        #expect(event(conditions(.yes), conditions(.no, accepted: false)) == nil)
+    }
+
+    @Test(
+        "K14: the column STATUS is the reason of the first condition that is not as wished, else Ready"
+    )
+    func column() throws {
+        var facts = LinkFacts()
+        facts.hasSite = true
+        facts.isCompiled = true
+        facts.view.gateways = 1
+        facts.view.reason = .unreachable
+        var link = try Samples.link()
+        func summary() -> String? {
+            LinkSummary.make(link: link, facts: facts, at: Samples.now).summary
+        }
+        #expect(summary() == "Progressing")
+        facts.isApplied = true
+        #expect(summary() == "Unreachable")
+        facts.view.reason = .connected
+        facts.view.connected = 1
+        #expect(summary() == "Ready")
+        link.metadata.generation = 4
+        facts.isCompiled = false
+        #expect(summary() == "Progressing")
+        facts = LinkFacts()
+        #expect(summary() == "NoSite")
+
+        var other = ServiceFacts()
+        other.hasSite = true
+        other.isCompiled = true
+        other.isApplied = true
+        other.servingGateways = 1
+        let service = try Samples.service()
+        let status = ServiceSummary.make(service: service, facts: other, at: Samples.now)
+        #expect(status.summary == "NoTargets")
+    }
+
+    @Test("P5: an object whose file cannot be read is Stalled; while the file is written it waits")
+    func problems() throws {
+        var facts = ServiceFacts()
+        facts.hasSite = true
+        facts.isCompiled = true
+        facts.isApplied = true
+        facts.servingGateways = 1
+        let service = try Samples.service()
+        func verdict(_ problem: SpecProblem?) -> Verdict {
+            facts.problem = problem
+            let status = ServiceSummary.make(service: service, facts: facts, at: Samples.now)
+            #expect(status.conditions.isTrue("Programmed"), "it works on as it was")
+            #expect(keepsFluxRules(status, generation: 3))
+            return Verdict(status, generation: 3)
+        }
+        #expect(verdict(nil) == .current)
+        #expect(verdict(SpecProblem("line 3")) == .failed)
+        #expect(verdict(SpecProblem("it is being written", isPassing: true)) == .inProgress)
     }
 
     @Test("K13: what the rollout waits for is what a Site says that serves with an earlier version")

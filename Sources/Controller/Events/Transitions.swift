@@ -42,6 +42,33 @@ enum Transitions {
         return events
     }
 
+    /// The Event of a Service that has no usable target any more, or has one again.
+    ///
+    /// That a new Service has targets is no transition, and neither silence nor its end says anything of them.
+    static func targets(
+        _ service: Service,
+        before: [Condition],
+        after: [Condition]
+    ) -> EventPlan? {
+        let type = ConditionType.hasTargets.rawValue
+        guard let now = after[type: type], let then = before[type: type],
+            then.status != now.status, then.status != .unknown, now.status != .unknown,
+            // A Service that is refused, or has no Site any more, has lost nothing that others offer.
+            after.isTrue(ConditionType.accepted.rawValue)
+        else { return nil }
+        let isFound = now.status == .yes
+        let address = service.spec.address?.text ?? service.metadata.name
+        return EventPlan(
+            regarding: ObjectReference(to: service),
+            reason: isFound ? .targetsFound : .targetsLost,
+            isWarning: !isFound,
+            note: isFound
+                ? "the address \(address) has a usable target"
+                : "no target of the address \(address) can be used: \(now.reason): \(now.message)",
+            seed: "\(now.lastTransitionTime)"
+        )
+    }
+
     private static func remoteName(_ link: Link) -> String {
         let id = link.spec.remoteSiteID
         return link.status.remoteSite?.name.map { "\($0) (\(id))" } ?? id.text

@@ -99,7 +99,7 @@ struct ServiceReconciler: Reconciler {
         facts.isSilent = facts.servingGateways > 0 && view.snapshots.isEmpty
         facts.isCompiled = record.hasCompiled(service, .service)
         facts.isApplied =
-            record.generation(of: service, .service).map(view.gatewaysApplied) ?? false
+            record.generation(of: service, .service).map(view.allApplied) ?? false
         let address = record.service(service.metadata.name)?.address
         if let address { facts.view = ServiceView(site: view, address: address) }
     }
@@ -242,7 +242,7 @@ struct ServiceReconciler: Reconciler {
             if case .some(let event) = step.event {
                 shared.writer.record(Transitions.failover(service, event))
             }
-            tellConflicts(service, stored)
+            tell(service, stored)
             current = stored
             status = step.status
             ledgers.set(ledger, of: service)
@@ -250,19 +250,16 @@ struct ServiceReconciler: Reconciler {
         }
         let (outcome, stored) = try await shared.statuses.write(status, to: current)
         ledgers.set(ledger, of: service)
-        tellConflicts(service, stored)
+        tell(service, stored)
         if case .wait(let time) = outcome { return .again(after: time) }
         return .done
     }
 
-    private func tellConflicts(_ before: Service, _ after: Service) {
-        for event in Transitions.conflict(
-            after,
-            before: before.status.conditions,
-            after: after.status.conditions
-        ) {
-            shared.writer.record(event)
-        }
+    private func tell(_ before: Service, _ after: Service) {
+        let (then, now) = (before.status.conditions, after.status.conditions)
+        var events = Transitions.conflict(after, before: then, after: now)
+        if let event = Transitions.targets(after, before: then, after: now) { events.append(event) }
+        for event in events { shared.writer.record(event) }
     }
 }
 

@@ -11,12 +11,13 @@ extension SiteReconciler {
         facts.view = shared.view(of: record)
         facts.generation = record.siteSince
         facts.problem =
-            record.findings(of: .site, site.metadata.name).first?.message
+            record.findings(of: .site, site.metadata.name).first.map { SpecProblem($0.message) }
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
         facts.rollout =
-            shared.world.deployments.store
+            facts.rollout
+            ?? shared.world.deployments.store
             .get(ObjectKey(namespace: namespace, name: ChildName.proxy))?.rolloutProblem
         let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
         (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(

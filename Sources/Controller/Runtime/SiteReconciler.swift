@@ -184,6 +184,10 @@ struct SiteReconciler: Reconciler {
         facts.waits += plan.waits
         leftovers += plan.leftovers
         try await shared.writer.carryOut(plan.writes)
+        // The store has it as it was before: nothing that stands there speaks of what is wanted now.
+        if plan.writes.contains(where: \.changesDeployment) {
+            facts.rollout = Apps.Deployment.rolloutBegins
+        }
         if plan.writes.contains(where: { $0.isUnwatched }) {
             objects.children = try await shared.observe(wanted.filter(\.isUnwatched))
         }

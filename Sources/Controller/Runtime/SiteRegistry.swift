@@ -21,7 +21,7 @@ struct SiteRecord: Sendable {
     private var configured: [String: ServiceConfiguration] = [:]
     private var findings: [FoundObject: [Finding]] = [:]
     /// Which generation of each object is in `document`.
-    var compiled: [FoundObject: Int64] = [:]
+    private(set) var compiled: [FoundObject: ObjectGeneration] = [:]
     /// From which generation of the configuration on an object's part of it has been as it is.
     var since: [FoundObject: UInt64] = [:]
     /// The same of the Site's own part, beside Links and Services.
@@ -36,14 +36,13 @@ struct SiteRecord: Sendable {
     /// Whether `findings` and `document` speak of the object as it is now.
     func hasCompiled(_ object: some NetworkObject, _ kind: ObjectKind) -> Bool {
         let name = FoundObject(kind: kind, name: object.metadata.name)
-        return compiled[name].map { $0 == object.metadata.generation } ?? false
+        return compiled[name] == ObjectGeneration(object.metadata)
     }
 
     /// The configuration's generation that carries the object as it is now; nil while none does.
     func generation(of object: some NetworkObject, _ kind: ObjectKind) -> UInt64? {
-        let name = FoundObject(kind: kind, name: object.metadata.name)
-        guard compiled[name] == object.metadata.generation else { return nil }
-        return since[name]
+        guard hasCompiled(object, kind) else { return nil }
+        return since[FoundObject(kind: kind, name: object.metadata.name)]
     }
 
     func service(_ name: String) -> ServiceConfiguration? { configured[name] }
@@ -84,13 +83,13 @@ struct SiteRecord: Sendable {
             let object = FoundObject(kind: .link, name: link.metadata.name)
             let stays = isSame.link(object.name) ? since[object] : nil
             generations[object] = stays ?? new.generation
-            compiled[object] = link.metadata.generation
+            compiled[object] = ObjectGeneration(link.metadata)
         }
         for service in services {
             let object = FoundObject(kind: .service, name: service.metadata.name)
             let stays = isSame.service(object.name) ? since[object] : nil
             generations[object] = stays ?? new.generation
-            compiled[object] = service.metadata.generation
+            compiled[object] = ObjectGeneration(service.metadata)
         }
         since = generations
         if siteSince == nil || old?.ownPart != new.configuration.ownPart {
@@ -99,6 +98,17 @@ struct SiteRecord: Sendable {
         document = new
         findings = Dictionary(grouping: compilation.findings, by: \.object)
         ports = compilation.ports
+    }
+}
+
+/// One generation of one object: an object that was made anew under the same name begins with the first again.
+struct ObjectGeneration: Hashable, Sendable {
+    let uid: String?
+    let generation: Int64?
+
+    init(_ metadata: ObjectMeta) {
+        uid = metadata.uid
+        generation = metadata.generation
     }
 }
 
@@ -131,13 +141,11 @@ extension SiteConfiguration {
 /// Everything that a compilation depends on, by version: equal inputs need not be compiled again.
 struct CompilationInputs: Equatable, Sendable {
     private struct Version: Equatable {
-        var uid: String?
-        var generation: Int64?
+        var generation: ObjectGeneration
         var isTerminating: Bool
 
         init(_ metadata: ObjectMeta) {
-            uid = metadata.uid
-            generation = metadata.generation
+            generation = ObjectGeneration(metadata)
             isTerminating = metadata.isTerminating
         }
     }

@@ -153,10 +153,8 @@ struct SnapshotDifference: Equatable {
             self = .everything
             return
         }
-        let applied = (old.appliedGeneration, new.appliedGeneration)
-        if applied.0 != applied.1 {
-            generations = (min(applied.0, applied.1) + 1)...max(applied.0, applied.1)
-        }
+        moved(from: old.appliedGeneration, to: new.appliedGeneration)
+        moved(old.edges, new.edges, present: new.appliedGeneration)
         concernsLinks =
             old.links != new.links
             || old.edges.map(\.appliedGeneration) != new.edges.map(\.appliedGeneration)
@@ -166,6 +164,33 @@ struct SnapshotDifference: Equatable {
         collect(old.failovers, new.failovers, by: \.service)
         collect(old.edges.flatMap(\.counters), new.edges.flatMap(\.counters), by: \.service)
         collect(old.edges.flatMap(\.failovers), new.edges.flatMap(\.failovers), by: \.service)
+    }
+
+    private mutating func moved(from old: UInt64, to new: UInt64) {
+        guard old != new else { return }
+        let range = (min(old, new) + 1)...max(old, new)
+        generations =
+            generations.map {
+                min($0.lowerBound, range.lowerBound)...max($0.upperBound, range.upperBound)
+            } ?? range
+    }
+
+    /// Edges that took up another configuration, or that are waited for since now, or not any more.
+    private mutating func moved(_ old: [EdgeSnapshot], _ new: [EdgeSnapshot], present: UInt64) {
+        guard
+            old.map(\.proxy) != new.map(\.proxy)
+                || old.map(\.appliedGeneration) != new.map(\.appliedGeneration)
+        else { return }
+        func generations(_ edges: [EdgeSnapshot]) -> [ProxyID: UInt64] {
+            // One that has taken up nothing yet is not waited for.
+            Dictionary(
+                edges.map { ($0.proxy, $0.appliedGeneration == 0 ? present : $0.appliedGeneration) }
+            ) { first, _ in first }
+        }
+        let (before, after) = (generations(old), generations(new))
+        for proxy in Set(before.keys).union(after.keys) {
+            moved(from: before[proxy] ?? present, to: after[proxy] ?? present)
+        }
     }
 
     private mutating func collect<Element: Equatable>(

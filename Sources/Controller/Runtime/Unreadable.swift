@@ -53,7 +53,7 @@ enum UnreadableSummary {
                 + "stays in force: correct the field"
         )
         writer.summarise([.accepted], stalls: [.invalid])
-        status.conditions = writer.conditions
+        status.take(writer.conditions)
         return status
     }
 }

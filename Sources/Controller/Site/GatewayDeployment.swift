@@ -207,9 +207,7 @@ extension Apps.Deployment {
             let words = [failure.reason, failure.message].compactMap(\.self)
             return "\(name): \(words.joined(separator: ": "))"
         }
-        guard observed >= metadata.generation ?? 0 else {
-            return "\(name) has changed, and its rollout begins"
-        }
+        guard observed >= metadata.generation ?? 0 else { return Self.rolloutBegins }
         let wanted = spec.replicas ?? 1
         let updated = status.updatedReplicas ?? 0
         let available = status.availableReplicas ?? 0
@@ -217,11 +215,15 @@ extension Apps.Deployment {
         if status.replicas ?? 0 > updated {
             return "\(name): \((status.replicas ?? 0) - updated) earlier gateways are still there"
         }
+        if updated > wanted { return "\(name): \(updated - wanted) gateways too many are there" }
         if available < updated {
             return "\(name): \(available) of \(updated) gateways are available"
         }
         return nil
     }
+
+    static let rolloutBegins =
+        "the Deployment \(ChildName.proxy) has changed, and its rollout begins"
 }
 
 extension Duration {
