@@ -80,8 +80,8 @@ package struct LinkStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, summary, remoteSite, appliedCost, connections, roundTripTime
-        case failovers, lastFailover, cursors
+        case observedGeneration, conditions, summary, remoteSite, appliedCost, connections
+        case roundTripTime, failovers, lastFailover, cursors
     }
 
     package init() {}
