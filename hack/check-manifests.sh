@@ -1,29 +1,9 @@
 #!/usr/bin/env bash
 # Shows, on a real API server, that manifests/ install cleanly and again without a change, that the schemas refuse what
 # they should with the field and the remedy, and that the controller's rights are enough and not more.
-set -euo pipefail
 cd "$(dirname "$0")/.."
-kubectl=$(hack/kubectl.sh)
-PATH=${kubectl:+$kubectl:}$PATH
-state=$(mktemp -d)
-trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
-hack/apiserver/run.sh "$state" >/dev/null
-export KUBECONFIG=$state/kubeconfig
-passed=0 failed=0
+source hack/checks.sh
 
-# expect SENTENCE REGEX COMMAND...: the command's output, both streams and as one line, matches.
-expect() {
-  local output
-  output=$("${@:3}" 2>&1 | tr '\n' ' ') || true
-  if grep -qE -- "$2" <<<"$output"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  wanted: %s\n  got: %s\n' "$1" "$2" "$output" >&2
-  fi
-}
-# until_true COMMAND...: tries for 10 s.
-until_true() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; echo "never true: $*" >&2; return 1; }
 # try KIND SPEC SENTENCE REGEX [NAME]: what the server says to an object of that spec (in flow style), stored by nobody.
 try() {
   expect "$3" "$4" kubectl create --dry-run=server -f <(printf -- '---\n{apiVersion: tieline.dev/v1alpha1, kind: %s, metadata: {name: %s, namespace: default}, spec: %s}\n' "$1" "${5:-x}" "$2")
@@ -35,11 +15,11 @@ for folder in manifests manifests/samples manifests/samples/three-sites; do
   kubectl wait --for=condition=Established crd/{sites,links,services}.tieline.dev --timeout=20s >/dev/null
   # Of a PodDisruptionBudget kubectl sends the selector every time (its patch strategy is "replace") and says "configured".
   expect "$folder applied again changes nothing" "^$" sh -c "kubectl apply -k $folder | grep -v -e unchanged -e '^poddisruptionbudget.*configured'"
-  expect "$folder has no diff" "^0 $" sh -c "kubectl diff -k $folder; echo \$?"
+  expect "$folder has no diff" "^0$" sh -c "kubectl diff -k $folder; echo \$?"
 done
 expect "the PodDisruptionBudget was not written again" "^1" kubectl get pdb -n tieline-system tieline-controller -o 'jsonpath={.metadata.generation}'
 expect "server-side apply takes them over" "deployment.apps/tieline-controller serverside-applied" kubectl apply --server-side --force-conflicts -k manifests
-expect "and has no diff" "^0 $" sh -c "kubectl diff --server-side --force-conflicts -k manifests; echo \$?"
+expect "and has no diff" "^0$" sh -c "kubectl diff --server-side --force-conflicts -k manifests; echo \$?"
 kubectl apply -f - >/dev/null <<'YAML'
 apiVersion: tieline.dev/v1alpha1
 kind: Link
@@ -48,10 +28,10 @@ spec: {endpoints: [{host: west.example.com, port: 5671}], remoteSiteID: ABCDEFGH
 YAML
 expect "K4: a new object is in progress for kstatus" "^Ready=Unknown,Accepted=Unknown,Connected=Unknown,Reconciling=True" kubectl get tlink west -o 'jsonpath={range .status.conditions[*]}{.type}={.status},{end}'
 expect "cost is 1 by default" "^1" kubectl get tlink west -o 'jsonpath={.spec.cost}'
-kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
+kubectl patch tsite sample -n sample --subresource status --type merge -p '{"status": {"observedGeneration": 1, "summary": "Ready", "siteID": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "links": {"ready": 2, "total": 2},
   "conditions": [{"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}' >/dev/null
 kubectl patch tsvc web -n sample --subresource status --type merge -p '{"status": {"activeSites": ["east", "west"], "active": "east,west", "connections": {"active": 3, "opened": 4, "failed": 0}}}' >/dev/null
-expect "a status leaves no diff" "^0 $" sh -c "kubectl diff -k manifests/samples; echo \$?"
+expect "a status leaves no diff" "^0$" sh -c "kubectl diff -k manifests/samples; echo \$?"
 expect "status does not count as a change of the spec" "^1" kubectl get tsite sample -n sample -o 'jsonpath={.metadata.generation}'
 
 # --- kubectl's view
@@ -104,15 +84,15 @@ expect "controllerName is immutable" "spec.controllerName: Forbidden.*immutable"
 kubectl create namespace shop >/dev/null
 sed -n '/^```yaml$/,/^```$/{ /^```yaml$/d; s/^```$/---/; p; }' README.md >"$state/readme.yaml"
 kubectl create --dry-run=server -f "$state/readme.yaml" >"$state/out" 2>&1 || true
-expect "every object of the README is accepted" "^$(grep -c ^kind: "$state/readme.yaml") 0 $" sh -c "grep -c created '$state/out'; grep -vc created '$state/out'"
+expect "every object of the README is accepted" "^$(grep -c ^kind: "$state/readme.yaml") 0$" sh -c "grep -c created '$state/out'; grep -vc created '$state/out'"
 grep -v created "$state/out" >&2 || true
 
 mkdir "$state/tieline"
 cp -r manifests "$state/tieline/"
 sed -n '/^```yaml$/,/^```$/p' docs/gitops.md | sed '1d;/^```$/,$d' >"$state/tieline/kustomization.yaml"
 images="registry.example.com/net/tieline-(controller|proxy):v1"
-expect "the kustomization of docs/gitops.md sets both images" "^2 0 $" sh -c "kubectl kustomize $state/tieline >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
-expect "so do the README's commands" "^2 0 $" sh -c "$(sed -nE 's/^    (kubectl kustomize manifests .*) \| kubectl apply.*/registry=registry.example.com\/net tag=v1; \1/p' README.md) >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
+expect "the kustomization of docs/gitops.md sets both images" "^2 0$" sh -c "kubectl kustomize $state/tieline >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
+expect "so do the README's commands" "^2 0$" sh -c "$(sed -nE 's/^    (kubectl kustomize manifests .*) \| kubectl apply.*/registry=registry.example.com\/net tag=v1; \1/p' README.md) >$state/out; grep -cE '(image: |--proxy-image=)$images' $state/out; grep -cE 'tieline-[a-z]+:dev' $state/out"
 
 # --- Links
 id=ABCDEFGHIJKLMNOPQRSTUVWXYZ
@@ -166,7 +146,7 @@ expect "an address cannot be set later" "spec.address: Forbidden.*immutable" kub
 
 # --- Rights
 controller=--as=system:serviceaccount:tieline-system:tieline-controller
-can() { expect "$1: $3 ${*:4}" "^$2 " kubectl auth can-i "${@:3}"; }
+can() { expect "$1: $3 ${*:4}" "^$2( |$)" kubectl auth can-i "${@:3}"; }
 owner="ownerReferences: [{apiVersion: tieline.dev/v1alpha1, kind: Site, name: sample, uid: $(kubectl get tsite -n sample sample -o 'jsonpath={.metadata.uid}'), controller: true}]"
 bind() { # bind ROLE NAME: as the controller, a RoleBinding to the ClusterRole
   kubectl create $controller -f <(printf -- '---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s, namespace: sample, labels: {app.kubernetes.io/managed-by: tieline}, %s}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: ServiceAccount, name: tieline-controller, namespace: tieline-system}]}\n' "$2" "$owner" "$1")
@@ -222,5 +202,4 @@ expect "every Pod template is restricted" "^$" sh -c "kubectl get deployments -A
       or ((\$c.seccompProfile.type // \$pod.seccompProfile.type) != \"RuntimeDefault\"))))
   | \$name'"
 
-echo "hack/check-manifests.sh: $passed passed, $failed failed"
-[ $failed = 0 ]
+finish

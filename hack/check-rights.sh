@@ -2,29 +2,8 @@
 # Shows, on a real API server, what a stolen token of the controller or of a gateway can do (K9): tokens of the very
 # ServiceAccounts that manifests/ install try what the controller does, which works, and what it must not do, which is
 # refused, by roles or by manifests/admission.
-set -euo pipefail
 cd "$(dirname "$0")/.."
-kubectl=$(hack/kubectl.sh)
-PATH=${kubectl:+$kubectl:}$PATH
-state=$(mktemp -d)
-trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
-hack/apiserver/run.sh "$state" >/dev/null
-export KUBECONFIG=$state/kubeconfig
-passed=0 failed=0
-
-# expect SENTENCE REGEX COMMAND...: the command's output, both streams and as one line, matches.
-expect() {
-  local output
-  output=$("${@:3}" 2>&1 | tr '\n' ' ') || true
-  if grep -qE -- "$2" <<<"$output"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  wanted: %s\n  got: %s\n' "$1" "$2" "$output" >&2
-  fi
-}
-# until_true COMMAND...: tries for 40 s: a policy with a parameter waits for the API server's next look at its kinds.
-until_true() { for _ in $(seq 200); do "$@" >/dev/null 2>&1 && return; sleep 0.2; done; echo "never true: $*" >&2; return 1; }
+source hack/checks.sh
 
 kubectl apply -k manifests >/dev/null
 kubectl wait --for=condition=Established crd/{sites,links,services}.tieline.dev --timeout=20s >/dev/null
@@ -177,5 +156,4 @@ for what in "get secret tieline-site-ca -n sample" "get secret tieline-edge -n s
   expect "K9: forbidden for a gateway: $what" "forbidden" gateway $what
 done
 
-echo "hack/check-rights.sh: $passed passed, $failed failed"
-[ $failed = 0 ]
+finish

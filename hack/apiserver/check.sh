@@ -1,32 +1,9 @@
 #!/bin/bash
 # Shows, on a fresh cluster, that the test API server refuses what Kubernetes refuses, and that a restart loses nothing.
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-kubectl=$("$here/../kubectl.sh")
-PATH=${kubectl:+$kubectl:}$PATH
-state=$(mktemp -d)
-stop() { "$here/stop.sh" "$state"; }
-webhook=
-trap 'stop || true; [ -z "$webhook" ] || kill "$webhook" 2>/dev/null || true; rm -rf "$state"' EXIT
-"$here/run.sh" "$state" >/dev/null
-export KUBECONFIG=$state/kubeconfig
-passed=0 failed=0
+source "$(dirname "$0")/../checks.sh"
 
-# expect SENTENCE REGEX COMMAND...: the command's output, both streams, matches.
-expect() {
-  local output
-  output=$("${@:3}" 2>&1) || true
-  if grep -qE -- "$2" <<<"$output"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  wanted: %s\n  got: %s\n' "$1" "$2" "$output" >&2
-  fi
-}
 # create OBJECT SENTENCE REGEX [kubectl flags]; the separator tells kubectl that flow style is YAML, not JSON.
 create() { expect "$2" "$3" kubectl create "${@:4}" -f <(printf -- '---\n%s\n' "$1"); }
-# until_true COMMAND...: tries for 10 s.
-until_true() { for _ in $(seq 100); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; echo "never true: $*" >&2; return 1; }
 service() { echo "{apiVersion: v1, kind: Service, metadata: {name: $1}, spec: {$2}}"; }
 slice() { echo "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: $1}, addressType: IPv4, endpoints: [{addresses: ['$2']}], ports: [{port: 80}]}"; }
 deployment() { echo "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $1}, spec: {selector: {matchLabels: {app: $2}}, template: {metadata: {labels: {app: $3}}, spec: {$4}}}}"; }
@@ -154,8 +131,9 @@ kubectl delete validatingadmissionpolicybinding maps sizes >/dev/null
 until_true accepted "$(widget w 9)"
 
 # Webhooks that are called
-python3 "$here/webhook.py" "$state/pki/server.crt" "$state/pki/server.key" "$state/webhook.port" &
+python3 "$hack/apiserver/webhook.py" "$state/pki/server.crt" "$state/pki/server.key" "$state/webhook.port" &
 webhook=$!
+at_exit+=("kill $webhook 2>/dev/null")
 until_true test -f "$state/webhook.port"
 hook() { # hook KIND NAME PATH PORT FAILURE-POLICY: for ConfigMaps and Widgets whose name begins with NAME's letter
   printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: %sWebhookConfiguration, metadata: {name: %s}, webhooks: [{name: %s.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: %s, timeoutSeconds: 2, matchConditions: [{name: name, expression: "object.metadata.name.startsWith(\x27%s\x27)"}], clientConfig: {url: "https://127.0.0.1:%s/%s", caBundle: %s}, rules: [{apiGroups: ["", check.example.com], apiVersions: [v1], operations: [CREATE], resources: [configmaps, widgets]}]}]}\n' \
@@ -186,10 +164,10 @@ kubectl get pods -w >"$state/watch" 2>&1 &
 watch=$!
 until_true test -s "$state/watch"
 began=$(date +%s)
-stop
+"$hack/apiserver/stop.sh" "$state"
 [ $(($(date +%s) - began)) -le 5 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo "FAILED: stopping took more than 5 s" >&2; }
 kill $watch 2>/dev/null || true
-"$here/run.sh" "$state" >/dev/null
+"$hack/apiserver/run.sh" "$state" >/dev/null
 expect "the port is kept" "^$port$" cat "$state/port"
 expect "the data are kept" "p +.*Pending" kubectl get pods
 expect "tokens are kept" "system:serviceaccount:default:x" kubectl --kubeconfig /dev/null --server "https://127.0.0.1:$port" \
@@ -197,5 +175,4 @@ expect "tokens are kept" "system:serviceaccount:default:x" kubectl --kubeconfig 
 create "$(service u "clusterIP: $(kubectl get service s -o 'jsonpath={.spec.clusterIP}'), ports: [{port: 1}]")" "addresses are remembered" "already allocated"
 kubectl delete serviceaccount x >/dev/null
 
-echo "hack/apiserver/check.sh: $passed passed, $failed failed"
-[ $failed = 0 ]
+finish
