@@ -2,8 +2,8 @@
 # Installs what building, testing and the demo need, from Debian's packages. Needs root; does nothing when all is there.
 # A kubectl that is new enough is unpacked into the user's cache if none is on the PATH: hack/kubectl.sh.
 #
-#   hack/install-deps.sh          installs what is missing
-#   hack/install-deps.sh --check  says what is missing (exit code 1), installs nothing
+#   hack/install-deps.sh [PACKAGE...]   installs what is missing, and these packages
+#   hack/install-deps.sh --check        says what is missing (exit code 1), installs nothing
 #
 # Swift 6.3 or newer must be on the PATH already.
 set -euo pipefail
@@ -15,6 +15,7 @@ packages=(
   python3-cryptography                                 # the hostile peer of Tests/Hostile
   nginx redis-server                                   # workloads of the samples and of the demo
 )
+[ "${1:-}" = --check ] || packages+=("$@")
 cd "$(dirname "$0")/.."
 
 say() { echo "hack/install-deps.sh: $*" >&2; }
@@ -59,7 +60,7 @@ install_missing() {
       apt-get "${options[@]}" install "$package" >/dev/null || { say "cannot install the package $package"; exit 1; }
     done
   fi
-  for package in nginx redis-server; do
+  for package in nginx redis-server haproxy; do
     if [[ " ${missing[*]} " == *" $package "* ]] && [ -d /run/systemd/system ]; then
       systemctl disable --quiet "$package" || true
     fi
