@@ -14,6 +14,21 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
     case draining = "Draining"
     /// The old target first wins again.
     case failback = "Failback"
+
+    /// What failed.
+    ///
+    /// Proxies that see the same fault may name it differently: where a server was killed, one had its connect refused, and
+    /// another heard first that no endpoint is left.
+    package enum Cause: Hashable, Sendable { case servers, path, draining, failback }
+
+    package var cause: Cause {
+        switch self {
+        case .connectRefused, .connectTimeout, .noEndpoints: .servers
+        case .linkLost, .siteLost: .path
+        case .draining: .draining
+        case .failback: .failback
+        }
+    }
 }
 
 /// One failover or failback of one service, as the proxy that saw it wrote it down.

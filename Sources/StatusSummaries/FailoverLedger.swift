@@ -31,7 +31,15 @@ package struct Failover: Equatable, Sendable {
     }
 
     /// A failback is told as an Event of its own and is no failover to count.
-    package var isFailback: Bool { reason == "Failback" }
+    package var isFailback: Bool { reason == FailoverReason.failback.rawValue }
+
+    /// Whether a record of `reason` can tell of this failover, too; a newer proxy may know reasons that this process does not.
+    fileprivate func isToldBy(_ reason: String) -> Bool {
+        guard let own = FailoverReason(rawValue: self.reason),
+            let other = FailoverReason(rawValue: reason)
+        else { return self.reason == reason }
+        return own.cause == other.cause
+    }
 }
 
 /// A failover record with the proxy that wrote it.
@@ -47,7 +55,7 @@ package struct ProxyFailover: Equatable, Sendable {
 
 /// Merges the failover records of a site's proxies: what happened once is told once.
 ///
-/// Records with equal (from, to, reason) within `window` of the first of them are one failover. The caller writes
+/// Records with equal (from, to, cause) within `window` of the first of them are one failover, with the first one's reason. The caller writes
 /// one step's result to status before it asks for the next, so a crash repeats at most one step, with the same outcome.
 package struct FailoverLedger: Equatable, Sendable {
     package static let window: Double = 5
@@ -70,7 +78,7 @@ package struct FailoverLedger: Equatable, Sendable {
         let from = record.from.displayName
         let to = record.to.displayName
         let index = recent.firstIndex { known in
-            known.from == from && known.to == to && known.reason == record.reason
+            known.from == from && known.to == to && known.isToldBy(record.reason)
                 && abs(record.time - known.time) < Self.window
         }
         guard let index else {

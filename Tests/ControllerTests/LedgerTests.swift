@@ -122,7 +122,25 @@ struct FailoverTests {
         #expect(merged.lastFailover?.lost == 1)
     }
 
-    @Test("other targets, other reasons and later times are failovers of their own")
+    @Test(
+        "a killed server is one failover, whether its connects were refused or no endpoint was left"
+    )
+    func sameCause() throws {
+        var ledger = FailoverLedger()
+        let (status, events) = run(
+            ServiceStatus(),
+            try records([
+                (1, Samples.failover(1, reason: "NoEndpoints", time: 100)),
+                (2, Samples.failover(1, reason: "ConnectRefused", time: 100.1, lost: 3)),
+            ]),
+            ledger: &ledger
+        )
+        #expect(events.map(\.reason) == ["NoEndpoints"])
+        #expect(status.failovers == 1)
+        #expect(status.lastFailover?.lost == 3)
+    }
+
+    @Test("other targets, other causes and later times are failovers of their own")
     func separate() throws {
         var ledger = FailoverLedger()
         let (status, events) = run(
@@ -130,7 +148,7 @@ struct FailoverTests {
             try records([
                 (1, Samples.failover(1, time: 100)),
                 (1, Samples.failover(2, to: "north", time: 101)),
-                (1, Samples.failover(3, reason: "SiteLost", time: 102)),
+                (1, Samples.failover(3, reason: "Draining", time: 102)),
                 (1, Samples.failover(4, time: 106)),
             ]),
             ledger: &ledger
