@@ -40,7 +40,8 @@ package enum ControllerProgram {
         if let log { metrics.addLogMetrics(log) }
         let shared = Shared(
             world: world,
-            client: reader.fenced { leadership.writeLimit },
+            // The lease and the watches never wait.
+            client: reader.paced(by: .controller).fenced { leadership.writeLimit },
             options: options,
             logger: logger
         )
@@ -116,6 +117,12 @@ package enum ControllerProgram {
             }
         }
     }
+}
+
+extension RequestPace {
+    /// Above what 1,000 Services that come at once need on a small server (`docs/scale.md`), and far below what a large
+    /// one takes.
+    fileprivate static var controller: RequestPace { RequestPace(perSecond: 500, burst: 1000) }
 }
 
 extension Shared {

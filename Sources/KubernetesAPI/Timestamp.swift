@@ -23,6 +23,14 @@ package struct Timestamp: Hashable, Comparable, Sendable {
     package static func - (later: Self, earlier: Self) -> Duration {
         .microseconds(later.microseconds &- earlier.microseconds)
     }
+
+    package static func + (time: Self, duration: Duration) -> Self {
+        let (seconds, attoseconds) = duration.components
+        return Timestamp(
+            microseconds: time.microseconds &+ seconds &* 1_000_000
+                &+ attoseconds / 1_000_000_000_000
+        )
+    }
 }
 
 extension Timestamp: LosslessStringConvertible {

@@ -15,6 +15,8 @@ package struct KubernetesClient: Sendable {
     private let onWarning: @Sendable (String) -> Void
     /// How long a write may still take; nil: none may begin.
     private let fence: @Sendable () -> Duration?
+    /// What requests share with those of other copies; watches are free.
+    private var pace: RequestPace?
     /// Of a configuration with a credential plugin.
     private let credentials: PluginCredentials?
 
@@ -60,6 +62,14 @@ package struct KubernetesClient: Sendable {
             fence: fence
         )
         client.timeout = timeout
+        client.pace = pace
+        return client
+    }
+
+    /// The same client, whose requests wait for their turn; watches do not.
+    package func paced(by pace: RequestPace) -> KubernetesClient {
+        var client = self
+        client.pace = pace
         return client
     }
 
@@ -112,6 +122,7 @@ package struct KubernetesClient: Sendable {
         _ request: Request,
         _ timeout: Duration?
     ) async throws(APIError) -> Answer {
+        await pace?.turn()
         let credential = try await credentials?.get()
         var limit = timeout ?? self.timeout
         if request.method != .get {

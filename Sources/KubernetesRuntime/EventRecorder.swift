@@ -51,13 +51,14 @@ package struct EventNote: Sendable, Equatable {
 ///
 /// `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. One that the server
 /// fails at lets the others pass and is dropped after some attempts. At most `limit` wait; then the oldest is dropped
-/// and counted. The same note about the same object is
-/// not written twice within ten minutes, whatever its time; named ones are never written twice.
+/// and counted. The same note about the same object is not written twice within ten minutes, whatever its time; named
+/// ones are never written twice; what an object tells again and again is gathered (`EventFilter`).
 package final class EventRecorder: Sendable {
     private struct State {
         var waiting: [Waiting] = []
         /// When a note was last recorded, by what it says.
         var recent: [Digest: Timestamp] = [:]
+        var filter = EventFilter()
         var dropped = 0
     }
 
@@ -127,6 +128,7 @@ package final class EventRecorder: Sendable {
                 state.recent = state.recent.filter { note.time - $0.value < .seconds(600) }
             }
             if state.recent.count < 4096 { state.recent[digest] = note.time }
+            guard let note = state.filter.pass(note) else { return false }
             if state.waiting.count >= limit {
                 state.waiting.removeFirst()
                 state.dropped += 1

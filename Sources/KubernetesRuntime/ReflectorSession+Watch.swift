@@ -63,15 +63,37 @@ extension ReflectorSession {
         }
         let elapsed = ContinuousClock.now - began
         if !hasHeard { isDoubtful = true }
-        if elapsed >= settings.calm { backoff.reset() }
+        if elapsed >= settings.calm {
+            backoff.reset()
+            expiries = 0
+        }
+        if isOpen, options.sendsInitialEvents { noteStart(isWhole: initial == nil) }
         guard case .fine = outcome else { return outcome }
         if initial != nil {
             return .failed("a watch ended within its initial state", retryAfter: nil)
         }
-        if !hasHeard, elapsed < settings.shortestWatch {
+        guard elapsed < settings.shortestWatch else {
+            shortWatches = 0
+            return .fine
+        }
+        guard hasHeard else {
             return .failed("a watch ended at once, having told nothing", retryAfter: nil)
         }
-        return .fine
+        shortWatches += 1
+        guard shortWatches > Self.freeShortWatches else { return .fine }
+        return .failed("watches end at once, again and again", retryAfter: nil)
+    }
+
+    /// So many watches in a row may end at once, having told something, before the next one waits.
+    private static var freeShortWatches: Int { 3 }
+
+    /// A server that cannot send the initial state whole, as when it is more than its buffer holds, is asked for lists,
+    /// which come in pages.
+    private mutating func noteStart(isWhole: Bool) {
+        brokenStarts = isWhole ? 0 : brokenStarts + 1
+        guard brokenStarts > 1 else { return }
+        brokenStarts = 0
+        usesWatchList = false
     }
 
     /// Takes one event in; not nil when the watch is over with it.

@@ -34,7 +34,12 @@ struct ReflectorSession<Object: KubernetesObject> {
     /// The server may have lost what we know, as after a restored backup: ask before watching on.
     var isDoubtful = false
     private var lastFailure: String?
-    private var expiries = 0
+    /// Times that the server found a version too old since the last calm watch.
+    var expiries = 0
+    /// Watches in a row that ended at once.
+    var shortWatches = 0
+    /// Initial states in a row that broke off.
+    var brokenStarts = 0
 
     init(
         client: KubernetesClient,
@@ -70,7 +75,6 @@ struct ReflectorSession<Object: KubernetesObject> {
     private mutating func handle(_ outcome: Outcome) async {
         switch outcome {
         case .fine:
-            expiries = 0
             if lastFailure != nil { logger.notice("the API server is heard again") }
             lastFailure = nil
             absence.reset()

@@ -1,9 +1,10 @@
 import Foundation
 import KubernetesAPI
-import KubernetesClient
 import NetworkTestSupport
 import Synchronization
 import Testing
+
+@testable import KubernetesClient
 
 /// A server that is too busy is asked again when it says, and not for ever.
 @Suite("A busy API server", .timeLimit(.minutes(1)))
@@ -56,5 +57,39 @@ struct PressureTests {
         defer { server.stop() }
         await #expect(throws: APIError.self) { try await get(server) }
         #expect(server.requests.count == 1)
+    }
+
+    @Test("K16: requests share a burst, then a pace, and what was not used comes back")
+    func pace() {
+        let pace = RequestPace(perSecond: 10, burst: 3)
+        let start = ContinuousClock.now + .seconds(100)
+        let waits = (0..<5).map { _ in pace.reserve(at: start) - start }
+        #expect(waits == [0, 0, 0, 100, 200].map { .milliseconds($0) })
+        let later = start + .milliseconds(400)
+        #expect(
+            (0..<3).map { _ in pace.reserve(at: later) - later }
+                == [0, 0, 100].map { .milliseconds($0) }
+        )
+        let muchLater = start + .seconds(60)
+        #expect(
+            (0..<4).map { _ in pace.reserve(at: muchLater) - muchLater }
+                == [0, 0, 0, 100].map { .milliseconds($0) }
+        )
+    }
+
+    @Test("K16: all copies of a client are held to one pace")
+    func sharedPace() async throws {
+        let server = try server(busy: 0, "200 OK", after: "0")
+        defer { server.stop() }
+        let client = KubernetesClient(configuration: ClientConfiguration(server: server.url))
+            .paced(by: RequestPace(perSecond: 20, burst: 2))
+        let other = client.fenced { .seconds(10) }
+        let start = ContinuousClock.now
+        for turn in 0..<8 {
+            _ = try await (turn.isMultiple(of: 2) ? client : other)
+                .get(Core.ConfigMap.self, ObjectKey(namespace: "n", name: "a"))
+        }
+        // Two at once, six at 20 a second.
+        #expect(ContinuousClock.now - start >= .milliseconds(290))
     }
 }

@@ -257,4 +257,40 @@ struct ReflectorFaultTests {
         #expect(play.requests == ["watch@5", "watch@8", "watch@8"])
         #expect(play.log.all == ["undecodable bad", "removed undecodable bad"])
     }
+
+    @Test("K16: a server that finds every version too old is listed with growing waits")
+    func alwaysExpired() async throws {
+        let gone = Play.Answer.lines([event("ERROR", status(410, "Expired"))])
+        let play = Play((0..<40).flatMap { [list($0, ["a"]), gone] })
+        let start = ContinuousClock.now
+        try await play.run { $0.requests.count >= 15 }
+        // The third expiry waits 20 ms, those after it 40, 80, 100 and 100.
+        #expect(ContinuousClock.now - start >= .milliseconds(340))
+        #expect(play.requests.count { $0.hasPrefix("list") } >= 7)
+    }
+
+    @Test("K16: watches that always end at once, though they tell something, wait ever longer")
+    func shortWatchesThatTell() async throws {
+        // After a wait the server is asked whether it knows the version, then a watch is begun: both are answered.
+        let watch = Play.Answer.lines([bookmark(5)])
+        let play = Play(
+            Array(repeating: watch, count: 4) + (0..<20).flatMap { _ in [list(5, []), watch] }
+        )
+        let start = ContinuousClock.now
+        try await play.run(from: "5") { $0.requests.count >= 14 }
+        // The fourth and each after it wait: 20, 40, 80, 100 and 100 ms.
+        #expect(ContinuousClock.now - start >= .milliseconds(340))
+        #expect(play.requests.prefix(4) == ["watch@5", "watch@5", "watch@5", "watch@5"])
+    }
+
+    @Test("K16: an initial state that never comes whole is asked for as a list, and not at once")
+    func initialStateTooLarge() async throws {
+        let broken = Play.Answer.lines([event("ADDED", map("a", 3))])
+        let play = Play([broken, broken, list(9, ["a", "b"]), open])
+        let start = ContinuousClock.now
+        try await play.run(usesWatchList: true) { $0.requests.count == 4 }
+        #expect(ContinuousClock.now - start >= .milliseconds(60))
+        #expect(play.requests == ["initial", "initial", "list", "watch@9"])
+        #expect(play.log.all == ["replaced a,b"])
+    }
 }
