@@ -26,6 +26,12 @@ struct ClusterOptions: ParsableArguments {
     )
     var requestTimeout: RequestTimeout?
 
+    /// Whether anything of a cluster was named.
+    var isGiven: Bool {
+        kubeconfig != nil || context != nil || namespace != nil || impersonatedUser != nil
+            || requestTimeout != nil
+    }
+
     func validate() throws {
         if !impersonatedGroups.isEmpty, impersonatedUser == nil {
             throw ValidationError("--as-group needs --as")

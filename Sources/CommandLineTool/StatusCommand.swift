@@ -14,6 +14,7 @@ struct StatusCommand: AsyncParsableCommand {
             Examples:
               tieline status -n shop
               tieline status -A -o json | jq '.items[].status.conditions'
+              tieline status --site-dir /etc/tieline
             """
     )
 
@@ -25,7 +26,38 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "table, json or yaml.")
     var output = OutputFormat.table
 
+    @Option(help: "The manifest folder of a plain site on this host, instead of a cluster.")
+    var siteDir: String?
+
+    @Option(help: "The plain site's state folder (default: where its proxy puts it).")
+    var state: String?
+
+    func validate() throws {
+        if state != nil, siteDir == nil { throw ValidationError("--state goes with --site-dir") }
+        if siteDir != nil, allNamespaces || cluster.isGiven {
+            throw ValidationError("--site-dir goes with --state and --output only")
+        }
+    }
+
     func run() async throws {
+        guard let siteDir else { return try show(try await clusterReport()) }
+        let plain = try PlainSiteStatus(manifests: siteDir, state: state)
+        try show(plain.report, isCurrent: plain.isRunning != false)
+    }
+
+    private func show(_ report: StatusReport, isCurrent: Bool = true) throws {
+        switch output {
+        case .table: print(report.tables, terminator: "")
+        case .json: print(try Document.json(report.list), terminator: "")
+        case .yaml: print(try Document.yaml(report.list), terminator: "")
+        }
+        if !isCurrent, output == .table {
+            print("\nNo tieline-proxy runs this site: it was so when the last one ended.")
+        }
+        if !report.isReady || !isCurrent { throw ExitCode(3) }
+    }
+
+    private func clusterReport() async throws -> StatusReport {
         let (client, namespace) = try cluster.client()
         let scope = Scope(namespace: allNamespaces ? nil : namespace)
         let sites = try await client.listWhole(Site.self, in: scope)
@@ -39,11 +71,6 @@ struct StatusCommand: AsyncParsableCommand {
         report.addUndecodable(sites.undecodable, .site)
         report.addUndecodable(links.undecodable, .link)
         report.addUndecodable(services.undecodable, .service)
-        switch output {
-        case .table: print(report.tables, terminator: "")
-        case .json: print(try Document.json(report.list), terminator: "")
-        case .yaml: print(try Document.yaml(report.list), terminator: "")
-        }
-        if !report.isReady { throw ExitCode(3) }
+        return report
     }
 }

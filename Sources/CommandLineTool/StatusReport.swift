@@ -37,10 +37,32 @@ struct StatusReport {
             return
                 "No Sites, Links or Services here. `kubectl apply` a Site to begin: kubectl explain tsite.spec\n"
         }
-        return [siteTable, linkTable, serviceTable, undecodableTable].filter { !$0.isEmpty }.map(
-            \.text
-        )
-        .joined(separator: "\n")
+        return [siteTable, linkTable, serviceTable, noteTable, undecodableTable]
+            .filter { !$0.isEmpty }.map(\.text).joined(separator: "\n")
+    }
+
+    /// What conditions say beyond their reasons.
+    private var noteTable: Table {
+        var table = Table(["OBJECT", "CONDITION", "MESSAGE"])
+        for site in sites { Self.addNotes(of: site, to: &table) }
+        for link in links { Self.addNotes(of: link, to: &table) }
+        for service in services { Self.addNotes(of: service, to: &table) }
+        return table
+    }
+
+    private static func addNotes<Object: NetworkObject>(of object: Object, to table: inout Table) {
+        let kind = Object.resource.kind
+        var told: Set<String> = []
+        for type in [ConditionType.accepted, .programmed, .reachable, .connected, .hasTargets] {
+            guard let condition = object.status.conditions[type: type.rawValue],
+                condition.reason != Reason.dialsOnly.rawValue,
+                !condition.message.isEmpty, told.insert(condition.message).inserted
+            else { continue }
+            table.add([
+                "\(kind) \(object.metadata.key)", "\(type.rawValue)=\(condition.status.rawValue)",
+                condition.message,
+            ])
+        }
     }
 
     private var undecodableTable: Table {

@@ -16,6 +16,10 @@ final class FileThread: TaskExecutor {
     /// Does `work` later, after what was given before.
     func later(_ work: @escaping @Sendable () -> Void) { queue.async(execute: work) }
 
+    func later(after delay: DispatchTimeInterval, _ work: @escaping @Sendable () -> Void) {
+        queue.asyncAfter(deadline: .now() + delay, execute: work)
+    }
+
     /// Waits until what was given before is done; it blocks the thread.
     func finish() { queue.sync {} }
 }

@@ -148,10 +148,20 @@ enum Files {
 /// Why a file could not be read or written.
 struct FileProblem: Error, CustomStringConvertible {
     let description: String
+    /// Without the file that met it.
+    let cause: String
+    /// It may be over without anybody having corrected a file: no room on the disk, no descriptors.
+    let isPassing: Bool
 
-    init(_ description: String) { self.description = description }
+    init(_ description: String) {
+        self.description = description
+        cause = description
+        isPassing = false
+    }
 
     init(_ path: String, _ code: Int32) {
-        description = "\(path): \(unsafe String(cString: strerror(code)))"
+        isPassing = [ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM].contains(code)
+        cause = unsafe String(cString: strerror(code))
+        description = "\(path): \(cause)"
     }
 }

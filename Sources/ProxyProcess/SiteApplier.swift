@@ -18,8 +18,8 @@ final class SiteApplier: Sendable {
         var problems: [ManifestProblem] = []
         /// A file is being written: another look soon is worth it.
         var isUnfinished = false
-        /// Why the applied files cannot be kept for a restart; told once.
-        var keepProblem: String?
+        /// Why the applied files cannot be kept for a restart.
+        var keepProblem = LastingProblem()
 
         /// What is wrong with the file that an applied object stands in; nil while nothing is.
         func problem(of kind: ObjectKind, _ name: String) -> ManifestProblem? {
@@ -108,8 +108,10 @@ final class SiteApplier: Sendable {
             )
             return (state.generation, wasRefused)
         }
+        if generation != nil || state.keepProblem.isLasting {
+            keep(reading.texts.filter { reading.manifests.fileNames.contains($0.key) })
+        }
         guard let generation else { return }
-        keep(reading.texts.filter { reading.manifests.fileNames.contains($0.key) })
         logger.notice(
             wasRefused ? "the files are good again and applied" : "configuration applied",
             metadata: [
@@ -122,14 +124,14 @@ final class SiteApplier: Sendable {
     /// Keeps the files for a restart that finds them broken.
     private func keep(_ texts: [String: String]) {
         guard let keeper else { return }
-        var problem: String?
-        do { try keeper.keep(texts) } catch { problem = "\(error)" }
-        let told = current.withLock { state in
-            defer { state.keepProblem = problem }
-            return state.keepProblem
+        var problem: (any Error)?
+        do { try keeper.keep(texts) } catch { problem = error }
+        switch current.withLock({ $0.keepProblem.take(problem) }) {
+        case .began(let text)?:
+            logger.warning("the applied files cannot be kept", metadata: ["error": "\(text)"])
+        case .ended?: logger.notice("the applied files can be kept again")
+        case nil: break
         }
-        guard told != problem, let problem else { return }
-        logger.warning("the applied files cannot be kept", metadata: ["error": "\(problem)"])
     }
 
     func refuse(_ problems: [ManifestProblem]) {

@@ -38,6 +38,8 @@ struct SiteRun: Sendable {
         do {
             authority = try place.authority(now: Date(), renew: site.renewsIdentity)
             snapshotKey = try place.snapshotKey()
+        } catch let problem as FileProblem where problem.isPassing {
+            throw problem
         } catch {
             throw UnusableSite(lines: ["\(error)"])
         }

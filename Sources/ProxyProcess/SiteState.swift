@@ -64,7 +64,7 @@ struct SiteState: Sendable {
         let file = "\(path)/.lock"
         let descriptor = unsafe open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw FileProblem(file, errno) }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard Self.take(descriptor) else {
             let code = errno
             close(descriptor)
             guard code == EWOULDBLOCK else { throw FileProblem(file, code) }
@@ -77,6 +77,16 @@ struct SiteState: Sendable {
             try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
         }
         Files.removeTemporaries(in: path)
+    }
+
+    /// Whoever only looks whether it is taken (`tieline status`) lets go of it at once.
+    private static func take(_ descriptor: Int32) -> Bool {
+        for _ in 0..<5 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            guard errno == EWOULDBLOCK else { return false }
+            usleep(20_000)
+        }
+        return flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }
 
     private static let unfinished = ".identity.tmp-"

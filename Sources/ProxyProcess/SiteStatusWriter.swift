@@ -27,8 +27,8 @@ struct SiteStatusWriter: Sendable {
         var services: [String: ServiceStatus] = [:]
         /// Which failovers of each Service later records may belong to.
         var failovers: [String: FailoverLedger] = [:]
-        /// Why the last attempt to write failed; told once.
-        var problem: String?
+        /// Why the last attempt to write failed.
+        var problem = LastingProblem()
     }
 
     /// Writes what changed, at most twice a second, until the task is cancelled.
@@ -100,7 +100,7 @@ struct SiteStatusWriter: Sendable {
 
     /// Makes the folder hold exactly these files.
     private func replace(with wanted: [String: Data], _ written: inout Written) {
-        var problem: String?
+        var problem: (any Error)?
         do {
             try Files.makeDirectory(folder, mode: 0o755)
             for (name, data) in wanted where written.bytes[name] != data {
@@ -109,25 +109,17 @@ struct SiteStatusWriter: Sendable {
                 written.bytes[name] = data
             }
         } catch {
-            problem = "\(error)"
+            problem = error
         }
-        tell(problem, &written)
+        switch written.problem.take(problem) {
+        case .began(let text)?:
+            logger.warning("no status can be written", metadata: ["error": "\(text)"])
+        case .ended?: logger.notice("statuses can be written again")
+        case nil: break
+        }
         for name in written.bytes.keys where wanted[name] == nil {
             _ = unsafe unlink("\(folder)/\(name)")
             written.bytes[name] = nil
-        }
-    }
-
-    /// One line per cause, and one for its end.
-    private func tell(_ problem: String?, _ written: inout Written) {
-        // The same cause meets another file each time.
-        let cause = problem.map { String($0[($0.lastIndex(of: ":") ?? $0.startIndex)...]) }
-        guard cause != written.problem else { return }
-        written.problem = cause
-        if let problem {
-            logger.warning("no status can be written", metadata: ["error": "\(problem)"])
-        } else {
-            logger.notice("statuses can be written again")
         }
     }
 

@@ -35,6 +35,7 @@ extension MetricsWriter {
             help: "Advertisements of other gateways that were not believed or did not fit.",
             value: Double(snapshot.refusedAdvertisements)
         )
+        addShortages(snapshot.shortages ?? [])
         for counters in snapshot.counters { add(counters) }
         for service in snapshot.services { add(service) }
         for link in snapshot.links { add(link) }
@@ -43,6 +44,24 @@ extension MetricsWriter {
             help: "Failovers and failbacks that this proxy has seen.",
             value: Double(snapshot.failovers.map(\.sequence).max() ?? 0)
         )
+    }
+
+    private mutating func addShortages(_ current: [String]) {
+        for shortage in Shortage.allCases {
+            gauge(
+                "tieline_short",
+                help: "1 while connections wait, or fail, for want of this.",
+                ["resource": shortage.rawValue],
+                value: current.contains(shortage.explanation) ? 1 : 0
+            )
+            counter(
+                "tieline_shortages_total",
+                help:
+                    "How often accepting paused, or a connection to a server failed, for want of this.",
+                ["resource": shortage.rawValue],
+                value: Double(Shortages.count(shortage))
+            )
+        }
     }
 
     mutating func add(_ usage: [NeighborUsage]) {

@@ -1,3 +1,4 @@
+import Dispatch
 import FoundationEssentials
 import Logging
 import NetworkModel
@@ -20,8 +21,10 @@ final class StateDirectory: Sendable {
         var written: [String: Data] = [:]
         /// What is to be written, the newest only.
         var waiting: [String: Data] = [:]
-        /// Why the last write failed; told once.
-        var problem: String?
+        /// Why the last write failed.
+        var problem = LastingProblem()
+        /// Another attempt at what waits is under way.
+        var isRetrying = false
     }
 
     /// Makes the directory when it is not there.
@@ -89,23 +92,44 @@ final class StateDirectory: Sendable {
             return data == kept.written[name] ? nil : data
         }
         guard let data else { return }
-        var problem: String?
+        var problem: (any Error)?
         do {
             try Files.replace("\(directory)/\(name)", with: data)
         } catch {
-            problem = "\(error)"
+            problem = error
         }
-        let told = kept.withLock { kept in
-            if problem == nil { kept.written[name] = data }
-            defer { kept.problem = problem }
-            return kept.problem
+        let news = kept.withLock { kept in
+            if problem == nil {
+                kept.written[name] = data
+            } else if kept.waiting[name] == nil {
+                kept.waiting[name] = data
+            }
+            return kept.problem.take(problem)
         }
-        guard told != problem else { return }
-        if let problem {
+        switch news {
+        case .began(let text)?:
             // Serving goes on; only a restart without the API server would miss it.
-            logger.warning("state cannot be kept", metadata: ["error": "\(problem)"])
-        } else {
-            logger.notice("state can be kept again")
+            logger.warning("state cannot be kept", metadata: ["error": "\(text)"])
+        case .ended?: logger.notice("state can be kept again")
+        case nil: break
+        }
+        if problem != nil { retryLater() }
+    }
+
+    /// A disk that is full has room again some day, whether or not the state changes once more.
+    private func retryLater() {
+        let isNew = kept.withLock { kept in
+            defer { kept.isRetrying = true }
+            return !kept.isRetrying
+        }
+        guard isNew else { return }
+        thread.later(after: .seconds(5)) { [weak self] in
+            guard let self else { return }
+            let names = kept.withLock { kept in
+                kept.isRetrying = false
+                return kept.waiting.keys.sorted()
+            }
+            for name in names { write(name) }
         }
     }
 }

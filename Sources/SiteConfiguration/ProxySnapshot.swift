@@ -19,6 +19,8 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
     @Counted package var refusedAdvertisements: UInt64
     /// Why no links are accepted, with the port, though they should be; nil when they are.
     package var linkPortError: String?
+    /// What its host is short of, so that connections wait; nil, as older proxies have it: nothing.
+    package var shortages: [String]?
     package var links: [LinkSnapshot]
     /// Sites that tried to link to this one and were refused, newest last, at most 16.
     package var refused: [RefusedLink]

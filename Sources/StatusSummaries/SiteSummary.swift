@@ -97,7 +97,7 @@ package enum SiteSummary {
         } else if let rollout = facts.rollout {
             writer.set(.programmed, .no, .progressing, rollout)
         } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
-            writer.set(.programmed, .yes, .programmed)
+            writer.set(.programmed, .yes, .programmed, shortages(serving))
         } else if let silent = serving.first(where: { $0.snapshot == nil }) {
             writer.set(
                 .programmed,
@@ -108,6 +108,13 @@ package enum SiteSummary {
         } else {
             writer.set(.programmed, .no, .progressing, ConditionWriter.takingUp)
         }
+    }
+
+    /// What hosts of gateways are short of: no fault of the configuration, but connections wait.
+    private static func shortages(_ gateways: [GatewayView]) -> String {
+        gateways.flatMap { gateway in
+            (gateway.snapshot?.shortages ?? []).map { "\(gateway.pod): \($0)" }
+        }.joined(separator: "; ")
     }
 
     /// Returns nil for a Site that only dials out: it is Ready without.

@@ -43,6 +43,32 @@ struct StatusReportTests {
         #expect(try Document.json(report.list).contains("\"kind\" : \"Link\""))
     }
 
+    @Test("what a condition says beyond its reason is shown, each sentence once")
+    func notes() {
+        var site = Site(metadata: ObjectMeta(name: "plain"), spec: SiteSpec())
+        for (type, message) in [
+            (ConditionType.programmed, "ports are short"), (.reachable, "ports are short"),
+            (.accepted, ""),
+        ] {
+            site.status.conditions.set(
+                type.rawValue,
+                .yes,
+                reason: "Any",
+                message: message,
+                observedGeneration: nil,
+                at: Timestamp(seconds: 0)
+            )
+        }
+        let lines = StatusReport(sites: [site], links: [], services: []).tables.split(
+            separator: "\n"
+        )
+        #expect(
+            lines.filter { $0.contains("ports are short") } == [
+                "Site plain   Programmed=True   ports are short"
+            ]
+        )
+    }
+
     @Test("a cost that is not applied yet shows both values")
     func pendingCost() throws {
         var link = Link(

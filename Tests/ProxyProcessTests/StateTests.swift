@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import NetworkModel
 import Proxy
 import SiteConfiguration
@@ -26,6 +27,37 @@ struct StateTests {
             state.finish()
             #expect(state.loadConfiguration() == (try document(7)))
         }
+    }
+
+    @Test("P13: what could not be kept is kept when it can be again")
+    func keptLater() async throws {
+        try await withDirectory { path in
+            let state = StateDirectory("\(path)/state", logger: quiet)
+            try FileManager.default.removeItem(atPath: "\(path)/state")
+            try write("in the way", "\(path)/state")
+            state.save(try document(5))
+            state.finish()
+            try FileManager.default.removeItem(atPath: "\(path)/state")
+            try Files.makeDirectory("\(path)/state", mode: 0o700)
+            let wanted = try document(5)
+            #expect(
+                try await eventually { state.loadConfiguration() == wanted }
+            )
+        }
+    }
+
+    @Test(
+        "P13: a lasting problem is told once for each cause, whichever file meets it, and once when it is over"
+    )
+    func lasting() {
+        var problem = LastingProblem()
+        #expect(problem.take(nil) == nil)
+        #expect(problem.take(FileProblem("/a", ENOSPC)) == .began("/a: No space left on device"))
+        #expect(problem.take(FileProblem("/b", ENOSPC)) == nil)
+        #expect(problem.take(FileProblem("/b", EROFS)) == .began("/b: Read-only file system"))
+        #expect(problem.isLasting)
+        #expect(problem.take(nil) == .ended)
+        #expect(problem.take(nil) == nil)
     }
 
     @Test("garbage is reported once and changes nothing")

@@ -30,6 +30,7 @@ extension ControlPlane {
         snapshot.configurationError = configurationError
         snapshot.refusedAdvertisements = routing?.refusals ?? 0
         snapshot.linkPortError = lanePorts.failure(.link)
+        if !shortages.isEmpty { snapshot.shortages = shortages.map(\.explanation) }
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
         snapshot.refused = refusals.links
         snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)

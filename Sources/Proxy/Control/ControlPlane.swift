@@ -31,6 +31,8 @@ final class ControlPlane {
     var failovers = FailoverJournal()
     var configurationError: String?
     var appliedCount: UInt64 = 0
+    /// What this host is short of.
+    private(set) var shortages: [Shortage] = []
     var isDraining = false
     var hasStoppedListening = false
     /// When changes of counts were last taken.
@@ -101,9 +103,20 @@ final class ControlPlane {
     private func tick() {
         loop.schedule(after: .seconds(1)) { [weak self] _ in
             guard let self else { return }
+            lookAtShortages()
             snapshotChanged()
             tick()
         }
+    }
+
+    /// Tells what the process is short of once, and once that it is over.
+    private func lookAtShortages() {
+        let current = Shortages.current(at: loop.now)
+        for shortage in current where !shortages.contains(shortage) { log(shortage.explanation) }
+        for shortage in shortages where !current.contains(shortage) {
+            log("no longer: \(shortage.rawValue) are short")
+        }
+        shortages = current
     }
 
     func log(_ message: String) { logger.warning("\(message)") }

@@ -112,7 +112,7 @@ private final class ServerProbe: EventHandler {
                 end(nil)
             }
             handle(watch.ready, on: loop)
-        case .failure(let error) where error.isShortage: end(.untried, isShort: true)
+        case .failure(let error) where Shortage(error) != nil: end(.untried, isShort: true)
         case .failure(let error): end(error.code == ETIMEDOUT ? .unanswered : .refused)
         }
     }

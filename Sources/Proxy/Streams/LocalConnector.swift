@@ -91,11 +91,14 @@ final class LocalConnector {
             self.connected = nil
             failed = nil
             connected?(socket, watch, server)
-        case .failure(let error) where error.isShortage:
-            service.serverReleased(server)
-            isShort = true
-            next()
         case .failure(let error):
+            if let shortage = Shortage(error) {
+                Shortages.note(shortage, at: loop.now)
+                service.serverReleased(server)
+                isShort = true
+                next()
+                return
+            }
             let isUnanswered = error.code == ETIMEDOUT
             service.serverFailed(server, isUnanswered ? .unanswered : .refused, at: loop.now)
             hasTimedOut = hasTimedOut || isUnanswered

@@ -1,4 +1,3 @@
-import Glibc
 package import NetworkModel
 
 /// A listening socket of one loop (SO_REUSEPORT: every loop has its own; another process cannot share the port).
@@ -16,8 +15,6 @@ package final class Listener: EventHandler {
 
     /// The bound address, with the port that was given or chosen.
     package let endpoint: Endpoint
-    /// How often accepting was paused for want of descriptors or memory.
-    package private(set) var pauses: UInt64 = 0
 
     private static let acceptsPerTurn = 64
     private static let pause = Duration.milliseconds(50)
@@ -83,16 +80,15 @@ package final class Listener: EventHandler {
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         // Level-triggered: what is left after the budget is reported again in the next turn.
         for _ in 0..<Self.acceptsPerTurn {
-            guard purpose == .lane || DescriptorBudget.hasRoomForClient else { return rest() }
+            guard purpose == .lane || DescriptorBudget.hasRoomForClient else {
+                return rest(for: .descriptors)
+            }
             do throws(SystemError) {
                 guard let client = try socket?.accept(&remote) else { return }
                 hand(client)
             } catch {
-                switch error.code {
-                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return rest()
-                // The connection was gone before it was accepted, or the network reports its error here.
-                default: continue
-                }
+                // Else the connection was gone before it was accepted, or the network reports its error here.
+                if let shortage = Shortage(error) { return rest(for: shortage) }
             }
         }
     }
@@ -102,9 +98,9 @@ package final class Listener: EventHandler {
         accept(client, remote)
     }
 
-    private func rest() {
+    private func rest(for shortage: Shortage) {
         guard let registration, timer == nil else { return }
-        pauses += 1
+        Shortages.note(shortage, at: loop.now)
         loop.setReporting(false, registration)
         timer = loop.schedule(after: Self.pause) { [weak self] loop in
             self?.timer = nil

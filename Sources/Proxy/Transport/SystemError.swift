@@ -15,14 +15,6 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The error that the C library has just set.
     static func last(_ operation: String) -> SystemError { SystemError(operation, code: errno) }
 
-    /// What this host is short of: descriptors, memory, ports.
-    var isShortage: Bool {
-        switch code {
-        case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL: true
-        default: false
-        }
-    }
-
     package var description: String {
         guard let text = unsafe strerror(code) else { return "\(operation): error \(code)" }
         return unsafe "\(operation): \(String(cString: text))"
