@@ -41,9 +41,6 @@ let arguments: Target.Dependency = .product(
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let collections: Target.Dependency = .product(name: "Collections", package: "swift-collections")
 let yaml: Target.Dependency = .product(name: "Yams", package: "Yams")
-let x509: Target.Dependency = .product(name: "X509", package: "swift-certificates")
-let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
-let asn1: Target.Dependency = .product(name: "SwiftASN1", package: "swift-asn1")
 
 let package = Package(
     name: "tieline",
@@ -57,10 +54,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
-        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
-        // The two that swift-certificates itself stands on.
-        .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"6.0.0"),
-        .package(url: "https://github.com/apple/swift-asn1", from: "1.1.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     // From the mains down; imports go downwards only (hack/check-imports.py).
@@ -97,7 +90,7 @@ let package = Package(
         module("KubernetesRuntime", ["KubernetesClient", "KubernetesAPI", logging, collections]),
         module("KubernetesClient", ["HTTPTransport", "KubernetesAPI", yaml]),
         module("HTTPTransport", ["CLibcurl"]),
-        module("Certificates", ["NetworkModel", x509, crypto, asn1]),
+        module("Certificates", ["TLS", "NetworkModel"]),
         module(
             "Proxy",
             [

@@ -24,7 +24,7 @@ TABLE = {
     "KubernetesRuntime": (
         {"KubernetesClient", "KubernetesAPI"},
         SYSTEM | {"Logging", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
-    "Certificates": ({"NetworkModel"}, SYSTEM | {"X509", "Crypto", "SwiftASN1"}),
+    "Certificates": ({"TLS", "NetworkModel"}, SYSTEM),
     "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
     "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
     "Proxy": (

@@ -1,8 +1,6 @@
-import Crypto
 package import FoundationEssentials
 package import NetworkModel
-import SwiftASN1
-import X509
+import TLS
 
 /// The certificate authority of one site: its key is the site's identity.
 ///
@@ -17,31 +15,24 @@ package struct SiteAuthority: Sendable {
     package let notAfter: Date
 
     private let certificate: Certificate
-    private let key: Certificate.PrivateKey
+    private let key: PrivateKey
 
     /// Makes a new identity: a P-256 key with a certificate signed by itself, valid for 20 years.
     package static func make(now: Date) throws -> SiteAuthority {
-        let key = Certificate.PrivateKey(P256.Signing.PrivateKey())
-        let siteID = try SiteID(publicKey: key.publicKey)
-        let name = try DistinguishedName { CommonName("tieline site \(siteID)") }
-        let certificate = try Certificate(
-            version: .v3,
-            serialNumber: Certificate.SerialNumber(),
-            publicKey: key.publicKey,
-            notValidBefore: now - Validity.slack,
-            notValidAfter: now + Validity.authority,
-            issuer: name,
-            subject: name,
-            extensions: try Certificate.Extensions {
-                Critical(BasicConstraints.isCertificateAuthority(maxPathLength: 0))
-                Critical(KeyUsage(keyCertSign: true, cRLSign: true))
-                SubjectKeyIdentifier(hash: key.publicKey)
-            },
-            issuerPrivateKey: key
-        )
+        let key = try PrivateKey.make()
+        let certificate = try CertificateTemplate(
+            subject: "tieline site \(SiteID(key.subjectPublicKeyInfo))",
+            notBefore: now.seconds - Certificate.slack,
+            notAfter: now.seconds + Validity.authority,
+            extensions: [
+                ("basicConstraints", "critical,CA:TRUE,pathlen:0"),
+                ("keyUsage", "critical,keyCertSign,cRLSign"),
+                ("subjectKeyIdentifier", "hash"),
+            ]
+        ).selfSigned(key)
         return try SiteAuthority(
-            certificatePEM: certificate.pemText(),
-            keyPEM: key.serializeAsPEM().pemString + "\n",
+            certificatePEM: certificate.pem(),
+            keyPEM: key.pem(),
             now: now
         )
     }
@@ -52,26 +43,23 @@ package struct SiteAuthority: Sendable {
     /// the leafs that it signs (no CA, a path length that is not 0, a key that links do not take, not valid at `now`), or when
     /// the key is another one's.
     package init(certificatePEM: String, keyPEM: String, now: Date) throws {
-        guard let certificate = try Chain.certificates(certificatePEM).first else {
+        guard let certificate = try? Certificate.read(pem: certificatePEM).first else {
             throw CertificateProblem("there is no certificate in tls.crt")
         }
         try AuthorityRules.check(certificate, now: now)
-        let key: Certificate.PrivateKey
-        do {
-            key = try Certificate.PrivateKey(pemEncoded: keyPEM)
-        } catch {
-            // The reason could quote the key.
+        // The reason of a failure could quote the key.
+        guard let key = try? PrivateKey(pem: keyPEM) else {
             throw CertificateProblem("tls.key holds no private key in PEM")
         }
-        guard key.publicKey == certificate.publicKey else {
+        guard key.subjectPublicKeyInfo == certificate.subjectPublicKeyInfo else {
             throw CertificateProblem("tls.key is not the key of the certificate in tls.crt")
         }
         self.certificate = certificate
         self.key = key
-        self.certificatePEM = try certificate.pemText()
+        self.certificatePEM = try certificate.pem()
         self.keyPEM = keyPEM
-        siteID = try SiteID(publicKey: certificate.publicKey)
-        notAfter = certificate.notValidAfter
+        siteID = SiteID(certificate.subjectPublicKeyInfo)
+        notAfter = Date(seconds: certificate.notAfter)
     }
 
     /// Makes a key and a certificate for this site's gateways or sidecars.
@@ -82,33 +70,22 @@ package struct SiteAuthority: Sendable {
         now: Date,
         lifetime: Duration = Validity.leaf
     ) throws -> LeafCertificate {
-        let leafKey = Certificate.PrivateKey(P256.Signing.PrivateKey())
-        let end = min(now + TimeInterval(lifetime.components.seconds), notAfter)
-        let leaf = try Certificate(
-            version: .v3,
-            serialNumber: Certificate.SerialNumber(),
-            publicKey: leafKey.publicKey,
-            notValidBefore: now - Validity.slack,
-            notValidAfter: end,
-            issuer: certificate.subject,
-            subject: try DistinguishedName { CommonName("tieline \(role)") },
-            extensions: try Certificate.Extensions {
-                Critical(BasicConstraints.notCertificateAuthority)
-                Critical(KeyUsage(digitalSignature: true))
-                try ExtendedKeyUsage([.serverAuth, .clientAuth])
-                SubjectAlternativeNames([
-                    .uniformResourceIdentifier(LeafName(site: siteID, role: role).description)
-                ])
-                AuthorityKeyIdentifier(
-                    keyIdentifier: SubjectKeyIdentifier(hash: key.publicKey).keyIdentifier
-                )
-            },
-            issuerPrivateKey: key
-        )
+        let leafKey = try PrivateKey.make()
+        let leaf = try CertificateTemplate(
+            subject: "tieline \(role)",
+            notBefore: now.seconds - Certificate.slack,
+            notAfter: min(now.seconds + lifetime.components.seconds, certificate.notAfter),
+            extensions: [
+                ("basicConstraints", "critical,CA:FALSE"),
+                ("keyUsage", "critical,digitalSignature"),
+                ("extendedKeyUsage", "serverAuth,clientAuth"),
+                ("subjectAltName", "URI:\(LeafName(site: siteID, role: role))"),
+            ]
+        ).signed(leafKey, issuer: certificate, signer: key)
         return LeafCertificate(
-            chainPEM: try leaf.pemText() + certificatePEM,
-            keyPEM: try leafKey.serializeAsPEM().pemString + "\n",
-            notAfter: leaf.notValidAfter
+            chainPEM: try leaf.pem() + certificatePEM,
+            keyPEM: try leafKey.pem(),
+            notAfter: Date(seconds: leaf.notAfter)
         )
     }
 
@@ -116,16 +93,12 @@ package struct SiteAuthority: Sendable {
     ///
     /// Dates are `LeafCertificate.needsRenewal`'s business.
     package func hasIssued(chainPEM: String, keyPEM: String, role: ProxyRole) -> Bool {
-        guard let chain = try? Chain.certificates(chainPEM), chain.count == 2,
-            chain[1] == certificate,
-            certificate.publicKey.isValidSignature(chain[0].signature, for: chain[0]),
-            let names = try? chain[0].extensions.subjectAlternativeNames,
-            names.elementsEqual([
-                .uniformResourceIdentifier(LeafName(site: siteID, role: role).description)
-            ]),
-            let leafKey = try? Certificate.PrivateKey(pemEncoded: keyPEM)
+        guard let chain = try? Certificate.read(pem: chainPEM), chain.count == 2,
+            chain[1] == certificate, chain[0].isSigned(by: certificate),
+            chain[0].alternativeURIs == [LeafName(site: siteID, role: role).description],
+            let leafKey = try? PrivateKey(pem: keyPEM)
         else { return false }
-        return leafKey.publicKey == chain[0].publicKey
+        return leafKey.subjectPublicKeyInfo == chain[0].subjectPublicKeyInfo
     }
 }
 
@@ -139,34 +112,35 @@ package struct LeafCertificate: Sendable {
 
     /// True from two thirds of the leaf's life on, and when there is no leaf to be read.
     package static func needsRenewal(chainPEM: String, now: Date) -> Bool {
-        guard let leaf = try? Chain.certificates(chainPEM).first else { return true }
-        return now >= renewalTime(of: leaf)
+        guard let time = renewalTime(chainPEM: chainPEM) else { return true }
+        return now >= time
     }
 
     /// When `needsRenewal` becomes true; nil when there is no leaf to be read.
     package static func renewalTime(chainPEM: String) -> Date? {
-        (try? Chain.certificates(chainPEM).first).map(renewalTime(of:))
+        guard let leaf = leaf(chainPEM) else { return nil }
+        let start = leaf.notBefore + Certificate.slack
+        return Date(seconds: start + (leaf.notAfter - start) * 2 / 3)
     }
 
     /// When the first certificate of the chain ends; nil when there is none to be read.
     package static func notAfter(chainPEM: String) -> Date? {
-        try? Chain.certificates(chainPEM).first?.notValidAfter
+        leaf(chainPEM).map { Date(seconds: $0.notAfter) }
     }
 
     /// When the first certificate of the chain begins: the later of two leafs was issued last; nil when none can be read.
     package static func notBefore(chainPEM: String) -> Date? {
-        try? Chain.certificates(chainPEM).first?.notValidBefore
+        leaf(chainPEM).map { Date(seconds: $0.notBefore) }
     }
 
     /// Whose proxy the chain names: the identity of its CA, whatever the dates; nil when that cannot be read.
     package static func siteID(chainPEM: String) -> SiteID? {
-        guard let chain = try? Chain.certificates(chainPEM), chain.count == 2 else { return nil }
-        return try? SiteID(publicKey: chain[1].publicKey)
+        guard let chain = try? Certificate.read(pem: chainPEM), chain.count == 2 else { return nil }
+        return SiteID(chain[1].subjectPublicKeyInfo)
     }
 
-    private static func renewalTime(of leaf: Certificate) -> Date {
-        let start = leaf.notValidBefore + Validity.slack
-        return start + leaf.notValidAfter.timeIntervalSince(start) * 2 / 3
+    private static func leaf(_ chainPEM: String) -> Certificate? {
+        try? Certificate.read(pem: chainPEM).first
     }
 }
 
@@ -181,25 +155,12 @@ package struct CertificateProblem: Error, Hashable, Sendable, CustomStringConver
 package enum Validity {
     /// Leafs: seven days.
     package static let leaf = Duration.seconds(7 * 24 * 3600)
-    /// Certificates begin this much before they are made: clocks differ.
-    static let slack: TimeInterval = 300
-    static let authority: TimeInterval = 20 * 365.25 * 24 * 3600
-}
-
-enum Chain {
-    static func certificates(_ pem: String) throws -> [Certificate] {
-        try PEMDocument.parseMultiple(pemString: pem).map { try Certificate(pemDocument: $0) }
-    }
-}
-
-extension Certificate {
-    fileprivate func pemText() throws -> String { try serializeAsPEM().pemString + "\n" }
+    /// Seconds: 20 years.
+    static let authority: Int64 = 631_152_000
 }
 
 extension SiteID {
-    fileprivate init(publicKey: Certificate.PublicKey) throws {
-        var serializer = DER.Serializer()
-        try serializer.serialize(publicKey)
-        self.init(publicKeyDigest: Array(SHA256.hash(data: serializer.serializedBytes)))
+    fileprivate init(_ subjectPublicKeyInfo: [UInt8]) {
+        self.init(publicKeyDigest: Crypto.sha256(subjectPublicKeyInfo))
     }
 }

@@ -15,21 +15,18 @@ enum CertificateRules {
         authority: borrowing OpenSSLCertificate,
         at time: Int64?
     ) throws(CertificateError) -> NeighborIdentity {
+        try checkAuthority(authority, at: time)
         guard let authorityKey = authority.publicKey, let leafKey = leaf.publicKey else {
             throw .undecodable("no public key")
         }
-        try checkKeys(leaf: leafKey, authority: authorityKey)
-        try checkAuthority(authority)
+        guard leafKey.kind != nil else { throw .weakKey(.leaf, leafKey.summary) }
         try checkLeaf(leaf)
         if let mismatch = leaf.mismatch(issuer: authority) { throw .issuer(mismatch) }
         // 112 bits leave out MD5 and SHA-1.
         guard leaf.signatureStrength >= 112, leaf.isSigned(by: authorityKey) else {
             throw .signature
         }
-        if let time {
-            try checkDates(authority, .authority, time)
-            try checkDates(leaf, .leaf, time)
-        }
+        if let time { try checkDates(leaf, .leaf, time) }
         let digest = Crypto.sha256(authorityKey.subjectPublicKeyInfo)
         let site = SiteID(publicKeyDigest: digest)
         let role = try role(of: leaf, site: site)
@@ -37,15 +34,18 @@ enum CertificateRules {
         return NeighborIdentity(site: site, role: role, publicKey: key)
     }
 
-    private static func checkKeys(
-        leaf: borrowing OpenSSLKey,
-        authority: borrowing OpenSSLKey
+    /// What is demanded of a site's CA; dates only when `time` is given.
+    static func checkAuthority(
+        _ authority: borrowing OpenSSLCertificate,
+        at time: Int64?
     ) throws(CertificateError) {
-        guard authority.kind != nil else { throw .weakKey(.authority, authority.summary) }
-        guard leaf.kind != nil else { throw .weakKey(.leaf, leaf.summary) }
+        guard let key = authority.publicKey else { throw .undecodable("no public key") }
+        guard key.kind != nil else { throw .weakKey(.authority, key.summary) }
+        try checkUsage(authority)
+        if let time { try checkDates(authority, .authority, time) }
     }
 
-    private static func checkAuthority(
+    private static func checkUsage(
         _ authority: borrowing OpenSSLCertificate
     ) throws(CertificateError) {
         let flags = authority.flags

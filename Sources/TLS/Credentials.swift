@@ -61,7 +61,7 @@ package struct Credentials: Sendable {
     }
 }
 
-/// Reads PEM blocks from memory.
+/// PEM blocks in memory.
 enum PEM {
     /// The DER of every certificate, in order; other blocks are skipped by OpenSSL.
     static func certificates(_ text: [UInt8]) throws(TLSError) -> [[UInt8]] {
@@ -92,5 +92,18 @@ enum PEM {
             throw OpenSSLFailure.take("read the private key")
         }
         return unsafe OpenSSLKey(owning: key)
+    }
+
+    /// What `write` puts into a BIO.
+    static func text(
+        _ operation: String,
+        _ write: (OpaquePointer?) -> Int32
+    ) throws(TLSError) -> String {
+        let sink = unsafe BIO_new(BIO_s_mem())
+        defer { unsafe BIO_free(sink) }
+        guard unsafe write(sink) == 1 else { throw OpenSSLFailure.take(operation) }
+        var bytes = [UInt8](repeating: 0, count: Int(unsafe BIO_ctrl_pending(sink)))
+        let count = unsafe BIO_read(sink, &bytes, Int32(bytes.count))
+        return String(decoding: bytes.prefix(Int(max(0, count))), as: UTF8.self)
     }
 }

@@ -22,6 +22,17 @@ struct OpenSSLKey: ~Copyable, @unchecked Sendable {
         unsafe pointer = unsafe key
     }
 
+    static func makeP256() throws(TLSError) -> OpenSSLKey {
+        let context = unsafe EVP_PKEY_CTX_new_from_name(nil, "EC", nil)
+        defer { unsafe EVP_PKEY_CTX_free(context) }
+        var made: OpaquePointer?
+        guard unsafe EVP_PKEY_keygen_init(context) == 1,
+            unsafe EVP_PKEY_CTX_set_group_name(context, "P-256") == 1,
+            unsafe EVP_PKEY_keygen(context, &made) == 1, let key = unsafe made
+        else { throw OpenSSLFailure.take("make a key") }
+        return unsafe OpenSSLKey(owning: key)
+    }
+
     deinit { unsafe EVP_PKEY_free(pointer) }
 
     /// The pointer for a call that does not keep it.
@@ -62,7 +73,8 @@ struct OpenSSLKey: ~Copyable, @unchecked Sendable {
         return String(decoding: name.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 
-    private var digest: OpaquePointer? {
+    /// The one to sign with; none for Ed25519, which needs none.
+    var digest: OpaquePointer? {
         switch kind {
         case .ed25519, nil: nil
         case .p384: unsafe EVP_sha384()

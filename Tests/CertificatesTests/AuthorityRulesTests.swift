@@ -51,7 +51,7 @@ struct AuthorityRulesTests {
 
     @Test(
         "keys that links do not take are refused, with those that they do",
-        arguments: [(.p521, "P-521"), (.rsa(bits: 2_048), "RSA of 2048 bits")]
+        arguments: [(.p521, "EC secp521r1"), (.rsa(bits: 2_048), "RSA 2048")]
             as [(FixtureKey.Kind, String)]
     )
     func keys(kind: FixtureKey.Kind, name: String) throws {

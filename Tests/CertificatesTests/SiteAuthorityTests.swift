@@ -26,7 +26,7 @@ struct SiteAuthorityTests {
         let other = try SiteAuthority.make(now: now)
         let leaf = try authority.issueLeaf(role: .gateway, now: now)
         for (certificate, key, reason) in [
-            (leaf.chainPEM, leaf.keyPEM, "not a CA"),
+            (leaf.chainPEM, leaf.keyPEM, "not a site CA"),
             (authority.certificatePEM, other.keyPEM, "not the key"),
             (authority.certificatePEM, "nothing", "no private key"),
             ("", authority.keyPEM, "no certificate"),

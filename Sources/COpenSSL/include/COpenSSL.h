@@ -40,6 +40,16 @@ static inline void copenssl_set_modes(SSL_CTX *context) {
         context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 }
 
+static const int copenssl_utf8_string = MBSTRING_UTF8;
+
+/// An extension in the notation of x509v3_config(5), or NULL; `hash` and `keyid` speak of the two certificates.
+static inline X509_EXTENSION *copenssl_extension(
+    const char *name, const char *value, X509 *issuer, X509 *subject) {
+    X509V3_CTX context;
+    X509V3_set_ctx(&context, issuer, subject, NULL, NULL, 0);
+    return X509V3_EXT_nconf(NULL, &context, name, value);
+}
+
 static inline X509 *copenssl_stack_certificate(const STACK_OF(X509) *stack, int index) {
     return sk_X509_value(stack, index);
 }
