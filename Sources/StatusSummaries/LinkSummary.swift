@@ -27,7 +27,7 @@ package struct LinkFacts {
 package enum LinkSummary {
     /// What only the author of the Link can mend.
     private static let stalls: Set<Reason> = [
-        .noSite, .invalid, .conflict, .unknownSite, .siteIDMismatch, .toSelf,
+        .invalid, .conflict, .unknownSite, .siteIDMismatch, .toSelf,
     ]
     /// Why a Link is not Connected that its own author has to mend; all else is the other site's, and not Ready's matter.
     private static let ownFaults: Set<Reason> = [.siteIDMismatch, .toSelf]
@@ -63,7 +63,10 @@ package enum LinkSummary {
             writer.setAccepted(facts.problem)
             setConnected(&writer, link: link, facts: facts)
         }
-        writer.summarise(checks(writer, facts: facts), stalls: stalls)
+        writer.summarise(
+            checks(writer, facts: facts),
+            stalls: NoSite.stalls(stalls, link.status.conditions, at: now)
+        )
         status.take(writer.conditions)
         fill(&status, link: link, facts: facts)
         return status
@@ -81,6 +84,8 @@ package enum LinkSummary {
         if facts.hasSite, facts.finding == nil { checks.append(applied(facts)) }
         if let connected, ownFaults.contains(connected.reason) || facts.finding != nil {
             checks.append(connected)
+        } else if facts.isApplied, facts.view.isDialling, writer.isOfAnotherGeneration(.connected) {
+            checks.append(.init(status: .no, reason: .progressing, message: firstDial))
         }
         return checks.compactMap(\.self)
     }
@@ -97,6 +102,8 @@ package enum LinkSummary {
         return .init(status: .no, reason: .progressing, message: ConditionWriter.takingUp)
     }
 
+    private static let firstDial = "gateways dial for the first time"
+
     private static let noGateway = "no gateway of this site is ready"
 
     private static func silence(_ view: LinkView) -> String {
@@ -111,8 +118,10 @@ package enum LinkSummary {
     ) {
         let view = facts.view
         let reason = Reason(rawValue: view.reason.rawValue) ?? .connecting
-        // What gateways see that work with an earlier generation says nothing of this one.
-        if view.gateways > 0, !facts.isApplied, writer.isOfAnotherGeneration(.connected) {
+        // What gateways see that work with an earlier generation says nothing of this one; nor do they before the first
+        // lane that they dial for it is up, or has failed.
+        let isKnown = facts.isApplied && !view.isDialling
+        if view.gateways > 0, !isKnown, writer.isOfAnotherGeneration(.connected) {
             writer.keepUntilApplied(.connected)
             return
         }
@@ -211,4 +220,18 @@ package enum LinkSummary {
 package enum NoSite {
     package static let message =
         "this namespace has no Site; create one: a Site makes the namespace a member of the network"
+
+    /// How long a Site is waited for: it may be about to come with the same change, or to be replaced by another one.
+    package static let patience: Duration = .seconds(30)
+
+    /// The reasons among `stalls` that stall an object now, when it said `conditions` before.
+    static func stalls(_ stalls: Set<Reason>, _ conditions: [Condition], at now: Timestamp) -> Set<
+        Reason
+    > {
+        let accepted = conditions[type: ConditionType.accepted.rawValue]
+        guard let accepted, accepted.status == .no, accepted.reason == Reason.noSite.rawValue,
+            now - accepted.lastTransitionTime >= patience
+        else { return stalls }
+        return stalls.union([.noSite])
+    }
 }

@@ -24,6 +24,11 @@ package struct LinkView: Equatable, Sendable {
     /// Whether what the silent ones see could make a difference.
     package var isSilent: Bool { connected == 0 && silent > 0 }
 
+    /// Whether no gateway can say yet what becomes of the Link: none has a lane, or has failed to get one.
+    package var isDialling: Bool {
+        gateways > 0 && connected == 0 && silent == 0 && reason == .connecting
+    }
+
     package init() {}
 
     package init(site: SiteView, name: LinkName) {

@@ -20,6 +20,8 @@ package struct ServiceFacts {
     package var servingGateways = 0
     /// Gateways serve, and none of them tells what it sees: what was known is not known to be different.
     package var isSilent = false
+    /// Whether the cluster selects the Service's pods by what it says now.
+    package var selection = Selection.unknown
     /// Whether the Service as it is now was judged: `findings` speak of it, and a configuration carries what it asks for.
     package var isCompiled = false
     /// Whether every gateway and sidecar works with the configuration that carries this Service as it is now.
@@ -28,10 +30,19 @@ package struct ServiceFacts {
     package init() {}
 }
 
+/// How far the cluster has brought a selector into force.
+package enum Selection: Equatable, Sendable {
+    /// There is none, or the cluster does not tell.
+    case unknown
+    /// Pods are still selected by an earlier one.
+    case pending
+    case inForce(hasReadyPods: Bool)
+}
+
 /// Builds the status of a Service, failovers apart: those are counted one by one (`FailoverStep`).
 package enum ServiceSummary {
     private static let stalls: Set<Reason> = [
-        .noSite, .invalid, .conflict, .unknownSite, .portsExhausted,
+        .invalid, .conflict, .unknownSite, .portsExhausted,
     ]
 
     package static func make(service: Service, facts: ServiceFacts, at now: Timestamp)
@@ -63,7 +74,10 @@ package enum ServiceSummary {
             setHasTargets(&writer, service: service, facts: facts)
         }
         // Whether some site offers targets is told by HasTargets alone.
-        writer.summarise([.accepted, .programmed], stalls: stalls)
+        writer.summarise(
+            [.accepted, .programmed],
+            stalls: NoSite.stalls(stalls, service.status.conditions, at: now)
+        )
         status.take(writer.conditions)
         if !facts.isSilent { fill(&status, service: service, view: facts.view) }
         return status
@@ -104,6 +118,21 @@ package enum ServiceSummary {
         }
     }
 
+    /// Whether the targets that gateways see are those of the Service as it is now.
+    private static func isInForce(_ facts: ServiceFacts) -> Bool {
+        guard facts.isApplied else { return false }
+        switch facts.selection {
+        case .unknown: return true
+        case .pending: return false
+        case .inForce(let hasReadyPods):
+            // What gateways hold for usable here, they selected before.
+            return hasReadyPods
+                || !facts.view.targets.contains {
+                    $0.view.via == "local" && $0.view.state == .usable
+                }
+        }
+    }
+
     private static func setHasTargets(
         _ writer: inout ConditionWriter,
         service: Service,
@@ -115,7 +144,7 @@ package enum ServiceSummary {
             writer.set(.hasTargets, .unknown, .proxiesSilent, silence)
         } else if facts.servingGateways == 0, view.targets.isEmpty {
             writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
-        } else if !facts.isApplied, writer.isOfAnotherGeneration(.hasTargets) {
+        } else if !isInForce(facts), writer.isOfAnotherGeneration(.hasTargets) {
             writer.keepUntilApplied(.hasTargets)
         } else if view.hasUsableTarget {
             writer.set(.hasTargets, .yes, .targetsUsable, hosts)

@@ -20,6 +20,8 @@ package struct SiteFacts {
     package var notServing = "no gateway is ready yet"
     /// What the rollout of the gateways' Deployment waits for, or is refused; nil when every gateway is as wanted.
     package var rollout: String?
+    /// Something that the other facts rest on was written a moment ago, and they speak of what was there before.
+    package var isUnseen = false
     /// From which configuration on the Site's own part of it has been as it is; nil while there is none.
     package var generation: UInt64?
     /// Foreign objects in the way of our children.
@@ -96,7 +98,14 @@ package enum SiteSummary {
             writer.set(.programmed, .no, .listenFailed, failure)
         } else if let rollout = facts.rollout {
             writer.set(.programmed, .no, .progressing, rollout)
-        } else if let generation = facts.generation, facts.view.gatewaysApplied(generation) {
+        } else if facts.isUnseen {
+            writer.set(
+                .programmed,
+                .no,
+                .progressing,
+                "the cluster is taking up what the Site asks for"
+            )
+        } else if let generation = facts.generation, facts.view.allApplied(generation) {
             writer.set(.programmed, .yes, .programmed, shortages(serving))
         } else if let silent = serving.first(where: { $0.snapshot == nil }) {
             writer.set(
@@ -130,6 +139,10 @@ package enum SiteSummary {
                 .dialsOnly,
                 "spec.linkAccess is not set: this site dials others and is not dialled"
             )
+            return nil
+        }
+        guard !facts.isUnseen else {
+            writer.keepUntilApplied(.reachable)
             return nil
         }
         guard !facts.endpoints.isEmpty else {

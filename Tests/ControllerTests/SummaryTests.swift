@@ -99,11 +99,22 @@ struct LinkSummaryTests {
         return facts
     }
 
-    @Test("without a Site it is Stalled, NoSite")
+    @Test("without a Site it waits for one, and is Stalled, NoSite, after half a minute")
     func noSite() throws {
-        let status = LinkSummary.make(link: try Samples.link(), facts: LinkFacts(), at: Samples.now)
-        #expect(status.conditions[type: "Ready"]?.reason == "NoSite")
-        #expect(status.conditions.isTrue("Stalled"))
+        var link = try Samples.link()
+        func isStalled(after seconds: Int64) -> Bool {
+            let now = Timestamp(seconds: Samples.now.seconds + seconds)
+            link.status = LinkSummary.make(link: link, facts: LinkFacts(), at: now)
+            #expect(link.status.conditions[type: "Ready"]?.reason == "NoSite")
+            #expect(
+                link.status.conditions.isTrue("Reconciling")
+                    != link.status.conditions.isTrue("Stalled")
+            )
+            return link.status.conditions.isTrue("Stalled")
+        }
+        #expect(!isStalled(after: 0))
+        #expect(!isStalled(after: 29))
+        #expect(isStalled(after: 30))
     }
 
     @Test("NotAllowed gives the line to add, and is not Stalled: the other side may heal it")

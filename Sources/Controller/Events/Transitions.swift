@@ -44,7 +44,7 @@ enum Transitions {
 
     /// The Event of a Service that has no usable target any more, or has one again.
     ///
-    /// That a new Service has targets is no transition, and neither silence nor its end says anything of them.
+    /// That a new Service finds its targets is no transition, and neither silence nor its end says anything of them.
     static func targets(
         _ service: Service,
         before: [Condition],
@@ -54,7 +54,9 @@ enum Transitions {
         guard let now = after[type: type], let then = before[type: type],
             then.status != now.status, then.status != .unknown, now.status != .unknown,
             // A Service that is refused, or has no Site any more, has lost nothing that others offer.
-            after.isTrue(ConditionType.accepted.rawValue)
+            after.isTrue(ConditionType.accepted.rawValue),
+            service.metadata.creationTimestamp.map({ now.lastTransitionTime - $0 >= .seconds(10) })
+                ?? true
         else { return nil }
         let isFound = now.status == .yes
         let address = service.spec.address?.text ?? service.metadata.name

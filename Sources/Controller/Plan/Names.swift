@@ -17,6 +17,9 @@ enum Names {
     static let ownerLabel = "tieline.dev/owner-uid"
     /// Beside it: where that Service is, as NAMESPACE/NAME.
     static let ownerAnnotation = "tieline.dev/owner"
+    /// On the core Service that selects the pods of a Service, and on its EndpointSlices, which take over its labels: by which
+    /// selector.
+    static let selectorLabel = "tieline.dev/selector"
     /// On a child: the digest of what was applied last, so that what is wanted no more is taken out.
     static let appliedAnnotation = "tieline.dev/applied"
     /// On a Site whose identity is lost: the lost one, in whose place a new one is wanted.

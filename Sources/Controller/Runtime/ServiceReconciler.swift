@@ -83,7 +83,11 @@ struct ServiceReconciler: Reconciler {
         }
         guard !service.metadata.isTerminating else { return result }
         guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
-        if let record { observe(service, record: record, view: view, &facts) }
+        if let record {
+            observe(service, record: record, view: view, &facts)
+        } else {
+            result = result.sooner(.again(after: NoSite.patience))
+        }
         return result.sooner(try await summarise(service, facts: facts))
     }
 
@@ -100,6 +104,7 @@ struct ServiceReconciler: Reconciler {
         facts.isCompiled = record.hasCompiled(service, .service)
         facts.isApplied =
             record.generation(of: service, .service).map(view.allApplied) ?? false
+        facts.selection = shared.world.selection(of: service, at: .now())
         let address = record.service(service.metadata.name)?.address
         if let address { facts.view = ServiceView(site: view, address: address) }
     }

@@ -72,13 +72,6 @@ extension Write {
     var isUnwatched: Bool {
         if case .apply(let child) = self { child.isUnwatched } else { false }
     }
-
-    var changesDeployment: Bool {
-        switch self {
-        case .apply(.deployment), .removeResources: true
-        default: false
-        }
-    }
 }
 
 /// The key with which a site's gateways are asked for their snapshots.

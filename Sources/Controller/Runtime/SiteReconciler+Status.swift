@@ -16,8 +16,7 @@ extension SiteReconciler {
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
         facts.rollout =
-            facts.rollout
-            ?? shared.world.deployments.store
+            shared.world.deployments.store
             .get(ObjectKey(namespace: namespace, name: ChildName.proxy))?.rolloutProblem
         let key = ObjectKey(namespace: namespace, name: ChildName.linkService)
         (facts.endpoints, facts.endpointsMissing) = SiteEndpoints.find(

@@ -125,6 +125,7 @@ struct SiteReconciler: Reconciler {
             return result.sooner(try await shared.report(undecodable, as: Site.self))
         }
         observe(site, record: record, &facts)
+        if facts.isUnseen { result = result.sooner(.again(after: Shared.leavingRetry)) }
         guard !facts.view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         return result.sooner(try await summarise(site, facts: facts))
     }
@@ -184,10 +185,8 @@ struct SiteReconciler: Reconciler {
         facts.waits += plan.waits
         leftovers += plan.leftovers
         try await shared.writer.carryOut(plan.writes)
-        // The store has it as it was before: nothing that stands there speaks of what is wanted now.
-        if plan.writes.contains(where: \.changesDeployment) {
-            facts.rollout = Apps.Deployment.rolloutBegins
-        }
+        // The stores have them as they were before: nothing that stands there speaks of what is wanted now.
+        facts.isUnseen = plan.writes.contains { !$0.isUnwatched }
         if plan.writes.contains(where: { $0.isUnwatched }) {
             objects.children = try await shared.observe(wanted.filter(\.isUnwatched))
         }

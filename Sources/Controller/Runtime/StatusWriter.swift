@@ -3,6 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
+import StatusSummaries
 import Synchronization
 
 /// The one place where statuses are written.
@@ -47,23 +48,46 @@ final class StatusWriter: Sendable {
         case .skip: return (.unchanged, object)
         case .wait(let time): return (.wait(time), object)
         case .write:
-            var metadata = ObjectMeta(
-                name: object.metadata.name,
-                namespace: object.metadata.namespace
-            )
-            metadata.uid = object.metadata.uid
-            metadata.resourceVersion = object.metadata.resourceVersion
-            let patch = StatusPatch<Object>(metadata: metadata, status: status)
-            let stored = try await client.applyStatus(
-                patch,
-                fieldManager: Names.fieldManager,
-                force: true
-            )
-            var result = object
-            result.metadata = stored.metadata
-            result.status = stored.status
-            return (.written, result)
+            var base = object
+            // An apply takes out only what its manager has set: first we make ours what the schema set, which changes nothing
+            // that anybody sees. Otherwise a new object that is Stalled at once would be Reconciling for ever.
+            if base.status.conditions.hold(defaultsBeyond: status.conditions) {
+                base = try await apply(base.status, to: base)
+            }
+            return (.written, try await apply(status, to: base))
         }
+    }
+
+    private func apply<Object: NetworkObject>(
+        _ status: Object.Status,
+        to object: Object
+    ) async throws(APIError) -> Object {
+        var metadata = ObjectMeta(name: object.metadata.name, namespace: object.metadata.namespace)
+        metadata.uid = object.metadata.uid
+        metadata.resourceVersion = object.metadata.resourceVersion
+        let stored = try await client.applyStatus(
+            StatusPatch<Object>(metadata: metadata, status: status),
+            fieldManager: Names.fieldManager,
+            force: true
+        )
+        var result = object
+        result.metadata = stored.metadata
+        result.status = stored.status
+        return result
+    }
+}
+
+extension [Condition] {
+    /// Whether the schema set conditions that are not `wanted`.
+    func hold(defaultsBeyond wanted: [Condition]) -> Bool {
+        ours.contains { $0.isDefault && wanted[type: $0.type] == nil }
+    }
+}
+
+extension Condition {
+    /// Whether the schema set it, when the object was made: nobody has spoken of any generation yet.
+    fileprivate var isDefault: Bool {
+        observedGeneration == nil && reason == Reason.pending.rawValue
     }
 }
 

@@ -48,7 +48,13 @@ struct Triggers: Sendable {
             if change.hasNewMeaning { add(site: change.key.namespace) }
         }
         world.coreServices.addHandler { change in addOwner(of: change.object) }
-        world.slices.addHandler { change in addOwner(of: change.object) }
+        world.slices.addHandler { change in
+            if change.object.isExposure {
+                addOwner(of: change.object)
+            } else if change.hasOtherSelector {
+                addSelecting(change.object)
+            }
+        }
         world.namespaces.addHandler { change in take(namespace: change) }
     }
 
@@ -83,6 +89,13 @@ struct Triggers: Sendable {
         }
     }
 
+    /// The Service whose pods are in an EndpointSlice of the cluster's own.
+    private func addSelecting(_ slice: Discovery.EndpointSlice) {
+        let name = slice.metadata.labels[Discovery.EndpointSlice.serviceNameLabel] ?? ""
+        let key = ObjectKey(namespace: slice.metadata.namespace, name: name)
+        if let core = shared.world.coreServices.store.get(key) { addOwner(of: core) }
+    }
+
     /// A child that changed is looked at by its owner.
     private func addOwner(of child: some KubernetesObject) {
         let metadata = child.metadata
@@ -114,6 +127,20 @@ extension KubernetesRuntime.Change where Object: NetworkObject {
             || old.metadata.generation != new.metadata.generation
             || old.metadata.isTerminating != new.metadata.isTerminating
             || old.status.conditions.isTrue(ready) != new.status.conditions.isTrue(ready)
+    }
+}
+
+extension Discovery.EndpointSlice {
+    /// Whether we made it, in another namespace; the others are the cluster's, for core Services of ours.
+    fileprivate var isExposure: Bool { metadata.annotations[Names.ownerAnnotation] != nil }
+}
+
+extension KubernetesRuntime.Change where Object == Discovery.EndpointSlice {
+    /// Which pods are ready is the gateways' to tell; by which selector they are chosen is not.
+    fileprivate var hasOtherSelector: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        let label = Names.selectorLabel
+        return old.metadata.labels[label] != new.metadata.labels[label]
     }
 }
 

@@ -3,6 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
+import StatusSummaries
 
 /// Everything of the cluster that the controller follows, as last seen.
 struct World: Sendable {
@@ -52,7 +53,7 @@ struct World: Sendable {
         slices = Informer(
             client: client,
             scope: ours,
-            indexes: [.ownerUID, .owner],
+            indexes: [.controller, .ownerUID, .owner],
             logger: logger
         )
         pods = Informer(
@@ -112,6 +113,18 @@ struct World: Sendable {
     func exposures(ofServiceAt key: ObjectKey) -> [Child] {
         coreServices.store.list(Index.owner, "\(key)").map(Child.service)
             + slices.store.list(Index.owner, "\(key)").map(Child.endpointSlice)
+    }
+
+    /// Whether the cluster selects the pods of a Service by what it says now.
+    func selection(of service: Service, at now: Timestamp) -> Selection {
+        guard let selector = service.spec.selector else { return .unknown }
+        let name = ChildName.endpointsService(of: service.metadata.name)
+        let core = coreServices.store.get(
+            ObjectKey(namespace: service.metadata.namespace, name: name)
+        )
+        let own = core?.metadata.controller?.uid == service.metadata.uid ? core : nil
+        let selected = own?.metadata.uid.map { slices.store.list(Index.controller, $0) }
+        return Selection(of: selector, core: own, slices: selected ?? [], at: now)
     }
 
     /// The core Services that the object with this UID controls.

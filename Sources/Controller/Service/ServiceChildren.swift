@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 
 /// What a Service needs in its own namespace.
 enum ServiceChildren {
@@ -58,7 +59,8 @@ enum ServiceChildren {
         Core.Service {
             $0.metadata = ObjectMeta(
                 child: ChildName.endpointsService(of: service.metadata.name),
-                of: service
+                of: service,
+                labels: [Names.selectorLabel: Selection.digest(selector)]
             )
             $0.spec.type = "ClusterIP"
             $0.spec.clusterIP = "None"

@@ -207,7 +207,9 @@ extension Apps.Deployment {
             let words = [failure.reason, failure.message].compactMap(\.self)
             return "\(name): \(words.joined(separator: ": "))"
         }
-        guard observed >= metadata.generation ?? 0 else { return Self.rolloutBegins }
+        guard observed >= metadata.generation ?? 0 else {
+            return "\(name) has changed, and its rollout begins"
+        }
         let wanted = spec.replicas ?? 1
         let updated = status.updatedReplicas ?? 0
         let available = status.availableReplicas ?? 0
@@ -221,9 +223,6 @@ extension Apps.Deployment {
         }
         return nil
     }
-
-    static let rolloutBegins =
-        "the Deployment \(ChildName.proxy) has changed, and its rollout begins"
 }
 
 extension Duration {

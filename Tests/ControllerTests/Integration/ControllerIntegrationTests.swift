@@ -298,12 +298,16 @@ extension OnServer {
             }
         }
 
-        @Test("a Service without a Site is Stalled, and so is a Link")
+        @Test("a Service without a Site waits for one, and is Stalled after half a minute")
         func noSite() async throws {
             try await cluster.withNamespaces(["nosite", "lease"]) { names in
                 try await cluster.withController(in: names[1]) {
                     let service = try await cluster.makeService(in: names[0])
-                    _ = try await eventually("it is Stalled, NoSite") {
+                    _ = try await eventually("it waits") {
+                        condition(try await client.get(Service.self, service.key), .reconciling)?
+                            .reason == "NoSite" ? true : nil
+                    }
+                    _ = try await eventually("it is Stalled, NoSite", within: .seconds(45)) {
                         condition(try await client.get(Service.self, service.key), .stalled)?.reason
                             == "NoSite" ? true : nil
                     }
