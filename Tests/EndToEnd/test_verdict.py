@@ -1,6 +1,9 @@
 """The verdict belongs to the generation: kstatus's and Flux's rules over every state that was stored."""
 from cluster import check, condition, wait
+from histories import HISTORIES
 from network import API, service
+from record import Recorder as Recording
+from run_histories import Runner
 from test_input import BASE32, removed
 from verdict import CURRENT, FAILED, IN_PROGRESS, Recorder, broken_flux_rules, kstatus
 
@@ -43,3 +46,12 @@ def test_k14_a_link_to_nobody_and_a_service_without_targets_are_ready(net):
         check(condition(offer.states()[-1], "Ready") == "True", "a Service without targets is Ready")
         judge(link.states(), {1: CURRENT})
         judge(offer.states(), {1: CURRENT})
+
+
+def test_k5_the_sharpest_histories(net):
+    """A reduced form of hack/histories.sh: every stored state of some histories, judged by verdict and by truth."""
+    with Recording(net.cluster) as recorder:
+        runner = Runner(net.cluster, recorder)
+        runner.run_all([one for one in HISTORIES if one["ci"]], workers=3)
+    check(not runner.failed, f"{len(runner.failed)} of {len(runner.failed) + len(runner.held)} histories failed: {runner.failed}")
+    check(len(runner.held) == 8, f"{len(runner.held)} histories ran")
