@@ -27,6 +27,11 @@ def until(what, verdict=None, **conditions):
     return ("until", what, verdict, conditions)
 
 
+def kubectl_wait(what, condition):
+    """As a user waits; when it returns, the condition holds for the present generation."""
+    return ("kubectl_wait", what, condition)
+
+
 def may(what, verdict):
     """From here on, and without another spec, its present generation may get this verdict too."""
     return ("may", what, verdict)
@@ -66,6 +71,8 @@ HAS, LACKS = {"HasTargets": "True"}, {"HasTargets": "False"}
 
 SITE_HISTORIES = [
     history("site: created", BARE, make(S, SITE), ci=True),
+    history("site: waited for with kubectl", BARE, make(S, SITE, quick=True), kubectl_wait(S, "Ready"),
+            kubectl_wait(S, "Reachable"), edit(S, proxy(podAnnotations={"roll": "1"}), quick=True), kubectl_wait(S, "Ready")),
     history("site: created, and only dials", BARE, make(S, {"proxy": {"replicas": 1}})),
     history("site: created with two gateways", BARE, make(S, {**SITE, "proxy": {"replicas": 2}})),
     history("site: scaled up and down", BARE, make(S, SITE), edit(S, proxy(replicas=2)), edit(S, proxy()), ci=True),
@@ -133,6 +140,10 @@ SITE_HISTORIES = [
 
 LINK_HISTORIES = [
     history("link: created", SITES, make(L, LINK), until(L, CURRENT, **UP), ci=True),
+    history("link: waited for with kubectl", SITES, make(L, {**LINK, "endpoints": DEAD}, quick=True), kubectl_wait(L, "Ready"),
+            kubectl_wait(L, "Connected=False"), edit(L, {"endpoints": "$far.endpoints"}, quick=True),
+            kubectl_wait(L, "Connected"), kubectl_wait(L, "Ready"), edit(L, {"remoteSiteID": AWAY}, FAILED, quick=True),
+            kubectl_wait(L, "Stalled"), edit(L, {"remoteSiteID": "$far"}, quick=True), kubectl_wait(L, "Connected")),
     history("link: the remote site allows it later", BARE, make(S, SITE), make("site@far:far", SITE), make(L, LINK),
             until(L, CURRENT, **DOWN), edit("site@far:far", {"allow": [{"siteID": "$near"}]}), until(L, CURRENT, **UP)),
     history("link: wrong identity, corrected", SITES, make(L, {**LINK, "remoteSiteID": AWAY}, FAILED),
@@ -190,6 +201,9 @@ LINK_HISTORIES = [
 SERVICE_HISTORIES = [
     history("service: created, without targets", SITES, make(V, USE), until(V, CURRENT, **LACKS)),
     history("service: created, with pods", SITES, make(V, OFFER), until(V, CURRENT, **HAS)),
+    history("service: waited for with kubectl", SITES, make(V, OFFER, quick=True), kubectl_wait(V, "HasTargets"),
+            edit(V, {"selector": {"app": "none"}}, quick=True), kubectl_wait(V, "Ready"), kubectl_wait(V, "HasTargets=False"),
+            edit(V, {"selector": {"app": "web"}}, quick=True), kubectl_wait(V, "HasTargets")),
     history("service: created, with hosts", SITES, make(V, {**USE, "hosts": ["$web.address"]}), until(V, CURRENT, **HAS)),
     history("service: a selector that fits nothing, corrected", SITES, make(V, {**OFFER, "selector": {"app": "none"}}),
             until(V, CURRENT, **LACKS), edit(V, {"selector": {"app": "web"}}), until(V, CURRENT, **HAS)),

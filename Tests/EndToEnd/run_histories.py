@@ -143,6 +143,18 @@ class Place:
                 and condition(state.item, type_, "observedGeneration") == state.generation
                 for type_, status in conditions.items()))
 
+    def kubectl_wait(self, what, wanted):
+        one = Object(self, what)
+        self.cluster.kubectl("wait", "-n", one.namespace, f"{one.short}/{one.name}", f"--for=condition={wanted}",
+                             f"--timeout={PATIENCE}s", timeout=PATIENCE + 10)
+        type_, _, status = wanted.partition("=")
+        generation = self.cluster.get(one.short, one.namespace, one.name)["metadata"]["generation"]
+        with self.recorder.news:
+            states = list(self.recorder.states[one.key])
+        check(any(state.generation == generation and condition(state.item, type_) == (status or "True")
+                  and condition(state.item, type_, "observedGeneration") == generation for state in states),
+              f"kubectl has waited for {wanted} of {one}, and no state of generation {generation} says so")
+
     def wait(self, one, what, holds):
         def probe():
             last = self.recorder.last(*one.key)

@@ -41,7 +41,7 @@ struct LinkReconciler: Reconciler {
             let isFirst = seen.insert(stored)
             tell(before: link.status.conditions, stored, isFirst: isFirst, at: now)
             if case .wait(let time) = outcome { return .again(after: time) }
-            return facts.hasSite ? .done : .again(after: NoSite.patience)
+            return stored.awaitsSite ? .again(after: NoSite.patience) : .done
         } catch {
             if error.isAbsence { return .done }
             throw error.reconcileError

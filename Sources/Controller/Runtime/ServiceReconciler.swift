@@ -83,11 +83,7 @@ struct ServiceReconciler: Reconciler {
         }
         guard !service.metadata.isTerminating else { return result }
         guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
-        if let record {
-            observe(service, record: record, view: view, &facts)
-        } else {
-            result = result.sooner(.again(after: NoSite.patience))
-        }
+        if let record { observe(service, record: record, view: view, &facts) }
         return result.sooner(try await summarise(service, facts: facts))
     }
 
@@ -257,7 +253,7 @@ struct ServiceReconciler: Reconciler {
         ledgers.set(ledger, of: service)
         tell(service, stored)
         if case .wait(let time) = outcome { return .again(after: time) }
-        return .done
+        return stored.awaitsSite ? .again(after: NoSite.patience) : .done
     }
 
     private func tell(_ before: Service, _ after: Service) {
