@@ -162,7 +162,12 @@ until_true kubectl auth can-i get secrets/tieline-site-ca -n sample $controller 
 can "then it may" yes get secrets/tieline-site-ca -n sample $controller
 can "then it may" yes create secrets -n sample $controller
 can "then it may" yes patch deployments.apps/tieline-proxy -n sample $controller
-for verb in list watch update; do can "no more than it sends" no $verb secrets/tieline-proxy -n sample $controller; done
+for verb in list watch; do
+  can "K16: it follows a Secret by its name" yes $verb secrets/tieline-proxy -n sample $controller
+  can "but not all" no $verb secrets -n sample $controller
+  can "nor another" no $verb secrets/other -n sample $controller
+done
+can "no more than it sends" no update secrets/tieline-proxy -n sample $controller
 for object in serviceaccounts/tieline-proxy deployments.apps/tieline-proxy rolebindings.rbac.authorization.k8s.io/tieline-proxy; do
   can "no more than it sends" no update $object -n sample $controller
 done

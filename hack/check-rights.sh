@@ -75,6 +75,11 @@ finalizers() { stolen patch tsvc web -n sample --type merge -p "{\"metadata\": {
 expect "it sets its finalizer" "patched" finalizers '["example.com/other", "tieline.dev/exposure"]'
 expect "and takes it off" "patched" finalizers '["example.com/other"]'
 
+for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-edge; do
+  expect "K16: it watches the Secret $name" "^$name " stolen get secrets -n sample --field-selector metadata.name=$name --no-headers
+done
+for what in rolebindings serviceaccounts; do expect "K16: it watches $what" "tieline-proxy" stolen get $what -A -l app.kubernetes.io/managed-by=tieline --no-headers; done
+
 # --- Where no Site is
 for namespace in bare kube-system tieline-system; do
   make "K9: no rights in $namespace" "needs-a-site.*no params found" "$(controller_binding $namespace | sed 's/name: tieline-controller-site,/name: tieline-x,/')"
@@ -133,6 +138,7 @@ make "K9: a binding is labeled as ours" "is labeled" "$(without "$ours, " "$(bin
 expect "K9: no spec" "nothing of a Service but the finalizer" stolen patch tsvc web -n sample --type merge -p '{"spec": {"hosts": ["10.0.0.1"]}}'
 expect "K9: no annotation" "nothing of a Service but the finalizer" stolen annotate tsvc web -n sample a=b
 for what in "delete secret tieline-site-ca -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
+  "get secrets -n sample --field-selector metadata.name=foreign" "get secrets -n sample -l a=b" "get secrets -n bare --field-selector metadata.name=tieline-proxy" "delete rolebinding x -n kube-system" "delete serviceaccount default -n sample" \
   "delete tsvc web -n sample" "delete tsite sample -n sample" "annotate tsite sample -n sample a=b" "delete deployment tieline-controller -n tieline-system" "delete validatingadmissionpolicy tieline-controller-secrets" \
   "patch clusterrole tieline-controller --type merge -p {}" "label namespace bare tieline.dev/allow-from=sample" "create clusterrolebinding x --clusterrole=cluster-admin --user=x" "delete pod x -n kube-system" "auth can-i --as=admin get pods"; do
   expect "K9: forbidden: $what" "forbidden" stolen $what

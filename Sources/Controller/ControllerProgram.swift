@@ -89,6 +89,7 @@ package enum ControllerProgram {
         )
         await withDiscardingTaskGroup { group in
             group.addTask { await shared.writer.recorder.run() }
+            group.addTask { await shared.secrets.run() }
             group.addTask { await poller.run(gateways) }
             group.addTask {
                 await ControllerLoop(
@@ -139,13 +140,15 @@ extension Shared {
             instance: options.identity,
             logger: logger
         )
+        let queues = Queues()
         self.init(
             world: world,
             registry: SiteRegistry(),
-            queues: Queues(),
+            queues: queues,
             client: client,
             writer: Writer(client: client, recorder: recorder, logger: logger),
             statuses: StatusWriter(client: client, clock: clock),
+            secrets: SecretWatches(client: client, logger: logger) { queues.sites.add($0) },
             settings: ControllerSettings(
                 proxyImage: options.proxyImage,
                 proxyPullPolicy: options.proxyPullPolicy,

@@ -49,6 +49,9 @@ package protocol KubernetesObject: Codable, Equatable, Sendable {
     var metadata: ObjectMeta { get set }
 }
 
+/// An object of which only the metadata is asked for: the server leaves the rest out.
+package protocol MetadataOnly: KubernetesObject {}
+
 extension KubernetesObject {
     package var key: ObjectKey { metadata.key }
 }

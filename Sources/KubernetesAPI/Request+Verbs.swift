@@ -47,6 +47,16 @@ extension Request {
         return request
     }
 
+    /// The same list or watch of the objects' metadata alone.
+    package func ofMetadata() -> Request {
+        var request = self
+        let kind =
+            query.contains { $0.name == "watch" }
+            ? "PartialObjectMetadata" : "PartialObjectMetadataList"
+        request.accept = "application/json;as=\(kind);g=meta.k8s.io;v=v1"
+        return request
+    }
+
     package static func create<Object: KubernetesObject>(
         _ object: Object,
         fieldManager: String? = nil

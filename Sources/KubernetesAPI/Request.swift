@@ -11,6 +11,8 @@ package struct Request: Equatable, Sendable {
     package var path: String
     package var query: [QueryItem] = []
     package var contentType: String?
+    /// In which form the answer is wanted.
+    package var accept = "application/json"
     package var body: Data?
 
     package init(method: Method, path: String) {

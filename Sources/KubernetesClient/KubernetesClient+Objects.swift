@@ -29,7 +29,8 @@ extension KubernetesClient {
         in scope: Scope = Scope(),
         options: ListOptions = ListOptions()
     ) async throws(APIError) -> ObjectList<Object> {
-        let request = Request.list(Object.resource, in: scope, options: options)
+        var request = Request.list(Object.resource, in: scope, options: options)
+        if Object.self is any MetadataOnly.Type { request = request.ofMetadata() }
         return try decode(await send(request, timeout: max(timeout, .seconds(60))))
     }
 

@@ -14,7 +14,8 @@ extension KubernetesClient {
         _ body: (WatchEvents<Object>) async throws -> Value
     ) async throws -> Value {
         let timeout = options.timeoutSeconds.map { Duration.seconds($0 + 5) }
-        let request = Request.watch(Object.resource, in: scope, options: options)
+        var request = Request.watch(Object.resource, in: scope, options: options)
+        if Object.self is any MetadataOnly.Type { request = request.ofMetadata() }
         return try await withStream(request, timeout: timeout, idle: .seconds(100)) { bytes in
             try await body(WatchEvents(bytes: bytes))
         }

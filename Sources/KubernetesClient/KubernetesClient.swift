@@ -187,7 +187,7 @@ extension KubernetesClient {
             message.connectTo = (target.host, target.port)
         }
         message.url = server + request.target
-        message.headers = [("Accept", "application/json"), ("User-Agent", userAgent)]
+        message.headers = [("Accept", request.accept), ("User-Agent", userAgent)]
         if let type = request.contentType { message.headers.append(("Content-Type", type)) }
         if let value = try authorization(credential) {
             message.headers.append(("Authorization", value))

@@ -304,8 +304,8 @@ struct PacingTests {
         Instant(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
     }
 
-    @Test("meaning is written at once, counts are not meaning, cursors are nothing")
-    func differences() {
+    @Test("what a status says comes before what it counts; cursors are nothing")
+    func differences() throws {
         var before = ServiceStatus()
         before.connections = .init(active: 100, opened: 500)
         var after = before
@@ -317,10 +317,85 @@ struct PacingTests {
         after.connections?.active = 0
         #expect(StatusDifference.between(before, after) == .manyCounts)
         after.failovers = 1
-        #expect(StatusDifference.between(before, after) == .meaning)
+        #expect(StatusDifference.between(before, after) == .observation)
+        after.cursors = [ProxyCursor(proxy: try Samples.proxy(1), failovers: 1)]
+        #expect(StatusDifference.between(before, after) == .booking)
         after = before
         after.observedGeneration = 4
-        #expect(StatusDifference.between(before, after) == .meaning)
+        #expect(StatusDifference.between(before, after) == .answer)
+    }
+
+    @Test("what has come true is told apart from all other changes")
+    func improvements() {
+        func status(_ truths: [ConditionType: Bool]) -> ServiceStatus {
+            var status = ServiceStatus()
+            for (type, isTrue) in truths {
+                status.conditions.set(
+                    type.rawValue,
+                    isTrue ? .yes : .no,
+                    reason: "R",
+                    at: Samples.now
+                )
+            }
+            return status
+        }
+        let before = status([.ready: false, .hasTargets: true])
+        func difference(_ truths: [ConditionType: Bool]) -> StatusDifference {
+            .between(before, status(truths))
+        }
+        #expect(difference([.ready: true, .hasTargets: true]) == .improvement)
+        #expect(difference([.ready: false, .hasTargets: false]) == .observation)
+        #expect(difference([.ready: true, .hasTargets: false]) == .observation)
+        #expect(difference([.ready: false, .hasTargets: true, .stalled: true]) == .observation)
+    }
+
+    @Test("K16: bad news is written at once, then after 2, 4, 8 and 10 s; good news never waits")
+    func pace() {
+        var pacer = StatusPacer()
+        func write(_ difference: StatusDifference, at time: UInt64) -> StatusPacer.Decision {
+            let decision = pacer.decide(place, difference, at: at(time))
+            if decision == .write { pacer.wrote(place, difference, at: at(time)) }
+            return decision
+        }
+        #expect(write(.observation, at: 0) == .write)
+        #expect(write(.observation, at: 50) == .wait(.milliseconds(1950)))
+        #expect(write(.observation, at: 2000) == .write)
+        #expect(write(.improvement, at: 2500) == .write)
+        #expect(write(.observation, at: 3000) == .wait(.milliseconds(7500)))
+        #expect(write(.booking, at: 3001) == .write)
+        #expect(write(.observation, at: 10_500) == .write)
+        #expect(write(.observation, at: 20_000) == .wait(.milliseconds(500)))
+        // A write that fails is tried again as if it had not been.
+        #expect(pacer.decide(place, .observation, at: at(20_500)) == .write)
+        #expect(pacer.decide(place, .observation, at: at(20_501)) == .write)
+        // Whoever edits starts anew, and so does what was calm.
+        #expect(write(.observation, at: 20_502) == .write)
+        #expect(write(.answer, at: 20_600) == .write)
+        #expect(write(.observation, at: 20_601) == .write)
+        #expect(write(.observation, at: 40_601) == .write)
+        #expect(write(.observation, at: 40_602) == .wait(.milliseconds(1999)))
+        // Others are not held back.
+        let other = StatusPacer.ObjectPlace(kind: "Service", key: ObjectKey(name: "b"))
+        #expect(pacer.decide(other, .observation, at: at(40_602)) == .write)
+    }
+
+    @Test("K16: a link that flaps every 2.5 s costs fewer writes, and ends as it is")
+    func flapping() {
+        var pacer = StatusPacer()
+        var isStoredUp = true
+        var writes = 0
+        // Five times lost and connected within 25 s; asked again whenever it was told to wait.
+        for time in stride(from: UInt64(0), through: 60_000, by: 10) {
+            let isUp = time >= 25_000 || (time / 2500) % 2 == 1
+            guard isUp != isStoredUp else { continue }
+            let difference: StatusDifference = isUp ? .improvement : .observation
+            guard pacer.decide(place, difference, at: at(time)) == .write else { continue }
+            pacer.wrote(place, difference, at: at(time))
+            isStoredUp = isUp
+            writes += 1
+        }
+        #expect(isStoredUp)
+        #expect(writes == 6, "10 without a pace")
     }
 
     @Test("what is wrong with a spec is told though the site works on")
@@ -379,7 +454,7 @@ struct PacingTests {
         #expect(pacer.decide(place, .fewCounts, at: at(400)) == .write)
         #expect(pacer.decide(place, .none, at: at(401)) == .skip)
         #expect(pacer.decide(place, .fewCounts, at: at(500)) == .wait(.seconds(1)))
-        #expect(pacer.decide(place, .meaning, at: at(501)) == .write)
+        #expect(pacer.decide(place, .answer, at: at(501)) == .write)
     }
 
     @Test("a measurement waits for a minute, and gives its place up for counts")

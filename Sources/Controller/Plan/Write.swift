@@ -16,6 +16,16 @@ enum Write: Equatable, Sendable {
     case setFinalizers(ObjectKey, resourceVersion: String, [String])
 }
 
+extension Write {
+    /// Whether a status tells of what is written: of gateways and core Services, not of their accounts and rights.
+    var isToldOf: Bool {
+        switch self {
+        case .apply(.serviceAccount), .apply(.roleBinding): false
+        default: true
+        }
+    }
+}
+
 /// An object that the controller makes.
 enum Child: Equatable, Sendable {
     case serviceAccount(Core.ServiceAccount)

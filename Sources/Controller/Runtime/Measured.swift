@@ -92,6 +92,7 @@ extension World {
             ("Service", services.statistics),
             ("Namespace", namespaces.statistics), ("core/Service", coreServices.statistics),
             ("Deployment", deployments.statistics), ("EndpointSlice", slices.statistics),
+            ("ServiceAccount", accounts.statistics), ("RoleBinding", bindings.statistics),
             ("Pod", pods.statistics),
         ]
     }

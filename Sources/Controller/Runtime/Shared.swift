@@ -15,6 +15,8 @@ struct Shared: Sendable {
     let client: KubernetesClient
     let writer: Writer
     let statuses: StatusWriter
+    /// The Secrets of sites, which no store holds.
+    let secrets: SecretWatches
     let settings: ControllerSettings
     let clock: MonotonicClock
     let logger: Logger
@@ -92,8 +94,10 @@ struct Shared: Sendable {
         let key = child.key
         switch child {
         case .serviceAccount:
+            if let found = world.accounts.store.get(key) { return .serviceAccount(found) }
             return try await client.find(Core.ServiceAccount.self, key).map(Child.serviceAccount)
         case .roleBinding:
+            if let found = world.bindings.store.get(key) { return .roleBinding(found) }
             return try await client.find(RBAC.RoleBinding.self, key).map(Child.roleBinding)
         case .deployment:
             if let found = world.deployments.store.get(key) { return .deployment(found) }

@@ -4,19 +4,15 @@ import NetworkAPI
 import NetworkModel
 import Synchronization
 
-/// What was read of a site's objects that no store holds.
+/// What was read of a site's Secrets.
 struct SiteObjects: Sendable {
     /// Of the Site that they were read for.
     let uid: String?
-    let read: Instant
+    /// When those were read that the server tells nothing of.
+    var read: Instant
     var secrets = SiteSecrets()
     /// The identity, once it was read out of its Secret.
     var authority: SiteAuthority?
-    /// ServiceAccount and RoleBinding.
-    var children: [Child] = []
-    var conflicts: [String] = []
-    var waits: [String] = []
-    var leftovers: [Leftover] = []
 
     init(uid: String?, read: Instant) {
         self.uid = uid
@@ -55,22 +51,6 @@ final class SiteCache: Sendable {
             state.refusals[uid] = (teller, now)
             return news
         }
-    }
-}
-
-extension Child {
-    /// Kinds that are read when needed instead of watched.
-    var isUnwatched: Bool {
-        switch self {
-        case .serviceAccount, .roleBinding: true
-        case .deployment, .service, .endpointSlice: false
-        }
-    }
-}
-
-extension Write {
-    var isUnwatched: Bool {
-        if case .apply(let child) = self { child.isUnwatched } else { false }
     }
 }
 

@@ -20,8 +20,7 @@ struct SiteReconciler: Reconciler {
 
     init(shared: Shared) { self.shared = shared }
 
-    /// How long Secrets, ServiceAccounts and RoleBindings are taken as they were read; watching each Secret by its name
-    /// would cost four streams for each site.
+    /// How long Secrets are taken as they were read whose changes the server does not tell.
     private static let freshness: Duration = .seconds(60)
 
     func reconcile(_ namespace: String) async throws(ReconcileError) -> ReconcileResult {
@@ -64,6 +63,7 @@ struct SiteReconciler: Reconciler {
 
     private func forget(_ namespace: String) {
         cache.forget(namespace)
+        shared.secrets.forget(namespace)
         failures.end(namespace)
         conflicts.end(namespace)
         guard shared.registry[namespace] != nil else { return }
@@ -79,24 +79,30 @@ struct SiteReconciler: Reconciler {
         if record.site.metadata.uid != site.metadata.uid { record = SiteRecord(site: site) }
         record.site = site
         var facts = SiteFacts()
-        var result = ReconcileResult.again(after: Self.freshness)
+        var result = ReconcileResult.done
         let undecodable = shared.world.sites.store.undecodable(site.key)
         do {
+            var leftovers: [Leftover] = []
+            try await keepRights(site, &facts, &leftovers)
             var objects = try await objects(of: site)
-            facts.conflicts = objects.conflicts
-            facts.waits = objects.waits
-            var leftovers = objects.leftovers
             try await keepIdentity(site, &record, &objects, &facts, &leftovers)
             if undecodable != nil {
                 // The gateways stay as they are; only their certificates must not end.
                 keepDocument(site, &record, objects)
             } else if facts.finding == nil {
                 try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
-                try await keepChildren(site, record, &objects, &facts, &leftovers)
+                try await keepChildren(site, record, &facts, &leftovers)
             }
             result = result.sooner(renewal(objects.secrets, of: site))
             await shared.clear(leftovers)
             cache.set(objects, of: namespace)
+            for (name, place) in SiteSecrets.places {
+                let key = ObjectKey(namespace: namespace, name: name)
+                shared.secrets.note(objects.secrets[keyPath: place], at: key)
+                if !shared.secrets.hears(of: key) {
+                    result = result.sooner(.again(after: Self.freshness))
+                }
+            }
             failures.end(namespace)
             // The holder of a name that we want is looked for again at the server.
             if !facts.conflicts.isEmpty || !facts.waits.isEmpty || facts.lostIdentity != nil {
@@ -130,42 +136,48 @@ struct SiteReconciler: Reconciler {
         return result.sooner(try await summarise(site, facts: facts))
     }
 
-    /// What the stores do not hold: read anew once it is older than `freshness`.
-    private func objects(of site: Site) async throws(APIError) -> SiteObjects {
-        let now = shared.clock.now
-        if let known = cache.get(site), now - known.read < Self.freshness { return known }
-        // Our own rights come first: the Secrets cannot be read without them.
+    /// Our own rights come first: the Secrets cannot be read without them.
+    private func keepRights(
+        _ site: Site,
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
+    ) async throws(APIError) {
         let binding = SiteChildren.controllerBinding(site: site, settings: shared.settings)
-        let rights = ChildrenPlan(
+        let plan = ChildrenPlan(
             wanted: [binding],
             observed: try await shared.observe([binding]),
             isThere: shared.isThere
         )
-        try await shared.writer.carryOut(rights.writes)
-        func secret(_ name: String) async throws(APIError) -> Core.Secret? {
-            try await shared.client.find(
-                Core.Secret.self,
-                ObjectKey(namespace: site.metadata.namespace, name: name)
-            )
+        facts.conflicts += plan.conflicts
+        facts.waits += plan.waits
+        leftovers += plan.leftovers
+        try await shared.writer.carryOut(plan.writes)
+    }
+
+    /// The Secrets: as they are known, but for those that the server has told to be others.
+    private func objects(of site: Site) async throws(APIError) -> SiteObjects {
+        let namespace = site.metadata.namespace ?? ""
+        let now = shared.clock.now
+        shared.secrets.follow(SiteSecrets.places.map(\.name), in: namespace)
+        let known = cache.get(site)
+        let isOld = known.map { now - $0.read >= Self.freshness } ?? true
+        var objects = known ?? SiteObjects(uid: site.metadata.uid, read: now)
+        if isOld { objects.read = now }
+        for (name, place) in SiteSecrets.places {
+            let key = ObjectKey(namespace: namespace, name: name)
+            let isSure = known != nil && (!isOld || shared.secrets.hears(of: key))
+            if isSure, !shared.secrets.contradict(objects.secrets[keyPath: place], at: key) {
+                continue
+            }
+            objects.secrets[keyPath: place] = try await shared.client.find(Core.Secret.self, key)
+            if name == ChildName.authoritySecret { objects.authority = nil }
         }
-        var objects = SiteObjects(uid: site.metadata.uid, read: now)
-        objects.secrets.authority = try await secret(ChildName.authoritySecret)
-        objects.secrets.configuration = try await secret(ChildName.configurationSecret)
-        objects.secrets.credentials = try await secret(ChildName.credentialsSecret)
-        objects.secrets.edge = try await secret(ChildName.edgeSecret)
-        let unwatched = SiteChildren.make(site: site, settings: shared.settings)
-            .filter(\.isUnwatched)
-        objects.children = try await shared.observe(unwatched)
-        objects.conflicts = rights.conflicts
-        objects.waits = rights.waits
-        objects.leftovers = rights.leftovers
         return objects
     }
 
     private func keepChildren(
         _ site: Site,
         _ record: SiteRecord,
-        _ objects: inout SiteObjects,
         _ facts: inout SiteFacts,
         _ leftovers: inout [Leftover]
     ) async throws(APIError) {
@@ -174,10 +186,9 @@ struct SiteReconciler: Reconciler {
             siteID: record.siteID,
             settings: shared.settings
         )
-        let watched = try await shared.observe(wanted.filter { !$0.isUnwatched })
         var plan = ChildrenPlan(
             wanted: wanted,
-            observed: objects.children + watched,
+            observed: try await shared.observe(wanted),
             isThere: shared.isThere
         )
         plan.prune(shared.world.coreServices(controlledBy: site.metadata.uid), wanted: wanted)
@@ -186,10 +197,7 @@ struct SiteReconciler: Reconciler {
         leftovers += plan.leftovers
         try await shared.writer.carryOut(plan.writes)
         // The stores have them as they were before: nothing that stands there speaks of what is wanted now.
-        facts.isUnseen = plan.writes.contains { !$0.isUnwatched }
-        if plan.writes.contains(where: { $0.isUnwatched }) {
-            objects.children = try await shared.observe(wanted.filter(\.isUnwatched))
-        }
+        facts.isUnseen = plan.writes.contains(where: \.isToldOf)
     }
 
     private func renewal(_ secrets: SiteSecrets, of site: Site) -> ReconcileResult {

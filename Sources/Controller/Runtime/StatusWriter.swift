@@ -9,12 +9,12 @@ import Synchronization
 /// The one place where statuses are written.
 ///
 /// Every write carries the resource version of the object from which the status was computed, so that counts are
-/// added to what is stored, or not at all. Counters share a budget; everything else is written at once.
+/// added to what is stored, or not at all. `StatusPacer` says when.
 final class StatusWriter: Sendable {
     enum Outcome {
         case written
         case unchanged
-        /// Counters moved; there is a place in the budget at that time.
+        /// Not yet: it may be written after that time.
         case wait(Duration)
     }
 
@@ -54,7 +54,9 @@ final class StatusWriter: Sendable {
             if base.status.conditions.hold(defaultsBeyond: status.conditions) {
                 base = try await apply(base.status, to: base)
             }
-            return (.written, try await apply(status, to: base))
+            let stored = try await apply(status, to: base)
+            pacer.withLock { $0.wrote(place, difference, at: clock.now) }
+            return (.written, stored)
         }
     }
 

@@ -55,6 +55,8 @@ struct Triggers: Sendable {
                 addSelecting(change.object)
             }
         }
+        world.accounts.addHandler { change in addOwner(of: change.object) }
+        world.bindings.addHandler { change in addOwner(of: change.object) }
         world.namespaces.addHandler { change in take(namespace: change) }
     }
 

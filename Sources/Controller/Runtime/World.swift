@@ -30,6 +30,8 @@ struct World: Sendable {
     let coreServices: Informer<Core.Service>
     let deployments: Informer<Apps.Deployment>
     let slices: Informer<Discovery.EndpointSlice>
+    let accounts: Informer<Core.ServiceAccount>
+    let bindings: Informer<RBAC.RoleBinding>
     /// The gateways.
     let pods: Informer<Core.Pod>
 
@@ -56,6 +58,8 @@ struct World: Sendable {
             indexes: [.controller, .ownerUID, .owner],
             logger: logger
         )
+        accounts = Informer(client: client, scope: ours, logger: logger)
+        bindings = Informer(client: client, scope: ours, logger: logger)
         pods = Informer(
             client: client,
             scope: Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"),
@@ -73,6 +77,8 @@ struct World: Sendable {
             group.addTask { await coreServices.run() }
             group.addTask { await deployments.run() }
             group.addTask { await slices.run() }
+            group.addTask { await accounts.run() }
+            group.addTask { await bindings.run() }
             group.addTask { await pods.run() }
         }
     }
@@ -84,7 +90,7 @@ struct World: Sendable {
         }
         return [
             name(sites), name(links), name(services), name(namespaces), name(coreServices),
-            name(deployments), name(slices), name(pods),
+            name(deployments), name(slices), name(accounts), name(bindings), name(pods),
         ].compactMap(\.self)
     }
 

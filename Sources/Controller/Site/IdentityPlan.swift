@@ -12,6 +12,16 @@ struct SiteSecrets: Equatable, Sendable {
     var edge: Core.Secret?
 
     init() {}
+
+    /// Each by its name.
+    static var places: [(name: String, place: WritableKeyPath<SiteSecrets, Core.Secret?>)] {
+        [
+            (ChildName.authoritySecret, \.authority),
+            (ChildName.configurationSecret, \.configuration),
+            (ChildName.credentialsSecret, \.credentials),
+            (ChildName.edgeSecret, \.edge),
+        ]
+    }
 }
 
 /// A Secret to be written.

@@ -12,11 +12,17 @@ protocol CountingStatus: NetworkStatus {
     var counts: [Int64] { get }
     /// What changes a little all the time.
     var measurements: [Int64] { get }
+    /// What must be stored before the next one is counted.
+    var booked: [ProxyCursor] { get }
 }
 
 extension StatusDifference {
     static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
-        guard stored.meaning == wanted.meaning else { return .meaning }
+        guard stored.meaning == wanted.meaning else {
+            guard stored.observedGeneration == wanted.observedGeneration else { return .answer }
+            guard stored.booked == wanted.booked else { return .booking }
+            return wanted.conditions.improve(stored.conditions) ? .improvement : .observation
+        }
         // A new cursor for counts alone tells nobody anything.
         guard stored.counts != wanted.counts else {
             return stored.measurements == wanted.measurements ? .none : .measurement
@@ -30,6 +36,7 @@ extension StatusDifference {
 
 extension CountingStatus {
     var measurements: [Int64] { [] }
+    var booked: [ProxyCursor] { [] }
 
     /// What is ours in it and no count.
     fileprivate var meaning: Self {
@@ -87,6 +94,23 @@ extension ServiceStatus: CountingStatus {
         [connections?.active ?? 0, connections?.opened ?? 0, connections?.failed ?? 0]
             + targets.map(\.connections)
             + activeSites.map { Int64(truncatingIfNeeded: StableHash.bits64($0.utf8)) }
+    }
+
+    /// A failover is told once its count is stored, one after another.
+    var booked: [ProxyCursor] { cursors.countedFailovers }
+}
+
+extension [Condition] {
+    private static let good: [ConditionType] = [
+        .ready, .accepted, .programmed, .reachable, .connected, .hasTargets,
+    ]
+
+    /// Whether something good is true that was not before, and nothing good has ceased to be.
+    fileprivate func improve(_ before: [Condition]) -> Bool {
+        func truths(_ conditions: [Condition]) -> Set<ConditionType> {
+            Set(Self.good.filter { conditions.isTrue($0.rawValue) })
+        }
+        return truths(self).isStrictSuperset(of: truths(before))
     }
 }
 

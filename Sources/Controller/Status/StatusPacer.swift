@@ -10,13 +10,20 @@ enum StatusDifference: Equatable {
     case fewCounts
     /// Only counters moved: the active ones by more than a tenth, or from or to zero.
     case manyCounts
-    /// Anything else: it is written at once.
-    case meaning
+    /// What is observed is another, and no better: paced while it keeps changing.
+    case observation
+    /// Something that was not so far has come true, such as Ready: written at once.
+    case improvement
+    /// Something is counted that must be stored before the next one is: written at once.
+    case booking
+    /// It speaks of another spec: written at once.
+    case answer
 }
 
-/// Decides when a status is written, so that moving counters cost a bounded number of writes.
+/// Decides when a status is written, so that what moves all the time costs a bounded number of writes.
 ///
-/// All counters share one budget. Those that wait have places in it, by the time at which they may be written: the oldest
+/// The first change of an object is written at once; while it keeps changing, bad news waits until some seconds after
+/// the write before. All counters share one budget. Those that wait have places in it, by the time at which they may be written: the oldest
 /// is written first, and each is told to come back when its turn is expected, not all at the same moment.
 struct StatusPacer {
     enum Decision: Equatable {
@@ -31,10 +38,22 @@ struct StatusPacer {
     /// One that does not come back for so long after its turn has no place any more.
     private static let patience: Duration = .seconds(1)
 
+    /// How long bad news waits after the write before: twice as long each time.
+    static let gaps: ClosedRange<Duration> = .seconds(2) ... .seconds(10)
+    /// An object that did not change for so long is written at once again.
+    static let calm: Duration = .seconds(20)
+
     /// When the budget allows the next write of counters.
     private var nextFree = Instant(nanoseconds: 0)
     private var waiting: [ObjectPlace: Waiting] = [:]
     private var asked: UInt64 = 0
+    private var changes: [ObjectPlace: Changes] = [:]
+
+    /// The writes of an object that keeps changing.
+    private struct Changes {
+        var last: Instant
+        var gap: Duration
+    }
 
     /// An object of one kind.
     struct ObjectPlace: Hashable {
@@ -67,9 +86,15 @@ struct StatusPacer {
         case .none:
             waiting[object] = nil
             return .skip
-        case .meaning:
+        case .answer, .booking, .improvement:
             waiting[object] = nil
             return .write
+        case .observation:
+            waiting[object] = nil
+            guard let before = changes[object], now - before.last < Self.calm,
+                now < before.last + before.gap
+            else { return .write }
+            return .wait(before.last + before.gap - now)
         case .measurement: delay = .seconds(60)
         case .fewCounts: delay = .seconds(1)
         case .manyCounts: delay = .milliseconds(400)
@@ -93,8 +118,26 @@ struct StatusPacer {
         return .write
     }
 
+    /// A status that differed like this is stored now.
+    mutating func wrote(_ object: ObjectPlace, _ difference: StatusDifference, at now: Instant) {
+        switch difference {
+        case .observation, .improvement: break
+        case .answer:
+            // Whoever changes the spec wants to see what comes of it.
+            changes[object] = nil
+            return
+        case .none, .measurement, .fewCounts, .manyCounts, .booking: return
+        }
+        let before = changes[object].flatMap { now - $0.last < Self.calm ? $0 : nil }
+        let gap = before.map { min($0.gap * 2, Self.gaps.upperBound) } ?? Self.gaps.lowerBound
+        changes[object] = Changes(last: now, gap: gap)
+    }
+
     /// An object that is gone waits no more.
-    mutating func forget(_ object: ObjectPlace) { waiting[object] = nil }
+    mutating func forget(_ object: ObjectPlace) {
+        waiting[object] = nil
+        changes[object] = nil
+    }
 
     /// When the budget has a place for `entry`, after all that were due before it.
     private func turn(of entry: Waiting, at now: Instant) -> Instant {

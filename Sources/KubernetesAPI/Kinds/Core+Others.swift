@@ -18,6 +18,13 @@ extension Core {
         package init() {}
     }
 
+    /// A Secret without what it holds: that it is there, and which state of it.
+    package struct SecretMetadata: MetadataOnly, Schema {
+        package static let resource = Secret.resource
+        package var metadata = ObjectMeta()
+        package init() {}
+    }
+
     package struct ConfigMap: KubernetesObject, Schema {
         package static let resource = Resource(
             group: "",
