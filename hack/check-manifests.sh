@@ -61,6 +61,14 @@ try Site '{allow: [{siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}, {siteID: ABCDEFGHIJKLMN
 try Site '{proxy: {replicas: 33}}' "replicas have a limit" "spec.proxy.replicas"
 try Site '{proxy: {loops: 9}}' "loops have a limit" "spec.proxy.loops"
 try Site '{proxy: {resources: {limits: {memory: much}}}}' "quantities are checked" "spec.proxy.resources.limits"
+for pair in "1 1" "100m '0.1'" "1 1500m" "0 0" "64Mi 0.1Gi"; do
+  set -- $pair
+  try Site "{proxy: {resources: {requests: {cpu: $1, memory: 1Gi}, limits: {cpu: $2}}}}" "K12: a request of $1 is within $2" created
+done
+for pair in "2 1" "101m '0.1'" "1 999m" "1Gi 1G"; do
+  set -- $pair
+  try Site "{proxy: {resources: {requests: {memory: $1}, limits: {cpu: 1, memory: $2}}}}" "K12: a request of $1 is above $2" "spec.proxy.resources.requests: Invalid.*a request is above the limit"
+done
 try Site '{linkAccess: {type: LoadBalancer, annotations: {service.beta.kubernetes.io/aws-load-balancer-type: nlb}, loadBalancerClass: example.com/lb, loadBalancerSourceRanges: [192.0.2.0/24, "2001:db8::/32"], externalTrafficPolicy: Local, allocateLoadBalancerNodePorts: false}}' "P15: a cloud's load balancer can be asked for" created
 for field in "loadBalancerClass: a.example.com/b" "loadBalancerSourceRanges: [192.0.2.0/24]" "allocateLoadBalancerNodePorts: false" "externalTrafficPolicy: Local"; do
   try Site "{linkAccess: {type: ClusterIP, $field}}" "P15: a ClusterIP has no ${field%%:*}" "spec.linkAccess.${field%%:*}: Forbidden.*is for linkAccess of type"
@@ -124,6 +132,19 @@ try Service "{ports: [{name: a, port: 1, targetPort: Web}]}" "a targetPort is a 
 try Service "{ports: [{name: a, port: 1, targetPort: web}], hosts: [10.0.0.1]}" "hosts have no named ports" "spec.ports: Invalid.*must be a number"
 try Service "{$ports, selector: {app: x}, hosts: [10.0.0.1]}" "one kind of servers" "spec.hosts: Forbidden.*at most one of selector and hosts"
 try Service "{$ports, selector: {}}" "the selector is not empty" "spec.selector"
+for key in a.example.com/App_1.x app $(printf 'a%.0s' {1..63}); do try Service "{$ports, selector: {$key: Web_1.x, empty: ''}}" "K12: $key is a label's key" created; done
+for key in -a a- a/b/c /a a/ 'A.b/c' 'a b' $(printf 'a%.0s' {1..64}) $(printf 'a%.0s' {1..254})/$(printf 'a%.0s' {1..64}); do
+  try Service "{$ports, selector: {'$key': x}}" "K12: $key is none" "spec.selector: Invalid.*a label's key is"
+done
+for value in -a a- 'a/b' 'a b' _; do
+  try Service "{$ports, selector: {a: '$value'}}" "K12: $value is no label's value" "spec.selector(\.a|\[a\]): Invalid.*a label's value is"
+done
+selecting() { echo "{$ports, listen: {namespaces: $1}}"; }
+try Service "$(selecting "{matchLabels: {a.example.com/b: c}, matchExpressions: [{key: a.example.com/b, operator: In, values: [c, '']}]}")" "K12: labels of namespaces" created
+try Service "$(selecting "{matchLabels: {a_: c}}")" "K12: their keys are keys" "spec.listen.namespaces.matchLabels: Invalid.*a label's key is"
+try Service "$(selecting "{matchLabels: {a: c_}}")" "K12: their values are values" "spec.listen.namespaces.matchLabels(\.a|\[a\]): Invalid.*a label's value is"
+try Service "$(selecting "{matchExpressions: [{key: a_, operator: Exists}]}")" "K12: also in expressions" "matchExpressions\[0\].key: Invalid.*a label's key is"
+try Service "$(selecting "{matchExpressions: [{key: a, operator: In, values: [c, _]}]}")" "K12: the values too" "matchExpressions\[0\].values\[1\]: Invalid.*a label's value is"
 try Service "{$ports, hosts: []}" "nor are the hosts" "spec.hosts"
 try Service "{$ports, hosts: ['10.0.0.1:80']}" "hosts have no port" "spec.hosts\[0\]: Invalid"
 try Service "{$ports, hosts: ['127.0.0.1']}" "nor are they loopback" "spec.hosts\[0\]: Invalid.*gateway itself"

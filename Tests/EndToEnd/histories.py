@@ -54,6 +54,9 @@ DEAD = [{"host": "127.0.0.1", "port": 9}]
 SITE = {"linkAccess": {"type": "ClusterIP"}, "proxy": {"replicas": 1}, "drain": {"delay": "0s", "grace": "1s"}}
 LINK = {"endpoints": "$far.endpoints", "remoteSiteID": "$far"}
 OFFER = {"ports": [{"name": "tcp", "port": 8080}], "selector": {"app": "web"}, "listen": {"enabled": True}}
+# What the schema lets in and nobody can use, and the way back.
+NO_HOST = {"ports": OFFER["ports"], "hosts": ["0.0.0.0"], "listen": OFFER["listen"]}
+BREAK, MEND = {"selector": None, "hosts": NO_HOST["hosts"]}, {"selector": OFFER["selector"], "hosts": None}
 USE = {"ports": [{"name": "tcp", "port": 8080}]}
 
 
@@ -93,11 +96,13 @@ SITE_HISTORIES = [
     history("site: created so that no gateway may start, corrected", BARE,
             make(S, {**SITE, "proxy": {"replicas": 1, "priorityClassName": "nobody-has-it"}}, IN_PROGRESS),
             until(S, Programmed="False"), edit(S, proxy(priorityClassName=None))),
-    history("site: requests above limits, corrected", BARE, make(S, SITE),
-            edit(S, proxy(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}), FAILED),
+    history("site: requests above limits leave no trace", BARE, make(S, SITE),
+            refused(S, proxy(resources={"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}))),
+    history("site: gateways that the API server refuses, corrected", BARE, make(S, SITE),
+            edit(S, proxy(resources={"requests": {"cpu": "-1"}}), FAILED),
             edit(S, proxy(resources=None))),
-    history("site: requests above limits from the start, corrected", BARE,
-            make(S, {**SITE, "proxy": {"replicas": 1, "resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}}}, FAILED),
+    history("site: gateways that the API server refuses from the start, corrected", BARE,
+            make(S, {**SITE, "proxy": {"replicas": 1, "resources": {"requests": {"cpu": "-1"}}}}, FAILED),
             edit(S, proxy(resources=None))),
     history("site: more loops", BARE, make(S, SITE), edit(S, proxy(loops=2))),
     history("site: link access added, and taken away", BARE, make(S, {"proxy": {"replicas": 1}}),
@@ -210,10 +215,10 @@ SERVICE_HISTORIES = [
     history("service: a right selector broken and corrected", SITES, make(V, OFFER), until(V, CURRENT, **HAS),
             edit(V, {"selector": {"app": "none"}}), until(V, CURRENT, **LACKS), edit(V, {"selector": {"app": "web"}}),
             until(V, CURRENT, **HAS), ci=True),
-    history("service: what is no selector, corrected", SITES, make(V, {**OFFER, "selector": {"app": "not a value"}}, FAILED),
-            edit(V, {"selector": {"app": "web"}})),
-    history("service: a right selector becomes none, and right", SITES, make(V, OFFER),
-            edit(V, {"selector": {"app": "not a value"}}, FAILED), edit(V, {"selector": {"app": "web"}})),
+    history("service: what is no selector leaves no trace", SITES, make(V, OFFER),
+            refused(V, {"selector": {"app": "not a value"}})),
+    history("service: what is no host, corrected", SITES, make(V, NO_HOST, FAILED), edit(V, MEND)),
+    history("service: a right selector becomes no host, and right", SITES, make(V, OFFER), edit(V, BREAK, FAILED), edit(V, MEND)),
     history("service: an address that an older one has", SITES, make("service:older", {**USE, "address": "same"}),
             do("next second"),
             make(V, {**USE, "address": "same"}, FAILED), may(V, CURRENT), delete("service:older"), until(V, CURRENT)),
@@ -230,15 +235,15 @@ SERVICE_HISTORIES = [
     history("service: four ports in quick succession", SITES, make(V, OFFER),
             *(edit(V, port(n), quick=True) for n in (8081, 8082, 8083)), edit(V, port(8084)), ci=True),
     history("service: wrong, and corrected at once", SITES,
-            make(V, {**OFFER, "selector": {"app": "not a value"}}, FAILED, quick=True), edit(V, {"selector": {"app": "web"}})),
+            make(V, NO_HOST, FAILED, quick=True), edit(V, MEND)),
     history("service: right, wrong and right at once", SITES, make(V, OFFER),
-            edit(V, {"selector": {"app": "not a value"}}, FAILED, quick=True), edit(V, {"selector": {"app": "web"}})),
+            edit(V, BREAK, FAILED, quick=True), edit(V, MEND)),
     history("service: its core Service renamed", SITES, make(V, USE), edit(V, {"listen": {"serviceName": "renamed"}})),
     history("service: not listened for, and again", SITES, make(V, OFFER), edit(V, {"listen": {"enabled": False}}),
             edit(V, {"listen": {"enabled": True}})),
     history("service: deleted and made again", SITES, make(V, OFFER), delete(V), make(V, OFFER), until(V, CURRENT, **HAS)),
     history("service: deleted and made again, wrong", SITES, make(V, OFFER), delete(V),
-            make(V, {**OFFER, "selector": {"app": "not a value"}}, FAILED)),
+            make(V, NO_HOST, FAILED)),
     history("service: deleted and made again with another port", SITES, make(V, USE), delete(V), make(V, port(8085))),
     history("service: renamed, with its address", SITES, make(V, {**USE, "address": "same"}), delete(V),
             make("service:y", {**USE, "address": "same"})),
