@@ -136,3 +136,19 @@ def lane(net, where, secret, role):
         out, errors = client.communicate(timeout=20)
     check(out, f"lane.py said nothing: {errors}")
     return json.loads(out)
+
+
+def test_k8_hosts_that_lead_back_to_the_site(net):
+    """The addresses of core Services of the Site are no servers; the status says so."""
+    with removed(net, ("tsvc", "a", "back"), ("tsvc", "a", "used")):
+        net.cluster.apply(service("a", "used"))
+        address = wait("a core Service of the Site has an address", lambda: net.cluster.exists("service", "a", "used")
+                       and net.cluster.get("service", "a", "used")["spec"].get("clusterIP"), 20)
+        net.cluster.apply(service("a", "back", hosts=[address]))
+        message = reason(net, "tsvc", "a", "back", "HasTargets", "HostRefused")
+        check("leads to this site's gateways" in message, message)
+        own = wait("the Service's own address", lambda: net.cluster.get("service", "a", "back")["spec"].get("clusterIP"), 20)
+        net.cluster.patch("tsvc", "a", "back", {"spec": {"hosts": [own]}})
+        message = wait("its own address is refused", lambda: (lambda text: own in text and text)(
+            condition(net.cluster.get("tsvc", "a", "back"), "HasTargets", "message") or ""), 20)
+        check("leads to this site's gateways" in message, message)

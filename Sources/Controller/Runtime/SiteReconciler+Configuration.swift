@@ -50,6 +50,7 @@ extension SiteReconciler {
             .filter { link in !unreadable.links.contains { $0.key == link.key } }
         let services = shared.world.services.store.list(in: namespace)
             .filter { service in !unreadable.services.contains { $0.key == service.key } }
+        let ownAddresses = shared.world.gatewayAddresses(of: namespace)
         func inputs() -> CompilationInputs {
             CompilationInputs(
                 site: site,
@@ -57,6 +58,7 @@ extension SiteReconciler {
                 links: links,
                 services: services,
                 unreadable: unreadable.links + unreadable.services,
+                ownAddresses: ownAddresses,
                 secret: objects.secrets.configuration
             )
         }
@@ -64,7 +66,7 @@ extension SiteReconciler {
         // The ports given out before this process began are those in the Secret.
         let ports =
             record.document == nil ? ListenerPorts(record: current?.configuration) : record.ports
-        let compilation = compile(
+        var compilation = compile(
             site: site,
             siteID: siteID,
             links: links,
@@ -76,6 +78,7 @@ extension SiteReconciler {
                 services: unreadable.services.filter(\.isStaying).map(\.key.name)
             )
         )
+        compilation.configuration.ownAddresses = ownAddresses
         let plan: (write: SecretWrite?, document: ConfigurationDocument)
         do {
             plan = try ConfigurationPlan.plan(

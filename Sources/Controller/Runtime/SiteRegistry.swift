@@ -155,6 +155,7 @@ struct CompilationInputs: Equatable, Sendable {
     private let links: [Version]
     private let services: [Version]
     private let unreadable: [Version]
+    private let ownAddresses: [String]?
     /// The Secret that was compared with.
     private let secret: String?
 
@@ -164,6 +165,7 @@ struct CompilationInputs: Equatable, Sendable {
         links: [Link],
         services: [Service],
         unreadable: [Undecodable],
+        ownAddresses: [String]?,
         secret: Core.Secret?
     ) {
         self.site = Version(site.metadata)
@@ -171,6 +173,7 @@ struct CompilationInputs: Equatable, Sendable {
         self.links = links.map { Version($0.metadata) }
         self.services = services.map { Version($0.metadata) }
         self.unreadable = unreadable.map { Version($0.metadata) }
+        self.ownAddresses = ownAddresses
         self.secret = secret?.metadata.resourceVersion
     }
 }

@@ -47,7 +47,15 @@ struct Triggers: Sendable {
         world.deployments.addHandler { change in
             if change.hasNewMeaning { add(site: change.key.namespace) }
         }
-        world.coreServices.addHandler { change in addOwner(of: change.object) }
+        world.coreServices.addHandler { change in
+            addOwner(of: change.object)
+            // What gateways must not take for servers.
+            if change.hasOtherAddresses, let namespace = change.object.siteNamespace,
+                world.services.store.count(World.Index.hosts, namespace) > 0
+            {
+                add(site: namespace)
+            }
+        }
         world.slices.addHandler { change in
             if change.object.isExposure {
                 addOwner(of: change.object)
@@ -143,6 +151,13 @@ extension KubernetesRuntime.Change where Object == Discovery.EndpointSlice {
         guard case .updated(let old, let new) = self else { return true }
         let label = Names.selectorLabel
         return old.metadata.labels[label] != new.metadata.labels[label]
+    }
+}
+
+extension KubernetesRuntime.Change where Object == Core.Service {
+    var hasOtherAddresses: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        return old.addresses != new.addresses || old.siteNamespace != new.siteNamespace
     }
 }
 

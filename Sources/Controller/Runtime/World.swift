@@ -11,6 +11,10 @@ struct World: Sendable {
     enum Index {
         /// Children by the UID of the owner that controls them.
         static let controller = "controller"
+        /// Core Services that lead to a site's gateways, by the site's namespace.
+        static let gateways = "gateways"
+        /// Services with `hosts`, by namespace.
+        static let hosts = "hosts"
         /// What is exposed in other namespaces, by the UID of its Service, and by NAMESPACE/NAME of it.
         static let ownerUID = "owner-uid"
         static let owner = "owner"
@@ -41,14 +45,14 @@ struct World: Sendable {
         links = Informer(client: client, indexes: [.ready], logger: logger)
         services = Informer(
             client: client,
-            indexes: [.ready, .address, .exposing],
+            indexes: [.ready, .address, .exposing, .hosts],
             logger: logger
         )
         namespaces = Informer(client: client, logger: logger)
         coreServices = Informer(
             client: client,
             scope: ours,
-            indexes: [.controller, .ownerUID, .owner],
+            indexes: [.controller, .ownerUID, .owner, .gateways],
             logger: logger
         )
         deployments = Informer(client: client, scope: ours, logger: logger)
@@ -133,6 +137,13 @@ struct World: Sendable {
         return Selection(of: selector, core: own, slices: selected ?? [], at: now)
     }
 
+    /// The addresses that lead to the gateways of a namespace's Site, its exposures elsewhere included, where some Service
+    /// has `hosts`, which must not name them; nil where none has: nothing is told then that changes with every Service.
+    func gatewayAddresses(of namespace: String) -> [String]? {
+        guard services.store.count(Index.hosts, namespace) > 0 else { return nil }
+        return Set(coreServices.store.list(Index.gateways, namespace).flatMap(\.addresses)).sorted()
+    }
+
     /// The core Services that the object with this UID controls.
     func coreServices(controlledBy uid: String?) -> [Child] {
         guard let uid else { return [] }
@@ -156,6 +167,12 @@ extension StoreIndex {
     }
 }
 
+extension StoreIndex<Core.Service> {
+    fileprivate static var gateways: Self {
+        Self(World.Index.gateways) { $0.siteNamespace.map { [$0] } ?? [] }
+    }
+}
+
 extension StoreIndex where Object: NetworkObject {
     fileprivate static var ready: Self {
         Self(World.Index.ready) { object in
@@ -169,6 +186,12 @@ extension StoreIndex<Service> {
     fileprivate static var address: Self {
         Self(World.Index.address) { service in
             service.effectiveAddress.map { ["\(service.metadata.namespace ?? "")/\($0)"] } ?? []
+        }
+    }
+
+    fileprivate static var hosts: Self {
+        Self(World.Index.hosts) { service in
+            service.spec.hosts == nil ? [] : service.metadata.namespace.map { [$0] } ?? []
         }
     }
 
@@ -187,5 +210,21 @@ extension Core.Pod {
             && metadata.controller?.kind == "ReplicaSet"
             && metadata.controller?.name.hasPrefix("\(ChildName.proxy)-") == true
             && status.phase != "Failed" && status.phase != "Succeeded"
+    }
+}
+
+extension Core.Service {
+    /// Where clients reach it.
+    var addresses: [String] {
+        let all = spec.clusterIPs.isEmpty ? spec.clusterIP.map { [$0] } ?? [] : spec.clusterIPs
+        return all.filter { !$0.isEmpty && $0 != "None" }
+    }
+
+    /// The namespace of the Site to whose gateways this core Service of ours leads.
+    var siteNamespace: String? {
+        if let owner = metadata.annotations[Names.ownerAnnotation] {
+            return owner.split(separator: "/").first.map(String.init)
+        }
+        return metadata.controller == nil ? nil : metadata.namespace
     }
 }
