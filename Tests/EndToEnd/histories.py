@@ -60,6 +60,10 @@ BREAK, MEND = {"selector": None, "hosts": NO_HOST["hosts"]}, {"selector": OFFER[
 USE = {"ports": [{"name": "tcp", "port": 8080}]}
 
 
+# A frozen neighbor is given up after five seconds only.
+PATIENT = {"health": {"heartbeat": "1s", "misses": 5}}
+
+
 def port(number, name="tcp"):
     return {"ports": [{"name": name, "port": number, "targetPort": 8080}]}
 
@@ -114,6 +118,8 @@ SITE_HISTORIES = [
             edit(S, {"allow": [{"siteID": AWAY, "name": "away"}]}), edit(S, {"allow": []})),
     history("site: an identity that is none leaves no trace", BARE, make(S, SITE),
             refused(S, {"allow": [{"siteID": "short", "name": "away"}]})),
+    history("site: edited while its gateway is away", BARE, make(S, SITE), do("stop", "gateway"),
+            edit(S, {"allow": [{"siteID": AWAY}]}, quick=True), do("rest"), do("go on"), until(S, CURRENT)),
     history("site: heartbeats and drain changed together with the gateways", BARE, make(S, SITE),
             edit(S, {"health": {"heartbeat": "500ms"}, **proxy(podAnnotations={"roll": "1"})})),
     history("site: a second one, until the first is gone", BARE, make(S, SITE), do("next second"), make("site:other", SITE, FAILED),
@@ -191,8 +197,11 @@ LINK_HISTORIES = [
             edit("site@far:far", {"allow": []}), until(L, CURRENT, **DOWN),
             edit("site@far:far", {"allow": [{"siteID": "$near"}]}), until(L, CURRENT, **UP)),
     history("link: its gateway killed", SITES, make(L, LINK), do("kill gateway"), do("rest"), until(L, CURRENT, **UP)),
-    history("link: edited while its gateway is away", SITES, make(L, LINK), do("stop gateway"), edit(L, {"cost": 9}, quick=True),
+    history("link: edited while its gateway is away", SITES, make(L, LINK), do("stop", "gateway"), edit(L, {"cost": 9}, quick=True),
             do("rest"), do("go on"), until(L, CURRENT)),
+    history("link: edited while a sidecar is away", SITES, make(L, LINK), make(V, OFFER), edit(S, PATIENT), do("sidecar"),
+            do("stop", "sidecar"),
+            edit(L, {"cost": 9}), do("go on"), do("rest"), until(L, CURRENT)),
     history("link: gateways scaled under it", SITES, make(L, LINK), edit(S, proxy(replicas=2)), edit(L, {"cost": 3}),
             edit(S, proxy()), until(L, CURRENT, **UP)),
     history("link: gateways rolled under it while it is edited", SITES, make(L, LINK),
@@ -261,7 +270,7 @@ SERVICE_HISTORIES = [
             until(V, CURRENT)),
     history("service: its gateway killed", SITES, make(V, OFFER), until(V, CURRENT, **HAS), do("kill gateway"), do("rest"),
             until(V, CURRENT, **HAS)),
-    history("service: edited while its gateway is away", SITES, make(V, OFFER), do("stop gateway"),
+    history("service: edited while its gateway is away", SITES, make(V, OFFER), do("stop", "gateway"),
             edit(V, port(8086), quick=True), do("rest"), do("go on"), until(V, CURRENT, **HAS)),
     history("service: gateways rolled under it while it is edited", SITES, make(V, OFFER),
             edit(S, proxy(podAnnotations={"roll": "1"}), quick=True), edit(V, port(8087)), until(S, CURRENT)),
@@ -274,6 +283,9 @@ SERVICE_HISTORIES = [
             until(V, CURRENT)),
     history("service: with a sidecar, edited", SITES, make(V, OFFER), do("sidecar"), edit(V, port(8089)), edit(V, port(8090)),
             edit(V, port(8091), quick=True), edit(V, port(8092))),
+    history("service: edited while a sidecar is away", SITES, make(V, OFFER), edit(S, PATIENT), do("sidecar"),
+            do("stop", "sidecar"),
+            edit(V, port(8093)), do("go on"), do("rest"), until(V, CURRENT)),
     history("service: exposed, and not any more", SITES, make(V, USE),
             edit(V, {"listen": {"namespaces": {"matchLabels": {"guest": "yes"}}}}), edit(V, {"listen": {"namespaces": None}})),
     history("service: a host without a name, corrected", SITES, make(V, {**USE, "hosts": ["nobody.invalid"]}),
@@ -305,6 +317,17 @@ CONTROLLER_AWAY = [
             until("service:y", CURRENT), group=AWAY_TITLE),
 ]
 
+IMAGE_TITLE, BREAKS, MENDS = "an image that never starts", "the image breaks", "the image is mended"
+BAD_IMAGE = [
+    history(f"site: {IMAGE_TITLE}", SITES, may(S, CURRENT), do("meet", BREAKS), until(S, Programmed="False"),
+            edit(S, {"allow": [{"siteID": AWAY}]}, IN_PROGRESS, quick=True), do("meet", MENDS), may(S, CURRENT), until(S, CURRENT),
+            group=IMAGE_TITLE),
+    history(f"link: {IMAGE_TITLE}", SITES, make(L, LINK), do("meet", BREAKS), until(S, Programmed="False"), edit(L, {"cost": 3}),
+            do("meet", MENDS), until(L, CURRENT, **UP), group=IMAGE_TITLE),
+    history(f"service: {IMAGE_TITLE}", SITES, make(V, OFFER), do("meet", BREAKS), until(S, Programmed="False"),
+            edit(V, port(8094)), do("meet", MENDS), until(V, CURRENT, **HAS), group=IMAGE_TITLE),
+]
+
 UNREADABLE = [
     history("site: one that does not decode, corrected", BARE, make(S, SITE), edit(S, proxy(loops="many"), FAILED),
             edit(S, proxy(loops=None)), group="looser schemas"),
@@ -314,5 +337,5 @@ UNREADABLE = [
             make(V, {**USE, "timeouts": {"connect": "soon"}}, FAILED), edit(V, {"timeouts": None}), group="looser schemas"),
 ]
 
-HISTORIES = [*SITE_HISTORIES, *LINK_HISTORIES, *SERVICE_HISTORIES, *UNREADABLE, *CONTROLLER_AWAY,
+HISTORIES = [*SITE_HISTORIES, *LINK_HISTORIES, *SERVICE_HISTORIES, *UNREADABLE, *CONTROLLER_AWAY, *BAD_IMAGE,
              *in_the_midst("the controller is killed"), *in_the_midst("the API server is restarted")]

@@ -119,7 +119,9 @@ class Place:
         self.allowed.setdefault((uid, generation), {IN_PROGRESS}).add(verdict)
 
     def may(self, what, verdict):
-        last = self.recorder.last(*Object(self, what).key)
+        one = Object(self, what)
+        last = self.recorder.last(*one.key)
+        self.touched.add(one.key)
         self.allow(last.uid, last.generation, verdict)
 
     def refused(self, what, spec):
@@ -222,8 +224,13 @@ class Place:
         self.cluster.kubectl("delete", "pod", "-n", self.near, pod["name"])
         self.recorder.wait("the pod is gone", lambda: self.recorder.last("pod", self.near, pod["name"]).is_deleted, 30)
 
-    def do_stop_gateway(self):
-        self.stopped = [self.cluster.pid(pod) for pod in self.gateways("near")]
+    def do_stop(self, what):
+        """Freezes the gateways or the sidecars of the near site."""
+        if what == "gateway":
+            self.stopped = [self.cluster.pid(pod) for pod in self.gateways("near")]
+        else:
+            self.stopped = [self.cluster.pid(pod, "tieline") for pod in self.cluster.ready_pods(self.near, "app=client")]
+        check(self.stopped, f"no {what} is ready")
         for pid in self.stopped:
             os.kill(pid, signal.SIGSTOP)
 
@@ -298,6 +305,20 @@ class Group:
 
     def the_controller_starts(self):
         self.scale_controller(self.replicas)
+
+    def the_image_breaks(self):
+        self.use_image("nobody-made-it:dev")
+
+    def the_image_is_mended(self):
+        self.use_image("tieline-proxy:dev")
+
+    def use_image(self, image):
+        """Tells the controller what image gateways have."""
+        arguments = self.cluster.get("deployment", "tieline-system", "tieline-controller")[
+            "spec"]["template"]["spec"]["containers"][0]["args"]
+        arguments = [f"--proxy-image={image}" if one.startswith("--proxy-image=") else one for one in arguments]
+        self.cluster.kubectl("patch", "-n", "tieline-system", "deployment/tieline-controller", "--type=json", "-p", json.dumps(
+            [{"op": "replace", "path": "/spec/template/spec/containers/0/args", "value": arguments}]))
 
     def scale_controller(self, replicas):
         if not replicas:

@@ -86,7 +86,8 @@ class Truth:
             if not told:
                 problems.append("a gateway that serves has told nothing")
             elif not any(all(part(documents[number]) == wanted for number in one) for one in generations):
-                problems.append(f"a gateway has {part(documents[generations[-1][0]])}, not {wanted}; {generations}")
+                behind = [part(documents[number]) for number in generations[-1] if part(documents[number]) != wanted]
+                problems.append(f"a gateway or a sidecar has {behind}, not {wanted}")
         return problems
 
     def link(self, state):
