@@ -186,7 +186,7 @@ let package = Package(
                 "NetworkTestSupport", logging,
             ]
         ),
-        tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel"]),
+        tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel", "TestSupport"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel", "TestSupport"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
         tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),

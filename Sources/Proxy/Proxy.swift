@@ -148,6 +148,15 @@ package final class Proxy: Sendable {
         await snapshots.wait(after: version, limit: limit)
     }
 
+    /// Waits likewise; answers with what a reader of `version` of the instance `proxy` lacks.
+    package func update(
+        after version: UInt64,
+        of proxy: ProxyID,
+        limit: Duration
+    ) async -> SnapshotUpdate {
+        await snapshots.update(after: version, of: proxy, limit: limit)
+    }
+
     /// Brings `snapshot` and `openStreams` up to date; waits at most a second for the loops.
     package func refresh() async {
         guard let core = running.withLock({ $0?.core }) else { return }
@@ -167,7 +176,7 @@ package final class Proxy: Sendable {
             // What the loops told is in loop 0's mailbox before this.
             if rest == 0 {
                 core.tellControl { control in
-                    control.takeSnapshot()
+                    control.takeWholeSnapshot()
                     answer.finish()
                 }
             }

@@ -91,7 +91,8 @@ final class Admin: Sendable {
         return server
     }
 
-    /// `GET /v1/snapshot?after=VERSION&wait=30s`.
+    /// `GET /v1/snapshot?after=VERSION&wait=30s`; with `&instance=PROXY-ID`, of which VERSION is one, the answer may be the
+    /// difference to it (`SnapshotUpdate`).
     func snapshot(_ request: AdminRequest) async -> AdminResponse {
         let (dataPlane, key) = state.withLock { ($0.dataPlane, $0.snapshotKey) }
         guard constantTimeEquals(request.bearerKey ?? "", key()) else {
@@ -103,14 +104,21 @@ final class Admin: Sendable {
         guard let version = UInt64(after), let limit = Self.duration(wait) else {
             return .text("after is a number, wait such as 30s\n", status: 400)
         }
-        let snapshot = await waiters.wait {
-            await dataPlane.snapshot(after: version, limit: min(limit, Self.longestWait))
+        let longest = min(limit, Self.longestWait)
+        let answer: AdminResponse?
+        if let instance = request.query["instance"].flatMap({ ProxyID($0) }) {
+            answer = await waiters.wait {
+                await Self.answer(dataPlane.update(after: version, of: instance, limit: longest))
+            }
+        } else {
+            answer = await waiters.wait {
+                await Self.answer(dataPlane.snapshot(after: version, limit: longest))
+            }
         }
-        guard let snapshot else { return .text("too many are waiting\n", status: 429) }
-        return Self.answer(snapshot)
+        return answer ?? .text("too many are waiting\n", status: 429)
     }
 
-    private static func answer(_ snapshot: ProxySnapshot) -> AdminResponse {
+    private static func answer(_ snapshot: some Encodable) -> AdminResponse {
         do {
             return .json(try JSONEncoder().encode(snapshot))
         } catch {

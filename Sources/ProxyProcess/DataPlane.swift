@@ -1,3 +1,4 @@
+package import NetworkModel
 package import Proxy
 package import SiteConfiguration
 
@@ -9,6 +10,8 @@ package protocol DataPlane: Sendable {
     func setCredentials(_ credentials: ProxyCredentials) throws(ProxyError)
     var snapshot: ProxySnapshot { get }
     func snapshot(after version: UInt64, limit: Duration) async -> ProxySnapshot
+    /// The same for a reader that has `version` of the instance `proxy`: what it lacks.
+    func update(after version: UInt64, of proxy: ProxyID, limit: Duration) async -> SnapshotUpdate
     var isReady: Bool { get }
     /// Brings `snapshot` and `openStreams` up to date; waits at most a second for it.
     func refresh() async

@@ -15,36 +15,16 @@ struct ServiceReports: Equatable, Sendable {
         var counters: [ServiceCounters]
     }
 
-    /// Sorts out by service what `snapshots` and `proxies` say.
-    static func sort(
-        _ snapshots: [ProxySnapshot],
-        _ proxies: [ProxyView]
-    ) -> [ServiceAddress: ServiceReports] {
-        var reports: [ServiceAddress: ServiceReports] = [:]
-        for snapshot in snapshots {
-            for service in snapshot.services {
-                reports[service.service.address, default: ServiceReports()].ports.append(service)
+    /// Picks out what `site` says of `address`.
+    init(_ site: SiteView, _ address: ServiceAddress) {
+        ports = site.snapshots.flatMap { $0.services.part(address, by: \.service) }
+        for proxy in site.proxies {
+            let counted = proxy.counters(of: address)
+            if !counted.isEmpty {
+                counters.append(ProxyCounters(proxy: proxy.proxy, counters: counted))
             }
-        }
-        for proxy in proxies {
-            for counter in proxy.counters.values {
-                reports[counter.service.address, default: ServiceReports()]
-                    .take(counter, of: proxy.proxy)
-            }
-            for record in proxy.failovers {
-                reports[record.service.address, default: ServiceReports()].failovers
-                    .append(ProxyFailover(proxy: proxy.proxy, record: record))
-            }
-        }
-        return reports
-    }
-
-    /// The counters of one proxy come together.
-    private mutating func take(_ counter: ServiceCounters, of proxy: ProxyID) {
-        if counters.last?.proxy == proxy {
-            counters[counters.count - 1].counters.append(counter)
-        } else {
-            counters.append(ProxyCounters(proxy: proxy, counters: [counter]))
+            failovers += proxy.failovers(of: address)
+                .map { ProxyFailover(proxy: proxy.proxy, record: $0) }
         }
     }
 }

@@ -19,7 +19,7 @@ package struct ServiceView: Equatable, Sendable {
 
     /// Merges what `site` says of the ports of one service address.
     package init(site: SiteView, address: ServiceAddress) {
-        guard let reports = site.services[address] else { return }
+        let reports = ServiceReports(site, address)
         for port in reports.ports {
             if let error = port.listenError, listenError == nil {
                 listenError = "port \(port.service.port): \(error)"

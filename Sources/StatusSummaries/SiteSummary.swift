@@ -185,11 +185,11 @@ package enum SiteSummary {
             proxies.map { proxy in
                 ProxyReading(
                     proxy: proxy.proxy,
-                    opened: proxy.counters.values.saturatedSum(\.opened)
+                    opened: proxy.counters.saturatedSum(\.opened)
                 )
             }
         )
-        let active = proxies.saturatedSum { $0.counters.values.saturatedSum(\.active) }
+        let active = proxies.saturatedSum { $0.counters.saturatedSum(\.active) }
         status.connections = ConnectionCounts(
             active: Int64(clamping: active),
             opened: (site.status.connections?.opened ?? 0).addingSaturated(ledger.opened)

@@ -45,13 +45,13 @@ package struct SiteView: Equatable, Sendable {
     /// Every proxy that has clients, each once, in the order of their identities.
     package private(set) var proxies: [ProxyView]
 
-    /// What is said of each service: sorted out once, so that a service costs its own part.
-    private(set) var services: [ServiceAddress: ServiceReports]
-
     package init(gateways: [GatewayView] = []) {
-        self.gateways = gateways
-        proxies = Self.merge(gateways)
-        services = ServiceReports.sort(Self.snapshots(of: gateways), proxies)
+        self.gateways = gateways.map { gateway in
+            var gateway = gateway
+            gateway.snapshot = gateway.snapshot?.ordered
+            return gateway
+        }
+        proxies = Self.merge(self.gateways)
     }
 
     /// Everything else is made of the gateways.
@@ -71,13 +71,13 @@ package struct SiteView: Equatable, Sendable {
     private static func merge(_ gateways: [GatewayView]) -> [ProxyView] {
         var found: [ProxyID: ProxyView] = [:]
         for snapshot in gateways.compactMap(\.snapshot) {
-            found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isEdge: false)].merge(
+            found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isEdge: false)].take(
                 appliedGeneration: snapshot.appliedGeneration,
                 counters: snapshot.counters,
                 failovers: snapshot.failovers
             )
             for edge in snapshot.edges {
-                found[edge.proxy, default: ProxyView(proxy: edge.proxy, isEdge: true)].merge(
+                found[edge.proxy, default: ProxyView(proxy: edge.proxy, isEdge: true)].take(
                     appliedGeneration: edge.appliedGeneration,
                     counters: edge.counters,
                     failovers: edge.failovers
@@ -109,36 +109,74 @@ package struct SiteView: Equatable, Sendable {
 }
 
 /// One proxy that has clients: a gateway, or a sidecar as its gateways report it.
+///
+/// Reports stay as they came, in order: what is asked of one service costs that service's part.
 package struct ProxyView: Equatable, Sendable {
+    private struct Report: Equatable, Sendable {
+        var counters: [ServiceCounters]
+        var failovers: [FailoverSnapshot]
+    }
+
     package let proxy: ProxyID
     package let isEdge: Bool
     package private(set) var appliedGeneration: UInt64 = 0
-    package private(set) var counters: [ServicePort: ServiceCounters] = [:]
-    package private(set) var failovers: [FailoverSnapshot] = []
+    private var reports: [Report] = []
 
     package init(proxy: ProxyID, isEdge: Bool) {
         self.proxy = proxy
         self.isEdge = isEdge
     }
 
-    /// Takes one report; of several reports of the same proxy the one that is ahead holds.
-    fileprivate mutating func merge(
+    /// All that it counted.
+    package var counters: [ServiceCounters] { Self.merged(reports.map { $0.counters[...] }) }
+
+    /// What it counted for the ports of one service.
+    func counters(of address: ServiceAddress) -> [ServiceCounters] {
+        Self.merged(reports.map { $0.counters.part(address, by: \.service) })
+    }
+
+    /// The failovers of one service, each once, in their order.
+    func failovers(of address: ServiceAddress) -> [FailoverSnapshot] {
+        var known: Set<UInt64> = []
+        return reports.flatMap(\.failovers)
+            .filter { $0.service.address == address && known.insert($0.sequence).inserted }
+            .sorted { $0.sequence < $1.sequence }
+    }
+
+    fileprivate mutating func take(
         appliedGeneration generation: UInt64,
-        counters reported: [ServiceCounters],
-        failovers records: [FailoverSnapshot]
+        counters: [ServiceCounters],
+        failovers: [FailoverSnapshot]
     ) {
         appliedGeneration = max(appliedGeneration, generation)
-        for counter in reported {
-            if let known = counters[counter.service], known.progress > counter.progress { continue }
-            counters[counter.service] = counter
+        reports.append(Report(counters: counters, failovers: failovers))
+    }
+
+    /// Of several reports of the same port the one that is ahead holds.
+    private static func merged(_ reports: [ArraySlice<ServiceCounters>]) -> [ServiceCounters] {
+        guard reports.count > 1 else { return reports.first.map(Array.init) ?? [] }
+        var ahead: [ServicePort: ServiceCounters] = [:]
+        for counter in reports.joined() {
+            if let known = ahead[counter.service], known.progress > counter.progress { continue }
+            ahead[counter.service] = counter
         }
-        let known = Set(failovers.map(\.sequence))
-        failovers += records.filter { !known.contains($0.sequence) }
-        failovers.sort { $0.sequence < $1.sequence }
+        return ahead.values.sorted { $0.service < $1.service }
     }
 }
 
 extension ServiceCounters {
     /// Never falls during the life of a proxy, so the greater one is the newer.
     fileprivate var progress: UInt64 { opened &+ failed &+ interrupted }
+}
+
+extension Array {
+    /// The elements of one service address, of a list in the order of its services.
+    func part(_ address: ServiceAddress, by key: (Element) -> ServicePort) -> ArraySlice<Element> {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if key(self[middle]).address < address { low = middle + 1 } else { high = middle }
+        }
+        return self[low...].prefix { key($0).address == address }
+    }
 }

@@ -65,6 +65,10 @@ final class Recorder: DataPlane {
         return snapshot
     }
 
+    func update(after version: UInt64, of proxy: ProxyID, limit: Duration) async -> SnapshotUpdate {
+        SnapshotUpdate(await snapshot(after: version, limit: limit))
+    }
+
     var isReady: Bool { told.withLock { !$0.documents.isEmpty } }
     let openStreams = 0
     let neighborUsage: [NeighborUsage] = []

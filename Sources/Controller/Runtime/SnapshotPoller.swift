@@ -35,13 +35,13 @@ struct SnapshotPoller: Sendable {
 
     /// Until the pod is gone.
     private func follow(_ gateway: SiteRegistry.GatewayKey) async {
-        var version: UInt64 = 0
+        var known: ProxySnapshot?
         var backoff = Backoff(base: .milliseconds(200), maximum: .seconds(5), jitter: 0.2)
         var lastAnswer = ContinuousClock.now
         while !Task.isCancelled, let pod = pod(gateway) {
-            guard let snapshot = await poll(pod, after: version) else {
+            guard let snapshot = await poll(pod, after: known) else {
                 // A gateway that was restarted counts its versions from the start.
-                version = 0
+                known = nil
                 if ContinuousClock.now - lastAnswer > Self.validity,
                     shared.registry.drop(gateway), let namespace = gateway.pod.namespace
                 {
@@ -56,8 +56,8 @@ struct SnapshotPoller: Sendable {
             }
             backoff.reset()
             lastAnswer = .now
-            if snapshot.version != version {
-                version = snapshot.version
+            if snapshot.version != known?.version || snapshot.proxy != known?.proxy {
+                known = snapshot
                 let old = shared.registry.set(snapshot, of: gateway)
                 tell(pod.metadata.namespace ?? "", SnapshotDifference(old, snapshot))
             }
@@ -74,8 +74,8 @@ struct SnapshotPoller: Sendable {
         }
     }
 
-    /// Nil when there is no (usable) answer.
-    private func poll(_ pod: Core.Pod, after version: UInt64) async -> ProxySnapshot? {
+    /// The gateway's snapshot after `known`, of which only what changed is sent; nil when there is no (usable) answer.
+    private func poll(_ pod: Core.Pod, after known: ProxySnapshot?) async -> ProxySnapshot? {
         // The key goes to nobody but the gateways of this Site.
         guard let address = pod.status.podIP, !address.isEmpty,
             let record = shared.registry[pod.metadata.namespace ?? ""],
@@ -83,10 +83,11 @@ struct SnapshotPoller: Sendable {
             let key = record.document?.snapshotKey
         else { return nil }
         let host = address.contains(":") ? "[\(address)]" : address
+        let instance = known.map { "&instance=\($0.proxy)" } ?? ""
         var request = HTTPRequest(
             method: "GET",
-            url:
-                "http://\(host):\(Names.adminPort)/v1/snapshot?after=\(version)&wait=\(Self.wait)s",
+            url: "http://\(host):\(Names.adminPort)/v1/snapshot"
+                + "?after=\(known?.version ?? 0)\(instance)&wait=\(Self.wait)s",
             headers: [("Authorization", "Bearer \(key)")]
         )
         request.timeout = .seconds(Self.wait + 3)
@@ -102,7 +103,8 @@ struct SnapshotPoller: Sendable {
                 )
                 return nil
             }
-            return try JSONDecoder().decode(ProxySnapshot.self, from: response.body)
+            let update = try JSONDecoder().decode(SnapshotUpdate.self, from: response.body)
+            return (known ?? ProxySnapshot(proxy: update.snapshot.proxy)).applying(update)
         } catch {
             shared.logger.debug(
                 "a gateway did not answer",
@@ -159,8 +161,8 @@ struct SnapshotDifference: Equatable {
             old.links != new.links
             || old.edges.map(\.appliedGeneration) != new.edges.map(\.appliedGeneration)
             || old.edges.map(\.proxy) != new.edges.map(\.proxy)
-        collect(old.services, new.services, by: \.service)
-        collect(old.counters, new.counters, by: \.service)
+        collect(ListDifference(old.services, new.services, by: \.service))
+        collect(ListDifference(old.counters, new.counters, by: \.service))
         collect(old.failovers, new.failovers, by: \.service)
         collect(old.edges.flatMap(\.counters), new.edges.flatMap(\.counters), by: \.service)
         collect(old.edges.flatMap(\.failovers), new.edges.flatMap(\.failovers), by: \.service)
@@ -191,6 +193,11 @@ struct SnapshotDifference: Equatable {
         for proxy in Set(before.keys).union(after.keys) {
             moved(from: before[proxy] ?? present, to: after[proxy] ?? present)
         }
+    }
+
+    private mutating func collect(_ difference: ListDifference) {
+        addresses.formUnion(difference.changed.map(\.address))
+        addresses.formUnion(difference.gone.map(\.address))
     }
 
     private mutating func collect<Element: Equatable>(

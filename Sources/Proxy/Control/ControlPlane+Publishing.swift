@@ -7,6 +7,7 @@ import Routing
 extension ControlPlane {
     /// Gives every loop all that it needs for streams, and opens and closes client listeners.
     func publish() {
+        shown.markAll()
         publish(ServiceTable.Refreshed(entries: true, listeners: true))
     }
 

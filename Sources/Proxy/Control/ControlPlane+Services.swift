@@ -40,7 +40,7 @@ extension ControlPlane {
         }
         counts.ownChanged(own)
         if !core.isEdge { refreshSoon(services.recount(changed)) }
-        snapshotChanged()
+        snapshotChanged(changed)
     }
 
     func setEndpoints(_ name: String, _ endpoints: [LocalEndpoint]) {
@@ -68,6 +68,7 @@ extension ControlPlane {
         if entries { refreshed.entries = true }
         routing?.feed(.services(services.advertised))
         edges.changed(keys)
+        shown.mark(keys)
         publish(refreshed)
     }
 
@@ -81,6 +82,8 @@ extension ControlPlane {
         }
         let refreshed = services.refresh(changes.services, table, at: loop.now)
         edges.changed(changes.services, names: changes.names)
+        shown.mark(changes.services)
+        if !changes.names.isEmpty { shown.markAll() }
         publish(refreshed)
     }
 
@@ -97,9 +100,11 @@ extension ControlPlane {
 
     /// A loop could not open a listener for clients, or can now.
     func tried(_ place: ListenPlace, onLoop index: Int, _ failure: String?) {
+        let before = listenerReports.failure { $0 == place }
         if let news = listenerReports.take(place, loop: index, failure) {
             log("cannot listen for clients on port \(place.port): \(news)")
         }
+        if listenerReports.failure(where: { $0 == place }) != before { shown.markAll() }
         snapshotChanged()
     }
 }

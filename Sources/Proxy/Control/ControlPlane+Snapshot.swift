@@ -19,8 +19,19 @@ extension ControlPlane {
         }
     }
 
-    /// Publishes what is known now.
-    func takeSnapshot() { snapshots.offer(makeSnapshot()) }
+    /// The same after a change of these services; a change that is not of some services needs no more than `snapshotChanged`.
+    func snapshotChanged(_ keys: Set<ServicePort>) {
+        shown.mark(keys)
+        snapshotChanged()
+    }
+
+    /// Publishes what is known now of everything.
+    func takeWholeSnapshot() {
+        shown.markAll()
+        takeSnapshot()
+    }
+
+    private func takeSnapshot() { snapshots.offer(makeSnapshot()) }
 
     func makeSnapshot() -> ProxySnapshot {
         let now = loop.now
@@ -33,8 +44,16 @@ extension ControlPlane {
         if !shortages.isEmpty { snapshot.shortages = shortages.map(\.explanation) }
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
         snapshot.refused = refusals.links
-        snapshot.services = sharedServices.keys.sorted().filter(isShown).map(service)
-        snapshot.counters = counters(sharedServices)
+        // A sidecar's snapshot is for metrics only.
+        if core.isEdge { shown.markAll() }
+        let shared = sharedServices
+        shown.refresh(shared.keys, at: now) { key in
+            // There may be thousands.
+            loop.breathe()
+            return (isShown(key) ? service(key) : nil, shared[key].flatMap(counters))
+        }
+        snapshot.services = shown.services
+        snapshot.counters = shown.counters
         snapshot.failovers = failovers.records.map { self.snapshot(of: $0, at: now) }
         snapshot.edges = edges.snapshots(at: now)
         return snapshot
@@ -98,8 +117,6 @@ extension ControlPlane {
     // MARK: Services
 
     private func service(_ key: ServicePort) -> ServiceSnapshot {
-        // There may be thousands.
-        loop.breathe()
         let shared = sharedServices[key]
         let via = Dictionary(
             (routeTable.services[key] ?? []).map { ($0.site, $0) },
@@ -180,8 +197,13 @@ extension ControlPlane {
     // MARK: Counters and records
 
     func counters(_ shared: [ServicePort: SharedService]) -> [ServiceCounters] {
-        shared.sorted { $0.key < $1.key }.map(\.value.counters)
-            .filter { $0 != ServiceCounters(service: $0.service) }
+        shared.sorted { $0.key < $1.key }.compactMap { counters(of: $0.value) }
+    }
+
+    /// Nil when nothing was counted yet.
+    private func counters(of service: SharedService) -> ServiceCounters? {
+        let counters = service.counters
+        return counters == ServiceCounters(service: counters.service) ? nil : counters
     }
 
     func snapshot(of record: FailoverRecord, at now: Instant) -> FailoverSnapshot {

@@ -45,6 +45,7 @@ final class ControlPlane {
     /// Round trips as last shown, so that jitter makes no new snapshots.
     var shownRoundTrips: [LinkName: UInt64] = [:]
     let snapshots: SnapshotStore
+    var shown = ShownServices()
     /// The links of the first configuration have been tried.
     var hasSettled = false
     private(set) lazy var drains = LaneDrains(control: self)

@@ -106,7 +106,7 @@ final class CountsExchange {
             counts = ledger.sum(service)
         }
         control.sharedServices[service]?.setOthers(counts.mapValues { min($0, .counterLimit) })
-        control.snapshotChanged()
+        control.snapshotChanged([service])
     }
 
     // MARK: Sending

@@ -53,7 +53,10 @@ final class HostTable {
         } else if before != nil, failure == nil {
             control.log("the host \(name) resolves again")
         }
-        if before != failure { control.snapshotChanged() }
+        if before != failure {
+            control.shown.markAll()
+            control.snapshotChanged()
+        }
         ask()
         return isChanged
     }

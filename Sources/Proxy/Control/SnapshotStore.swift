@@ -5,7 +5,8 @@ import Synchronization
 /// The newest snapshot, and those who wait for a newer one.
 final class SnapshotStore: Sendable {
     private struct State {
-        var snapshot: ProxySnapshot
+        var history: SnapshotHistory
+        var snapshot: ProxySnapshot { history.current }
         var isReady = false
         var waiters: [UInt64: Waiter] = [:]
         /// Waiters whose time was over before they waited.
@@ -21,7 +22,7 @@ final class SnapshotStore: Sendable {
     private let state: Mutex<State>
 
     init(proxy: ProxyID) {
-        state = Mutex(State(snapshot: ProxySnapshot(proxy: proxy)))
+        state = Mutex(State(history: SnapshotHistory(proxy: proxy)))
     }
 
     var current: ProxySnapshot { state.withLock { $0.snapshot } }
@@ -33,16 +34,23 @@ final class SnapshotStore: Sendable {
     /// Takes a snapshot without a version; it becomes the newest one if anything in it differs.
     func offer(_ snapshot: ProxySnapshot) {
         let (next, waiters) = state.withLock { state in
-            var next = snapshot
-            next.version = state.snapshot.version
-            guard next != state.snapshot else { return (next, [] as [Waiter]) }
-            next.version += 1
-            state.snapshot = next
+            guard state.history.take(snapshot) else { return (state.snapshot, [] as [Waiter]) }
+            let next = state.snapshot
             let ready = state.waiters.filter { $0.value.after < next.version }
             for key in ready.keys { state.waiters[key] = nil }
             return (next, Array(ready.values))
         }
         for waiter in waiters { waiter.continuation.resume(returning: next) }
+    }
+
+    /// What a reader of `version` of the instance `proxy` lacks, once there is something, or after `limit`.
+    func update(
+        after version: UInt64,
+        of proxy: ProxyID,
+        limit: Duration
+    ) async -> SnapshotUpdate {
+        if proxy == current.proxy { _ = await wait(after: version, limit: limit) }
+        return state.withLock { $0.history.update(since: version, of: proxy) }
     }
 
     /// The first snapshot with another version than `version`, or the newest one after `limit`.

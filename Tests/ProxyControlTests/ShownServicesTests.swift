@@ -1,0 +1,69 @@
+import NetworkModel
+import SiteConfiguration
+import TestSupport
+import Testing
+
+@testable import Proxy
+
+@Suite("The services of the snapshot")
+struct ShownServicesTests {
+    private func port(_ index: Int) throws -> ServicePort {
+        try #require(ServicePort("s\(index)/tcp"))
+    }
+
+    private func now(_ seconds: Int64) -> Instant {
+        Instant(nanoseconds: UInt64(seconds) * 1_000_000_000)
+    }
+
+    @Test("K1: a change of one of 1,000 services looks at one")
+    func one() throws {
+        let keys = try (0..<1000).map(port)
+        var (shown, looks) = (ShownServices(), 0)
+        func refresh(at seconds: Int64) {
+            looks = 0
+            shown.refresh(keys, at: now(seconds)) { key in
+                looks += 1
+                return (ServiceSnapshot(service: key, listening: true, targets: []), nil)
+            }
+        }
+        refresh(at: 0)
+        #expect(looks == 1000 && shown.services.map(\.service) == keys.sorted())
+        refresh(at: 1)
+        #expect(looks == 0)
+        shown.mark([keys[7]])
+        refresh(at: 2)
+        #expect(looks == 1)
+        refresh(at: 6)
+        #expect(looks == 1000, "what nobody announced is shown after 5 s")
+        shown.markAll()
+        refresh(at: 7)
+        #expect(looks == 1000)
+    }
+
+    @Test(
+        "what comes, changes and goes leaves the lists as if all were looked at",
+        arguments: Seeds.some()
+    )
+    func equal(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let keys = try (0..<30).map(port)
+        var (shown, truth) = (ShownServices(), [ServicePort: UInt64]())
+        for _ in 0..<500 {
+            let key = try #require(keys.randomElement(using: &random))
+            truth[key] =
+                Bool.random(using: &random) ? UInt64.random(in: 0..<9, using: &random) : nil
+            shown.mark([key])
+            shown.refresh(truth.keys, at: now(0)) { key in
+                guard let count = truth[key] else { return (nil, nil) }
+                return (
+                    ServiceSnapshot(service: key, listening: count % 2 == 0, targets: []),
+                    count == 0 ? nil : ServiceCounters(service: key, opened: count)
+                )
+            }
+            let there = truth.sorted { $0.key < $1.key }
+            #expect(shown.services.map(\.service) == there.map(\.key))
+            #expect(shown.services.map(\.listening) == there.map { $0.value % 2 == 0 })
+            #expect(shown.counters.map(\.opened) == there.map(\.value).filter { $0 > 0 })
+        }
+    }
+}
