@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Shows that charts/tieline, rendered by Helm's own engine, is manifests/ object by object, and that a release installs,
-# upgrades and goes on a real API server while the definitions stay.
+# tests itself, upgrades and goes on a real API server while the definitions stay. It runs the built controller (TIELINE_BIN:
+# the folder it is in; default .build/debug).
 #
 #   hack/check-chart.sh [--update]   --update copies CRDs and policies from manifests/ into the chart first
 #
@@ -34,4 +35,4 @@ state=$(mktemp -d)
 trap 'hack/apiserver/stop.sh "$state" || true; rm -rf "$state"' EXIT
 hack/apiserver/run.sh "$state" >/dev/null
 kubectl kustomize manifests >"$state/manifests.yaml"
-KUBECONFIG=$state/kubeconfig "$cache/venv/bin/python" hack/check-chart.py charts/tieline "$state"
+KUBECONFIG=$state/kubeconfig "$cache/venv/bin/python" hack/check-chart.py charts/tieline "$state" "${TIELINE_BIN:-.build/debug}"

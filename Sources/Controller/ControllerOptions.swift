@@ -24,9 +24,16 @@ package struct ControllerOptions: Sendable {
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) {
         self.proxyImage = proxyImage
-        namespace = environment["POD_NAMESPACE"] ?? "tieline-system"
+        namespace = Self.ownNamespace(environment)
         let pod = environment["POD_NAME"] ?? "controller"
         identity = "\(pod)-\(UInt32.random(in: .min ... .max))"
+    }
+
+    /// The namespace of the pod, or the usual one.
+    package static func ownNamespace(
+        _ environment: [String: String] = ProcessInfo.processInfo.environment
+    ) -> String {
+        environment["POD_NAMESPACE"] ?? "tieline-system"
     }
 
     /// Sets `adminHost` and `adminPort` from `HOST:PORT`; false when the text is none.

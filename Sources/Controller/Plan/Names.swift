@@ -36,6 +36,10 @@ enum Names {
     /// The labels of a child that is not a gateway pod.
     static let childLabels = [managedByLabel: managedBy]
 
+    /// What selects the controllers' pods.
+    static let controllerSelector =
+        "app.kubernetes.io/name=tieline,app.kubernetes.io/component=controller"
+
     /// What selects the gateways of a Site.
     static func gatewaySelector(_ site: Site) -> [String: String] {
         [nameLabel: ChildName.proxy, siteLabel: site.metadata.name]
