@@ -3,6 +3,7 @@ import asyncio
 import json
 import pathlib
 import resource
+import socket
 import subprocess
 import tempfile
 import time
@@ -10,6 +11,7 @@ import time
 from cluster import BIN, check, wait
 from network import API
 from test_balance import offer
+from test_shortage import ADDRESS, SITE, metric, proxy, running, servers, service, status, takes
 from traffic import Hold, finish, grouped
 
 BIND = "10.244.0.1"  # the node's own address: a host beside the cluster
@@ -184,3 +186,43 @@ def test_p2_a_service_that_leads_to_itself_leaves_the_others_alone(net):
         finally:
             process.kill()
             process.wait()
+
+
+def test_b7_metrics_are_exact_when_asked(_):
+    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, servers(1) as ports:
+        pathlib.Path(folder, "site.yaml").write_text(SITE + service("one", 7100, ports[0]))
+        with running(proxy("--site-dir", folder), pathlib.Path(folder, "log")):
+            wait("the site is ready", lambda: status("--site-dir", folder)[1] == 0, 20)
+            seen, clients = [], []
+            for _ in range(30):
+                clients.append(socket.create_connection((ADDRESS, 7100)))
+                seen.append(metric('tieline_connections_active{port="tcp",service="one"}'))
+            check(seen == list(range(1, 31)), f"each scrape knows the connection made before it: {seen}")
+
+
+def test_p5_a_file_that_is_written_slowly_or_emptied(_):
+    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, servers(1) as ports:
+        text = service("one", 7100, ports[0])
+        path = pathlib.Path(folder, "services.yaml")
+        path.write_text(text)
+        pathlib.Path(folder, "site.yaml").write_text(SITE)
+
+        def states():
+            file = pathlib.Path(folder, "status", "service-one.json")
+            found = json.loads(file.read_text())["status"]["conditions"] if file.exists() else []
+            return {c["type"]: c["status"] for c in found}
+
+        with running(proxy("--site-dir", folder), pathlib.Path(folder, "log")):
+            wait("the service is ready", lambda: takes(7100) and states().get("Ready") == "True", 20)
+            with open(path, "w") as slow:
+                slow.write(text[:40])
+                slow.flush()
+                pathlib.Path(folder, "other.yaml").write_text(service("two", 7101, ports[0]))
+                wait("it waits for its writer", lambda: (states()["Accepted"], states()["Ready"]) == ("Unknown", "False"), 10)
+                check(takes(7100), "what the file held works on")
+                check(not takes(7101), "and so does the rest of the folder, as it was")
+                slow.write(text[40:])
+            wait("all of it is applied", lambda: takes(7101) and states()["Ready"] == "True", 10)
+            path.write_text("")
+            wait("an empty file is a problem", lambda: (states()["Accepted"], states()["Ready"]) == ("False", "False"), 10)
+            check(takes(7100), "and takes nothing away")
