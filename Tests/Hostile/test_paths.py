@@ -1,10 +1,9 @@
 """D1: a path that is slow, and nobody malicious."""
 import contextlib
-import multiprocessing
 import socket
 import time
 
-from place import Place, check, slow_path
+from place import Place, check, slow_path, start
 
 RELAY = "127.0.5.3"
 
@@ -12,9 +11,7 @@ RELAY = "127.0.5.3"
 @contextlib.contextmanager
 def relay(bits_per_second):
     with socket.create_server((RELAY, 5671), backlog=64) as listener:
-        process = multiprocessing.Process(
-            target=slow_path, args=(listener, ("127.0.5.1", 5671), bits_per_second / 8), daemon=True)
-        process.start()
+        process = start(slow_path, listener, ("127.0.5.1", 5671), bits_per_second / 8)
     try:
         yield
     finally:
