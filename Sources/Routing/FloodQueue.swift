@@ -31,6 +31,9 @@ struct FloodQueue: Sendable {
         if isWaiting.insert(key).inserted { waiting.append(key) }
     }
 
+    /// True when this version was sent and not acknowledged: it is sent again in time.
+    func isOnItsWay(_ key: LSAKey, _ sequence: UInt64) -> Bool { sent[key]?.sequence == sequence }
+
     /// The neighbor holds this one, or a newer one.
     mutating func acknowledge(_ header: LSAHeader, newest: UInt64?) {
         if let held = sent[header.key], held.sequence <= header.sequence { sent[header.key] = nil }
@@ -87,12 +90,10 @@ struct FloodQueue: Sendable {
         RoutingLimits.retransmission * min(attempts, 8)
     }
 
-    /// True when `take` has something to give.
-    func isDue(at now: Instant) -> Bool {
-        let hasNews = !waiting.isEmpty && sent.count < RoutingLimits.unacknowledged
-        return hasNews || nextDeadline.map { now >= $0 } ?? false
-    }
+    /// True when something can be sent that was not sent before.
+    var hasNews: Bool { !waiting.isEmpty && sent.count < RoutingLimits.unacknowledged }
 
+    /// When something has to be sent again.
     var nextDeadline: Instant? {
         let first = sent.values.lazy.map(\.again).min()
         let second = summaries.values.lazy.map(\.again).min()

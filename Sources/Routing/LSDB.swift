@@ -41,6 +41,9 @@ struct LSDB: Sendable {
 
     // MARK: Reading
 
+    /// Services that the advertisements of a site name.
+    func serviceCount(of site: SiteID) -> Int { held[site]?.services ?? 0 }
+
     subscript(key: LSAKey) -> SignedLSA? { fragments[key.origin]?[key.fragment]?.signed }
 
     var origins: some Collection<ProxyID> { fragments.keys }

@@ -29,9 +29,9 @@ extension RoutingInstance {
 
     mutating func receiveKnown(_ header: LSAHeader, from neighbor: ProxyID) {
         let held = database.sequence(header.key)
-        adjacencies[neighbor]?.queue.acknowledge(header, newest: held)
+        withQueue(to: neighbor) { $0.acknowledge(header, newest: held) }
         // The neighbor lives in the past: send what is newer.
-        if let held, held > header.sequence { adjacencies[neighbor]?.queue.enqueue(header.key) }
+        if let held, held > header.sequence { offer(header.key, to: neighbor) }
     }
 
     mutating func accept(
@@ -49,10 +49,12 @@ extension RoutingInstance {
         case .known, .refused: return
         }
         for other in adjacencies.keys where other != neighbor {
-            adjacencies[other]?.queue.enqueue(signed.lsa.key)
+            withQueue(to: other) { $0.enqueue(signed.lsa.key) }
         }
         guard let neighbor else { return }
-        adjacencies[neighbor]?.queue.acknowledge(signed.lsa.header, newest: signed.lsa.sequence)
+        withQueue(to: neighbor) {
+            $0.acknowledge(signed.lsa.header, newest: signed.lsa.sequence)
+        }
         learn(signed.lsa, old)
     }
 
@@ -87,8 +89,8 @@ extension RoutingInstance {
 
     mutating func acknowledge(_ headers: [LSAHeader], from neighbor: ProxyID) {
         for header in headers {
-            adjacencies[neighbor]?.queue
-                .acknowledge(header, newest: database.sequence(header.key))
+            let newest = database.sequence(header.key)
+            withQueue(to: neighbor) { $0.acknowledge(header, newest: newest) }
         }
     }
 
@@ -101,11 +103,17 @@ extension RoutingInstance {
             if header.key.origin != origin, database.isNews(header) { wanted.append(header.key) }
         }
         for header in database.headers(of: connected) where summary.covers(header.key) {
-            if header.sequence > theirs[header.key] ?? 0 {
-                adjacencies[neighbor]?.queue.enqueue(header.key)
-            }
+            if header.sequence > theirs[header.key] ?? 0 { offer(header.key, to: neighbor) }
         }
         return wanted.sorted()
+    }
+
+    /// Queues what the neighbor says that it lacks, unless that is on its way: whoever asks again and again is not sent more.
+    mutating func offer(_ key: LSAKey, to neighbor: ProxyID) {
+        guard let newest = database.sequence(key) else { return }
+        withQueue(to: neighbor) { queue in
+            if !queue.isOnItsWay(key, newest) { queue.enqueue(key) }
+        }
     }
 
     /// The database in pieces; origins out of reach are left out, so that they can be forgotten everywhere.

@@ -12,7 +12,11 @@ package struct RoutingInstance: Sendable {
     var configuration = RoutingConfiguration()
     var certificateChain: [[UInt8]] = []
     var agreementKey: [UInt8] = []
-    var adjacencies: [ProxyID: Adjacency] = [:]
+    private(set) var adjacencies: [ProxyID: Adjacency] = [:]
+    /// When something is due for which neighbor: an input costs what it concerns, however many neighbors there are.
+    private var wakes = WakeList()
+    /// The neighbors whose queues have changed since `wakes` was set for them.
+    private var touched: Set<ProxyID> = []
     var services: [ServicePort: UInt32] = [:]
     var isWithdrawn = false
     var database = LSDB()
@@ -36,6 +40,16 @@ package struct RoutingInstance: Sendable {
         var queue = FloodQueue()
         /// When the database is compared with the neighbor's again.
         var compareAt: Instant
+        /// How often the neighbor may have the databases compared.
+        var comparisons = TokenBucket(
+            perSecond: RoutingLimits.comparisonsPerSecond,
+            burst: RoutingLimits.comparisonBurst
+        )
+
+        /// When this neighbor has to be told something.
+        func wakeAt(_ now: Instant) -> Instant {
+            queue.hasNews ? now : min(queue.nextDeadline ?? compareAt, compareAt)
+        }
     }
 
     package init(origin: ProxyID) {
@@ -80,7 +94,8 @@ package struct RoutingInstance: Sendable {
             outputs.append(.send(.acknowledgement([header]), to: neighbor))
         case .acknowledged(let headers, let neighbor): acknowledge(headers, from: neighbor)
         case .summary(let summary, let neighbor):
-            guard adjacencies[neighbor] != nil else { break }
+            // One that comes too soon is not answered: it comes again.
+            guard adjacencies[neighbor]?.comparisons.take(at: now) == true else { break }
             let wanted = compare(summary, with: neighbor)
             let answer = RoutingMessage.summaryAcknowledgement(
                 number: summary.number,
@@ -88,10 +103,10 @@ package struct RoutingInstance: Sendable {
             )
             outputs.append(.send(answer, to: neighbor))
         case .summaryAcknowledged(let number, let wanted, let neighbor):
-            guard adjacencies[neighbor]?.queue.acknowledgeSummary(number) == true else { break }
-            for key in wanted where database[key] != nil {
-                adjacencies[neighbor]?.queue.enqueue(key)
-            }
+            var isAnswer = false
+            withQueue(to: neighbor) { isAnswer = $0.acknowledgeSummary(number) }
+            guard isAnswer else { break }
+            for key in wanted { offer(key, to: neighbor) }
         case .deadline: break
         }
         advance(&outputs, at: now, wall: wall)
@@ -100,12 +115,12 @@ package struct RoutingInstance: Sendable {
 
     /// When `handle(.deadline)` has to be called at the latest.
     package var nextDeadline: Instant? {
-        let flooding = adjacencies.values.lazy.map { adjacency in
-            min(adjacency.queue.nextDeadline ?? adjacency.compareAt, adjacency.compareAt)
-        }
-        return [flooding.min(), origination.dueAt, schedule.dueAt, database.nextDeadline]
+        [wakes.next, origination.dueAt, schedule.dueAt, database.nextDeadline]
             .compactMap(\.self).min()
     }
+
+    /// Services that the advertisements of a site name.
+    package func serviceCount(of site: SiteID) -> Int { database.serviceCount(of: site) }
 
     /// False for what the database holds already: no need to verify its signature, `receivedKnown` will do.
     package func isNews(_ header: LSAHeader) -> Bool { database.isNews(header) }
@@ -132,8 +147,8 @@ package struct RoutingInstance: Sendable {
             schedule.request(isUrgent: true)
         }
         if schedule.start(at: now, size: database.origins.count) { run(&outputs, at: now) }
-        let due = adjacencies.filter { now >= $0.value.compareAt || $0.value.queue.isDue(at: now) }
-        for neighbor in due.keys.sorted() {
+        setWakes(at: now)
+        for neighbor in wakes.popDue(at: now) {
             guard var adjacency = adjacencies[neighbor] else { continue }
             if now >= adjacency.compareAt {
                 adjacency.compareAt = now + RoutingLimits.comparison
@@ -141,8 +156,24 @@ package struct RoutingInstance: Sendable {
             }
             let messages = adjacency.queue.take(from: database, at: now)
             adjacencies[neighbor] = adjacency
+            touched.insert(neighbor)
             outputs += messages.map { RoutingOutput.send($0, to: neighbor) }
         }
+        setWakes(at: now)
+    }
+
+    private mutating func setWakes(at now: Instant) {
+        for neighbor in touched {
+            wakes.set(neighbor, at: adjacencies[neighbor]?.wakeAt(now))
+        }
+        touched.removeAll(keepingCapacity: true)
+    }
+
+    /// Changes what a neighbor still has to be sent; nothing when it is none any more.
+    mutating func withQueue(to neighbor: ProxyID, _ change: (inout FloodQueue) -> Void) {
+        guard let index = adjacencies.index(forKey: neighbor) else { return }
+        change(&adjacencies.values[index].queue)
+        touched.insert(neighbor)
     }
 }
 
@@ -169,6 +200,7 @@ extension RoutingInstance {
         guard neighbor != origin else { return }
         let edges = Array(Set(edges)).sorted()
         guard edges != adjacencies[neighbor]?.edges ?? [] else { return }
+        touched.insert(neighbor)
         if edges.isEmpty {
             adjacencies[neighbor] = nil
         } else if adjacencies[neighbor] != nil {

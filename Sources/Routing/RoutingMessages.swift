@@ -93,6 +93,11 @@ package enum RoutingLimits {
     package static let retransmission: Duration = .seconds(1)
     /// Neighbors compare their databases this often, besides when their adjacency comes up.
     package static let comparison: Duration = .seconds(60)
+    /// How often one neighbor may have the databases compared; the burst is a database of 16,000 advertisements.
+    ///
+    /// What it sends beyond that is answered when it comes again.
+    package static let comparisonsPerSecond = 2
+    package static let comparisonBurst = 32
     /// How long an unreachable origin is remembered.
     package static let memory: Duration = .seconds(60)
     /// Changed endpoint counts wait this long for others; to and from zero they do not wait.
