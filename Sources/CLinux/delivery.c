@@ -4,11 +4,12 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-int clinux_least_round_trip(int socket, unsigned *microseconds) {
+int clinux_round_trip(int socket, unsigned *least, unsigned *most) {
     struct tcp_info info;
     socklen_t size = sizeof info;
     if (getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return -1;
     // An older kernel gives a shorter structure.
-    *microseconds = size >= offsetof(struct tcp_info, tcpi_min_rtt) + sizeof info.tcpi_min_rtt ? info.tcpi_min_rtt : ~0u;
+    *least = size >= offsetof(struct tcp_info, tcpi_min_rtt) + sizeof info.tcpi_min_rtt ? info.tcpi_min_rtt : ~0u;
+    *most = info.tcpi_rtt == 0 || info.tcpi_rtt > ~0u / 16 ? ~0u : info.tcpi_rtt + 4 * info.tcpi_rttvar;
     return 0;
 }

@@ -66,6 +66,18 @@ struct LSAAuthorityTests {
         }
     }
 
+    @Test("D11: a clock that was set back makes no verdict last")
+    func clockSetBack() throws {
+        var authority = LSAAuthority()
+        let good = try signed(TestSite("east"))
+        #expect(try authority.verify(good.bytes, at: now) == good)
+        // The certificate is not valid yet by the clock that counts now, however lately it was found good.
+        #expect(throws: LSAAuthority.Refusal.self) {
+            try authority.verify(good.bytes, at: now - 30 * 24 * 3_600)
+        }
+        #expect(try authority.verify(good.bytes, at: now) == good)
+    }
+
     @Test("two gateways derive the same MAC key, a third another one")
     func keys() throws {
         let ids = (1...3).map { index in

@@ -184,6 +184,27 @@ struct QueuedHeartbeatTests {
         #expect((3_000...3_200).contains(stalled.at), "judged at \(stalled.at) ms")
     }
 
+    @Test(
+        "D11: the round trip is the kernel's word where the neighbor says another",
+        arguments: [true, false]
+    )
+    func liar(saysNear: Bool) throws {
+        var liveness = LaneLiveness(at: instant(0))
+        var beat = liveness.heartbeat(at: instant(100))
+        for time in stride(from: UInt64(400), to: 4_000, by: 300) {
+            // Of the 300 ms until it answers, it says that it held the heartbeat for all or for none.
+            let passed = instant(time).nanoseconds - beat.sent
+            let echo = Heartbeat(sent: time, echo: beat.sent, held: saysNear ? passed : 0)
+            liveness.received(echo, at: instant(time))
+            beat = liveness.heartbeat(at: instant(time))
+        }
+        let word = try #require(liveness.roundTrip)
+        #expect(saysNear ? word == .zero : word == .milliseconds(300))
+        liveness.bound(least: .milliseconds(40), most: .milliseconds(50))
+        let bounded = try #require(liveness.roundTrip)
+        #expect(bounded >= .milliseconds(40) && bounded <= .milliseconds(55))
+    }
+
     @Test("an answer ends the wait, and the next heartbeat has a time of its own")
     func answered() {
         var liveness = LaneLiveness(at: instant(0))

@@ -215,6 +215,21 @@ struct PlainRelayTests {
         }
     }
 
+    @Test("D11: a FIN in the turn after an abort does not cancel it", arguments: [true, false])
+    func abortAndFin(isClient: Bool) throws {
+        try withLoops { loop, _ in
+            let relay = Relayed(on: loop, halfClosed: .seconds(100))
+            _ = loop.run { loop -> Bool in
+                loop.local(PlainRelay.self)?.abort()
+                // The FIN is there before the loop looks at its sockets again.
+                (isClient ? relay.client : relay.server).end()
+                return true
+            }
+            #expect(relay.waitForEnd() == .aborted)
+            #expect((isClient ? relay.server : relay.client).readAll().end == .reset)
+        }
+    }
+
     @Test("an ended loop resets its clients")
     func loopEnds() throws {
         let loop = try EventLoopThread(index: 0)

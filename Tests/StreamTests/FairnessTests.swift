@@ -8,9 +8,11 @@ import Wire
 struct FairnessTests {
     private final class Conduit: FrameConduit {
         var requests = 0
+        var sent = 0
+        var isBacklogged = false
         var roundTrip: Duration? { nil }
-        func send(_ type: UInt8, label: UInt32, _ payload: [UInt8]) {}
-        func send(_ type: UInt8, label: UInt32, _ payload: RawSpan) {}
+        func send(_ type: UInt8, label: UInt32, _ payload: [UInt8]) { sent += 1 }
+        func send(_ type: UInt8, label: UInt32, _ payload: RawSpan) { sent += 1 }
         func requestData() { requests += 1 }
         func close(_ closing: LaneClosing) {}
     }
@@ -32,6 +34,15 @@ struct FairnessTests {
     private func withCarrier<Answer: Sendable>(
         _ body: @escaping @Sendable (StreamCarrier) throws -> Answer
     ) throws -> Answer {
+        try withEngine { engine in
+            let neighbor = ProxyID(site: engine.view.proxy.site, instance: 2)
+            return try body(engine.attach(Conduit(), neighbor: neighbor, isEdge: false))
+        }
+    }
+
+    private func withEngine<Answer: Sendable>(
+        _ body: @escaping @Sendable (StreamEngine) throws -> Answer
+    ) throws -> Answer {
         let thread = try EventLoopThread(index: 0)
         defer { thread.stop() }
         let site = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
@@ -48,9 +59,81 @@ struct FairnessTests {
                 mailboxes: [loop.mailbox],
                 accounts: NeighborAccounts(own: site)
             )
-            let engine = StreamEngine(loop: loop, view: view, plane: plane)
-            let neighbor = ProxyID(site: site, instance: 2)
-            return try body(engine.attach(Conduit(), neighbor: neighbor, isEdge: false))
+            return try body(StreamEngine(loop: loop, view: view, plane: plane))
+        }
+    }
+
+    @Test("D10: a bulk stream beside 100 closed loops of 8 KiB gets its share")
+    func bulkBesideLoops() throws {
+        let (bulk, loops) = try withCarrier { carrier -> (Int, Int) in
+            let total = 1 << 30
+            let bulk = Source(total)
+            let loops = (0..<100).map { _ in Source(8 << 10) }
+            for source in [bulk] + loops {
+                _ = carrier.open(source)
+                carrier.enqueue(source)
+            }
+            var buffer = FrameBuffer()
+            var answered = 0
+            for _ in 0..<2_000 {
+                buffer.removeAll()
+                _ = carrier.produceData(into: &buffer, limit: 64 * 1024)
+                // Whoever has had all asks for the next at once.
+                for source in loops where source.rest == 0 {
+                    answered += 8 << 10
+                    source.rest = 8 << 10
+                    carrier.enqueue(source)
+                }
+            }
+            return (total - bulk.rest, answered)
+        }
+        #expect(bulk * 101 >= bulk + loops, "\(bulk) bytes of \(bulk + loops), of 101 streams")
+        #expect(loops > bulk, "100 streams had \(loops) bytes, one had \(bulk)")
+    }
+
+    @Test("D4: acknowledgements of a stream in transit leave one at a time, however fast they come")
+    func acknowledgementsInTransit() throws {
+        try withEngine { engine in
+            let site = engine.view.proxy.site
+            let (inside, outside) = (Conduit(), Conduit())
+            let hops = (2...3).map { ProxyID(site: site, instance: $0) }
+            let before = engine.attach(inside, neighbor: hops[0], isEdge: false)
+            let after = engine.attach(outside, neighbor: hops[1], isEdge: false)
+            let open = Open(
+                name: StreamName(ingress: hops[0], number: 1),
+                service: TestProxy.backend,
+                route: [engine.view.proxy, hops[1]],
+                target: site,
+                client: Endpoint(address: loopback, port: 1),
+                window: 65_536
+            )
+            let charge = try #require(StreamCharge(before.account, hasDescriptor: false))
+            let (inner, outer) = TransitLeg.pair(
+                for: open,
+                isSigner: false,
+                charge: charge,
+                engine: engine
+            )
+            #expect(after.open(outer))
+            before.accept(inner, label: 5)
+            engine.add(inner)
+            try outer.receive(
+                Opened(egress: hops[1], window: 65_536, mac: Array(repeating: 0, count: 16))
+            )
+            let told = outside.sent
+            for window in 1...10_000 {
+                var writer = FrameWriter()
+                Acknowledgement(offset: 0, window: UInt32(window)).encode(into: &writer)
+                unsafe before.received(.acknowledgement, label: 5, writer.bytes.span.bytes)
+            }
+            #expect(outside.sent == told, "they wait for their turn")
+            var buffer = FrameBuffer()
+            _ = after.produceData(into: &buffer, limit: 64 * 1024)
+            #expect(buffer.count == FrameHeader.size + Acknowledgement.size)
+            // What waits beyond bounds is not added to.
+            outside.isBacklogged = true
+            #expect(!after.open(Source(1)))
+            engine.resetAll()
         }
     }
 

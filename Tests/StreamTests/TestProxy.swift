@@ -67,6 +67,7 @@ final class TestProxy: Sendable {
         connect: Duration = .seconds(3),
         idle: Duration = .seconds(60),
         silence: Duration = PeerSilence.limit,
+        answer: Duration = .seconds(65),
         memory: StreamEngine.Memory = StreamEngine.Memory()
     ) throws {
         self.site = site
@@ -104,6 +105,7 @@ final class TestProxy: Sendable {
                     view: view,
                     plane: plane,
                     silenceLimit: silence,
+                    answerLimit: answer,
                     memory: memory
                 )
             }

@@ -31,9 +31,9 @@ int clinux_unacknowledged(int socket);
 /// `silence` becomes the milliseconds since the other end acknowledged anything, bytes or a probe (TCP_INFO).
 int clinux_is_unanswered(int socket, unsigned *silence);
 
-/// The least round trip that a TCP socket has seen lately, in microseconds; all ones before the first (TCP_INFO).
-/// 0 on success, -1 on failure.
-int clinux_least_round_trip(int socket, unsigned *microseconds);
+/// The least round trip that a TCP socket has seen lately, and the most that the smoothed one and its variation make
+/// likely, in microseconds; all ones before the first (TCP_INFO). 0 on success, -1 on failure.
+int clinux_round_trip(int socket, unsigned *least, unsigned *most);
 
 /// 1 when somebody has the regular file behind this read-only descriptor open for writing, 0 when nobody has; -1 when that
 /// cannot be told: the file is another user's and the process has no CAP_LEASE, or the file system knows no leases.

@@ -21,7 +21,7 @@ final class RoutingShell {
     private var spent: Duration = .zero
     private var isWorkScheduled = false
     /// What one turn may spend on them: clients and lanes of this loop wait for it.
-    private static let budget: Duration = .milliseconds(2)
+    private static let budget: Duration = .milliseconds(1)
 
     init(control: ControlPlane) {
         self.control = control
@@ -139,12 +139,21 @@ final class RoutingShell {
         }
     }
 
+    /// Shows in a neighbor site's account what its advertisements take up.
+    private func note(_ site: SiteID, wasRefused: Bool) {
+        guard let account = control.core.accounts.known(site) else { return }
+        account.set(.services, to: instance.serviceCount(of: site))
+        if wasRefused { account.deny(.services) }
+    }
+
     private func take(_ arrival: LSAArrival) {
         let neighbor = arrival.neighbor
         guard control.adjacencies[neighbor] != nil else { return }
         do {
             let signed = try authority.verify(arrival.bytes, at: Int64(WallClock.now))
+            let refused = instance.refusals
             feed(.received(signed, from: neighbor))
+            note(arrival.header.key.origin.site, wasRefused: instance.refusals > refused)
         } catch {
             disbelieved += 1
             complain("\(error), from \(neighbor) (refused so far: \(refusals))")

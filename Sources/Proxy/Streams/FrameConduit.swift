@@ -9,6 +9,9 @@ protocol FrameConduit: AnyObject {
     /// Asks for `StreamCarrier.produceData` as soon as there is room.
     func requestData()
 
+    /// So many control frames wait that no stream should be opened over it: those that are open add theirs, within bounds.
+    var isBacklogged: Bool { get }
+
     /// Smoothed; nil until measured.
     var roundTrip: Duration? { get }
 
@@ -16,7 +19,9 @@ protocol FrameConduit: AnyObject {
     func close(_ closing: LaneClosing)
 }
 
-extension Lane: FrameConduit {}
+extension Lane: FrameConduit {
+    var isBacklogged: Bool { queuedControlCount > Self.controlCountMax / 2 }
+}
 
 extension FrameConduit {
     func send(_ type: FrameType, label: UInt32, _ payload: RawSpan) {

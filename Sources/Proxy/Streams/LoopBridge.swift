@@ -4,11 +4,12 @@ import Wire
 
 /// Bytes that one loop has sent to another and that were not delivered yet.
 final class BridgeMeter: Sendable {
-    /// Data waits while more than this is under way.
+    /// Data waits while more than this is under way, and no stream is opened while twice as much is.
     static let limit = 1 << 20
     private let count = Atomic<Int>(0)
 
-    var hasRoom: Bool { count.load(ordering: .relaxed) < Self.limit }
+    var hasRoom: Bool { used < Self.limit }
+    var used: Int { count.load(ordering: .relaxed) }
 
     func add(_ bytes: Int) { count.wrappingAdd(bytes, ordering: .relaxed) }
 
@@ -23,7 +24,8 @@ final class BridgeMeter: Sendable {
 /// has none to the next hop.
 ///
 /// Both ends are one adjacency of the proxy with itself: the other loop is a hop like any other. Frames are collected
-/// and posted once per turn.
+/// and posted once per turn. What is under way is bounded: data waits, streams are refused, and of those that are open each
+/// adds few control frames, one acknowledgement at a time.
 final class LoopBridge: FrameConduit, EventHandler {
     private static let batch = 128 * 1024
 
@@ -48,6 +50,8 @@ final class LoopBridge: FrameConduit, EventHandler {
     }
 
     var roundTrip: Duration? { .milliseconds(1) }
+
+    var isBacklogged: Bool { meter.used + outgoing.count >= 2 * BridgeMeter.limit }
 
     func send(_ type: UInt8, label: UInt32, _ payload: [UInt8]) {
         outgoing.append(type: type, label: label, payload: payload)

@@ -78,9 +78,13 @@ struct ReplayGuard: Sendable {
     private var counts: [SiteID: Int] = [:]
     private let limits: Limits
     private(set) var count = 0
+    /// Windows that were forgotten for want of room.
+    private(set) var forgotten: UInt64 = 0
     private var uses: UInt64 = 0
 
     init(limits: Limits = Limits()) { self.limits = limits }
+
+    func count(of site: SiteID) -> Int { counts[site] ?? 0 }
 
     /// False for a replay; `isKnown` says whether a signer's key is still held: without it, nothing of that signer can be
     /// replayed.
@@ -134,6 +138,7 @@ struct ReplayGuard: Sendable {
         let oldest = entries.sorted { $0.value.lastUsed < $1.value.lastUsed }
             .prefix(max(1, entries.count / 8))
         for (ingress, _) in oldest { windows[signer.site]?[signer]?[ingress] = nil }
+        forgotten += UInt64(oldest.count)
         note(-oldest.count, at: signer.site)
     }
 }

@@ -24,6 +24,8 @@ final class StreamCarrier {
     private var labels = LabelTable()
     private var fresh = StreamEndQueue()
     private var busy = StreamEndQueue()
+    /// Streams in transit that have an acknowledgement to pass on: each has one place, however many came for it.
+    private var owing: [StreamEnd] = []
     private(set) var isClosed = false
     /// It carries its streams to the end; new ones get it only while the neighbor has no other.
     private(set) var isRetired = false
@@ -56,9 +58,9 @@ final class StreamCarrier {
 
     // MARK: Labels
 
-    /// Gives `end` a label of this side's choice; false when there is none left.
+    /// Gives `end` a label of this side's choice; false when there is none left, or too much waits for the neighbor.
     func open(_ end: StreamEnd) -> Bool {
-        guard !isClosed, let label = labels.open(end) else { return false }
+        guard !isClosed, !conduit.isBacklogged, let label = labels.open(end) else { return false }
         end.attach(to: self, label: label)
         openedStreams += 1
         return true
@@ -162,9 +164,31 @@ final class StreamCarrier {
         conduit.requestData()
     }
 
+    /// Asks for `produceAcknowledgement` of `end`, before any data.
+    func acknowledgeSoon(_ end: StreamEnd) {
+        guard !end.owesAcknowledgement, !isClosed else { return }
+        end.owesAcknowledgement = true
+        owing.append(end)
+        conduit.requestData()
+    }
+
+    /// Appends acknowledgements; gives how much room is left.
+    private func produceAcknowledgements(into buffer: inout FrameBuffer, limit: Int) -> Int {
+        let size = FrameHeader.size + Acknowledgement.size
+        let count = min(owing.count, limit / size)
+        guard count > 0 else { return limit }
+        let before = buffer.count
+        for end in owing[..<count] {
+            end.owesAcknowledgement = false
+            if end.carrier === self { end.produceAcknowledgement(into: &buffer) }
+        }
+        owing.removeFirst(count)
+        return limit - (buffer.count - before)
+    }
+
     /// Appends data frames of about `limit` bytes in sum; true when streams with more wait.
     func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
-        var room = limit
+        var room = produceAcknowledgements(into: &buffer, limit: limit)
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
             let wasFresh = end.line == .fresh
             end.line = .none
@@ -184,7 +208,7 @@ final class StreamCarrier {
             end.line = .busy
             busy.append(end)
         }
-        return !fresh.isEmpty || !busy.isEmpty
+        return !owing.isEmpty || !fresh.isEmpty || !busy.isEmpty
     }
 
     // MARK: The end
@@ -194,6 +218,7 @@ final class StreamCarrier {
         guard !isClosed else { return }
         isClosed = true
         engine.carrierClosed(self)
+        owing = []
         for (index, end) in labels.removeAll().enumerated() {
             takeOut(end)
             end.detach()

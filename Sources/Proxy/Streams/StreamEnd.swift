@@ -16,6 +16,8 @@ class StreamEnd {
     final var isQueued: Bool { line != .none }
     /// Bytes it may send in its turn; what deficit round robin counts.
     final var deficit = 0
+    /// Waits among those of the carrier that have an acknowledgement to send.
+    final var owesAcknowledgement = false
     /// Its neighbors in the carrier's queue.
     fileprivate final var nextInQueue: StreamEnd?
     fileprivate final var previousInQueue: StreamEnd?
@@ -39,6 +41,9 @@ class StreamEnd {
 
     /// Asks to be called for data in turn.
     final func requestData() { carrier?.enqueue(self) }
+
+    /// Appends the newest acknowledgement of what came from the other side of this proxy.
+    func produceAcknowledgement(into buffer: inout FrameBuffer) {}
 
     /// Appends data frames of about `limit` bytes; true when there is more to send now.
     func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool { false }

@@ -193,7 +193,8 @@ final class StreamEngine: EventHandler {
 
     // MARK: Bridges
 
-    private func bridge(to index: Int) -> LoopBridge {
+    /// The bridge to another loop, made when there is none.
+    func bridge(to index: Int) -> LoopBridge {
         // One that was closed by a fault carries nothing any more.
         if let bridge = bridges[index], !bridge.carrier.isClosed { return bridge }
         let bridge = LoopBridge(to: index, engine: self)

@@ -27,9 +27,19 @@ final class StreamPlane: Sendable {
         signer: ProxyID,
         keys: KeyRing
     ) -> Bool {
-        replays.withLock { guardian in
-            guardian.accept(number, of: ingress, signer: signer) { keys.key(for: $0) != nil }
+        let site = signer.site
+        let (isNew, held, forgotten) = replays.withLock { guardian in
+            let before = guardian.forgotten
+            let isNew = guardian.accept(number, of: ingress, signer: signer) {
+                keys.key(for: $0) != nil
+            }
+            return (isNew, guardian.count(of: site), guardian.forgotten != before)
         }
+        if let account = accounts.known(site) {
+            account.set(.replayWindows, to: held)
+            if forgotten { account.deny(.replayWindows) }
+        }
+        return isNew
     }
 
     /// Reads or changes what all loops know of routes that lead nowhere.

@@ -16,6 +16,8 @@ final class TransitLeg: StreamEnd {
     private var finOffset: UInt64?
     private var isFinSent = false
     private var isFinAcknowledged = false
+    /// The newest that came on the other leg and was not passed on yet: however fast they come, one waits.
+    private var acknowledgement: Acknowledgement?
     private var isOpen = false
     /// On the leg towards the egress: the limit of its answer.
     private var answerTimer: TimerID?
@@ -162,10 +164,26 @@ final class TransitLeg: StreamEnd {
         }
         limit = max(limit, frame.offset + UInt64(frame.window))
         if isFinSent, frame.offset == sent { isFinAcknowledged = true }
-        other.carrier?.conduit.send(.acknowledgement, label: other.label) {
-            frame.encode(into: &$0)
+        if isFinAcknowledged, other.isFinAcknowledged {
+            // The last word on this stream.
+            other.carrier?.conduit.send(.acknowledgement, label: other.label) {
+                frame.encode(into: &$0)
+            }
+            end()
+        } else {
+            other.acknowledge(frame)
         }
-        if isFinAcknowledged, other.isFinAcknowledged { end() }
+    }
+
+    private func acknowledge(_ frame: Acknowledgement) {
+        if let waiting = acknowledgement, waiting.offset > frame.offset { return }
+        acknowledgement = frame
+        carrier?.acknowledgeSoon(self)
+    }
+
+    override func produceAcknowledgement(into buffer: inout FrameBuffer) {
+        guard let frame = acknowledgement.take() else { return }
+        buffer.append(type: .acknowledgement, label: label) { frame.encode(into: &$0) }
     }
 
     override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {

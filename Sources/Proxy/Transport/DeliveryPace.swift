@@ -12,10 +12,13 @@ struct DeliveryPace: Sendable {
         var unacknowledged: Int
         /// The least round trip that was seen; nil before the first.
         var leastRoundTrip: Duration?
+        /// What round trips hardly ever exceed; nil before the first.
+        var mostRoundTrip: Duration?
 
-        init(unacknowledged: Int, leastRoundTrip: Duration?) {
+        init(unacknowledged: Int, leastRoundTrip: Duration?, mostRoundTrip: Duration? = nil) {
             self.unacknowledged = unacknowledged
             self.leastRoundTrip = leastRoundTrip
+            self.mostRoundTrip = mostRoundTrip
         }
     }
 

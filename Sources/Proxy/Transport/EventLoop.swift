@@ -4,7 +4,7 @@ package import NetworkModel
 /// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
 ///
 /// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
-/// letters of the mailbox, for a few milliseconds; fire due timers (so a deadline is judged only after every socket was read); call
+/// letters of the mailbox, for two milliseconds; fire due timers (so a deadline is judged only after every socket was read); call
 /// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Between any two of
 /// these calls, pulses that are due: under load a turn may last longer than a neighbour's patience. Everything of a
 /// loop is confined to its thread: the type is not Sendable, other threads reach it through `mailbox` only.
@@ -48,7 +48,7 @@ package final class EventLoop {
     private static let mailboxToken = UInt64.max
     private static let waitsPerTurn = 4
     /// How long letters are run in one turn before sockets and timers have theirs.
-    private static let lettersTime = Duration.milliseconds(5)
+    private static let lettersTime = Duration.milliseconds(2)
 
     init(index: Int, mailbox: Mailbox) throws(SystemError) {
         self.index = index

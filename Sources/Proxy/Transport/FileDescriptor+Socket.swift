@@ -109,13 +109,13 @@ extension FileDescriptor {
     /// What the kernel knows of the delivery of a lane's bytes; nil when the connection is gone.
     var deliverySample: DeliveryPace.Sample? {
         let unacknowledged = clinux_unacknowledged(number)
-        var microseconds: UInt32 = 0
-        guard unacknowledged >= 0, unsafe clinux_least_round_trip(number, &microseconds) == 0
+        var (least, most): (UInt32, UInt32) = (0, 0)
+        guard unacknowledged >= 0, unsafe clinux_round_trip(number, &least, &most) == 0
         else { return nil }
         return DeliveryPace.Sample(
             unacknowledged: Int(unacknowledged),
-            leastRoundTrip: microseconds == .max
-                ? nil : .microseconds(Int(microseconds))
+            leastRoundTrip: least == .max ? nil : .microseconds(Int(least)),
+            mostRoundTrip: most == .max ? nil : .microseconds(Int(most))
         )
     }
 

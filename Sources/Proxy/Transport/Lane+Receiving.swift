@@ -7,7 +7,7 @@ extension Lane {
     /// Bytes read in one turn before other sockets have their turn.
     private static let budget = 2 * LoopBuffers.readCount
     /// How long frames are delivered in one turn: small ones cost more than their bytes tell.
-    private static let deliveryTime = Duration.milliseconds(2)
+    private static let deliveryTime = Duration.milliseconds(1)
     /// Frames between two looks at the clock.
     private static let framesPerLook = 8
 

@@ -205,6 +205,7 @@ extension Lane {
         lastLook = EventLoop.clock()
         pace.look(sample, at: lastLook)
         liveness.delivered(pace.acknowledged, advancedAt: pace.advancedAt, at: lastLook)
+        liveness.bound(least: sample.leastRoundTrip, most: sample.mostRoundTrip)
         limitUnsent()
     }
 

@@ -32,9 +32,12 @@ struct LaneLiveness: Sendable {
     }
     /// The interval has passed: a heartbeat leaves with the next flush.
     var owesHeartbeat = false
-    /// Smoothed as in RFC 6298.
-    private(set) var roundTrip: Duration?
+    /// Smoothed as in RFC 6298; the neighbor's word, since it says for how long it held what it echoes.
+    private var smoothed: Duration?
     private var variation = Duration.zero
+    /// What this side's kernel has measured by itself.
+    private var least: Duration?
+    private var most: Duration?
     /// Our newest time stamp that came back.
     private var echoed: UInt64 = 0
     /// The neighbour's newest time stamp, and when it came; 0: none.
@@ -97,20 +100,36 @@ struct LaneLiveness: Sendable {
         sample(.nanoseconds(Int64(clamping: passed - heartbeat.held)))
     }
 
+    /// The kernel's own figures, which the neighbor's word cannot exceed in either direction.
+    mutating func bound(least: Duration?, most: Duration?) {
+        self.least = least ?? self.least
+        self.most = most ?? self.most
+    }
+
+    /// How far the neighbor is: smoothed, and within what the kernel has measured; nil before the first answer.
+    var roundTrip: Duration? {
+        guard let smoothed else { return nil }
+        let upper = most.map { $0 + Self.workingTime } ?? smoothed
+        return max(min(smoothed, upper), least ?? .zero)
+    }
+
+    /// What a heartbeat may take longer than what the kernels exchange: both loops have other things to do.
+    private static let workingTime = Duration.milliseconds(5)
+
     private mutating func sample(_ time: Duration) {
-        guard let smoothed = roundTrip else {
-            roundTrip = time
+        guard let smoothed else {
+            self.smoothed = time
             variation = time / 2
             return
         }
         let error = time > smoothed ? time - smoothed : smoothed - time
         variation = (variation * 3 + error) / 4
-        roundTrip = (smoothed * 7 + time) / 8
+        self.smoothed = (smoothed * 7 + time) / 8
     }
 
     /// RFC 6298's, with the bounds above.
     var retransmissionTimeout: Duration {
-        let timeout = (roundTrip ?? .zero) + variation * 4
+        let timeout = (smoothed ?? .zero) + variation * 4
         return min(max(timeout, Self.timeoutRange.lowerBound), Self.timeoutRange.upperBound)
     }
 

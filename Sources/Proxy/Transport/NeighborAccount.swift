@@ -1,4 +1,5 @@
 package import NetworkModel
+import Routing
 import Synchronization
 
 /// What a neighbor site makes this proxy hold.
@@ -17,6 +18,10 @@ enum NeighborResource: Int, CaseIterable, Sendable {
     case ringBytes
     /// KiB of frames of the adjacency that were handed to loop 0 and are not done. Beyond: the lane is not read.
     case controlFrames
+    /// Replay windows of the ingress proxies that the site's gateways sign for. Beyond: the one used longest ago is forgotten.
+    case replayWindows
+    /// Services that the site's advertisements name. Beyond: an advertisement is not believed.
+    case services
 
     /// As a metric's label.
     var name: String { "\(self)" }
@@ -57,6 +62,11 @@ final class NeighborAccount: Sendable {
     /// Draws `count` whatever the share is: for what has been accepted already.
     func add(_ resource: NeighborResource, _ count: Int = 1) {
         self[resource].used.wrappingAdd(count, ordering: .relaxed)
+    }
+
+    /// What is held now, as somebody else counts it.
+    func set(_ resource: NeighborResource, to count: Int) {
+        self[resource].used.store(count, ordering: .relaxed)
     }
 
     /// Gives back what was drawn.
@@ -126,6 +136,8 @@ struct NeighborShares: Sendable {
         self[.descriptors] = descriptors.relays / 2
         self[.ringBytes] = 48 << 20
         self[.controlFrames] = 1_024
+        self[.replayWindows] = ReplayGuard.Limits().site
+        self[.services] = RoutingLimits.servicesPerSite
     }
 
     /// For this site itself: its gateways and its sidecars, of which there may be many.
@@ -166,6 +178,9 @@ final class NeighborAccounts: Sendable {
             return account
         }
     }
+
+    /// The account of `site`, if it was let in before.
+    func known(_ site: SiteID) -> NeighborAccount? { accounts.withLock { $0[site] } }
 
     /// In the order of the identities.
     var all: [NeighborAccount] {
