@@ -226,3 +226,25 @@ def test_p5_a_file_that_is_written_slowly_or_emptied(_):
             path.write_text("")
             wait("an empty file is a problem", lambda: (states()["Accepted"], states()["Ready"]) == ("False", "False"), 10)
             check(takes(7100), "and takes nothing away")
+
+
+def test_p6_a_name_in_two_families_is_one_server(_):
+    server = lambda name, port, target, host: service(name, port, target).replace(f"[{ADDRESS}]", f"['{host}']")
+    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, socket.create_server(("127.0.0.1", 0), backlog=100) as one:
+        port = one.getsockname()[1]
+        pathlib.Path(folder, "site.yaml").write_text(
+            SITE + server("named", 7100, port, "twofold.example") + server("mapped", 7101, port, "::ffff:127.0.0.1"))
+        pathlib.Path(folder, "names").write_text("127.0.0.1 twofold.example\n::1 twofold.example\n")
+        script = f'mount --bind {folder}/names /etc/hosts && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", script, "sh", *proxy("--site-dir", folder)]
+
+        def endpoints(name):
+            file = pathlib.Path(folder, "status", f"service-{name}.json")
+            targets = json.loads(file.read_text())["status"].get("targets", []) if file.exists() else []
+            return [target["endpoints"] for target in targets]
+
+        with running(command, pathlib.Path(folder, "log")):
+            for name, number in (("named", 7100), ("mapped", 7101)):
+                wait(f"the server of {name} counts once", lambda: endpoints(name) == [1], 20)
+                check(all(takes(number) for _ in range(5)), f"the clients of {name} reach it")
+                check(endpoints(name) == [1], f"it still counts once: {endpoints(name)}")
