@@ -199,7 +199,10 @@ let package = Package(
         ),
         tests(
             "NetworkAPITests",
-            ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]
+            [
+                "NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", "TestSupport",
+                yaml,
+            ]
         ),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
         tests("TelemetryTests", ["Telemetry", logging]),

@@ -208,6 +208,8 @@ can "a gateway may" yes watch secrets/tieline-proxy -n sample $proxy
 can "a gateway may" yes list endpointslices.discovery.k8s.io -n sample $proxy
 can "a gateway may not" no get secrets/tieline-site-ca -n sample $proxy
 can "a gateway may not" no list secrets -n sample $proxy
+can "a gateway may" yes get secrets/tieline-proxy-part-63 -n sample $proxy
+can "a gateway may not" no watch secrets/tieline-proxy-part-63 -n sample $proxy
 for role in view edit admin; do kubectl create clusterrolebinding "is-$role" --clusterrole=$role --user=$role >/dev/null; done
 until_true kubectl auth can-i list links.tieline.dev --as=view # the roles are aggregated some time after they are made
 until_true kubectl auth can-i patch links.tieline.dev --as=edit

@@ -63,7 +63,7 @@ for _ in 1 2; do # made, and written again; the server's authorizer follows the 
   until_true kubectl auth can-i create secrets -n sample --as=system:serviceaccount:tieline-system:tieline-controller
   write "it binds itself where a Site is" "serverside-applied" "$(controller_binding sample)"
   write "it binds the gateways" "serverside-applied" "$(binding sample tieline-proxy sample tieline-proxy)"
-  for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-edge; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
+  for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-edge tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
   write "it writes the gateways' account" "serverside-applied" "$(account sample tieline-proxy)"
   write "it writes the gateways" "serverside-applied" "$(deployment sample tieline-proxy "volumes: [{name: c, secret: {secretName: tieline-proxy}}, {name: s, emptyDir: {medium: Memory}}]" "env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]")"
   write "it writes the core Services of a Site" "serverside-applied" "$(service sample tieline-link "$ours, $site" "type: LoadBalancer")"
@@ -137,7 +137,7 @@ expect "K9: nor one more" "nothing of a Service but the finalizer" finalizers '[
 make "K9: a binding is labeled as ours" "is labeled" "$(without "$ours, " "$(binding sample tieline-proxy sample tieline-proxy)" | sed 's/name: tieline-proxy,/name: tieline-x,/')"
 expect "K9: no spec" "nothing of a Service but the finalizer" stolen patch tsvc web -n sample --type merge -p '{"spec": {"hosts": ["10.0.0.1"]}}'
 expect "K9: no annotation" "nothing of a Service but the finalizer" stolen annotate tsvc web -n sample a=b
-for what in "delete secret tieline-site-ca -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
+for what in "delete secret tieline-site-ca -n sample" "delete secret tieline-proxy-part-64 -n sample" "get secret tieline-proxy-part-64 -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
   "get secrets -n sample --field-selector metadata.name=foreign" "get secrets -n sample -l a=b" "get secrets -n bare --field-selector metadata.name=tieline-proxy" "delete rolebinding x -n kube-system" "delete serviceaccount default -n sample" \
   "delete tsvc web -n sample" "delete tsite sample -n sample" "annotate tsite sample -n sample a=b" "delete deployment tieline-controller -n tieline-system" "delete validatingadmissionpolicy tieline-controller-secrets" \
   "patch clusterrole tieline-controller --type merge -p {}" "label namespace bare tieline.dev/allow-from=sample" "create clusterrolebinding x --clusterrole=cluster-admin --user=x" "delete pod x -n kube-system" "auth can-i --as=admin get pods"; do
@@ -151,12 +151,12 @@ expect "and Secrets, Deployments and accounts" "created.*created.*created" sh -c
 expect "and a Site's identity, before the Site" "created" kubectl create -f <(printf -- '---\n%s\n' "$(without ", $site" "$(secret bare tieline-site-ca)")")
 expect "no policy has an expression that does not fit its kinds" "^$" kubectl get validatingadmissionpolicies -o 'jsonpath={.items[*].status.typeChecking.expressionWarnings}'
 
-# --- A gateway: it reads two Secrets and the EndpointSlices of its namespace
+# --- A gateway: it reads two Secrets, the parts of its configuration, and the EndpointSlices of its namespace
 as tieline-proxy sample
 gateway() { kubectl --kubeconfig "$state/tieline-proxy" "$@"; }
 until_true gateway get secret tieline-proxy -n sample
-for what in "get secret tieline-proxy-credentials -n sample" "get endpointslices -n sample"; do expect "a gateway may: $what" "^(NAME|No resources)" gateway $what; done
-for what in "get secret tieline-site-ca -n sample" "get secret tieline-edge -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get endpointslices -n bare" "get endpointslices -A" \
+for what in "get secret tieline-proxy-credentials -n sample" "get secret tieline-proxy-part-00 -n sample" "get secret tieline-proxy-part-63 -n sample" "get endpointslices -n sample"; do expect "a gateway may: $what" "^(NAME|No resources)" gateway $what; done
+for what in "get secret tieline-site-ca -n sample" "get secret tieline-edge -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy-part-64 -n sample" "delete secret tieline-proxy-part-00 -n sample" "get secret tieline-proxy -n bare" "get endpointslices -n bare" "get endpointslices -A" \
   "get pods -n sample" "get services -n sample" "get tsite -n sample" "get nodes" "get namespaces" "create token tieline-proxy -n sample" "delete secret tieline-proxy -n sample" "delete endpointslice x -n sample" \
   "create configmap x -n sample" "create deployment x --image=x -n sample" "create rolebinding x --clusterrole=tieline-proxy --user=x -n sample" "patch secret tieline-proxy -n sample --type merge -p {}" "auth can-i --as=admin get pods"; do
   expect "K9: forbidden for a gateway: $what" "forbidden" gateway $what

@@ -4,6 +4,10 @@ import KubernetesAPI
 package enum ChildName {
     package static let authoritySecret = "tieline-site-ca"
     package static let configurationSecret = "tieline-proxy"
+    /// The Secret of a part of a large configuration: `tieline-proxy-part-00` to `-63`.
+    package static func configurationPart(_ index: Int) -> String {
+        "\(configurationSecret)-part-\(index < 10 ? "0" : "")\(index)"
+    }
     package static let credentialsSecret = "tieline-proxy-credentials"
     package static let edgeSecret = "tieline-edge"
     /// The Deployment, its ServiceAccount, and the headless core Service of the gateways.

@@ -28,35 +28,60 @@ package struct ListenerPorts: Equatable, Sendable {
     package private(set) var assigned: [Key: UInt16] = [:]
     /// Until when a port rests.
     private var resting: [UInt16: Instant] = [:]
+    /// The ports that are assigned or rest; and a number below which there is no other.
+    private var taken: Set<UInt16> = []
+    private var lowest = Self.range.lowerBound
 
     /// Starts from what `record` gave out.
-    package init(record: SiteConfiguration? = nil) {
-        for service in record?.services ?? [] {
+    package init(record services: [ServiceConfiguration] = []) {
+        for service in services {
             for port in service.ports {
-                guard let listen = port.listen, Self.range.contains(listen.port) else { continue }
+                guard let listen = port.listen, Self.range.contains(listen.port),
+                    taken.insert(listen.port).inserted
+                else { continue }
                 assigned[Key(service: service.name, port: port.port)] = listen.port
             }
         }
+    }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.assigned == right.assigned && left.resting == right.resting
     }
 
     /// Gives a port to each of `keys` and takes back all others.
     ///
     /// Those without one are served in the order of `keys`. Returns the keys for which no port is left.
     package mutating func assign(_ keys: [Key], at now: Instant) -> [Key] {
-        resting = resting.filter { $0.value > now }
-        let wanted = Set(keys)
-        for (key, port) in assigned where !wanted.contains(key) {
-            assigned[key] = nil
+        assign(keys, releasing: Set(assigned.keys).subtracting(keys), at: now)
+    }
+
+    /// Takes back the ports of `gone`, then gives one to each of `keys` that has none; all others stay as they are.
+    package mutating func assign(
+        _ keys: [Key],
+        releasing gone: Set<Key>,
+        at now: Instant
+    ) -> [Key] {
+        for (port, end) in resting where end <= now {
+            resting[port] = nil
+            taken.remove(port)
+            lowest = min(lowest, port)
+        }
+        for key in gone {
+            guard let port = assigned.removeValue(forKey: key) else { continue }
             resting[port] = now + Self.rest
         }
-        let taken = Set(assigned.values)
-        var free = Self.range.lazy.filter { [resting] in
-            !taken.contains($0) && resting[$0] == nil
-        }.makeIterator()
         var refused: [Key] = []
         for key in keys where assigned[key] == nil {
-            if let port = free.next() { assigned[key] = port } else { refused.append(key) }
+            if let port = nextFree() { assigned[key] = port } else { refused.append(key) }
         }
         return refused
+    }
+
+    private mutating func nextFree() -> UInt16? {
+        while lowest <= Self.range.upperBound {
+            defer { lowest += 1 }
+            if taken.insert(lowest).inserted { return lowest }
+        }
+        return nil
     }
 }

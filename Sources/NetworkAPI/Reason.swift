@@ -38,6 +38,8 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
 
     // Programmed=False
     case portsExhausted = "PortsExhausted"
+    /// What older Services take leaves no room in the site's configuration.
+    case configurationTooLarge = "ConfigurationTooLarge"
     case listenFailed = "ListenFailed"
     case proxiesNotReady = "ProxiesNotReady"
     /// Gateways serve and do not tell what they see.

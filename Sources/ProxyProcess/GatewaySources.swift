@@ -10,7 +10,8 @@ import SiteConfiguration
 /// Where a gateway in a cluster learns what to do.
 ///
 /// The configuration comes from three sources: what was kept, the mounted Secret, and a watch of it, which is fastest.
-/// None of them is needed while another one is there.
+/// None of them is needed while another one is there. Only the head is mounted and watched; its parts, once there are any,
+/// are read from the API server, or were kept.
 struct GatewaySources: Sendable {
     let keeper: ConfigurationKeeper
     let credentials: CredentialsKeeper
@@ -55,7 +56,9 @@ struct GatewaySources: Sendable {
     /// The same; without a client the mounted files are all there is.
     func work(client: KubernetesClient?) -> [@Sendable () async -> Void] {
         let mounts: @Sendable () async -> Void = { await followMounts() }
-        guard let client, let namespace = gateway.namespace else { return [mounts] }
+        guard let client, let namespace = gateway.namespace else {
+            return [mounts, { [keeper] in await PartSource(keeper: keeper, server: nil).run() }]
+        }
         return [mounts] + cluster(client, namespace)
     }
 
@@ -105,8 +108,10 @@ struct GatewaySources: Sendable {
             settings: Self.settings,
             logger: logger
         )
+        let parts = PartSource(keeper: keeper, server: (client, namespace))
         return [
             { await configuration.run() },
+            { await parts.run() },
             { await leafs.run() },
             { await slices.run() },
             { [endpoints] in await endpoints.follow(slices) },

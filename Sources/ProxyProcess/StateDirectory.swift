@@ -1,5 +1,6 @@
 import Dispatch
 import FoundationEssentials
+import Glibc
 import Logging
 import NetworkModel
 import Proxy
@@ -21,6 +22,9 @@ final class StateDirectory: Sendable {
         var written: [String: Data] = [:]
         /// What is to be written, the newest only.
         var waiting: [String: Data] = [:]
+        /// The configuration to be written, and the digests of the parts that are in files.
+        var document: ConfigurationDocument?
+        var parts: Set<String> = []
         /// Why the last write failed.
         var problem = LastingProblem()
         /// Another attempt at what waits is under way.
@@ -39,13 +43,66 @@ final class StateDirectory: Sendable {
         Files.removeTemporaries(in: directory)
     }
 
+    /// Nil also when one of its parts is missing.
     func loadConfiguration() -> ConfigurationDocument? {
-        guard let data = load("configuration.json") else { return nil }
-        return try? ConfigurationDocument.decode(data)
+        guard let data = load(ConfigurationDocument.fileName),
+            let head = try? ConfigurationHead.decode(data)
+        else { return nil }
+        var parts: [String: ConfigurationPart] = [:]
+        for digest in head.parts ?? [] {
+            guard let bytes = load(ConfigurationPart.fileName(digest)),
+                let part = try? ConfigurationPart(bytes), part.digest == digest
+            else { return nil }
+            parts[digest] = part
+        }
+        kept.withLock { $0.parts = Set(parts.keys) }
+        return head.document { parts[$0] }
     }
 
+    /// Writes the parts that are new, then the head, and removes the parts that it does not name: whenever the process ends,
+    /// the head's parts are there.
     func save(_ document: ConfigurationDocument) {
-        save("configuration.json") { try document.encoded() }
+        kept.withLock { $0.document = document }
+        thread.later { [self] in writeDocument() }
+    }
+
+    private func writeDocument() {
+        let (document, known) = kept.withLock { kept in
+            defer { kept.document = nil }
+            return (kept.document, kept.parts)
+        }
+        guard let document else { return }
+        do {
+            var parts: Set<String> = []
+            for part in document.parts ?? [] {
+                let name = ConfigurationPart.fileName(part.digest)
+                if !known.contains(part.digest) {
+                    try Files.replace("\(directory)/\(name)", with: part.bytes)
+                }
+                parts.insert(part.digest)
+            }
+            try Files.replace(
+                "\(directory)/\(ConfigurationDocument.fileName)",
+                with: document.encoded()
+            )
+            kept.withLock { $0.parts = parts }
+            removeParts(except: parts)
+            tell(nil)
+        } catch {
+            kept.withLock { kept in
+                if kept.document == nil { kept.document = document }
+            }
+            tell(error)
+        }
+    }
+
+    private func removeParts(except named: Set<String>) {
+        let wanted = Set(named.map(ConfigurationPart.fileName))
+        for name in Files.names(in: directory)
+        where name.hasPrefix("services-") && !wanted.contains(name) {
+            // One that stays is tried again with the next change.
+            unsafe _ = unlink("\(directory)/\(name)")
+        }
     }
 
     /// The endpoints by core Service.
@@ -92,20 +149,21 @@ final class StateDirectory: Sendable {
             return data == kept.written[name] ? nil : data
         }
         guard let data else { return }
-        var problem: (any Error)?
         do {
             try Files.replace("\(directory)/\(name)", with: data)
+            kept.withLock { $0.written[name] = data }
+            tell(nil)
         } catch {
-            problem = error
-        }
-        let news = kept.withLock { kept in
-            if problem == nil {
-                kept.written[name] = data
-            } else if kept.waiting[name] == nil {
-                kept.waiting[name] = data
+            kept.withLock { kept in
+                if kept.waiting[name] == nil { kept.waiting[name] = data }
             }
-            return kept.problem.take(problem)
+            tell(error)
         }
+    }
+
+    /// Tells once why state cannot be kept, and once that it can be again.
+    private func tell(_ problem: (any Error)?) {
+        let news = kept.withLock { $0.problem.take(problem) }
         switch news {
         case .began(let text)?:
             // Serving goes on; only a restart without the API server would miss it.
@@ -129,6 +187,7 @@ final class StateDirectory: Sendable {
                 kept.isRetrying = false
                 return kept.waiting.keys.sorted()
             }
+            writeDocument()
             for name in names { write(name) }
         }
     }

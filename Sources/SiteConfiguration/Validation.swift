@@ -7,7 +7,7 @@ import NetworkModel
 package struct ConfigurationProblem: Error, Hashable, Sendable, CustomStringConvertible {
     package let description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }
 
 extension SiteConfiguration {
@@ -94,7 +94,7 @@ private func checkPort(_ port: UInt16, _ what: String) throws(ConfigurationProbl
     if port == 0 { throw ConfigurationProblem("\(what) has the port 0") }
 }
 
-private func checkUnique(_ names: [String], _ what: String) throws(ConfigurationProblem) {
+func checkUnique(_ names: [String], _ what: String) throws(ConfigurationProblem) {
     var seen: Set<String> = []
     for name in names where !seen.insert(name).inserted {
         throw ConfigurationProblem("two \(what) have the name \"\(name)\"")

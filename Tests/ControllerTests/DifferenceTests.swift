@@ -15,26 +15,9 @@ struct DifferenceTests {
         after old: SiteRecord? = nil
     ) throws -> SiteRecord {
         let site = Samples.site()
-        let siteID = try Samples.siteID("A")
         var record = old ?? SiteRecord(site: site)
-        record.siteID = siteID
-        let compilation = compile(
-            site: site,
-            siteID: siteID,
-            links: [],
-            services: services,
-            listeners: .allocated(record.ports, now: Instant(nanoseconds: 0))
-        )
-        record.take(
-            ConfigurationDocument(
-                generation: generation,
-                snapshotKey: "key",
-                configuration: compilation.configuration
-            ),
-            compilation: compilation,
-            links: [],
-            services: services
-        )
+        record.siteID = try Samples.siteID("A")
+        try record.take(generation, links: [], services: services)
         return record
     }
 

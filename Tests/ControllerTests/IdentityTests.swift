@@ -76,11 +76,13 @@ struct IdentityTests {
         secrets = SiteSecrets()
         secrets.configuration = try ConfigurationPlan.plan(
             configuration: SiteConfiguration(site: SiteName(id: old)),
-            existing: nil,
+            layout: ServiceLayout(count: 0),
+            current: nil,
+            existing: ConfigurationSecrets(),
             site: site,
             lastGeneration: 0,
             newKey: "k"
-        ).write?.secret
+        ).writes.head?.secret
         #expect(decide(site, secrets) == "lost \(old)")
     }
 
@@ -175,11 +177,13 @@ struct IdentityTests {
         func plan(_ existing: Core.Secret?) throws -> SecretWrite? {
             try ConfigurationPlan.plan(
                 configuration: configuration,
-                existing: existing,
+                layout: ServiceLayout(count: 0),
+                current: ConfigurationPlan.read(existing),
+                existing: ConfigurationSecrets(head: existing),
                 site: site,
                 lastGeneration: 0,
                 newKey: "k"
-            ).write
+            ).writes.head
         }
         var stored = try #require(try plan(nil)).secret
         #expect(try plan(stored) == nil)

@@ -130,3 +130,43 @@ extension [Condition] {
     /// `Type=Status,Reason` of each.
     var brief: [String] { map { "\($0.type)=\($0.status.rawValue),\($0.reason)" } }
 }
+
+extension SiteRecord {
+    /// Takes what these objects compile to, all that there are, as one generation of the configuration.
+    mutating func take(
+        _ generation: UInt64,
+        links: [Link],
+        services: [Service],
+        _ change: (inout SiteConfiguration) -> Void = { _ in }
+    ) throws {
+        let siteID = try Samples.siteID("A")
+        var compilation = SiteCompilation(
+            told: [],
+            ports: ports,
+            secrets: ConfigurationSecrets(),
+            head: nil,
+            siteUID: site.metadata.uid,
+            siteID: siteID,
+            at: Instant(nanoseconds: 1)
+        )
+        var looked: [String: Service?] = [:]
+        for name in serviceNames { looked[name] = .some(nil) }
+        for service in services {
+            compilation.set(service)
+            looked[service.metadata.name] = service
+        }
+        compilation.setFrame(SiteCompilation.FrameInputs(site, siteID), site: site, links: links)
+        let changed = try compilation.settle(at: Instant(nanoseconds: 1))
+        var configuration = compilation.configuration
+        change(&configuration)
+        let head = ConfigurationHead(
+            generation: generation,
+            snapshotKey: "key",
+            configuration: configuration,
+            parts: compilation.layout.count == 0
+                ? nil : (0..<compilation.layout.count).map(compilation.layout.digest)
+        )
+        beginChanges()
+        take(head, compilation, services: looked, changed: changed, links: links)
+    }
+}

@@ -49,53 +49,125 @@ struct SecretPlanTests {
         #expect(try plan(stored, SiteAuthority.make(now: start), days: 0)?.mode == .apply)
     }
 
+    private func plan(
+        _ configuration: SiteConfiguration,
+        _ layout: ServiceLayout = ServiceLayout(count: 0),
+        over existing: ConfigurationSecrets = ConfigurationSecrets(),
+        last: UInt64 = 0,
+        key: String = "k2"
+    ) throws -> (writes: ConfigurationWrites, head: ConfigurationHead) {
+        try ConfigurationPlan.plan(
+            configuration: configuration,
+            layout: layout,
+            current: ConfigurationPlan.read(existing.head),
+            existing: existing,
+            site: site,
+            lastGeneration: last,
+            newKey: key
+        )
+    }
+
+    private func stored(_ write: SecretWrite) -> Core.Secret {
+        var secret = write.secret
+        secret.metadata.uid = "uid-\(secret.metadata.name)"
+        secret.metadata.resourceVersion = "44"
+        return secret
+    }
+
     @Test("the configuration is written only when it differs; then the generation grows by one")
     func configuration() throws {
         var configuration = SiteConfiguration(
             site: SiteName(id: try Samples.siteID("A"), name: "east")
         )
-        let first = try ConfigurationPlan.plan(
-            configuration: configuration,
-            existing: nil,
-            site: site,
-            lastGeneration: 0,
-            newKey: "k1"
-        )
-        #expect(first.document.generation == 1)
-        var stored = try #require(first.write).secret
-        stored.metadata.uid = "uid-c"
-        stored.metadata.resourceVersion = "44"
-        func next(_ last: UInt64 = 0) throws -> (
-            write: SecretWrite?, document: ConfigurationDocument
-        ) {
-            try ConfigurationPlan.plan(
-                configuration: configuration,
-                existing: stored,
-                site: site,
-                lastGeneration: last,
-                newKey: "k2"
-            )
-        }
-        #expect(try next().write == nil)
+        let first = try plan(configuration, key: "k1")
+        #expect(first.head.generation == 1)
+        let secrets = ConfigurationSecrets(head: stored(try #require(first.writes.head)))
+        #expect(try plan(configuration, over: secrets).writes.isEmpty)
         configuration.acceptsLinks = true
-        let second = try next()
-        #expect(second.document.generation == 2)
-        #expect(second.document.snapshotKey == "k1")
-        #expect(second.write?.secret.metadata.resourceVersion == "44")
-        #expect(second.write?.mode == .apply)
-        #expect(try next(9).document.generation == 10)
+        let second = try plan(configuration, over: secrets)
+        #expect(second.head.generation == 2)
+        #expect(second.head.snapshotKey == "k1")
+        #expect(second.writes.head?.secret.metadata.resourceVersion == "44")
+        #expect(second.writes.head?.mode == .apply)
+        #expect(try plan(configuration, over: secrets, last: 9).head.generation == 10)
     }
 
     @Test("a Secret that was deleted begins again above what the gateways have")
     func deleted() throws {
-        let plan = try ConfigurationPlan.plan(
-            configuration: SiteConfiguration(site: SiteName(id: try Samples.siteID("A"))),
-            existing: nil,
-            site: site,
-            lastGeneration: 41,
-            newKey: "k"
-        )
-        #expect(plan.document.generation == 42)
-        #expect(plan.write?.mode == .create)
+        let configuration = SiteConfiguration(site: SiteName(id: try Samples.siteID("A")))
+        let plan = try plan(configuration, last: 41)
+        #expect(plan.head.generation == 42)
+        #expect(plan.writes.head?.mode == .create)
+    }
+
+    /// Services named s0, s1 ...; `edited` has other time limits.
+    private func fill(
+        _ layout: inout ServiceLayout,
+        _ range: Range<Int>,
+        edited: Int? = nil
+    ) throws {
+        for index in range {
+            let name = "s\(index)"
+            var service = ServiceConfiguration(
+                name: name,
+                address: try #require(ServiceAddress(name)),
+                ports: []
+            )
+            if index == edited { service.timeouts.idle = .seconds(7) }
+            try layout.set(name, service)
+        }
+        _ = layout.settle { $0 < $1 }
+    }
+
+    @Test("K18: an edit of one of 1,000 services writes one part, which keeps what the present head names, and the head")
+    func parts() throws {
+        let configuration = SiteConfiguration(site: SiteName(id: try Samples.siteID("A")))
+        var layout = ServiceLayout(count: 0)
+        try fill(&layout, 0..<1_000)
+        #expect(layout.count == 16)
+        let first = try plan(configuration, layout)
+        #expect(first.writes.parts.count == 16 && first.head.parts?.count == 16)
+        var secrets = ConfigurationSecrets(head: stored(try #require(first.writes.head)))
+        for part in first.writes.parts { secrets.parts[part.index] = stored(part.write) }
+        let head = try #require(ConfigurationPlan.read(secrets.head))
+        #expect(Set(secrets.services(head).map(\.name)) == Set((0..<1_000).map { "s\($0)" }))
+        #expect(try plan(configuration, layout, over: secrets).writes.isEmpty)
+
+        try fill(&layout, 0..<1_000, edited: 400)
+        let second = try plan(configuration, layout, over: secrets)
+        let index = ConfigurationPart.index(of: "s400", among: 16)
+        #expect(second.writes.parts.map(\.index) == [index] && second.writes.head != nil)
+        // Whichever of the two heads is there after a crash finds its content.
+        secrets.parts[index] = stored(try #require(second.writes.parts.first).write)
+        #expect(Set(secrets.services(head).map(\.name)).count == 1_000)
+        #expect(secrets.services(second.head).first { $0.name == "s400" }?.timeouts.idle == .seconds(7))
+
+        // A part that is lost, or does not say what the head names, is written again.
+        secrets.head = stored(try #require(second.writes.head))
+        secrets.parts[3] = nil
+        secrets.parts[4]?.data = [:]
+        let third = try plan(configuration, layout, over: secrets)
+        #expect(third.writes.parts.map(\.index) == [3, 4] && third.writes.head == nil)
+        #expect(third.head == second.head)
+        #expect(third.writes.parts.map(\.write.mode) == [.create, .apply])
+    }
+
+    @Test("parts that are not needed any more go after the head that does not name them")
+    func fewer() throws {
+        let configuration = SiteConfiguration(site: SiteName(id: try Samples.siteID("A")))
+        var layout = ServiceLayout(count: 0)
+        try fill(&layout, 0..<100)
+        let first = try plan(configuration, layout)
+        var secrets = ConfigurationSecrets(head: stored(try #require(first.writes.head)))
+        for part in first.writes.parts { secrets.parts[part.index] = stored(part.write) }
+        #expect(layout.count == 2)
+        for index in 40..<100 { try layout.set("s\(index)", nil) }
+        _ = layout.settle { $0 < $1 }
+        #expect(layout.count == 2, "few more would bring them back")
+        for index in 10..<40 { try layout.set("s\(index)", nil) }
+        _ = layout.settle { $0 < $1 }
+        #expect(layout.count == 0)
+        let last = try plan(configuration, layout, over: secrets)
+        #expect(last.writes.unused == [1, 0] && last.head.parts == nil)
     }
 }

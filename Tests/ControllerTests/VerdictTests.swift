@@ -269,19 +269,7 @@ struct VerdictTests {
         var record = SiteRecord(site: site)
         let link = try Samples.link()
         var service = try Samples.service()
-        let compilation = compile(
-            site: site,
-            siteID: try Samples.siteID("A"),
-            links: [link],
-            services: [service],
-            listeners: .allocated(record.ports, now: Instant(nanoseconds: 1))
-        )
-        let document = ConfigurationDocument(
-            generation: 5,
-            snapshotKey: "",
-            configuration: compilation.configuration
-        )
-        record.take(document, compilation: compilation, links: [link], services: [service])
+        try record.take(5, links: [link], services: [service])
         #expect(record.hasCompiled(link, .link) && record.generation(of: link, .link) == 5)
         var other = link
         other.metadata.uid = "another"
@@ -289,7 +277,7 @@ struct VerdictTests {
         service.metadata.uid = "another"
         #expect(!record.hasCompiled(service, .service))
         // The one that is there is compiled, and its part of the configuration is the same as before.
-        record.take(document, compilation: compilation, links: [other], services: [service])
+        try record.take(5, links: [other], services: [service])
         #expect(record.generation(of: other, .link) == 5)
     }
 
@@ -572,20 +560,7 @@ struct VerdictTests {
         var record = SiteRecord(site: site)
         func take(_ generation: UInt64, cost: Int32, loops: Int) throws {
             let link = try Samples.link(cost: cost)
-            var compilation = compile(
-                site: site,
-                siteID: try Samples.siteID("A"),
-                links: [link],
-                services: [],
-                listeners: .allocated(record.ports, now: Instant(nanoseconds: 1))
-            )
-            compilation.configuration.loops = loops
-            let document = ConfigurationDocument(
-                generation: generation,
-                snapshotKey: "",
-                configuration: compilation.configuration
-            )
-            record.take(document, compilation: compilation, links: [link], services: [])
+            try record.take(generation, links: [link], services: []) { $0.loops = loops }
         }
         try take(5, cost: 10, loops: 0)
         #expect(record.siteSince == 5)

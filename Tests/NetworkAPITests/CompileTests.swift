@@ -83,7 +83,7 @@ struct CompileTests {
             links: [],
             services: [services[0], try service("thief", address: "b", port: 82)],
             listeners: .allocated(
-                ListenerPorts(record: before.configuration),
+                ListenerPorts(record: before.configuration.services),
                 now: Instant(nanoseconds: 0)
             ),
             keeping: parts

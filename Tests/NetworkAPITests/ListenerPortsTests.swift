@@ -41,7 +41,7 @@ struct ListenerPortsTests {
         let first = try compiled(services: [try service("a", age: 2), try service("b", age: 1)])
         let later = try compiled(
             services: [try service("b"), try service("new", age: 9)],
-            listeners: .allocated(ListenerPorts(record: first.configuration), now: time(0))
+            listeners: .allocated(ListenerPorts(record: first.configuration.services), now: time(0))
         )
         let listens = later.configuration.services.map { $0.ports[0].listen?.port }
         #expect(listens == [10_001, 10_002])
@@ -55,7 +55,7 @@ struct ListenerPortsTests {
         renamed.spec.ports[0].name = try #require(PortName("other"))
         let later = try compiled(
             services: [renamed],
-            listeners: .allocated(ListenerPorts(record: first.configuration), now: time(0))
+            listeners: .allocated(ListenerPorts(record: first.configuration.services), now: time(0))
         )
         let ports = [first, later].map { $0.configuration.services[0].ports[0] }
         #expect(ports[0].name != ports[1].name && ports[0].listen == ports[1].listen)

@@ -34,7 +34,7 @@ struct ConfigurationDifferenceTests {
         let (difference, new) = try difference { _ in }
         #expect(difference == ConfigurationDifference(from: new, to: new))
         #expect(difference.dialled.isEmpty && difference.closed.isEmpty)
-        #expect(!difference.routingChanged && !difference.servicesChanged)
+        #expect(!difference.routingChanged && difference.services.isEmpty)
     }
 
     @Test("a cost is routing's business only: no link is touched")
@@ -116,10 +116,11 @@ struct ConfigurationDifferenceTests {
 
     @Test("the first configuration dials everything")
     func first() throws {
-        let (_, new) = try difference { _ in }
+        let service = try ServiceConfiguration.backend()
+        let (_, new) = try difference { $0.services = [service] }
         let first = ConfigurationDifference(from: nil, to: new)
         #expect(first.dialled == new.links)
-        #expect(first.acceptsLinks == true && first.servicesChanged && first.routingChanged)
+        #expect(first.acceptsLinks == true && first.services.after == new.services && first.routingChanged)
     }
 
     @Test("back-off doubles with jitter from 100 ms to 10 s and starts again after a success")
@@ -132,5 +133,15 @@ struct ConfigurationDifferenceTests {
         }
         backOff.reset()
         #expect(backOff.next(using: &random) <= .milliseconds(100))
+    }
+}
+
+extension ConfigurationDifference {
+    fileprivate init(from old: SiteConfiguration?, to new: SiteConfiguration) {
+        self.init(
+            from: old,
+            to: new,
+            services: ServiceDifference(from: old?.services ?? [], to: new.services)
+        )
     }
 }

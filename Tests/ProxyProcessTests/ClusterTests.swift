@@ -58,7 +58,7 @@ struct ClusterTests {
             work.cancel()
             await work.value
             let state = StateDirectory("\(path)/state", logger: quiet)
-            #expect(state.loadConfiguration()?.generation == 2)
+            #expect(state.loadConfiguration()?.generation == 3)
             #expect(state.loadEndpoints().count == 1)
         }
         try await client.delete(Core.Namespace.self, ObjectKey(name: namespace))
@@ -113,10 +113,45 @@ struct ClusterTests {
         #expect(
             try await eventually { recorder.told.withLock { $0.endpoints[service]?.count } == 1 }
         )
+        try await parts(client, namespace, recorder, configuration)
         try await client.delete(
             Core.Secret.self,
             ObjectKey(namespace: namespace, name: ChildName.configurationSecret)
         )
-        #expect(recorder.told.withLock { $0.documents.map(\.generation) } == [1, 2])
+        #expect(recorder.told.withLock { $0.documents.map(\.generation) } == [1, 2, 3])
+    }
+
+    /// The head names a part that is not there yet, then is.
+    private func parts(
+        _ client: KubernetesClient,
+        _ namespace: String,
+        _ recorder: Recorder,
+        _ head: Core.Secret
+    ) async throws {
+        let service = ServiceConfiguration(
+            name: "a",
+            address: try #require(ServiceAddress("a")),
+            ports: []
+        )
+        var whole = try document(3)
+        whole.parts = [try ConfigurationPart(ConfigurationPart.line(service))]
+        let part = try #require(whole.parts?.first)
+        var head = head
+        head.data[ConfigurationDocument.fileName] = try whole.encoded()
+        _ = try await client.update(head)
+        #expect(
+            try await eventually {
+                recorder.told.withLock { $0.errors.contains { $0.contains("is not there") } }
+            }
+        )
+        #expect(recorder.told.withLock { $0.documents.count } == 2)
+        _ = try await client.create(
+            secret(
+                ChildName.configurationPart(0),
+                namespace,
+                [ConfigurationPart.fileName(part.digest): part.bytes]
+            )
+        )
+        #expect(try await eventually { recorder.told.withLock { $0.documents.last } == whole })
     }
 }

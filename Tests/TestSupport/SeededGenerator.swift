@@ -1,3 +1,5 @@
+import Foundation
+
 /// SplitMix64: the same schedule for the same seed, everywhere.
 package struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
@@ -15,9 +17,16 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
 
 /// Seeds for the arguments of a test: a few that are the same in every run, and new ones.
 ///
-/// As arguments they stand in the name of the case, which is printed before it runs.
+/// As arguments they stand in the name of the case, which is printed before it runs; `TIELINE_TEST_SEED` is taken instead.
 package enum Seeds {
     package static func some(_ count: Int = 4) -> [UInt64] {
+        if let seed = ProcessInfo.processInfo.environment["TIELINE_TEST_SEED"].flatMap(UInt64.init) {
+            return [seed]
+        }
+        return more(count)
+    }
+
+    private static func more(_ count: Int) -> [UInt64] {
         (0..<UInt64(count / 2)).map { $0 }
             + (count / 2..<count).map { _ in UInt64.random(in: 100 ... .max) }
     }

@@ -20,6 +20,7 @@ struct Shared: Sendable {
     let settings: ControllerSettings
     let clock: MonotonicClock
     let logger: Logger
+    let compilations = CompilationCache()
     private let leftovers = LeftoverMemory()
 
     /// How long until a name is looked at again whose holder is about to go.

@@ -2,26 +2,28 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 import SiteConfiguration
 import StatusSummaries
 
-// The Secret with the configuration.
+// The Secrets with the configuration.
 extension SiteReconciler {
+    /// How long the parts are taken as they were read or written.
+    private static let partsFreshness: Duration = .seconds(600)
+
     /// What the gateways were told stays in force while the Site cannot be read.
-    func keepDocument(_ site: Site, _ record: inout SiteRecord, _ objects: SiteObjects) {
+    func keepDocument(
+        _ site: Site,
+        _ record: inout SiteRecord,
+        _ objects: SiteObjects
+    ) async throws(APIError) {
         var ignored = (facts: SiteFacts(), leftovers: [Leftover]())
         let secret = objects.secrets.configuration
-        let document = ConfigurationPlan.read(secret)
-        guard record.document == nil,
-            mayWrite(
-                secret,
-                isMarked: document != nil,
-                of: site,
-                &ignored.facts,
-                &ignored.leftovers
-            )
+        guard record.head == nil, let head = ConfigurationPlan.read(secret),
+            mayWrite(secret, isMarked: true, of: site, &ignored.facts, &ignored.leftovers)
         else { return }
-        record.document = document
+        let secrets = try await configurationSecrets(of: site, head: secret, says: head)
+        record.restore(head, services: secrets.services(head))
     }
 
     func keepConfiguration(
@@ -31,79 +33,216 @@ extension SiteReconciler {
         _ facts: inout SiteFacts,
         _ leftovers: inout [Leftover]
     ) async throws(APIError) {
-        let current = ConfigurationPlan.read(objects.secrets.configuration)
-        guard let siteID = record.siteID,
+        guard let siteID = record.siteID else { return }
+        let namespace = site.metadata.namespace ?? ""
+        var (compilation, changes) = try await compilation(site, siteID, record, objects)
+        guard
             mayWrite(
                 objects.secrets.configuration,
-                isMarked: current != nil,
+                isMarked: compilation.head != nil,
                 of: site,
                 &facts,
                 &leftovers
-            )
+            ), mayWriteParts(compilation.secrets, of: site, &facts, &leftovers)
         else { return }
-        let namespace = site.metadata.namespace ?? ""
-        let unreadable = (
-            links: shared.world.links.store.undecodable(in: namespace),
-            services: shared.world.services.store.undecodable(in: namespace)
-        )
-        let links = shared.world.links.store.list(in: namespace)
-            .filter { link in !unreadable.links.contains { $0.key == link.key } }
-        let services = shared.world.services.store.list(in: namespace)
-            .filter { service in !unreadable.services.contains { $0.key == service.key } }
-        let ownAddresses = shared.world.gatewayAddresses(of: namespace)
-        func inputs() -> CompilationInputs {
-            CompilationInputs(
-                site: site,
-                siteID: siteID,
-                links: links,
-                services: services,
-                unreadable: unreadable.links + unreadable.services,
-                ownAddresses: ownAddresses,
-                secret: objects.secrets.configuration
-            )
-        }
-        guard record.inputs != inputs() else { return }
-        // The ports given out before this process began are those in the Secret.
-        let ports =
-            record.document == nil ? ListenerPorts(record: current?.configuration) : record.ports
-        var compilation = compile(
-            site: site,
-            siteID: siteID,
-            links: links,
-            services: services,
-            listeners: .allocated(ports, now: shared.clock.now),
-            keeping: KeptParts(
-                of: (record.document ?? current)?.configuration,
-                links: unreadable.links.filter(\.isStaying).map(\.key.name),
-                services: unreadable.services.filter(\.isStaying).map(\.key.name)
-            )
-        )
-        compilation.configuration.ownAddresses = ownAddresses
-        let plan: (write: SecretWrite?, document: ConfigurationDocument)
+        compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
+        let looked = look(for: changes, site, siteID, record, &compilation)
+        let (isIdle, writes, head): (Bool, ConfigurationWrites, ConfigurationHead)
+        let changed: Set<String>
         do {
-            plan = try ConfigurationPlan.plan(
+            changed = try compilation.settle(at: shared.clock.now)
+            isIdle = changed.isEmpty && looked.services.isEmpty && looked.links == nil
+            (writes, head) = try ConfigurationPlan.plan(
                 configuration: compilation.configuration,
-                existing: objects.secrets.configuration,
+                layout: compilation.layout,
+                current: compilation.head,
+                existing: compilation.secrets,
                 site: site,
-                lastGeneration: lastGeneration(record, secret: objects.secrets.configuration),
+                lastGeneration: lastGeneration(record, current: compilation.head),
                 newKey: SnapshotKey.make()
             )
         } catch {
             throw .request("the configuration does not encode: \(error)")
         }
-        if let write = plan.write {
-            objects.secrets.configuration = try await shared.writer.write(write)
+        for part in writes.parts {
+            compilation.secrets.parts[part.index] = try await shared.writer.write(part.write)
         }
-        record.take(plan.document, compilation: compilation, links: links, services: services)
-        record.inputs = inputs()
+        if let write = writes.head {
+            let stored = try await shared.writer.write(write)
+            compilation.secrets.head = stored
+            objects.secrets.configuration = stored
+        }
+        compilation.head = head
+        if !isIdle || record.head != head {
+            record.take(
+                head,
+                compilation,
+                services: looked.services,
+                changed: changed,
+                links: looked.links
+            )
+        }
+        for index in writes.unused {
+            try await remove(part: index, &compilation.secrets)
+        }
+        shared.compilations.put(compilation, namespace)
+    }
+
+    /// What was compiled before, and what has changed since; or nothing, and everything.
+    private func compilation(
+        _ site: Site,
+        _ siteID: SiteID,
+        _ record: SiteRecord,
+        _ objects: SiteObjects
+    ) async throws(APIError) -> (SiteCompilation, CompilationChanges) {
+        let namespace = site.metadata.namespace ?? ""
+        let (now, secret) = (shared.clock.now, objects.secrets.configuration)
+        if let (known, changes) = shared.compilations.take(namespace),
+            known.isOf(site, siteID), now - known.partsRead < Self.partsFreshness,
+            known.secrets.head?.metadata.resourceVersion == secret?.metadata.resourceVersion,
+            known.secrets.head?.metadata.uid == secret?.metadata.uid
+        {
+            return (known, .some(changes))
+        }
+        let head = ConfigurationPlan.read(secret)
+        let secrets = try await configurationSecrets(of: site, head: secret, says: head)
+        // The ports given out before this process began are those in the Secrets.
+        let told = record.head == nil ? head.map(secrets.services) ?? [] : record.allServices
+        let compilation = SiteCompilation(
+            told: told,
+            ports: record.head == nil ? nil : record.ports,
+            secrets: secrets,
+            head: head,
+            siteUID: site.metadata.uid,
+            siteID: siteID,
+            at: now
+        )
+        return (compilation, .all(told: told))
+    }
+
+    private enum CompilationChanges {
+        case some(CompilationCache.Changes)
+        /// `told`: the services that the gateways were told of.
+        case all(told: [ServiceConfiguration])
+    }
+
+    /// Reads the parts: those that the head names, and those that an earlier one left.
+    private func configurationSecrets(
+        of site: Site,
+        head: Core.Secret?,
+        says: ConfigurationHead?
+    ) async throws(APIError) -> ConfigurationSecrets {
+        var secrets = ConfigurationSecrets(head: head)
+        let count = says?.parts?.count ?? 0
+        for index in 0..<(ConfigurationPart.counts.max() ?? 0) {
+            do {
+                secrets.parts[index] = try await shared.client.find(
+                    Core.Secret.self,
+                    ObjectKey(
+                        namespace: site.metadata.namespace,
+                        name: ChildName.configurationPart(index)
+                    )
+                )
+            } catch {
+                // Rights that are missing for what is not needed keep nothing from being done.
+                guard error.isForbidden, index >= count else { throw error }
+            }
+            // They go from the last one on.
+            if index >= count, secrets.parts[index] == nil { break }
+        }
+        return secrets
+    }
+
+    private func mayWriteParts(
+        _ secrets: ConfigurationSecrets,
+        of site: Site,
+        _ facts: inout SiteFacts,
+        _ leftovers: inout [Leftover]
+    ) -> Bool {
+        var mayWrite = true
+        for part in secrets.parts.values
+        where part.metadata.controller?.uid != site.metadata.uid {
+            let isMarked = part.data.keys.contains { $0.hasPrefix("services-") }
+            if !self.mayWrite(part, isMarked: isMarked, of: site, &facts, &leftovers) {
+                mayWrite = false
+            }
+        }
+        return mayWrite
+    }
+
+    /// Tells the compilation what has changed; returns which Services were looked for, and the Links if they were.
+    private func look(
+        for changes: CompilationChanges,
+        _ site: Site,
+        _ siteID: SiteID,
+        _ record: SiteRecord,
+        _ compilation: inout SiteCompilation
+    ) -> (services: [String: Service?], links: [Link]?) {
+        let namespace = site.metadata.namespace ?? ""
+        let (services, links) = (shared.world.services.store, shared.world.links.store)
+        var names: Set<String>
+        var told: [String: ServiceConfiguration] = [:]
+        var isLinkChanged = false
+        switch changes {
+        case .some(let changes):
+            names = changes.services
+            isLinkChanged = changes.links
+        case .all(let list):
+            names = Set(services.keys(in: namespace).map(\.name)).union(record.serviceNames)
+            for service in list { told[service.name] = service }
+        }
+        let unreadable = services.undecodable(in: namespace)
+        let unreadableNames = Set(unreadable.map(\.key.name))
+        names.formUnion(unreadableNames.symmetricDifference(compilation.unreadable))
+        compilation.unreadable = unreadableNames
+        let staying = Set(unreadable.filter(\.isStaying).map(\.key.name))
+        var looked: [String: Service?] = [:]
+        for name in names {
+            let isUnreadable = unreadableNames.contains(name)
+            let service =
+                isUnreadable ? nil : services.get(ObjectKey(namespace: namespace, name: name))
+            looked[name] = .some(service)
+            if let service {
+                compilation.set(service)
+            } else if staying.contains(name), let part = record.service(name) ?? told[name] {
+                compilation.keep(part)
+            } else {
+                compilation.remove(name)
+            }
+        }
+        let unreadableLinks = links.undecodable(in: namespace)
+        let inputs = SiteCompilation.FrameInputs(
+            site,
+            siteID,
+            unreadableLinks: Set(unreadableLinks.map(\.key.name))
+        )
+        guard isLinkChanged || compilation.frameInputs != inputs else { return (looked, nil) }
+        let readable = links.list(in: namespace)
+            .filter { link in !unreadableLinks.contains { $0.key == link.key } }
+        let kept = KeptParts(
+            of: (record.head ?? compilation.head)?.configuration,
+            links: unreadableLinks.filter(\.isStaying).map(\.key.name),
+            services: []
+        )
+        compilation.setFrame(inputs, site: site, links: readable, keeping: kept.links)
+        return (looked, readable)
+    }
+
+    private func remove(
+        part index: Int,
+        _ secrets: inout ConfigurationSecrets
+    ) async throws(APIError) {
+        guard let part = secrets.parts[index], let uid = part.metadata.uid else { return }
+        try await shared.writer.carryOut([.delete(Core.Secret.resource, part.key, uid: uid)])
+        secrets.parts[index] = nil
     }
 
     /// Gateways never go back to a lower generation, so a new Secret must begin above the one that was lost, or that does
     /// not decode; when nobody knows that one, the time is above it.
-    private func lastGeneration(_ record: SiteRecord, secret: Core.Secret?) -> UInt64 {
+    private func lastGeneration(_ record: SiteRecord, current: ConfigurationHead?) -> UInt64 {
         let known = shared.view(of: record).gateways.compactMap(\.snapshot?.appliedGeneration).max()
-        let last = max(record.document?.generation ?? 0, known ?? 0)
-        guard ConfigurationPlan.read(secret) == nil else { return last }
+        let last = max(record.head?.generation ?? 0, known ?? 0)
+        guard current == nil else { return last }
         return max(last, UInt64(clamping: Timestamp.now().microseconds / 1000))
     }
 }

@@ -64,6 +64,7 @@ struct SiteReconciler: Reconciler {
     private func forget(_ namespace: String) {
         cache.forget(namespace)
         shared.secrets.forget(namespace)
+        shared.compilations.forget(namespace)
         failures.end(namespace)
         conflicts.end(namespace)
         guard shared.registry[namespace] != nil else { return }
@@ -78,6 +79,7 @@ struct SiteReconciler: Reconciler {
         var record = shared.registry[namespace] ?? SiteRecord(site: site)
         if record.site.metadata.uid != site.metadata.uid { record = SiteRecord(site: site) }
         record.site = site
+        record.beginChanges()
         var facts = SiteFacts()
         var result = ReconcileResult.done
         let undecodable = shared.world.sites.store.undecodable(site.key)
@@ -88,7 +90,7 @@ struct SiteReconciler: Reconciler {
             try await keepIdentity(site, &record, &objects, &facts, &leftovers)
             if undecodable != nil {
                 // The gateways stay as they are; only their certificates must not end.
-                keepDocument(site, &record, objects)
+                try await keepDocument(site, &record, objects)
             } else if facts.finding == nil {
                 try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
                 try await keepChildren(site, record, &facts, &leftovers)

@@ -10,30 +10,27 @@ struct SiteRecord: Sendable {
     /// The Site that the namespace belongs to.
     var site: Site
     var siteID: SiteID?
-    /// What the gateways were told last.
-    var document: ConfigurationDocument? {
-        didSet {
-            let services = document?.configuration.services ?? []
-            configured = Dictionary(services.map { ($0.name, $0) }) { first, _ in first }
-        }
-    }
-    /// The services of `document`, by the names of their objects.
-    private var configured: [String: ServiceConfiguration] = [:]
+    /// What the gateways were told last; the services are in `services`, wherever they were told of.
+    private(set) var head: ConfigurationHead?
+    /// What the gateways were told of each Service, by the name of its object.
+    private var services: [String: ServiceConfiguration] = [:]
     private var findings: [FoundObject: [Finding]] = [:]
-    /// Which generation of each object is in `document`.
+    /// Which generation of each object is in the configuration.
     private(set) var compiled: [FoundObject: ObjectGeneration] = [:]
     /// From which generation of the configuration on an object's part of it has been as it is.
-    var since: [FoundObject: UInt64] = [:]
+    private var since: [FoundObject: UInt64] = [:]
+    /// The same the other way round.
+    private var objectsSince: [UInt64: Set<FoundObject>] = [:]
     /// The same of the Site's own part, beside Links and Services.
     private(set) var siteSince: UInt64?
     /// Which ports of the gateways belong to whom.
-    var ports = ListenerPorts()
-    /// From what `document` was compiled.
-    var inputs: CompilationInputs?
+    private(set) var ports = ListenerPorts()
+    /// Of which objects something may be different since this copy was made.
+    private var touched: Set<FoundObject> = []
 
     init(site: Site) { self.site = site }
 
-    /// Whether `findings` and `document` speak of the object as it is now.
+    /// Whether `findings` and `services` speak of the object as it is now.
     func hasCompiled(_ object: some NetworkObject, _ kind: ObjectKind) -> Bool {
         let name = FoundObject(kind: kind, name: object.metadata.name)
         return compiled[name] == ObjectGeneration(object.metadata)
@@ -45,7 +42,14 @@ struct SiteRecord: Sendable {
         return since[FoundObject(kind: kind, name: object.metadata.name)]
     }
 
-    func service(_ name: String) -> ServiceConfiguration? { configured[name] }
+    func service(_ name: String) -> ServiceConfiguration? { services[name] }
+
+    var allServices: [ServiceConfiguration] { Array(services.values) }
+
+    /// The names of all Services that this record says something of.
+    var serviceNames: [String] {
+        compiled.keys.filter { $0.kind == .service }.map(\.name) + services.keys
+    }
 
     /// What is wrong with an object, as far as its compilation showed.
     func findings(of kind: ObjectKind, _ name: String) -> [Finding] {
@@ -54,50 +58,120 @@ struct SiteRecord: Sendable {
 
     /// The Links and Services whose part the gateways have since one of these generations.
     func objects(since generations: ClosedRange<UInt64>) -> Set<FoundObject> {
-        Set(since.lazy.filter { generations.contains($0.value) }.map(\.key))
+        var objects: Set<FoundObject> = []
+        if generations.count <= objectsSince.count {
+            for generation in generations { objects.formUnion(objectsSince[generation] ?? []) }
+        } else {
+            for (generation, those) in objectsSince where generations.contains(generation) {
+                objects.formUnion(those)
+            }
+        }
+        return objects
     }
 
-    /// Who would be told something else by this record than by `old`.
+    /// Who would be told something else by this record than by `old`, which it was made from.
     func changes(since old: SiteRecord?) -> RecordChanges {
         guard let old, site.metadata.uid == old.site.metadata.uid, siteID == old.siteID,
-            (document == nil) == (old.document == nil)
+            (head == nil) == (old.head == nil)
         else { return .all }
-        var objects = since.difference(from: old.since)
-        objects.formUnion(compiled.difference(from: old.compiled))
-        objects.formUnion(findings.difference(from: old.findings))
-        return .objects(objects)
+        return .objects(
+            touched.filter {
+                since[$0] != old.since[$0] || compiled[$0] != old.compiled[$0]
+                    || findings[$0] != old.findings[$0]
+            }
+        )
     }
 
-    /// Takes a configuration that is in the Secret now, and of which objects it was made.
+    /// Begins to note of which objects something becomes different.
+    mutating func beginChanges() { touched = [] }
+
+    /// Takes over what gateways were told by an earlier process.
+    mutating func restore(_ head: ConfigurationHead, services list: [ServiceConfiguration]) {
+        self.head = head
+        services = Dictionary(list.map { ($0.name, $0) }) { first, _ in first }
+    }
+
+    /// Takes a configuration that is in the Secrets now.
+    ///
+    /// `looked`: the Services that were looked for, nil where there is none; `changed`: those of which something may be
+    /// different, for they are in the way of others; `links`: all of them, when they were looked at.
     mutating func take(
-        _ new: ConfigurationDocument,
-        compilation: Compilation,
-        links: [Link],
-        services: [Service]
+        _ new: ConfigurationHead,
+        _ compilation: SiteCompilation,
+        services looked: [String: Service?],
+        changed: Set<String>,
+        links: [Link]?
     ) {
-        let old = document?.configuration
-        let isSame = ConfigurationComparison(old, new.configuration)
-        var generations: [FoundObject: UInt64] = [:]
-        compiled = [:]
+        for (name, service) in looked {
+            let object = FoundObject(kind: .service, name: name)
+            compiled[object] = (service?.metadata).map(ObjectGeneration.init)
+            take(service: name, compilation, new.generation, isThere: service != nil)
+        }
+        for name in changed where looked[name] == nil {
+            let object = FoundObject(kind: .service, name: name)
+            take(service: name, compilation, new.generation, isThere: compiled[object] != nil)
+        }
+        if let links { take(links, new, compilation) }
+        let own = new.configuration.ownPart
+        if siteSince == nil || head?.configuration.ownPart != own { siteSince = new.generation }
+        head = new
+        ports = compilation.ports
+    }
+
+    private mutating func take(
+        service name: String,
+        _ compilation: SiteCompilation,
+        _ generation: UInt64,
+        isThere: Bool
+    ) {
+        let object = FoundObject(kind: .service, name: name)
+        let part = compilation.service(name)
+        let stays = part == services[name] ? since[object] : nil
+        set(since: isThere ? stays ?? generation : nil, of: object)
+        services[name] = part
+        let found = compilation.findings(of: name)
+        findings[object] = found.isEmpty ? nil : found
+    }
+
+    private mutating func take(
+        _ links: [Link],
+        _ new: ConfigurationHead,
+        _ compilation: SiteCompilation
+    ) {
+        func byName(_ links: [LinkConfiguration]) -> [String: LinkConfiguration] {
+            Dictionary(links.map { ($0.name.text, $0) }) { first, _ in first }
+        }
+        let (before, after) = (byName(head?.configuration.links ?? []), byName(new.configuration.links))
+        let there = Set(links.map { FoundObject(kind: .link, name: $0.metadata.name) })
+        for object in compiled.keys where object.kind == .link && !there.contains(object) {
+            compiled[object] = nil
+            set(since: nil, of: object)
+        }
         for link in links {
             let object = FoundObject(kind: .link, name: link.metadata.name)
-            let stays = isSame.link(object.name) ? since[object] : nil
-            generations[object] = stays ?? new.generation
+            let stays = before[object.name] == after[object.name] ? since[object] : nil
+            set(since: stays ?? new.generation, of: object)
             compiled[object] = ObjectGeneration(link.metadata)
         }
-        for service in services {
-            let object = FoundObject(kind: .service, name: service.metadata.name)
-            let stays = isSame.service(object.name) ? since[object] : nil
-            generations[object] = stays ?? new.generation
-            compiled[object] = ObjectGeneration(service.metadata)
+        for object in findings.keys where object.kind != .service {
+            findings[object] = nil
+            touched.insert(object)
         }
-        since = generations
-        if siteSince == nil || old?.ownPart != new.configuration.ownPart {
-            siteSince = new.generation
+        for (object, found) in Dictionary(grouping: compilation.frameFindings, by: \.object) {
+            findings[object] = found
+            touched.insert(object)
         }
-        document = new
-        findings = Dictionary(grouping: compilation.findings, by: \.object)
-        ports = compilation.ports
+    }
+
+    private mutating func set(since generation: UInt64?, of object: FoundObject) {
+        touched.insert(object)
+        guard since[object] != generation else { return }
+        if let old = since[object] {
+            objectsSince[old]?.remove(object)
+            if objectsSince[old]?.isEmpty == true { objectsSince[old] = nil }
+        }
+        since[object] = generation
+        if let generation { objectsSince[generation, default: []].insert(object) }
     }
 }
 
@@ -118,16 +192,6 @@ enum RecordChanges: Equatable, Sendable {
     case objects(Set<FoundObject>)
 }
 
-extension Dictionary where Value: Equatable {
-    /// The keys whose values differ, absent ones included.
-    fileprivate func difference(from other: Self) -> Set<Key> {
-        var keys: Set<Key> = []
-        for (key, value) in self where other[key] != value { keys.insert(key) }
-        for key in other.keys where self[key] == nil { keys.insert(key) }
-        return keys
-    }
-}
-
 extension SiteConfiguration {
     /// What the Site itself asks for.
     fileprivate var ownPart: Self {
@@ -136,64 +200,6 @@ extension SiteConfiguration {
         part.services = []
         return part
     }
-}
-
-/// Everything that a compilation depends on, by version: equal inputs need not be compiled again.
-struct CompilationInputs: Equatable, Sendable {
-    private struct Version: Equatable {
-        var generation: ObjectGeneration
-        var isTerminating: Bool
-
-        init(_ metadata: ObjectMeta) {
-            generation = ObjectGeneration(metadata)
-            isTerminating = metadata.isTerminating
-        }
-    }
-
-    private let site: Version
-    private let siteID: SiteID
-    private let links: [Version]
-    private let services: [Version]
-    private let unreadable: [Version]
-    private let ownAddresses: [String]?
-    /// The Secret that was compared with.
-    private let secret: String?
-
-    init(
-        site: Site,
-        siteID: SiteID,
-        links: [Link],
-        services: [Service],
-        unreadable: [Undecodable],
-        ownAddresses: [String]?,
-        secret: Core.Secret?
-    ) {
-        self.site = Version(site.metadata)
-        self.siteID = siteID
-        self.links = links.map { Version($0.metadata) }
-        self.services = services.map { Version($0.metadata) }
-        self.unreadable = unreadable.map { Version($0.metadata) }
-        self.ownAddresses = ownAddresses
-        self.secret = secret?.metadata.resourceVersion
-    }
-}
-
-/// Which parts of two configurations are equal, by the names of their objects.
-private struct ConfigurationComparison {
-    private let links: (old: [String: LinkConfiguration], new: [String: LinkConfiguration])
-    private let services: (old: [String: ServiceConfiguration], new: [String: ServiceConfiguration])
-
-    init(_ old: SiteConfiguration?, _ new: SiteConfiguration) {
-        func byName<Part>(_ parts: [Part], _ name: (Part) -> String) -> [String: Part] {
-            Dictionary(parts.map { (name($0), $0) }) { first, _ in first }
-        }
-        links = (byName(old?.links ?? []) { $0.name.text }, byName(new.links) { $0.name.text })
-        services = (byName(old?.services ?? [], \.name), byName(new.services, \.name))
-    }
-
-    func link(_ name: String) -> Bool { links.old[name] == links.new[name] }
-
-    func service(_ name: String) -> Bool { services.old[name] == services.new[name] }
 }
 
 /// The records of all namespaces, and what their gateways have told.

@@ -80,7 +80,7 @@ struct SnapshotPoller: Sendable {
         guard let address = pod.status.podIP, !address.isEmpty,
             let record = shared.registry[pod.metadata.namespace ?? ""],
             pod.isGateway(of: record.site),
-            let key = record.document?.snapshotKey
+            let key = record.head?.snapshotKey
         else { return nil }
         let host = address.contains(":") ? "[\(address)]" : address
         let instance = known.map { "&instance=\($0.proxy)" } ?? ""

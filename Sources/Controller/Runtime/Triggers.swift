@@ -24,12 +24,14 @@ struct Triggers: Sendable {
         world.links.addHandler { change in
             if case .deleted(let link) = change { shared.statuses.forget(link) }
             shared.queues.links.add(change.key)
-            if change.concernsSite { add(site: change.key.namespace) }
+            if change.concernsConfiguration { note(link: change.key) }
+            if change.concernsSite { addSoon(site: change.key.namespace) }
         }
         world.services.addHandler { change in
             if case .deleted(let service) = change { shared.statuses.forget(service) }
             shared.queues.services.add(change.key)
-            if change.concernsSite { add(site: change.key.namespace) }
+            if change.concernsConfiguration { note(service: change.key) }
+            if change.concernsSite { addSoon(site: change.key.namespace) }
         }
         world.sites.addUndecodableHandler { key in
             add(site: key.namespace)
@@ -37,10 +39,12 @@ struct Triggers: Sendable {
         }
         world.links.addUndecodableHandler { key in
             shared.queues.links.add(key)
+            note(link: key)
             add(site: key.namespace)
         }
         world.services.addUndecodableHandler { key in
             shared.queues.services.add(key)
+            note(service: key)
             add(site: key.namespace)
         }
         world.pods.addHandler { change in take(pod: change) }
@@ -70,6 +74,21 @@ struct Triggers: Sendable {
 
     private func add(site namespace: String?) {
         if let namespace { shared.queues.sites.add(namespace) }
+    }
+
+    /// Objects that come together are compiled together: a thousand of them do not make a thousand configurations.
+    private func addSoon(site namespace: String?) {
+        if let namespace { shared.queues.sites.add(namespace, after: Self.gathering) }
+    }
+
+    private static let gathering: Duration = .milliseconds(30)
+
+    private func note(service key: ObjectKey) {
+        shared.compilations.noteService(key.name, in: key.namespace ?? "")
+    }
+
+    private func note(link key: ObjectKey) {
+        shared.compilations.noteLinks(in: key.namespace ?? "")
     }
 
     private func addDependents(of namespace: String?) {
@@ -129,14 +148,19 @@ struct Triggers: Sendable {
 }
 
 extension KubernetesRuntime.Change where Object: NetworkObject {
-    /// Whether the Site's configuration or its counts of objects may be others: not for a mere change of counters.
-    var concernsSite: Bool {
+    /// Whether the object's part of the Site's configuration may be another.
+    var concernsConfiguration: Bool {
         guard case .updated(let old, let new) = self else { return true }
-        let ready = ConditionType.ready.rawValue
         return old.metadata.uid != new.metadata.uid
             || old.metadata.generation != new.metadata.generation
             || old.metadata.isTerminating != new.metadata.isTerminating
-            || old.status.conditions.isTrue(ready) != new.status.conditions.isTrue(ready)
+    }
+
+    /// Whether the Site's configuration or its counts of objects may be others: not for a mere change of counters.
+    var concernsSite: Bool {
+        guard case .updated(let old, let new) = self, !concernsConfiguration else { return true }
+        let ready = ConditionType.ready.rawValue
+        return old.status.conditions.isTrue(ready) != new.status.conditions.isTrue(ready)
     }
 }
 

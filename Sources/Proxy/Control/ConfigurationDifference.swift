@@ -18,9 +18,23 @@ struct ConfigurationDifference: Equatable {
     /// Whether this site accepts Links now; nil: as before.
     var acceptsLinks: Bool?
     var routingChanged = false
-    var servicesChanged = false
+    var services: ServiceDifference
 
-    init(from old: SiteConfiguration?, to new: SiteConfiguration) {
+    init(from old: ConfigurationDocument?, to new: ConfigurationDocument) {
+        self.init(
+            from: old?.configuration,
+            to: new.configuration,
+            services: ServiceDifference(from: old, to: new)
+        )
+    }
+
+    /// `services`: what differs in the services, which may be elsewhere than in the configurations.
+    init(
+        from old: SiteConfiguration?,
+        to new: SiteConfiguration,
+        services: ServiceDifference
+    ) {
+        self.services = services
         let before = Dictionary(
             (old?.links ?? []).map { ($0.name, $0) },
             uniquingKeysWith: { first, _ in first }
@@ -42,14 +56,14 @@ struct ConfigurationDifference: Equatable {
             }
             if isRenamed { renamed.append(link.name) } else { closed.append(link.name) }
         }
-        endedServices = Self.ended(old?.services ?? [], new.services)
+        endedServices = Self.ended(services.before, services.after)
         disallowed = Set((old?.allow ?? []).map(\.id)).subtracting(new.allow.map(\.id))
         if old?.acceptsLinks ?? false != new.acceptsLinks { acceptsLinks = new.acceptsLinks }
         routingChanged = Self.routing(old) != Self.routing(new)
-        servicesChanged = old?.services != new.services
     }
 
-    /// A port is the same one under its name, or by its address and number under another.
+    /// A port is the same one under its name, or by its address and number under another; services that stayed as they were
+    /// have no address of one that did not.
     private static func ended(
         _ old: [ServiceConfiguration],
         _ new: [ServiceConfiguration]

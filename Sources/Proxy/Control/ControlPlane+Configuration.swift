@@ -19,33 +19,27 @@ extension ControlPlane {
             snapshotChanged()
             return
         }
-        let difference = ConfigurationDifference(
-            from: document?.configuration,
-            to: new.configuration
-        )
+        let difference = ConfigurationDifference(from: document, to: new)
         if document == nil { settle() }
         document = new
         configurationError = nil
         appliedCount += 1
         core.setHealth(new.configuration.health)
         applyLinks(difference, new.configuration)
-        if difference.servicesChanged {
-            services.configure(new.configuration.services)
-            updateInterest()
-        }
+        let changed = services.configure(difference.services)
+        if !changed.new.isEmpty || !changed.gone.isEmpty { updateInterest() }
         if difference.routingChanged { configureRouting() }
         // Edges acknowledge every generation.
         edges.changed([], names: difference.routingChanged ? [core.id.site] : [])
-        if difference.servicesChanged {
-            // Time limits may be others for all.
-            let configured = Set(services.ports)
-            refreshServices(configured, entries: true)
-            let gone = services.allPorts.subtracting(configured)
+        if difference.services.isEmpty {
+            updateReadiness()
+        } else {
+            refreshServices(changed.there, retimed: changed.retimed)
             let ended = difference.endedServices
             // Clients come under the old name of a port until every loop knows the new one.
-            if !gone.isEmpty { afterLoops { $0.takeAway(gone, resetting: ended) } }
-        } else {
-            updateReadiness()
+            if !changed.gone.isEmpty {
+                afterLoops { $0.takeAway(changed.gone, resetting: ended) }
+            }
         }
         snapshotChanged()
     }
@@ -63,9 +57,8 @@ extension ControlPlane {
     }
 
     private func takeAway(_ gone: Set<ServicePort>, resetting ended: Set<ServicePort>) {
-        let configured = services.ports
-        refreshServices(gone.subtracting(configured))
-        let ended = ended.subtracting(configured)
+        refreshServices(gone.filter { services.configuration($0) == nil })
+        let ended = ended.filter { services.configuration($0) == nil }
         if !ended.isEmpty { core.tellAgents { $0.engine.reset(ended) } }
     }
 

@@ -8,13 +8,18 @@ extension ControlPlane {
     /// Gives every loop all that it needs for streams, and opens and closes client listeners.
     func publish() {
         shown.markAll()
-        publish(ServiceTable.Refreshed(entries: true, listeners: true))
+        serviceEntries = [:]
+        publish(
+            ServiceTable.Refreshed(entries: Set(sharedServices.keys), listeners: true)
+        )
+        if sharedServices.isEmpty { publishView() }
     }
 
     /// Gives the loops what a refresh of some services has changed; targets and ways they read from the services.
     func publish(_ refreshed: ServiceTable.Refreshed) {
-        if refreshed.entries {
-            serviceEntries = makeEntries()
+        if refreshed.advertised { routing?.feed(.services(services.advertised)) }
+        if !refreshed.entries.isEmpty {
+            for key in refreshed.entries { serviceEntries[key] = entry(of: key) }
             publishView()
         }
         if refreshed.listeners { publishListeners() }
@@ -43,12 +48,9 @@ extension ControlPlane {
         core.tellAgents { $0.setClientListeners(listeners) }
     }
 
-    private func makeEntries() -> [ServicePort: ServiceEntry] {
-        var entries: [ServicePort: ServiceEntry] = [:]
-        for (key, shared) in sharedServices {
-            let timeouts = edge?.routes.timeouts(key) ?? services.timeouts(key)
-            entries[key] = ServiceEntry(shared: shared, timeouts: timeouts)
-        }
-        return entries
+    private func entry(of key: ServicePort) -> ServiceEntry? {
+        guard let shared = sharedServices[key] else { return nil }
+        let timeouts = edge?.routes.timeouts(key) ?? services.timeouts(key)
+        return ServiceEntry(shared: shared, timeouts: timeouts)
     }
 }

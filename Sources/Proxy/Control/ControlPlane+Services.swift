@@ -62,11 +62,10 @@ extension ControlPlane {
         }
     }
 
-    /// Local servers or the configuration of some service ports changed; `entries`: what loops know of all of them too.
-    func refreshServices(_ keys: Set<ServicePort>, entries: Bool = false) {
+    /// Local servers or the configuration of some service ports changed; `retimed`: loops have to know other time limits of them.
+    func refreshServices(_ keys: Set<ServicePort>, retimed: Set<ServicePort> = []) {
         var refreshed = services.refresh(keys, routeTable, at: loop.now)
-        if entries { refreshed.entries = true }
-        routing?.feed(.services(services.advertised))
+        refreshed.entries.formUnion(retimed)
         edges.changed(keys)
         shown.mark(keys)
         publish(refreshed)
@@ -95,7 +94,7 @@ extension ControlPlane {
     }
 
     func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) {
-        if services.hostResolved(name, result) { refreshServices(Set(services.ports)) }
+        if services.hostResolved(name, result) { refreshServices(services.ports(ofHost: name)) }
     }
 
     /// A loop could not open a listener for clients, or can now.

@@ -14,6 +14,12 @@ final class ServiceTable {
         [:]
     /// EndpointSlices by the name of the core Service.
     private var endpoints: [String: [LocalEndpoint]] = [:]
+    /// The configured service ports by the core Service, and by the host names, that their servers are those of.
+    private var portsByCoreService: [String: Set<ServicePort>] = [:]
+    private var portsByHost: [String: Set<ServicePort>] = [:]
+    /// How many configured service ports listen at a place, would they have a target.
+    private var places: [ListenPlace: Int] = [:]
+    private var watched: Set<String> = []
     private let hosts: HostTable
     /// Local servers that take connections, of every service port that has a provider.
     private(set) var advertised: [ServicePort: UInt32] = [:]
@@ -30,18 +36,90 @@ final class ServiceTable {
 
     // MARK: What is known
 
-    func configure(_ services: [ServiceConfiguration]) {
-        configurations = [:]
-        var names: Set<String> = []
-        for service in services {
-            for port in service.ports {
-                let key = ServicePort(address: service.address, port: port.name)
-                configurations[key] = (service, port)
+    /// What a change of services means for their ports.
+    struct Reconfigured: Equatable {
+        /// Configured now, and to be refreshed.
+        var there: Set<ServicePort> = []
+        /// Were not configured before.
+        var new: Set<ServicePort> = []
+        /// Are not configured any more.
+        var gone: Set<ServicePort> = []
+        /// Whose time limits are others: loops have to be told.
+        var retimed: Set<ServicePort> = []
+    }
+
+    /// Takes over what differs; services that stayed as they were are not looked at.
+    func configure(_ difference: ServiceDifference) -> Reconfigured {
+        var result = Reconfigured()
+        var before: [ServicePort: ServiceTimeouts] = [:]
+        let oldPlaces = Set(rules.listeners)
+        for service in difference.before {
+            for key in keys(of: service) where configurations[key]?.0.name == service.name {
+                before[key] = service.timeouts
+                unlist(key)
             }
-            if case .hosts(let list)? = service.provider { names.formUnion(list) }
         }
+        for service in difference.after {
+            for (key, port) in zip(keys(of: service), service.ports) {
+                unlist(key)
+                list(key, service, port)
+                result.there.insert(key)
+                let old = before.removeValue(forKey: key)
+                if old == nil { result.new.insert(key) }
+                if old != service.timeouts { result.retimed.insert(key) }
+            }
+        }
+        result.gone = Set(before.keys)
+        result.retimed.formUnion(result.gone)
+        let (own, local) = (rules.own, rules.local)
         updateRules()
-        hosts.watch(names)
+        // In a cluster no port of a gateway's own addresses may be a server; on a host only those that it listens on.
+        let isStricter = !rules.isInCluster && rules.listeners != oldPlaces
+        if isStricter || rules.own != own || rules.local != local {
+            result.there.formUnion(configurations.keys)
+        }
+        let names = Set(portsByHost.keys)
+        if names != watched {
+            watched = names
+            hosts.watch(names)
+        }
+        return result
+    }
+
+    private func keys(of service: ServiceConfiguration) -> [ServicePort] {
+        service.ports.map { ServicePort(address: service.address, port: $0.name) }
+    }
+
+    private func list(
+        _ key: ServicePort,
+        _ service: ServiceConfiguration,
+        _ port: ServicePortConfiguration
+    ) {
+        configurations[key] = (service, port)
+        if let place = listener(key, bind: control.core.options.bind)?.place {
+            places[place, default: 0] += 1
+        }
+        switch service.provider {
+        case .endpointSlices(let name)?: portsByCoreService[name, default: []].insert(key)
+        case .hosts(let names)?:
+            for name in names where IPAddress(name) == nil {
+                portsByHost[name, default: []].insert(key)
+            }
+        case nil: break
+        }
+    }
+
+    private func unlist(_ key: ServicePort) {
+        guard let (service, _) = configurations[key] else { return }
+        if let place = listener(key, bind: control.core.options.bind)?.place {
+            places[place] = places[place].flatMap { $0 > 1 ? $0 - 1 : nil }
+        }
+        configurations[key] = nil
+        switch service.provider {
+        case .endpointSlices(let name)?: portsByCoreService.remove(key, of: name)
+        case .hosts(let names)?: for name in names { portsByHost.remove(key, of: name) }
+        case nil: break
+        }
     }
 
     func setEndpoints(_ name: String, _ list: [LocalEndpoint]) { endpoints[name] = list }
@@ -54,8 +132,8 @@ final class ServiceTable {
         configurations[service]?.0.timeouts ?? .standard
     }
 
-    /// Configured service ports, in order.
-    var ports: [ServicePort] { configurations.keys.sorted() }
+    /// The configured service ports.
+    var ports: some Collection<ServicePort> { configurations.keys }
 
     private func servers(_ key: ServicePort) -> [EndpointBalancer.Server] {
         guard let (service, port) = configurations[key] else { return [] }
@@ -83,7 +161,7 @@ final class ServiceTable {
     /// What this proxy knows of itself, and must not take for servers.
     private func updateRules() {
         let options = control.core.options
-        var places = configurations.keys.compactMap { listener($0, bind: options.bind)?.place }
+        var places = Array(places.keys)
         places += [options.linkPort, options.internalPort].compactMap(\.self).map {
             ListenPlace(address: options.bind, port: $0)
         }
@@ -134,10 +212,12 @@ final class ServiceTable {
 
     /// What else a refresh has changed.
     struct Refreshed {
-        /// Service ports came or went.
-        var entries = false
+        /// Service ports that came or went, or of which loops have to know something else.
+        var entries: Set<ServicePort> = []
         /// Others listen than before.
         var listeners = false
+        /// Other numbers of servers are to be advertised.
+        var advertised = false
     }
 
     /// Joins local servers and routes into the balancers of some service ports.
@@ -148,9 +228,10 @@ final class ServiceTable {
     ) -> Refreshed {
         var refreshed = Refreshed()
         for key in keys {
+            let told = advertised[key]
             let isKnown = configurations[key] != nil || table.services[key] != nil
             if isKnown {
-                if shared[key] == nil { refreshed.entries = true }
+                if shared[key] == nil { refreshed.entries.insert(key) }
                 refresh(entry(key), table.services[key] ?? [], at: now)
             } else if let service = shared[key] {
                 service.update(servers: [], at: control.core.id.site, now: now)
@@ -160,7 +241,7 @@ final class ServiceTable {
                 if service.isIdle {
                     shared[key] = nil
                     prober.forget(key)
-                    refreshed.entries = true
+                    refreshed.entries.insert(key)
                 }
             }
             let listen = shared[key]?.hasTarget == true ? configurations[key]?.1.listen : nil
@@ -168,6 +249,7 @@ final class ServiceTable {
                 refreshed.listeners = true
                 listening[key] = listen
             }
+            if advertised[key] != told { refreshed.advertised = true }
             control.loop.breathe()
         }
         return refreshed
@@ -222,15 +304,13 @@ final class ServiceTable {
             && shared[key]?.isIdle == true
     }
 
-    /// Every service port that is configured, or of which anything is kept.
-    var allPorts: Set<ServicePort> { Set(configurations.keys).union(shared.keys) }
-
     /// The service ports whose servers are those of a core Service.
     func ports(of name: String) -> Set<ServicePort> {
-        Set(
-            configurations.filter { $0.value.0.provider == .endpointSlices(service: name) }.keys
-        )
+        portsByCoreService[name] ?? []
     }
+
+    /// The service ports of whose servers that is a name.
+    func ports(ofHost name: String) -> Set<ServicePort> { portsByHost[name] ?? [] }
 
     private func entry(_ key: ServicePort) -> SharedService {
         if let service = shared[key] { return service }
@@ -262,5 +342,12 @@ final class ServiceTable {
     func doubtHosts(of service: ServicePort) {
         guard case .hosts(let names)? = configurations[service]?.0.provider else { return }
         if shared[service]?.hasDoubt == true { hosts.doubt(Set(names)) }
+    }
+}
+
+extension [String: Set<ServicePort>] {
+    fileprivate mutating func remove(_ key: ServicePort, of name: String) {
+        self[name]?.remove(key)
+        if self[name]?.isEmpty == true { self[name] = nil }
     }
 }

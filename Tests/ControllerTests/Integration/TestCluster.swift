@@ -235,7 +235,7 @@ struct TestCluster: Sendable {
             .filter { $0.reason == reason.rawValue }
     }
 
-    func document(_ namespace: String) async throws -> ConfigurationDocument? {
+    func document(_ namespace: String) async throws -> ConfigurationHead? {
         ConfigurationPlan.read(
             try await client.find(
                 Core.Secret.self,
