@@ -235,7 +235,9 @@ package struct ServiceCompiler: Sendable {
     }
 
     private func turns(of names: some Sequence<String>) -> Turns {
-        Turns(names.compactMap { name in entries[name].map { Turns.Turn(age: $0.age, name: name) } })
+        Turns(
+            names.compactMap { name in entries[name].map { Turns.Turn(age: $0.age, name: name) } }
+        )
     }
 
     /// What they listen with, from the oldest on.

@@ -54,12 +54,18 @@ package struct ServiceLayout: Sendable {
         total += change
         guard !parts.isEmpty else { return }
         let index = ConfigurationPart.index(of: name, among: parts.count)
-        if line == nil { parts[index].members.remove(name) } else { parts[index].members.insert(name) }
+        if line == nil {
+            parts[index].members.remove(name)
+        } else {
+            parts[index].members.insert(name)
+        }
         parts[index].size += change
         parts[index].bytes = nil
     }
 
-    /// Makes what `set` left to do; `isOlder` says who of two has the room. Returns the services that are left out now, or were.
+    /// Makes what `set` left to do.
+    ///
+    /// `isOlder` says who of two has the room. Returns the services that are left out now, or were.
     package mutating func settle(isOlder: (String, String) -> Bool) -> Set<String> {
         resize()
         let before = left

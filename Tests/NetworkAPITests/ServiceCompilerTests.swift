@@ -87,7 +87,8 @@ struct ServiceCompilerTests {
                 for _ in 0..<Int.random(in: 1...3, using: &history.random) {
                     try history.change(&compiler)
                 }
-                history.now = history.now + .seconds(Int64.random(in: 0...200, using: &history.random))
+                let wait = Int64.random(in: 0...200, using: &history.random)
+                history.now = history.now + .seconds(wait)
                 compiler.settle(at: history.now)
                 var kept = KeptParts()
                 kept.services = history.kept.values.sorted { $0.name < $1.name }
@@ -188,7 +189,7 @@ struct ServiceLayoutTests {
         #expect(try services(layout).count == 100)
     }
 
-    @Test("K18: what does not fit is left out, the youngest first, and comes back when there is room")
+    @Test("K18: what does not fit is left out, the youngest first, and comes back with the room")
     func bounds() throws {
         var limits = ServiceLayout.Limits()
         (limits.part, limits.whole, limits.few, limits.small) = (6_000, 20_000, 0, 0)

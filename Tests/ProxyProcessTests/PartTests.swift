@@ -39,13 +39,16 @@ struct PartTests {
         )
     }
 
-    private func bytes(_ part: ConfigurationKeeper.MissingPart, of document: ConfigurationDocument) throws
+    private func bytes(_ part: ConfigurationKeeper.MissingPart, of document: ConfigurationDocument)
+        throws
         -> Data
     {
         try #require(document.parts)[part.index].bytes
     }
 
-    @Test("K18: a head waits for its parts; what was applied stays, and then only what changed is asked for")
+    @Test(
+        "K18: a head waits for its parts, while what was applied stays; only what changed is asked for"
+    )
     func waits() throws {
         let recorder = Recorder(site: try siteID())
         let keeper = ConfigurationKeeper(dataPlane: recorder, directory: nil, logger: quiet)
@@ -75,16 +78,20 @@ struct PartTests {
         #expect(recorder.told.withLock { $0.documents.last } == third)
     }
 
-    @Test("K1: of an edit of one of 1,000 services a gateway decodes that one, and compares one part")
+    @Test(
+        "K1: of an edit of one of 1,000 services a gateway decodes that one, and compares one part"
+    )
     func cost() throws {
         let first = try document(1)
         let second = try document(2, edited: "s400")
         let index = ConfigurationPart.index(of: "s400", among: 16)
-        let (old, new) = (try #require(first.parts)[index], try #require(second.parts)[index])
+        let old = try #require(first.parts)[index]
+        let new = try #require(second.parts)[index]
         #expect(old.services.count > 30 && old.decoded == old.services.count)
         #expect(try ConfigurationPart(new.bytes, last: old).decoded == 1)
         let difference = ServiceDifference(from: first, to: second)
-        #expect(difference.before.map(\.name) == ["s400"] && difference.after.map(\.name) == ["s400"])
+        #expect(difference.before.map(\.name) == ["s400"])
+        #expect(difference.after.map(\.name) == ["s400"])
         #expect(difference.compared == old.services.count)
         // Another number of parts changes no service.
         let other = ServiceDifference(from: first, to: try document(2, parts: 32))

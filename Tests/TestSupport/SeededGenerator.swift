@@ -20,7 +20,8 @@ package struct SeededGenerator: RandomNumberGenerator, Sendable {
 /// As arguments they stand in the name of the case, which is printed before it runs; `TIELINE_TEST_SEED` is taken instead.
 package enum Seeds {
     package static func some(_ count: Int = 4) -> [UInt64] {
-        if let seed = ProcessInfo.processInfo.environment["TIELINE_TEST_SEED"].flatMap(UInt64.init) {
+        if let seed = ProcessInfo.processInfo.environment["TIELINE_TEST_SEED"].flatMap(UInt64.init)
+        {
             return [seed]
         }
         return more(count)

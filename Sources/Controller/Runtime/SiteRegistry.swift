@@ -141,7 +141,9 @@ struct SiteRecord: Sendable {
         func byName(_ links: [LinkConfiguration]) -> [String: LinkConfiguration] {
             Dictionary(links.map { ($0.name.text, $0) }) { first, _ in first }
         }
-        let (before, after) = (byName(head?.configuration.links ?? []), byName(new.configuration.links))
+        let (before, after) = (
+            byName(head?.configuration.links ?? []), byName(new.configuration.links)
+        )
         let there = Set(links.map { FoundObject(kind: .link, name: $0.metadata.name) })
         for object in compiled.keys where object.kind == .link && !there.contains(object) {
             compiled[object] = nil

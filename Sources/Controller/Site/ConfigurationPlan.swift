@@ -64,7 +64,8 @@ enum ConfigurationPlan {
         for (index, digest) in (digests ?? []).enumerated() {
             let part = existing.parts[index]
             let name = ConfigurationPart.fileName(digest)
-            if let part, part.data[name] != nil, part.metadata.controller?.uid == site.metadata.uid {
+            if let part, part.data[name] != nil, part.metadata.controller?.uid == site.metadata.uid
+            {
                 continue
             }
             // What the present head names stays until the next one is there.
