@@ -119,7 +119,7 @@ struct SecretPlanTests {
         _ = layout.settle { $0 < $1 }
     }
 
-    @Test("K18: an edit of one of 1,000 services writes one part, then the head; each head finds its parts")
+    @Test("K18: an edit of one of 1,000 services writes one part, then the head")
     func parts() throws {
         let configuration = SiteConfiguration(site: SiteName(id: try Samples.siteID("A")))
         var layout = ServiceLayout(count: 0)

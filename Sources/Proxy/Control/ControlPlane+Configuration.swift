@@ -31,7 +31,7 @@ extension ControlPlane {
         if difference.routingChanged { configureRouting() }
         // Edges acknowledge every generation.
         edges.changed([], names: difference.routingChanged ? [core.id.site] : [])
-        if difference.services.isEmpty {
+        if changed.there.isEmpty, changed.gone.isEmpty {
             updateReadiness()
         } else {
             refreshServices(changed.there, retimed: changed.retimed)
