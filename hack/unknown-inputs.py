@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Makes each kind of object unreadable in each way, and checks that nothing that was there is taken away.
 
-    unknown-inputs.py [--quick] [KIND...]
+    unknown-inputs.py [--sample] [KIND...]
 
 For every kind that the controller reads (default: all) and every failure (403, 404 of the path, 503, silence, an answer that
-does not decode), at rest and after a restart of the controller: no child may be deleted or made anew, the Site keeps its
-identity in status, and once the kind can be read again a change of a Service reaches the configuration. All on the
-project's API server; pods do not run. Kinds that are not watched are read once a minute, so at rest they are tried with
-one failure only. TIELINE_BIN names the folder of the programs (default: the release build). With --quick only 403 and an
-answer that does not decode, after a restart. The last line says `N rows held, M failed`.
+does not decode, and for what is watched an old copy), at rest and after a restart of the controller: no child may be
+deleted or made anew, the Site keeps its identity in status, and status or /readyz says what cannot be read, as the
+table in docs/reliability.md promises. Once the kind can be read again status is as before, and a change of a Service
+reaches the configuration. All on the project's API server; pods do not run. TIELINE_BIN names the folder of the
+programs (default: the release build). With --sample each kind once, several in a row, in different ways, at rest and after a
+restart in turns. The last line says `N rows held, M failed`.
 """
 import argparse
 import json
@@ -19,20 +20,32 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
 
-from cluster import BIN, Failed, check, wait  # noqa: E402
+from cluster import BIN, Failed, check, condition, wait  # noqa: E402
 from network import API, namespace, service, site  # noqa: E402
 
 OURS = "/apis/tieline.dev/v1alpha1"
-WATCHED = {
-    "sites": OURS, "links": OURS, "tieline-services": OURS, "namespaces": "/api/v1", "services": "/api/v1",
-    "pods": "/api/v1", "deployments": "/apis/apps/v1", "endpointslices": "/apis/discovery.k8s.io/v1",
-}
-READ = {"secrets": "/api/v1", "serviceaccounts": "/api/v1", "rolebindings": "/apis/rbac.authorization.k8s.io/v1"}
+SITES, LINKS, OUR_SERVICES = f"{OURS}/sites", f"{OURS}/links", f"{OURS}/services"
+NAMESPACES, SERVICES, PODS = "/api/v1/namespaces", "/api/v1/services", "/api/v1/pods"
+DEPLOYMENTS, SLICES = "/apis/apps/v1/deployments", "/apis/discovery.k8s.io/v1/endpointslices"
+SECRETS, ACCOUNTS = "/api/v1/secrets", "/api/v1/serviceaccounts"
+BINDINGS, LEASES = "/apis/rbac.authorization.k8s.io/v1/rolebindings", "/apis/coordination.k8s.io/v1/leases"
+WATCHED = [SITES, LINKS, OUR_SERVICES, NAMESPACES, SERVICES, PODS, DEPLOYMENTS, SLICES, ACCOUNTS, BINDINGS]
+READ = [SECRETS]
 FAILURES = ["403", "404", "503", "silence", "garbage"]
+# What --sample tries: what fails in which way at the same time, and whether the controller is restarted.
+SAMPLE = [
+    ({LINKS: "garbage", NAMESPACES: "403", PODS: "404", DEPLOYMENTS: "503", ACCOUNTS: "503"}, False),
+    ({SITES: "silence", OUR_SERVICES: "403", SERVICES: "garbage", SLICES: "404", BINDINGS: "403"}, True),
+    ({OUR_SERVICES: "old", SLICES: "old"}, False),
+    ({SECRETS: "403"}, True),
+    ({LEASES: "503"}, False),
+]
 CHILDREN = "services,secrets,deployments.apps,serviceaccounts,rolebindings,endpointslices"
 PLACES = ["shop", "guest"]
 
@@ -41,7 +54,7 @@ class World:
     """An API server, a controller behind the fault proxy, and one site with everything."""
 
     def __init__(self, scratch):
-        self.scratch, self.port = scratch, 8000
+        self.scratch = scratch
         self.state = os.path.join(scratch, "apiserver")
         self.proxy = None
 
@@ -55,12 +68,12 @@ class World:
                 port = file.read().strip()
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
-                admin = free.getsockname()[1]
+                self.admin = free.getsockname()[1]
             log = open(os.path.join(self.scratch, "controller.log"), "w", encoding="utf-8")
             self.proxy = subprocess.Popen(
                 [sys.executable, str(ROOT / "Tests/EndToEnd/fault_proxy.py"), f"127.0.0.1:{port}",
-                 os.path.join(self.state, "admin.token"), str(BIN / "tieline-controller"), "run", "--kubeconfig",
-                 "{kubeconfig}", "--namespace", "tieline-system", "--admin", f"127.0.0.1:{admin}",
+                 *[os.path.join(self.state, "admin.token")] * 2, str(BIN / "tieline-controller"), "run", "--kubeconfig",
+                 "{kubeconfig}", "--namespace", "tieline-system", "--admin", f"127.0.0.1:{self.admin}",
                  "--proxy-image", "tieline-proxy:dev"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
             self.make()
@@ -116,7 +129,9 @@ class World:
         self.kubectl("patch", "pod", "-n", "shop", "tieline-proxy-1", "--subresource=status", "--type=merge",
                      "-p", json.dumps(ready))
         wait("the Service is exposed with its gateway", lambda: "10.9.9.9" in self.kubectl(
-            "get", "endpointslices", "-n", "guest", "-o", "json"), 25, every=0.2)
+            "get", "endpointslices", "-n", "guest", "-o", "json"), 60, every=0.2)
+        wait("the Site has its first verdict", lambda: self.site()["status"].get("siteID")
+             and condition(self.site(), "Programmed", "reason") == "ProxiesSilent", 60, every=0.2)
         self.settle()
 
     def settle(self):
@@ -130,8 +145,25 @@ class World:
                 meta = item["metadata"]
                 found[f"{place}/{item['kind']}/{meta['name']}"] = (
                     meta["uid"], json.dumps(item.get("endpoints")), item.get("spec", {}).get("clusterIP"))
-        status = json.loads(self.kubectl("get", "tsite", "-n", "shop", "shop", "-o", "json"))["status"]
-        return {**found, "siteID": status.get("siteID")}
+        return {**found, "siteID": self.site()["status"].get("siteID")}
+
+    def site(self):
+        return json.loads(self.kubectl("get", "tsite", "-n", "shop", "shop", "-o", "json"))
+
+    def verdict(self):
+        """What the Site says of itself, without what every look finds otherwise."""
+        site = self.site()
+        return [[entry["type"], entry["status"], entry["reason"]] for entry in site["status"]["conditions"]]
+
+    def readyz(self):
+        """What the controller says of itself: "" when it is ready, or nothing at all."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/readyz", timeout=5):
+                return ""
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError as error:
+            return f"no answer: {error}"
 
     def heals(self, number):
         """A change of the Service reaches the configuration."""
@@ -146,10 +178,33 @@ class World:
                             "{{$v | base64decode}}{{end}}").replace(" ", "")
 
 
-def row(world, number, kind, api, failure, restarts):
-    before = world.children()
+def full_name(kind):
+    """As the controller calls it: services, services.tieline.dev."""
+    parts = kind.split("/")
+    return parts[-1] if parts[1] == "api" else f"{parts[-1]}.{parts[2]}"
+
+
+def tells(world, failing, restarts):
+    """Waits until what fails is told, by name, in the places that docs/reliability.md names."""
+    names = {kind: full_name(kind) for kind, how in failing.items() if how != "old"}
+    watched = [name for kind, name in names.items() if kind in WATCHED]
+    if watched:
+        wait(f"/readyz names {watched}", lambda: all(
+            name in said for name in watched) if (said := world.readyz()) else None, 120, every=0.2)
+    if LEASES in failing:
+        wait("/readyz names the lease", lambda: "the lease cannot be read or written" in world.readyz(), 60, every=0.2)
+    told = [name for kind, name in names.items() if kind in READ and restarts or kind in WATCHED and kind != SITES and not restarts]
+    if told:
+        wait(f"the Site's status names {told}", lambda: condition(site := world.site(), "Programmed") != "True" and all(
+            name in condition(site, "Programmed", "message") for name in told), 120, every=0.2)
+
+
+def row(world, number, failing, restarts):
+    before, verdict = world.children(), world.verdict()
     world.ask(do="arm", namespaces=PLACES, at=0, when="after")
-    world.ask(do="fail", api=api, resource=kind.removeprefix("tieline-"), how=failure)
+    for kind, how in failing.items():
+        api, _, resource = kind.rpartition("/")
+        world.ask(do="fail", api=api, resource=resource, how=how)
     if restarts:
         world.ask(do="restart")
     else:
@@ -157,31 +212,53 @@ def row(world, number, kind, api, failure, restarts):
         for name in ("tsite/shop", "tlink/far", "tsvc/web"):
             world.kubectl("annotate", "-n", "shop", "--overwrite", name, stamp)
     try:
-        wait(f"{kind} is read", lambda: world.ask(do="report")["failed"] > 0, 90, every=0.1)
+        wait("all of it fails", lambda: all(
+            how == "old" or world.ask(do="report")["failed"][kind] for kind, how in failing.items()), 90, every=0.1)
+        tells(world, failing, restarts)
         world.settle()
         report, after = world.ask(do="report"), world.children()
         removed = [path for method, path, _ in report["writes"] if method == "DELETE"]
         check(not removed, f"deleted {removed}")
-        check(after == before, f"changed: {sorted(set(after.items()) ^ set(before.items()))}")
+        check(after == before, f"changed: {sorted(set(after.items()) ^ set(before.items()), key=str)}")
+        if OUR_SERVICES in failing and failing[OUR_SERVICES] == "old":
+            lags(world, number)
     finally:
-        world.ask(do="fail", api=api, resource=kind, how=None)
+        for kind in failing:
+            api, _, resource = kind.rpartition("/")
+            world.ask(do="fail", api=api, resource=resource, how=None)
     world.heals(number)
+    wait("the controller is ready", lambda: world.readyz() == "", 60, every=0.2)
+    wait(f"the Site says {verdict}", lambda: world.verdict() == verdict, 60, every=0.2)
+
+
+def lags(world, number):
+    """A change that the controller has not heard of is not judged: status says which generation it speaks of."""
+    patch = {"spec": {"ports": [{"name": "tcp", "port": 7000 + number, "targetPort": 8080}]}}
+    world.kubectl("patch", "tsvc", "-n", "shop", "web", "--type=merge", "-p", json.dumps(patch))
+    world.settle()
+    item = json.loads(world.kubectl("get", "tsvc", "-n", "shop", "web", "-o", "json"))
+    check(item["status"]["observedGeneration"] < item["metadata"]["generation"], "an unheard change was judged")
 
 
 def rows(options):
-    for kind, api in {**WATCHED, **READ}.items():
-        if options.kinds and kind not in options.kinds:
+    """What fails in which way, and whether the controller is restarted."""
+    if options.sample:
+        yield from SAMPLE
+        return
+    for kind in [*WATCHED, *READ, LEASES]:
+        if options.kinds and kind.rpartition("/")[2] not in options.kinds:
             continue
-        for failure in ("403", "garbage") if options.quick else FAILURES:
-            yield kind, api, failure, True
-            if not options.quick and (kind in WATCHED or failure == "403"):
-                yield kind, api, failure, False
+        for failure in FAILURES:
+            yield {kind: failure}, True
+            yield {kind: failure}, False
+        if kind in WATCHED:
+            yield {kind: "old"}, False
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("kinds", nargs="*", choices=[[], *WATCHED, *READ])
+    parser.add_argument("--sample", action="store_true")
+    parser.add_argument("kinds", nargs="*", help="plurals, as pods")
     options = parser.parse_args()
     if os.environ.get("TIELINE_UNKNOWN_INPUTS") != "alone":
         # In a network of its own: the gateway's address leads nowhere there.
@@ -190,10 +267,11 @@ def main():
                               *sys.argv])
     held, failed = 0, 0
     with tempfile.TemporaryDirectory() as scratch, World(scratch) as world:
-        for number, (kind, api, failure, restarts) in enumerate(rows(options)):
-            began, what = time.monotonic(), f"{kind}, {failure}, {'after a restart' if restarts else 'at rest'}"
+        for number, (failing, restarts) in enumerate(rows(options)):
+            what = ", ".join(f"{full_name(kind)} {how}" for kind, how in failing.items())
+            began, what = time.monotonic(), f"{what}, {'after a restart' if restarts else 'at rest'}"
             try:
-                row(world, number, kind, api, failure, restarts)
+                row(world, number, failing, restarts)
                 held += 1
                 print(f"held {what} ({time.monotonic() - began:.1f} s)", flush=True)
             except Failed as error:

@@ -64,8 +64,8 @@ class Cluster:
         """Ends what interrupted runs left: clusters that are named by a process that is gone, and this one's name."""
         for line in self.script("list").splitlines():
             name = line.split()[0]
-            owner = name.removeprefix("e2e-")
-            if owner != name and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
+            owner = name.removeprefix("e2e-").split("-")[0]  # e2e-PID, e2e-PID-NUMBER
+            if name.startswith("e2e-") and owner.isdigit() and not os.path.exists(f"/proc/{owner}"):
                 self.script("down", "--name", name)
         self.script("down")
 

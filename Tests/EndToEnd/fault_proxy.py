@@ -1,22 +1,28 @@
 #!/usr/bin/env python3
 """Stands between the controller and the API server, and kills the controller around a chosen write.
 
-    fault_proxy.py SERVER TOKEN_FILE COMMAND...
+    fault_proxy.py SERVER TOKEN_FILE ADMIN_TOKEN_FILE COMMAND...
 
-Runs in the network of the test cluster's node. SERVER is HOST:PORT of the API server; COMMAND runs the controller, and
+Runs in the network of the test cluster's node. SERVER is HOST:PORT of the API server, TOKEN_FILE
+holds what the controller may show there, ADMIN_TOKEN_FILE what may delete its Lease; COMMAND runs the controller, and
 `{kubeconfig}` in it becomes the path of a kubeconfig that leads here. It reads one request a line from standard input
 and answers each with one line, both JSON:
 
     {"do": "arm", "namespaces": [..], "at": K, "when": "before" | "after"}
         counts the writes to these namespaces from now on; the controller is killed at the K-th (0: at none): "before"
         its answer is passed on (the server has done it), or right "after". It is started again at once.
-    {"do": "fail", "api": "/api/v1", "resource": "secrets", "how": "403" | "404" | "503" | "silence" | "garbage" | null}
-        from now on reading that resource fails in that way, watches that are open included; null: nothing fails.
+    {"do": "fail", "api": "/api/v1", "resource": "secrets", "how":
+     "403" | "404" | "503" | "silence" | "garbage" | "old" | null}
+        from now on reading that resource fails in that way, watches that are open included, and of leases writing too;
+        "old": nothing fails, but watches that are open tell nothing more; null: it is as usual again.
     {"do": "restart"}
         the controller is SIGKILLed and started again.
     {"do": "report"}
         {"writes": [[method, path, status]], "quiet": seconds since the last one, "killed": how often,
-         "failed": how many reads failed since the last "fail"}
+         "failed": {"API/RESOURCE": how many reads failed in the present way}, "ended": how often the controller
+         ended by itself}
+    {"do": "history", "namespaces": [..]}
+        the writes to these namespaces since the proxy began, and how long ago the last one was.
 
 Leases and Events are passed on, and not counted. The Lease of a killed controller is deleted: waiting until it ends
 would add 15 s to every kill, and shows nothing here.
@@ -44,32 +50,48 @@ class Plan:
 
     def __init__(self):
         self.lock = threading.Lock()
+        self.began = time.monotonic()
+        self.history, self.touched = [], {}  # every write; when each namespace was last written to
         self.arm([], 0, "after")
 
     def arm(self, namespaces, at, when):
         with self.lock:
             self.namespaces, self.at, self.when = namespaces, at, when
-            self.begun, self.writes, self.killed, self.last = 0, [], 0, time.monotonic()
+            self.begun, self.killed, self.mark, self.armed = 0, 0, len(self.history), time.monotonic()
 
     def begin(self, method, path):
-        """Called when a write arrives; true: this is the one."""
-        parts = path.split("?")[0].split("/")
-        counts = method in MUTATING and "leases" not in parts and "events" not in parts
-        if not counts or not any(name in parts for name in self.namespaces):
+        """Called when a request arrives: None: it does not count; true: this is the write to die at."""
+        path = path.split("?")[0]
+        parts = path.split("/")
+        if method not in MUTATING or "namespaces" not in parts or "leases" in parts or "events" in parts:
             return None
+        namespace = namespace_of(path)
         with self.lock:
+            self.touched[namespace] = time.monotonic()
+            if namespace not in self.namespaces:
+                return False
             self.begun += 1
-            self.last = time.monotonic()
             return self.begun == self.at and not self.killed
 
     def end(self, method, path, status):
+        path = path.split("?")[0]
         with self.lock:
-            self.writes.append([method, path.split("?")[0], status])
-            self.last = time.monotonic()
+            self.history.append([method, path, status])
+            self.touched[namespace_of(path)] = time.monotonic()
 
-    def report(self):
+    def report(self, namespaces=None):
+        """Of the namespaces, since ever; without any, of those that are armed, since then."""
         with self.lock:
-            return {"writes": self.writes, "quiet": time.monotonic() - self.last, "killed": self.killed}
+            since, began = (self.mark, self.armed) if namespaces is None else (0, self.began)
+            chosen = self.namespaces if namespaces is None else namespaces
+            writes = [write for write in self.history[since:] if namespace_of(write[1]) in chosen]
+            last = max([began, *(self.touched[name] for name in chosen if name in self.touched)])
+            return {"writes": writes, "quiet": time.monotonic() - last, "killed": self.killed}
+
+
+def namespace_of(path):
+    parts = path.split("/")
+    return parts[parts.index("namespaces") + 1]
 
 
 class Faults:
@@ -87,54 +109,78 @@ class Faults:
 
     def __init__(self):
         self.lock = threading.Condition()
-        self.target, self.how, self.count, self.streams = None, None, 0, {}
+        self.ways, self.counts, self.streams = {}, {}, {}
 
     def set(self, api, resource, how):
+        target = f"{api}/{resource}"
         with self.lock:
-            self.target, self.how, self.count = (api, resource), how, 0
+            self.ways[target], self.counts[target] = how, 0
             for connection, path in list(self.streams.items()):
-                if how and self.meets(path):
+                if how and how != "old" and target_of(path) == target:
                     with contextlib.suppress(OSError):  # it has ended by itself
                         connection.shutdown(socket.SHUT_RDWR)
             self.lock.notify_all()
 
-    def meets(self, path):
-        api, resource = self.target
-        rest = path.split("?")[0].removeprefix(api + "/").split("/")
-        return path.startswith(api + "/") and resource == (rest[2:3] if rest[0] == "namespaces" and rest[2:] else rest)[0]
-
     def find(self, method, path):
-        """How this read fails; None: it does not."""
+        """How this request fails; None: it does not."""
+        target = target_of(path)
         with self.lock:
-            if method != "GET" or not self.how or not self.meets(path):
+            how = self.ways.get(target)
+            if not how or how == "old" or method != "GET" and not target.endswith("/leases"):
                 return None
-            self.count += 1
-            return self.how
+            self.counts[target] += 1
+            return how
 
-    def wait_for_end(self):
+    def wait_while(self, path, how):
+        """Until what `path` reads does not fail in this way any more."""
+        target = target_of(path)
         with self.lock:
-            how = self.how
-            self.lock.wait_for(lambda: self.how != how)
+            self.lock.wait_for(lambda: self.ways.get(target) != how)
+
+
+def target_of(path):
+    """API/RESOURCE of a path, as "/apis/apps/v1/deployments"."""
+    parts = path.split("?")[0].split("/")
+    depth = 3 if parts[1] == "api" else 4
+    rest = parts[depth:]
+    resource = rest[2] if rest[0:1] == ["namespaces"] and rest[2:] else (rest or [""])[0]
+    return "/".join([*parts[:depth], resource])
 
 
 class Controller:
-    """The controller's process, started again after each kill."""
+    """The controller's process, started again after each kill, and when it ends by itself as one without the lease does."""
 
-    def __init__(self, command, upstream):
-        self.command, self.upstream, self.lock = command, upstream, threading.Lock()
-        self.process = None
+    def __init__(self, command, admin):
+        self.command, self.admin, self.lock = command, admin, threading.Lock()
+        self.process, self.ended, self.is_wanted = None, 0, True
 
     def start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        threading.Thread(target=self.watch, daemon=True).start()
+
+    def watch(self):
+        """Starts it again when it ends by itself; until `stop`."""
+        while True:
+            self.process.wait()
+            with self.lock:
+                if not self.is_wanted:
+                    return
+                if self.process.poll() is not None:
+                    self.ended += 1
+                    self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+
+    def stop(self):
         with self.lock:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+            self.is_wanted = False
+            self.process.kill()
+            self.process.wait()
 
     def kill(self):
         with self.lock:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-            status, _ = self.upstream.once("DELETE", LEASE)
-            if status not in (200, 404):
-                print(f"the Lease was not deleted: {status}", file=sys.stderr)
+            status, _ = self.admin.once("DELETE", LEASE)
+            assert status in (200, 404), f"the Lease was not deleted: {status}"
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
 
 
@@ -198,7 +244,7 @@ def handler(plan, faults, controller, upstream):
         def fail(self, how):
             self.close_connection = True
             if how == "silence":
-                return faults.wait_for_end()
+                return faults.wait_while(self.path, "silence")
             status, kind, body = Faults.ANSWERS[how]
             content = (body if isinstance(body, str) else json.dumps(body)).encode()
             self.send_response(status)
@@ -225,6 +271,7 @@ def handler(plan, faults, controller, upstream):
             faults.streams[self.connection] = self.path
             try:
                 while piece := answer.read1(65536):
+                    faults.wait_while(self.path, "old")
                     self.wfile.write(piece)
             finally:
                 faults.streams.pop(self.connection, None)
@@ -247,11 +294,11 @@ def handler(plan, faults, controller, upstream):
     return Handler
 
 
-def main(server, token_file, command):
+def main(server, token_file, admin_token_file, command):
     plan, faults = Plan(), Faults()
-    with open(token_file, encoding="utf-8") as file:
+    with open(token_file, encoding="utf-8") as file, open(admin_token_file, encoding="utf-8") as admin:
         upstream = Upstream(server, file.read().strip())
-    controller = Controller([], upstream)
+        controller = Controller([], Upstream(server, admin.read().strip()))
     listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(plan, faults, controller, upstream))
     listener.daemon_threads = True
     threading.Thread(target=listener.serve_forever, daemon=True).start()
@@ -273,12 +320,12 @@ def main(server, token_file, command):
                     faults.set(request["api"], request["resource"], request["how"])
                 elif request["do"] == "restart":
                     controller.kill()
-                print(json.dumps({**plan.report(), "failed": faults.count}), flush=True)
+                report = plan.report(request["namespaces"] if request["do"] == "history" else None)
+                print(json.dumps({**report, "failed": faults.counts, "ended": controller.ended}), flush=True)
         finally:
-            controller.process.kill()
-            controller.process.wait()
+            controller.stop()
 
 
 if __name__ == "__main__":
     os.environ["PYTHONUNBUFFERED"] = "1"
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
