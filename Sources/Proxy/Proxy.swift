@@ -104,7 +104,8 @@ package final class Proxy: Sendable {
         core.tellControl { $0.start() }
     }
 
-    private func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
+    /// For this module, and its tests.
+    func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
         running.withLock { $0?.core }?.tellControl(letter)
     }
 

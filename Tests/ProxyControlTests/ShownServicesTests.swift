@@ -7,6 +7,8 @@ import Testing
 
 @Suite("The services of the snapshot")
 struct ShownServicesTests {
+    private let context = ShownServices.Context(names: [:], links: [], rules: HostRules())
+
     private func port(_ index: Int) throws -> ServicePort {
         try #require(ServicePort("s\(index)/tcp"))
     }
@@ -18,10 +20,10 @@ struct ShownServicesTests {
     @Test("K1: a change of one of 1,000 services looks at one")
     func one() throws {
         let keys = try (0..<1000).map(port)
-        var (shown, looks) = (ShownServices(), 0)
+        var (shown, looks, context) = (ShownServices(), 0, self.context)
         func refresh(at seconds: Int64) {
             looks = 0
-            shown.refresh(keys, at: now(seconds)) { key in
+            shown.refresh(keys, in: context, at: now(seconds)) { key in
                 looks += 1
                 return (ServiceSnapshot(service: key, listening: true, targets: []), nil)
             }
@@ -33,11 +35,14 @@ struct ShownServicesTests {
         shown.mark([keys[7]])
         refresh(at: 2)
         #expect(looks == 1)
-        refresh(at: 6)
-        #expect(looks == 1000, "what nobody announced is shown after 5 s")
+        refresh(at: 60)
+        #expect(looks == 1000, "what nobody noticed is shown after a minute")
         shown.markAll()
-        refresh(at: 7)
+        refresh(at: 61)
         #expect(looks == 1000)
+        context.names[SiteID(publicKeyDigest: Array(repeating: 1, count: 32))] = "east"
+        refresh(at: 62)
+        #expect(looks == 1000, "its name is in every service")
     }
 
     @Test(
@@ -53,7 +58,7 @@ struct ShownServicesTests {
             truth[key] =
                 Bool.random(using: &random) ? UInt64.random(in: 0..<9, using: &random) : nil
             shown.mark([key])
-            shown.refresh(truth.keys, at: now(0)) { key in
+            shown.refresh(truth.keys, in: context, at: now(0)) { key in
                 guard let count = truth[key] else { return (nil, nil) }
                 return (
                     ServiceSnapshot(service: key, listening: count % 2 == 0, targets: []),

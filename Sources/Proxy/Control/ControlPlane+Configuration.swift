@@ -68,8 +68,6 @@ extension ControlPlane {
     ) {
         for name in difference.closed { links.removeValue(forKey: name)?.stop() }
         for name in difference.renamed { links.removeValue(forKey: name)?.leave() }
-        // The ways of services are shown by the names of Links.
-        if !difference.dialled.isEmpty || !difference.closed.isEmpty { shown.markAll() }
         for link in configuration.links { links[link.name]?.update(link) }
         for link in difference.dialled where !isDraining {
             let dialer = LinkDialer(link, control: self)

@@ -82,7 +82,6 @@ extension ControlPlane {
         let refreshed = services.refresh(changes.services, table, at: loop.now)
         edges.changed(changes.services, names: changes.names)
         shown.mark(changes.services)
-        if !changes.names.isEmpty { shown.markAll() }
         publish(refreshed)
     }
 

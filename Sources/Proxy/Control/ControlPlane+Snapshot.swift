@@ -26,12 +26,15 @@ extension ControlPlane {
     }
 
     /// Publishes what is known now of everything.
-    func takeWholeSnapshot() {
-        shown.markAll()
-        takeSnapshot()
-    }
+    func takeWholeSnapshot() { snapshots.offer(makeWholeSnapshot()) }
 
     private func takeSnapshot() { snapshots.offer(makeSnapshot()) }
+
+    /// As `makeSnapshot`, with all services looked at anew.
+    func makeWholeSnapshot() -> ProxySnapshot {
+        shown.markAll()
+        return makeSnapshot()
+    }
 
     func makeSnapshot() -> ProxySnapshot {
         let now = loop.now
@@ -47,7 +50,12 @@ extension ControlPlane {
         // A sidecar's snapshot is for metrics only.
         if core.isEdge { shown.markAll() }
         let shared = sharedServices
-        shown.refresh(shared.keys, at: now) { key in
+        let context = ShownServices.Context(
+            names: siteNames,
+            links: document?.configuration.links ?? [],
+            rules: services.rules
+        )
+        shown.refresh(shared.keys, in: context, at: now) { key in
             // There may be thousands.
             loop.breathe()
             return (isShown(key) ? service(key) : nil, shared[key].flatMap(counters))

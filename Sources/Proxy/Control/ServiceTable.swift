@@ -25,7 +25,7 @@ final class ServiceTable {
     private(set) var advertised: [ServicePort: UInt32] = [:]
     /// Where service ports listen that have a target.
     private var listening: [ServicePort: ServicePortConfiguration.Listen] = [:]
-    private var rules = HostRules()
+    private(set) var rules = HostRules()
     private let prober: ServerProber
 
     init(control: ControlPlane) {

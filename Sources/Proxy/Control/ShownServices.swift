@@ -5,29 +5,37 @@ import SiteConfiguration
 ///
 /// There may be thousands of services, and a change is of one.
 struct ShownServices {
+    /// What may change all services at once.
+    struct Context: Equatable {
+        var names: [SiteID: String]
+        var links: [LinkConfiguration]
+        var rules: HostRules
+    }
+
     /// Both in the order of the service ports.
     private(set) var services: [ServiceSnapshot] = []
     private(set) var counters: [ServiceCounters] = []
 
     private var stale: Set<ServicePort> = []
-    /// When all were looked at last; nil: all have to be looked at.
-    private var lookedAt: Instant?
-    /// Figures that nobody announces are shown this late at the most.
-    private static let patience: Duration = .seconds(5)
+    /// When all were looked at last, and in which context; nil: all have to be looked at.
+    private var looked: (at: Instant, context: Context)?
+    /// Should a change ever go unnoticed, it is shown this late at the most.
+    private static let patience: Duration = .seconds(60)
 
     mutating func mark(_ keys: Set<ServicePort>) { stale.formUnion(keys) }
 
-    mutating func markAll() { lookedAt = nil }
+    mutating func markAll() { looked = nil }
 
     /// Brings both lists up to date.
     ///
     /// `all` are the ports that there are; `look` gives what is shown of one, nil for nothing.
     mutating func refresh(
         _ all: some Collection<ServicePort>,
+        in context: Context,
         at now: Instant,
         look: (ServicePort) -> (service: ServiceSnapshot?, counters: ServiceCounters?)
     ) {
-        if let lookedAt, now - lookedAt < Self.patience {
+        if let looked, looked.context == context, now - looked.at < Self.patience {
             for key in stale {
                 let shown = look(key)
                 services.put(shown.service, at: key, by: \.service)
@@ -37,7 +45,7 @@ struct ShownServices {
             let shown = all.sorted().map(look)
             services = shown.compactMap(\.service)
             counters = shown.compactMap(\.counters)
-            lookedAt = now
+            looked = (now, context)
         }
         stale = []
     }
