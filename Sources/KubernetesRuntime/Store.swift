@@ -147,6 +147,18 @@ package final class Store<Object: KubernetesObject>: Sendable {
         .sorted { $0.key < $1.key }
     }
 
+    /// What `read` gives of the objects that are found under `value` in the index of that name, in no order.
+    package func collect<Value: Sendable>(
+        _ index: String,
+        _ value: String,
+        _ read: (Object) -> [Value]
+    ) -> [Value] {
+        precondition(indexes.contains { $0.name == index }, "the store has no index \(index)")
+        return state.withLock { state in
+            (state.indexed[index]?[value] ?? []).flatMap { state.objects[$0].map(read) ?? [] }
+        }
+    }
+
     /// How many objects are found under `value` in the index of that name.
     package func count(_ index: String, _ value: String) -> Int {
         precondition(indexes.contains { $0.name == index }, "the store has no index \(index)")

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("The services of the snapshot")
 struct ShownServicesTests {
-    private let context = ShownServices.Context(names: [:], links: [], rules: HostRules())
+    private let context = ShownServices.Context(names: [:], links: [])
 
     private func port(_ index: Int) throws -> ServicePort {
         try #require(ServicePort("s\(index)/tcp"))

@@ -141,7 +141,7 @@ struct World: Sendable {
     /// has `hosts`, which must not name them; nil where none has: nothing is told then that changes with every Service.
     func gatewayAddresses(of namespace: String) -> [String]? {
         guard services.store.count(Index.hosts, namespace) > 0 else { return nil }
-        return Set(coreServices.store.list(Index.gateways, namespace).flatMap(\.addresses)).sorted()
+        return Set(coreServices.store.collect(Index.gateways, namespace, \.addresses)).sorted()
     }
 
     /// The core Services that the object with this UID controls.

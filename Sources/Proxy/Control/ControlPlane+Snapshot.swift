@@ -52,8 +52,7 @@ extension ControlPlane {
         let shared = sharedServices
         let context = ShownServices.Context(
             names: siteNames,
-            links: document?.configuration.links ?? [],
-            rules: services.rules
+            links: document?.configuration.links ?? []
         )
         shown.refresh(shared.keys, in: context, at: now) { key in
             // There may be thousands.

@@ -46,6 +46,8 @@ final class ControlPlane {
     var shownRoundTrips: [LinkName: UInt64] = [:]
     let snapshots: SnapshotStore
     var shown = ShownServices()
+    /// The configuration's `ownAddresses`, read once: there may be thousands.
+    private var coreServices: (texts: [String], addresses: Set<IPAddress>) = ([], [])
     /// The links of the first configuration have been tried.
     var hasSettled = false
     private(set) lazy var drains = LaneDrains(control: self)
@@ -128,7 +130,10 @@ final class ControlPlane {
     /// Addresses that lead to this site's gateways.
     var ownAddresses: Set<IPAddress> {
         let services = document?.configuration.ownAddresses ?? []
-        return (inside?.addresses ?? []).union(services.compactMap { IPAddress($0) })
+        if services != coreServices.texts {
+            coreServices = (services, Set(services.compactMap { IPAddress($0) }))
+        }
+        return coreServices.addresses.union(inside?.addresses ?? [])
     }
 
     var siteName: SiteName {

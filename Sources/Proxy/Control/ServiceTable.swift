@@ -17,6 +17,8 @@ final class ServiceTable {
     /// The configured service ports by the core Service, and by the host names, that their servers are those of.
     private var portsByCoreService: [String: Set<ServicePort>] = [:]
     private var portsByHost: [String: Set<ServicePort>] = [:]
+    /// The same by the addresses that `hosts` name.
+    private var portsByAddress: [IPAddress: Set<ServicePort>] = [:]
     /// How many configured service ports listen at a place, would they have a target.
     private var places: [ListenPlace: Int] = [:]
     private var watched: Set<String> = []
@@ -25,7 +27,7 @@ final class ServiceTable {
     private(set) var advertised: [ServicePort: UInt32] = [:]
     /// Where service ports listen that have a target.
     private var listening: [ServicePort: ServicePortConfiguration.Listen] = [:]
-    private(set) var rules = HostRules()
+    private var rules = HostRules()
     private let prober: ServerProber
 
     init(control: ControlPlane) {
@@ -75,8 +77,12 @@ final class ServiceTable {
         updateRules()
         // In a cluster no port of a gateway's own addresses may be a server; on a host only those that it listens on.
         let isStricter = !rules.isInCluster && rules.listeners != oldPlaces
-        if isStricter || rules.own != own || rules.local != local {
+        if isStricter {
             result.there.formUnion(configurations.keys)
+        } else {
+            let changed = rules.own.symmetricDifference(own)
+                .union(rules.local.symmetricDifference(local))
+            result.there.formUnion(ports(at: changed))
         }
         let names = Set(portsByHost.keys)
         if names != watched {
@@ -84,6 +90,18 @@ final class ServiceTable {
             hosts.watch(names)
         }
         return result
+    }
+
+    /// The configured service ports that have a server at one of these addresses, wanted or not.
+    private func ports(at addresses: Set<IPAddress>) -> Set<ServicePort> {
+        guard !addresses.isEmpty else { return [] }
+        var found: Set<ServicePort> = []
+        for address in addresses { found.formUnion(portsByAddress[address] ?? []) }
+        for (name, keys) in portsByHost
+        where hosts.servers(name).joined().contains(where: addresses.contains) {
+            found.formUnion(keys)
+        }
+        return found
     }
 
     private func keys(of service: ServiceConfiguration) -> [ServicePort] {
@@ -102,8 +120,12 @@ final class ServiceTable {
         switch service.provider {
         case .endpointSlices(let name)?: portsByCoreService[name, default: []].insert(key)
         case .hosts(let names)?:
-            for name in names where IPAddress(name) == nil {
-                portsByHost[name, default: []].insert(key)
+            for name in names {
+                if let address = IPAddress(name) {
+                    portsByAddress[address, default: []].insert(key)
+                } else {
+                    portsByHost[name, default: []].insert(key)
+                }
             }
         case nil: break
         }
@@ -117,7 +139,11 @@ final class ServiceTable {
         configurations[key] = nil
         switch service.provider {
         case .endpointSlices(let name)?: portsByCoreService.remove(key, of: name)
-        case .hosts(let names)?: for name in names { portsByHost.remove(key, of: name) }
+        case .hosts(let names)?:
+            for name in names {
+                portsByHost.remove(key, of: name)
+                if let address = IPAddress(name) { portsByAddress.remove(key, of: address) }
+            }
         case nil: break
         }
     }
@@ -345,8 +371,8 @@ final class ServiceTable {
     }
 }
 
-extension [String: Set<ServicePort>] {
-    fileprivate mutating func remove(_ key: ServicePort, of name: String) {
+extension Dictionary where Value == Set<ServicePort> {
+    fileprivate mutating func remove(_ key: ServicePort, of name: Key) {
         self[name]?.remove(key)
         if self[name]?.isEmpty == true { self[name] = nil }
     }

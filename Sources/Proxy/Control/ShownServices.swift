@@ -9,7 +9,6 @@ struct ShownServices {
     struct Context: Equatable {
         var names: [SiteID: String]
         var links: [LinkConfiguration]
-        var rules: HostRules
     }
 
     /// Both in the order of the service ports.
