@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
 
 from cluster import Cluster, condition, wait  # noqa: E402
-from network import API, GATEWAYS, Network, namespace, server, site  # noqa: E402
+from network import API, Network, namespace, server, site  # noqa: E402
 
 CONTROLLER = "app.kubernetes.io/component=controller"
 TICKS = os.sysconf("SC_CLK_TCK")
