@@ -26,6 +26,22 @@ expect() { # expect WHAT COMMAND...: waits at most 60 s for the command to succe
   done
 }
 
+# patiently WHAT COMMAND...: what may take minutes; every 10 s it says how long the demo has run and how far this is
+patiently() {
+  local what=$1 log=$work/log
+  shift
+  "$@" >"$log" 2>&1 &
+  local pid=$! next=$((SECONDS + 10))
+  while kill -0 $pid 2>/dev/null; do
+    sleep 0.2
+    [ $SECONDS -ge $next ] || continue
+    next=$((SECONDS + 10))
+    printf '  %4d s  %s: %s\n' $SECONDS "$what" "$(tail -1 "$log" | cut -c1-80)"
+  done
+  wait $pid || { cat "$log" >&2; die "this failed: $what ($*)"; }
+  printf '  %4d s  %s: done\n' $SECONDS "$what"
+}
+
 work=$(mktemp -d) clients=
 finish() {
   local code=$?
@@ -48,11 +64,12 @@ ask() {
 held() { jq -r ".open[\"$2\"] // 0" <<<"$1"; }
 
 say "1. Install, build, and start a cluster (real API server; pods are local processes)"
-hack/install-deps.sh
+[ -x .build/release/tieline-proxy ] || echo "  A first run builds Tieline and a Kubernetes API server: 5 to 12 minutes. Later runs take half a minute."
+patiently "Debian packages" hack/install-deps.sh
 kubectl=$(hack/kubectl.sh)
 PATH=${kubectl:+$kubectl:}$PATH
-swift build -c release >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; die "the build failed"; }
-tail -1 "$work/build.log"
+patiently "test API server (where none is built, some 4 minutes)" hack/apiserver/build.sh
+patiently "Tieline, release build" swift build -c release
 ln -sf tieline .build/release/kubectl-tieline # on the PATH under this name, kubectl finds it
 hack/cluster.sh down >/dev/null 2>&1 || true
 hack/cluster.sh up
