@@ -9,10 +9,17 @@ package final class HTTPTransport: Sendable {
     private let requests: CurlLoop
     private let streams: CurlLoop
 
+    private static let streamLimit = 700
+
     package init() {
         requests = CurlLoop(name: "http-requests", hostConnections: 2, streamLimit: 100_000)
-        // A server allows some 100 streams on a connection; one more would wait for ever.
-        streams = CurlLoop(name: "http-streams", hostConnections: 8, streamLimit: 700)
+        // A stream that waits for a connection waits for ever, so each may have one of its own. Over HTTP/2 they share: another
+        // connection is opened only when a server allows no more streams (some 100) on those that are there.
+        streams = CurlLoop(
+            name: "http-streams",
+            hostConnections: Self.streamLimit,
+            streamLimit: Self.streamLimit
+        )
     }
 
     deinit {
