@@ -141,13 +141,14 @@ extension Shared {
             logger: logger
         )
         let queues = Queues()
+        let writer = Writer(client: client, recorder: recorder, logger: logger)
         self.init(
             world: world,
             registry: SiteRegistry(),
             queues: queues,
             client: client,
-            writer: Writer(client: client, recorder: recorder, logger: logger),
-            statuses: StatusWriter(client: client, clock: clock),
+            writer: writer,
+            statuses: StatusWriter(client: client, writer: writer, clock: clock),
             secrets: SecretWatches(client: client, logger: logger) { queues.sites.add($0) },
             settings: ControllerSettings(
                 proxyImage: options.proxyImage,

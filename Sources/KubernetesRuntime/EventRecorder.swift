@@ -49,7 +49,7 @@ package struct EventNote: Sendable, Equatable {
 
 /// Writes Events (events.k8s.io/v1).
 ///
-/// `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. One that the server
+/// `tell` sends a note before it returns. `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. One that the server
 /// fails at lets the others pass and is dropped after some attempts. At most `limit` wait; then the oldest is dropped
 /// and counted. The same note about the same object is not written twice within ten minutes, whatever its time; named
 /// ones are never written twice; what an object tells again and again is gathered (`EventFilter`).
@@ -116,27 +116,46 @@ package final class EventRecorder: Sendable {
     package var dropped: Int { state.withLock { $0.dropped } }
 
     package func record(_ note: EventNote) {
+        guard let note = state.withLock({ Self.pass(note, &$0) }) else { return }
+        enqueue(note)
+    }
+
+    /// Writes one that must not be lost with this process: it is there when this returns, unless the server did not take it;
+    /// then it waits like the others, as it does while others wait: nothing is held up for long by Events.
+    package func tell(_ note: EventNote) async {
+        let passed = state.withLock { state in
+            Self.pass(note, &state).map { (note: $0, isFirst: state.waiting.isEmpty) }
+        }
+        guard let passed else { return }
+        if passed.isFirst, case .done = await attempt(passed.note) { return }
+        enqueue(passed.note)
+    }
+
+    /// The note to be written for this one; nil: it is no news.
+    private static func pass(_ note: EventNote, _ state: inout State) -> EventNote? {
         let digest = Digest(
             regarding: note.regarding.withoutVersion,
             reason: note.reason,
             text: note.text,
             name: note.name
         )
-        let isNews = state.withLock { state in
-            if let last = state.recent[digest], note.time - last < .seconds(600) { return false }
-            if state.recent.count >= 4096 {
-                state.recent = state.recent.filter { note.time - $0.value < .seconds(600) }
-            }
-            if state.recent.count < 4096 { state.recent[digest] = note.time }
-            guard let note = state.filter.pass(note) else { return false }
+        if let last = state.recent[digest], note.time - last < .seconds(600) { return nil }
+        if state.recent.count >= 4096 {
+            state.recent = state.recent.filter { note.time - $0.value < .seconds(600) }
+        }
+        if state.recent.count < 4096 { state.recent[digest] = note.time }
+        return state.filter.pass(note)
+    }
+
+    private func enqueue(_ note: EventNote) {
+        state.withLock { state in
             if state.waiting.count >= limit {
                 state.waiting.removeFirst()
                 state.dropped += 1
             }
             state.waiting.append(Waiting(note: note))
-            return true
         }
-        if isNews { wake.continuation.yield() }
+        wake.continuation.yield()
     }
 
     /// Sends what was recorded, until the task is cancelled.

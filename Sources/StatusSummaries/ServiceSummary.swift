@@ -6,6 +6,8 @@ import SiteConfiguration
 /// Everything that a Service's status is made of.
 package struct ServiceFacts {
     package var hasSite = false
+    /// Without a Site: what is exposed in other namespaces still waits for one.
+    package var staysExposed = false
     /// Why the Service is not used, or not wholly.
     package var findings: [Finding] = []
     /// What is wrong with the spec though the Service works on as it was.
@@ -65,7 +67,11 @@ package enum ServiceSummary {
         status.observedGeneration = service.metadata.generation
         let refusal = facts.findings.first { $0.condition == .accepted }
         if !facts.hasSite {
-            refuse(&writer, .noSite, NoSite.message)
+            refuse(
+                &writer,
+                .noSite,
+                NoSite.message(for: service, staysExposed: facts.staysExposed)
+            )
         } else if let refusal {
             refuse(&writer, refusal.reason, refusal.message)
         } else {

@@ -11,6 +11,7 @@ import Testing
 /// Values that the tests start from.
 enum Samples {
     static let now = Timestamp(seconds: 1_800_000_000)
+    static let start = Instant(nanoseconds: 1_000_000_000_000)
     static let settings = ControllerSettings(proxyImage: "tieline-proxy:dev")
 
     static func siteID(_ letter: Character) throws -> SiteID {

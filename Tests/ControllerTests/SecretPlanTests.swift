@@ -44,6 +44,10 @@ struct SecretPlanTests {
         #expect(try plan(stored, authority, days: 4) == nil)
         let second = try #require(try plan(stored, authority, days: 4.7))
         #expect(second.mode == .apply)
+        // Whoever comes after a crash can tell of it, and the first one is no renewal.
+        let renewal = Timestamp(seconds: Int64((start + 4.7 * 86_400).timeIntervalSince1970))
+        #expect(IdentityPlan.renewed(second.secret) == renewal)
+        #expect(IdentityPlan.renewed(stored) == nil)
         #expect(second.secret.metadata.uid == "uid-leaf")
         #expect(second.secret.data["tls.key"] != stored.data["tls.key"])
         #expect(try plan(stored, SiteAuthority.make(now: start), days: 0)?.mode == .apply)

@@ -2,6 +2,7 @@ import KubernetesAPI
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
+import StatusSummaries
 import Testing
 
 @testable import Controller
@@ -114,6 +115,100 @@ struct ServiceChildrenTests {
         #expect(slice.endpoints.map(\.addresses) == [["10.244.0.5"], ["10.244.0.9"]])
         #expect(slice.endpoints.map(\.conditions.isReady) == [true, false])
         #expect(slice.ports.first?.port == 10_004)
+    }
+
+    @Test(
+        "without a Site, half a minute from its absence on: nothing waits in a namespace that goes"
+    )
+    func grace() {
+        var now = Samples.start
+        let clock = FailureClock<String>()
+        func left(_ isTerminating: Bool = false) -> Duration? {
+            NoSite.grace(
+                absence: clock.failed("shop/backend", at: now),
+                isNamespaceTerminating: isTerminating
+            )
+        }
+        #expect(left() == .seconds(30))
+        #expect(left(true) == nil)
+        now = now + .seconds(29)
+        #expect(left() == .seconds(1))
+        now = now + .seconds(1)
+        #expect(left() == nil)
+        // Another Site was there meanwhile: its absence counts anew.
+        clock.end("shop/backend")
+        #expect(left() == .seconds(30))
+    }
+
+    @Test("what waits for a Site keeps its address, and leads to no gateway that is gone")
+    func waitingForSite() throws {
+        let service = try Samples.service {
+            $0.listen = .init(namespaces: LabelSelector(matchLabels: ["team": "a"]))
+        }
+        let there = ["yes", "no-consent"].flatMap { guest in
+            (try? configuration(listen: true)).map {
+                Exposure.children(
+                    of: service,
+                    in: guest,
+                    configuration: $0,
+                    gateways: [
+                        Samples.gateway("a", address: "10.244.0.5"),
+                        Samples.gateway("b", address: "10.244.0.6"),
+                    ]
+                )
+            } ?? []
+        }
+        #expect(there.count == 4)
+        func waiting(_ service: Service, _ gateways: [GatewayView]) -> (
+            stays: [Child], mirrors: [Child]
+        ) {
+            Exposure.awaitingSite(
+                there,
+                of: service,
+                among: [
+                    namespace("yes", ["team": "a", "tieline.dev/allow-from": "shop"]),
+                    namespace("no-consent", ["team": "a"]),
+                ],
+                unreadable: [],
+                gateways: gateways
+            )
+        }
+        for (gateways, addresses) in [
+            ([Samples.gateway("b", address: "10.244.0.6")], [["10.244.0.6"]]), ([], []),
+        ] {
+            let found = waiting(service, gateways)
+            #expect(found.stays == Array(there.prefix(2)))
+            #expect(found.mirrors.count == 1)
+            guard case .endpointSlice(let slice)? = found.mirrors.first,
+                case .endpointSlice(let before) = there[1]
+            else { continue }
+            #expect(slice.endpoints.map(\.addresses) == addresses)
+            #expect(slice.ports == before.ports)
+            #expect(slice.metadata == before.metadata)
+        }
+        var going = service
+        going.metadata.deletionTimestamp = Samples.now
+        #expect(waiting(going, []).stays.isEmpty)
+    }
+
+    @Test("a Service without a Site tells what becomes of it in other namespaces")
+    func told() throws {
+        func message(_ service: Service, stays: Bool) -> String? {
+            var facts = ServiceFacts()
+            facts.staysExposed = stays
+            return ServiceSummary.make(service: service, facts: facts, at: Samples.now)
+                .conditions[type: "Ready"]?.message
+        }
+        let service = try Samples.service {
+            $0.listen = .init(namespaces: LabelSelector(matchLabels: ["team": "a"]))
+        }
+        #expect(
+            message(service, stays: true)?.hasSuffix("waits 30 s for a Site, and then goes") == true
+        )
+        #expect(
+            message(service, stays: false)?.hasSuffix("has nothing in other namespaces") == true
+        )
+        #expect(message(try Samples.service(), stays: false) == NoSite.message)
     }
 
     @Test("what is ours and not wanted any more is deleted, by UID; what goes already is left")

@@ -112,9 +112,17 @@ struct LinkSummaryTests {
             )
             return link.status.conditions.isTrue("Stalled")
         }
+        func awaited(at seconds: Int64) -> Duration? {
+            link.siteAwaited(at: Timestamp(seconds: Samples.now.seconds + seconds))
+        }
         #expect(!isStalled(after: 0))
+        #expect(awaited(at: 0) == .seconds(30))
+        // A look in between does not put the end off.
         #expect(!isStalled(after: 29))
+        #expect(awaited(at: 29) == .seconds(1))
+        #expect(awaited(at: 31) == .seconds(1))
         #expect(isStalled(after: 30))
+        #expect(awaited(at: 30) == nil)
     }
 
     @Test("NotAllowed gives the line to add, and is not Stalled: the other side may heal it")
@@ -197,6 +205,39 @@ struct LinkSummaryTests {
         #expect(Transitions.link(link, before: up, after: up).isEmpty)
         #expect(Transitions.link(link, before: up, after: down).map(\.reason) == [.linkLost])
         #expect(Transitions.link(link, before: [], after: down).isEmpty)
+    }
+
+    @Test(
+        "a transition that is found again after a crash has the same Event; the next one has another"
+    )
+    func eventNames() throws {
+        let link = try Samples.link()
+        func conditions(
+            _ reason: LinkSnapshot.Reason,
+            at seconds: Int64,
+            after before: [Condition] = []
+        )
+            throws -> [Condition]
+        {
+            var link = link
+            link.status.conditions = before
+            return LinkSummary.make(
+                link: link,
+                facts: try facts(reason),
+                at: Timestamp(seconds: Samples.now.seconds + seconds)
+            ).conditions
+        }
+        func name(_ before: [Condition], _ after: [Condition]) throws -> String {
+            try #require(Transitions.link(link, before: before, after: after).first?.name)
+        }
+        let up = try conditions(.connected, at: 0)
+        let down = try conditions(.unreachable, at: 60, after: up)
+        let again = try conditions(.unreachable, at: 75, after: up)
+        #expect(down != again)
+        #expect(try name(up, down) == name(up, again))
+        let back = try conditions(.connected, at: 90, after: down)
+        let gone = try conditions(.unreachable, at: 120, after: back)
+        #expect(try name(back, gone) != name(up, down))
     }
 }
 

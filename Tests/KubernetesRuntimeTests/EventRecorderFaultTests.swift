@@ -49,4 +49,43 @@ struct EventRecorderFaultTests {
         task.cancel()
         await task.value
     }
+
+    @Test(
+        "one that is told is there at once; where the server fails at it, it waits and holds nobody up"
+    )
+    func telling() async throws {
+        let isAway = Mutex(false)
+        let taken = Mutex<[String]>([])
+        let server = try CannedServer { request, client in
+            let name = ["first", "second", "third"].first { request.contains("\"name\":\"\($0)\"") }
+            let away = isAway.withLock { $0 }
+            if !away, let name { taken.withLock { $0.append(name) } }
+            _ = client.write(
+                away
+                    ? answer("500 X", "{\"status\": \"Failure\", \"reason\": \"InternalError\"}")
+                    : answer("201 Created", "{\"metadata\": {\"name\": \"o\"}}")
+            )
+        }
+        defer { server.stop() }
+        let recorder = EventRecorder(
+            client: KubernetesClient(configuration: ClientConfiguration(server: server.url)),
+            controller: "tieline.dev/controller",
+            instance: "t",
+            backoff: Backoff(base: .milliseconds(5), maximum: .milliseconds(10)),
+            logger: silentLogger
+        )
+        // Nothing runs beside: what is there was sent by `tell`.
+        await recorder.tell(note("first"))
+        await recorder.tell(note("first"))
+        #expect(taken.withLock { $0 } == ["first"])
+        isAway.withLock { $0 = true }
+        await recorder.tell(note("second"))
+        isAway.withLock { $0 = false }
+        await recorder.tell(note("third"))
+        #expect(taken.withLock { $0 } == ["first"], "others wait, so it waits behind them")
+        let task = Task { await recorder.run() }
+        #expect(await eventually { taken.withLock { $0 } == ["first", "second", "third"] })
+        task.cancel()
+        await task.value
+    }
 }

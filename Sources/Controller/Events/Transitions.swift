@@ -5,6 +5,9 @@ import SiteConfiguration
 import StatusSummaries
 
 /// Which Events a change of status is worth: one for each transition.
+///
+/// They are told before the status is written that carries the transition. So their seeds are made of what was before: whoever
+/// finds the same transition again, after a crash between both, makes the same Event.
 enum Transitions {
     /// The Events of a Link whose conditions were `before` and are written as `after`.
     static func link(_ link: Link, before: [Condition], after: [Condition]) -> [EventPlan] {
@@ -16,7 +19,7 @@ enum Transitions {
         else {
             return events
         }
-        let seed = "\(connected.lastTransitionTime)"
+        let seed = seed(before, type)
         if connected.status == .yes {
             events.append(
                 EventPlan(
@@ -67,8 +70,14 @@ enum Transitions {
             note: isFound
                 ? "the address \(address) has a usable target"
                 : "no target of the address \(address) can be used: \(now.reason): \(now.message)",
-            seed: "\(now.lastTransitionTime)"
+            seed: seed(before, type)
         )
+    }
+
+    /// The state that ends with a transition; a condition has each once.
+    private static func seed(_ before: [Condition], _ type: String) -> String {
+        before[type: type].map { "\($0.status.rawValue) \($0.reason) \($0.lastTransitionTime)" }
+            ?? ""
     }
 
     private static func remoteName(_ link: Link) -> String {
@@ -94,7 +103,7 @@ enum Transitions {
                 reason: reason,
                 isWarning: true,
                 note: condition.message,
-                seed: "\(condition.type) \(condition.lastTransitionTime)"
+                seed: "\(condition.type) \(seed(before, condition.type))"
             )
         }
     }

@@ -24,6 +24,10 @@ enum Names {
     static let appliedAnnotation = "tieline.dev/applied"
     /// On a Site whose identity is lost: the lost one, in whose place a new one is wanted.
     static let newIdentityAnnotation = "tieline.dev/new-identity"
+    /// On a Secret with credentials: when a certificate in it was renewed last.
+    ///
+    /// It is stored with that certificate, so that whoever comes after a crash can tell of it.
+    static let renewedAnnotation = "tieline.dev/renewed"
     /// On the pods of the gateways: whose they are, so that another identity rolls them.
     static let identityAnnotation = "tieline.dev/site-id"
     /// Holds a Service until what it exposed in other namespaces is gone.

@@ -5,14 +5,10 @@ import NetworkAPI
 import NetworkModel
 import SiteConfiguration
 import StatusSummaries
-import Synchronization
 
 /// Tells in a Link's status what the gateways make of it; a Link has no children.
 struct LinkReconciler: Reconciler {
     let shared: Shared
-    private let seen = SeenObjects()
-
-    init(shared: Shared) { self.shared = shared }
 
     func reconcile(_ key: ObjectKey) async throws(ReconcileError) -> ReconcileResult {
         guard let namespace = key.namespace, shared.ownSites(in: namespace) != nil else {
@@ -26,10 +22,7 @@ struct LinkReconciler: Reconciler {
                 throw error.reconcileError
             }
         }
-        guard let link = shared.world.links.store.get(key) else {
-            seen.forget(key)
-            return .done
-        }
+        guard let link = shared.world.links.store.get(key) else { return .done }
         guard !link.metadata.isTerminating, let facts = observe(link, in: namespace) else {
             return .done
         }
@@ -37,32 +30,27 @@ struct LinkReconciler: Reconciler {
         let now = Timestamp.now()
         let status = LinkSummary.make(link: link, facts: facts, at: now)
         do {
-            let (outcome, stored) = try await shared.statuses.write(status, to: link)
-            let isFirst = seen.insert(stored)
-            tell(before: link.status.conditions, stored, isFirst: isFirst, at: now)
+            let (outcome, stored) = try await shared.statuses.write(
+                status,
+                to: link,
+                telling: events(link, status)
+            )
             if case .wait(let time) = outcome { return .again(after: time) }
-            return stored.awaitsSite ? .again(after: NoSite.patience) : .done
+            return stored.siteAwaited(at: now).map { .again(after: $0) } ?? .done
         } catch {
             if error.isAbsence { return .done }
             throw error.reconcileError
         }
     }
 
-    private func tell(
-        before: [Condition],
-        _ link: Link,
-        isFirst: Bool,
-        at now: Timestamp
-    ) {
-        let after = link.status.conditions
-        var events = Transitions.link(link, before: before, after: after)
-        if isFirst, let connected = after[type: ConditionType.connected.rawValue],
-            connected.status == .yes, now - connected.lastTransitionTime < .seconds(3600)
-        {
-            // Written to status by a process that may have ended before it could tell. Twice told is told once.
-            events += Transitions.link(link, before: [], after: [connected])
-        }
-        for event in events { shared.writer.record(event) }
+    private func events(_ link: Link, _ status: LinkStatus) -> [EventPlan] {
+        var next = link
+        next.status = status
+        return Transitions.link(
+            next,
+            before: link.status.conditions,
+            after: status.conditions
+        )
     }
 
     /// Nil: not ours to speak of, or not yet.
@@ -83,17 +71,4 @@ struct LinkReconciler: Reconciler {
         facts.isApplied = record.generation(of: link, .link).map(view.allApplied) ?? false
         return facts
     }
-}
-
-/// Which objects this process has looked at already, until they are gone.
-private final class SeenObjects: Sendable {
-    private let uids = Mutex<[ObjectKey: String]>([:])
-
-    /// True for the first time that the object is seen.
-    func insert(_ object: some KubernetesObject) -> Bool {
-        let uid = object.metadata.uid ?? ""
-        return uids.withLock { $0.updateValue(uid, forKey: object.key) != uid }
-    }
-
-    func forget(_ key: ObjectKey) { uids.withLock { $0[key] = nil } }
 }

@@ -13,6 +13,8 @@ struct ServiceReconciler: Reconciler {
     private let ledgers = FailoverMemory()
     private let failures = FailureClock<ObjectKey>()
     private let conflicts = FailureClock<ObjectKey>()
+    /// Since when there has been no Site.
+    private let absences = FailureClock<ObjectKey>()
 
     init(shared: Shared) { self.shared = shared }
 
@@ -25,6 +27,7 @@ struct ServiceReconciler: Reconciler {
                 ledgers.forget(key)
                 failures.end(key)
                 conflicts.end(key)
+                absences.end(key)
                 try await sweep(key)
                 return .done
             }
@@ -59,8 +62,10 @@ struct ServiceReconciler: Reconciler {
         var facts = ServiceFacts()
         var result = ReconcileResult.done
         let view = record.map { shared.view(of: $0) } ?? SiteView()
+        let grace = grace(of: service, hasSite: record != nil)
+        facts.staysExposed = grace != nil
         do {
-            let plan = try await plan(service, record: record, view: view)
+            let plan = try await plan(service, record: record, view: view, awaitsSite: grace != nil)
             facts.conflicts = plan.conflicts
             facts.waits = plan.waits
             if plan.conflicts.isEmpty {
@@ -81,10 +86,27 @@ struct ServiceReconciler: Reconciler {
             facts.applyFailure = ApplyFailure(error)
             result = .again(after: .seconds(10))
         }
+        if let grace { result = result.sooner(.again(after: grace)) }
         guard !service.metadata.isTerminating else { return result }
         guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         if let record { observe(service, record: record, view: view, &facts) }
         return result.sooner(try await summarise(service, facts: facts))
+    }
+
+    /// How long what is in other namespaces still waits for a Site; nil: there is one, nothing waits, or it has waited enough.
+    private func grace(of service: Service, hasSite: Bool) -> Duration? {
+        guard !hasSite else {
+            absences.end(service.key)
+            return nil
+        }
+        let absence = absences.failed(service.key, at: shared.clock.now)
+        guard service.metadata.finalizers.contains(Names.exposureFinalizer) else { return nil }
+        return NoSite.grace(
+            absence: absence,
+            isNamespaceTerminating: shared.isTerminating(
+                namespace: service.metadata.namespace ?? ""
+            )
+        )
     }
 
     private func observe(
@@ -111,7 +133,8 @@ struct ServiceReconciler: Reconciler {
     private func plan(
         _ service: Service,
         record: SiteRecord?,
-        view: SiteView
+        view: SiteView,
+        awaitsSite: Bool = false
     ) async throws(APIError) -> ChildrenPlan {
         let configuration = record?.service(service.metadata.name)
         var own: [Child] = []
@@ -150,6 +173,14 @@ struct ServiceReconciler: Reconciler {
             )
             return plan
         }
+        // Also without the finalizer: what was made just before it went may have been heard of late.
+        let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
+        let stays: [Child]
+        if awaitsSite {
+            (stays, exposed) = awaitingSite(there, of: service)
+        } else {
+            stays = kept(there, of: service, record, configuration)
+        }
         let wanted = own + exposed
         var plan = ChildrenPlan(
             wanted: wanted,
@@ -160,9 +191,7 @@ struct ServiceReconciler: Reconciler {
         if configuration != nil, !service.metadata.isTerminating {
             plan.prune(shared.world.coreServices(controlledBy: service.metadata.uid), wanted: own)
         }
-        // Also without the finalizer: what was made just before it went may have been heard of late.
-        let there = service.metadata.uid.map(shared.world.exposures(of:)) ?? []
-        plan.prune(there, wanted: exposed + kept(there, of: service, record, configuration))
+        plan.prune(there, wanted: exposed + stays)
         if held, exposed.isEmpty, there.isEmpty {
             plan.writes += finalizers(
                 service,
@@ -186,6 +215,19 @@ struct ServiceReconciler: Reconciler {
             isUsable: configuration != nil,
             among: shared.world.namespaces.store.list(),
             unreadable: Set(shared.world.namespaces.store.undecodable().map(\.key.name))
+        )
+    }
+
+    private func awaitingSite(
+        _ there: [Child],
+        of service: Service
+    ) -> (stays: [Child], mirrors: [Child]) {
+        Exposure.awaitingSite(
+            there,
+            of: service,
+            among: shared.world.namespaces.store.list(),
+            unreadable: Set(shared.world.namespaces.store.undecodable().map(\.key.name)),
+            gateways: shared.gatewaysLeft(in: service.metadata.namespace ?? "")
         )
     }
 
@@ -239,28 +281,36 @@ struct ServiceReconciler: Reconciler {
             records: facts.view.failovers,
             ledger: &ledger
         ) {
-            let (_, stored) = try await shared.statuses.write(step.status, to: current)
+            let (_, stored) = try await shared.statuses.write(
+                step.status,
+                to: current,
+                telling: events(current, step.status)
+            )
             if case .some(let event) = step.event {
                 shared.writer.record(Transitions.failover(service, event))
             }
-            tell(service, stored)
             current = stored
             status = step.status
             ledgers.set(ledger, of: service)
             guard step.hasMore else { break }
         }
-        let (outcome, stored) = try await shared.statuses.write(status, to: current)
+        let (outcome, stored) = try await shared.statuses.write(
+            status,
+            to: current,
+            telling: events(current, status)
+        )
         ledgers.set(ledger, of: service)
-        tell(service, stored)
         if case .wait(let time) = outcome { return .again(after: time) }
-        return stored.awaitsSite ? .again(after: NoSite.patience) : .done
+        return stored.siteAwaited(at: now).map { .again(after: $0) } ?? .done
     }
 
-    private func tell(_ before: Service, _ after: Service) {
-        let (then, now) = (before.status.conditions, after.status.conditions)
-        var events = Transitions.conflict(after, before: then, after: now)
-        if let event = Transitions.targets(after, before: then, after: now) { events.append(event) }
-        for event in events { shared.writer.record(event) }
+    private func events(_ service: Service, _ status: ServiceStatus) -> [EventPlan] {
+        let (then, now) = (service.status.conditions, status.conditions)
+        var events = Transitions.conflict(service, before: then, after: now)
+        if let event = Transitions.targets(service, before: then, after: now) {
+            events.append(event)
+        }
+        return events
     }
 }
 

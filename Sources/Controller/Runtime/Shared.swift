@@ -78,6 +78,11 @@ struct Shared: Sendable {
         )
     }
 
+    /// The gateways that are there in a namespace without a Site.
+    func gatewaysLeft(in namespace: String) -> [GatewayView] {
+        registry.view(of: world.gatewayPods(in: namespace), in: namespace, at: clock.now).gateways
+    }
+
     func isTerminating(namespace: String) -> Bool {
         world.namespaces.store.get(ObjectKey(name: namespace))?.metadata.isTerminating ?? false
     }

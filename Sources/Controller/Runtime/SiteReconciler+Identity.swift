@@ -2,6 +2,7 @@ import Certificates
 import FoundationEssentials
 import KubernetesAPI
 import KubernetesClient
+import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
 import StatusSummaries
@@ -95,17 +96,22 @@ extension SiteReconciler {
             } catch {
                 throw .request("no certificate could be signed: \(error)")
             }
-            guard let write else { continue }
-            objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
-            if existing != nil { tellRotation(site, write.secret) }
+            if let write {
+                objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
+            }
+            if let secret = objects.secrets[keyPath: leaf] { tellRotation(site, secret) }
         }
     }
 
+    /// Tells of a certificate that was renewed lately, by this process or by one that may have ended before it could tell; told
+    /// twice it is still one Event.
     private func tellRotation(_ site: Site, _ secret: Core.Secret) {
-        guard let end = IdentityPlan.notAfter(secret) else { return }
-        let time = Timestamp(seconds: Int64(end.timeIntervalSince1970))
+        guard let time = IdentityPlan.renewed(secret), Timestamp.now() - time < .seconds(3600),
+            let end = IdentityPlan.notAfter(secret)
+        else { return }
+        let until = Timestamp(seconds: Int64(end.timeIntervalSince1970))
         shared.writer.record(
-            Transitions.rotated(site, secret: secret.metadata.name, until: "\(time)")
+            Transitions.rotated(site, secret: secret.metadata.name, until: "\(until)")
         )
     }
 

@@ -48,14 +48,16 @@ extension SiteReconciler {
         facts: SiteFacts
     ) async throws(APIError) -> ReconcileResult {
         let status = SiteSummary.make(site: site, facts: facts, at: .now())
-        let (outcome, stored) = try await shared.statuses.write(status, to: site)
-        var events = Transitions.conflict(
-            stored,
-            before: site.status.conditions,
-            after: stored.status.conditions
+        let (outcome, stored) = try await shared.statuses.write(
+            status,
+            to: site,
+            telling: Transitions.conflict(
+                site,
+                before: site.status.conditions,
+                after: status.conditions
+            )
         )
-        events += refusals(stored, facts.view)
-        for event in events { shared.writer.record(event) }
+        for event in refusals(stored, facts.view) { shared.writer.record(event) }
         if case .wait(let time) = outcome { return .again(after: time) }
         return .done
     }

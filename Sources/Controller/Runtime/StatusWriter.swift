@@ -19,11 +19,13 @@ final class StatusWriter: Sendable {
     }
 
     private let client: KubernetesClient
+    private let writer: Writer
     private let pacer = Mutex(StatusPacer())
     private let clock: MonotonicClock
 
-    init(client: KubernetesClient, clock: MonotonicClock) {
+    init(client: KubernetesClient, writer: Writer, clock: MonotonicClock) {
         self.client = client
+        self.writer = writer
         self.clock = clock
     }
 
@@ -35,11 +37,13 @@ final class StatusWriter: Sendable {
 
     /// Writes `status` to `object` if it says something else than the stored one.
     ///
-    /// Returns the object as stored when it was written. Throws a conflict when the object has changed since it was read:
+    /// `events` tell of what is different in it, and come first: a process that ends between both finds the same difference
+    /// when it is back, and their names are made of what was before. Returns the object as stored when it was written. Throws a conflict when the object has changed since it was read:
     /// the caller starts again from the newer one.
     func write<Object: NetworkObject>(
         _ status: Object.Status,
-        to object: Object
+        to object: Object,
+        telling events: @autoclosure () -> [EventPlan] = []
     ) async throws(APIError) -> (outcome: Outcome, object: Object)
     where Object.Status: CountingStatus {
         let difference = StatusDifference.between(object.status, status)
@@ -48,6 +52,7 @@ final class StatusWriter: Sendable {
         case .skip: return (.unchanged, object)
         case .wait(let time): return (.wait(time), object)
         case .write:
+            for event in events() { await writer.tell(event) }
             var base = object
             // An apply takes out only what its manager has set: first we make ours what the schema set, which changes nothing
             // that anybody sees. Otherwise a new object that is Stalled at once would be Reconciling for ever.

@@ -108,6 +108,11 @@ struct World: Sendable {
         return true
     }
 
+    /// The gateway pods of a namespace, whichever Site they are of; there may be none any more.
+    func gatewayPods(in namespace: String) -> [Core.Pod] {
+        pods.store.list(in: namespace).filter(\.isGateway)
+    }
+
     /// The gateway pods of a Site, in the order of their names.
     func gatewayPods(of site: Site) -> [Core.Pod] {
         pods.store.list(in: site.metadata.namespace ?? "").filter { $0.isGateway(of: site) }
@@ -206,8 +211,12 @@ extension StoreIndex<Service> {
 extension Core.Pod {
     /// Whether this is a running gateway of the Site: made by its Deployment, not merely labelled like one.
     func isGateway(of site: Site) -> Bool {
-        Names.gatewaySelector(site).allSatisfy { metadata.labels[$0.key] == $0.value }
-            && metadata.controller?.kind == "ReplicaSet"
+        isGateway && Names.gatewaySelector(site).allSatisfy { metadata.labels[$0.key] == $0.value }
+    }
+
+    /// Whether this is a running gateway of some Site.
+    var isGateway: Bool {
+        metadata.controller?.kind == "ReplicaSet"
             && metadata.controller?.name.hasPrefix("\(ChildName.proxy)-") == true
             && status.phase != "Failed" && status.phase != "Succeeded"
     }

@@ -131,6 +131,9 @@ struct Writer: Sendable {
         }
     }
 
+    /// Makes an Event, unless it is there, before what it tells of is written.
+    func tell(_ event: EventPlan) async { await recorder.tell(event.note(at: .now())) }
+
     /// Makes an Event, unless it is there; never waits.
     func record(_ event: EventPlan) {
         recorder.record(event.note(at: .now()))

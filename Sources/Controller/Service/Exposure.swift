@@ -48,6 +48,39 @@ enum Exposure {
         return there.filter { kept.contains($0.key.namespace ?? "") }
     }
 
+    /// What waits for another Site of what was exposed before, where namespaces still consent: `stays` as it is, with its
+    /// address; `mirrors` leads to those gateways only that are still there, for other pods may get addresses of the others.
+    static func awaitingSite(
+        _ there: [Child],
+        of service: Service,
+        among namespaces: [Core.Namespace],
+        unreadable: Set<String>,
+        gateways: [GatewayView]
+    ) -> (stays: [Child], mirrors: [Child]) {
+        let stays = kept(
+            there,
+            of: service,
+            isUsable: false,
+            among: namespaces,
+            unreadable: unreadable
+        )
+        let mirrors = stays.compactMap { child -> Child? in
+            guard case .endpointSlice(let slice) = child, !slice.metadata.isTerminating,
+                let name = slice.metadata.labels[Discovery.EndpointSlice.serviceNameLabel],
+                let namespace = slice.metadata.namespace
+            else { return nil }
+            return mirror(
+                name,
+                of: service,
+                in: namespace,
+                family: slice.addressType,
+                endpoints: endpoints(gateways, family: slice.addressType),
+                ports: slice.ports
+            )
+        }
+        return (stays, mirrors)
+    }
+
     /// What `service` needs in one other namespace.
     static func children(
         of service: Service,
@@ -70,24 +103,42 @@ enum Exposure {
             let endpoints = endpoints(gateways, family: family)
             guard family == "IPv4" || !endpoints.isEmpty else { continue }
             children.append(
-                .endpointSlice(
-                    Discovery.EndpointSlice {
-                        $0.metadata = metadata(
-                            sliceName(name, family: family),
-                            service: service,
-                            namespace: namespace
-                        )
-                        $0.metadata.labels[Discovery.EndpointSlice.serviceNameLabel] = name
-                        $0.metadata.labels[Discovery.EndpointSlice.managedByLabel] =
-                            NetworkGroup.name
-                        $0.addressType = family
-                        $0.endpoints = endpoints
-                        $0.ports = configuration.ports.compactMap { slicePort($0) }
-                    }
+                mirror(
+                    name,
+                    of: service,
+                    in: namespace,
+                    family: family,
+                    endpoints: endpoints,
+                    ports: configuration.ports.compactMap { slicePort($0) }
                 )
             )
         }
         return children
+    }
+
+    /// The EndpointSlice of one family of the core Service `name`.
+    private static func mirror(
+        _ name: String,
+        of service: Service,
+        in namespace: String,
+        family: String,
+        endpoints: [Discovery.Endpoint],
+        ports: [Discovery.EndpointPort]
+    ) -> Child {
+        .endpointSlice(
+            Discovery.EndpointSlice {
+                $0.metadata = metadata(
+                    sliceName(name, family: family),
+                    service: service,
+                    namespace: namespace
+                )
+                $0.metadata.labels[Discovery.EndpointSlice.serviceNameLabel] = name
+                $0.metadata.labels[Discovery.EndpointSlice.managedByLabel] = NetworkGroup.name
+                $0.addressType = family
+                $0.endpoints = endpoints
+                $0.ports = ports
+            }
+        )
     }
 
     /// The name of the mirrored slice of a core Service.

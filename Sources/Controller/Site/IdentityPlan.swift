@@ -93,6 +93,10 @@ enum IdentityPlan {
         let secret = Core.Secret {
             $0.metadata = ObjectMeta(child: name, of: site)
             $0.metadata.uid = existing?.metadata.uid
+            if existing != nil {
+                let time = Timestamp(seconds: Int64(now.timeIntervalSince1970))
+                $0.metadata.annotations[Names.renewedAnnotation] = "\(time)"
+            }
             $0.type = existing?.type ?? "kubernetes.io/tls"
             $0.data = [
                 certificateKey: Data(leaf.chainPEM.utf8), privateKey: Data(leaf.keyPEM.utf8),
@@ -104,6 +108,11 @@ enum IdentityPlan {
     /// When a leaf that is kept has to be renewed.
     static func renewalTime(_ secret: Core.Secret?) -> Date? {
         secret.flatMap { LeafCertificate.renewalTime(chainPEM: text($0, certificateKey)) }
+    }
+
+    /// When a leaf was renewed; nil: it is the first one.
+    static func renewed(_ secret: Core.Secret) -> Timestamp? {
+        secret.metadata.annotations[Names.renewedAnnotation].flatMap { Timestamp($0) }
     }
 
     /// When a leaf ends.

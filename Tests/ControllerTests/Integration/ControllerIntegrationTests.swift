@@ -315,6 +315,53 @@ extension OnServer {
             }
         }
 
+        /// What another namespace has of the Service waits for the next Site with its address, and then goes.
+        private func replace(_ site: Site, _ service: Service, _ core: ObjectKey) async throws {
+            func isWithoutSite(_ type: ConditionType) async throws -> Condition? {
+                let found = condition(try await client.get(Service.self, service.key), type)
+                return found?.reason == "NoSite" ? found : nil
+            }
+            let before = try await client.get(Core.Service.self, core)
+            try await client.delete(Site.self, site.key)
+            let told = try await eventually("the gap is seen") { try await isWithoutSite(.ready) }
+            #expect(told.message.hasSuffix("and then goes"))
+            try await client.delete(
+                Core.Pod.self,
+                ObjectKey(namespace: site.metadata.namespace, name: "gw")
+            )
+            _ = try await eventually("it leads to no gateway that is gone") {
+                let slices = try await client.listAll(
+                    Discovery.EndpointSlice.self,
+                    in: Scope(namespace: core.namespace)
+                )
+                return (slices.count == 1 && slices[0].endpoints.isEmpty).orNil
+            }
+            try await cluster.collect(site)
+            let next = try await cluster.makeSite(in: site.metadata.namespace ?? "")
+            _ = try await eventually("the next Site has it") {
+                (try await isWithoutSite(.ready) == nil).orNil
+            }
+            let after = try await client.get(Core.Service.self, core)
+            #expect(after.metadata.uid == before.metadata.uid)
+            #expect(after.spec.clusterIP == before.spec.clusterIP)
+            try await client.delete(Site.self, next.key)
+            _ = try await eventually("the gap is seen") { try await isWithoutSite(.ready) }
+            #expect(try await client.find(Core.Service.self, core) != nil)
+            _ = try await eventually("no Site came", within: .seconds(45)) {
+                (try await client.find(Core.Service.self, core) == nil).orNil
+            }
+            let stalled = try await eventually("the status says so") {
+                let found = try await isWithoutSite(.stalled)
+                return found?.message.hasSuffix("nothing in other namespaces") == true ? found : nil
+            }
+            #expect(stalled.status == .yes)
+            try await cluster.collect(next)
+            _ = try await cluster.makeSite(in: site.metadata.namespace ?? "")
+            _ = try await eventually("it comes back with a Site") {
+                try await client.find(Core.Service.self, core)
+            }
+        }
+
         @Test("a namespace that consents gets the Service, until label, Site or Service go")
         func exposure() async throws {
             try await cluster.withNamespaces(["expose", "guest", "lease"]) { names in
@@ -389,13 +436,7 @@ extension OnServer {
                     _ = try await eventually("it comes back") {
                         try await client.find(Core.Service.self, core)
                     }
-                    try await client.delete(Site.self, site.key)
-                    try await gone()
-                    try await cluster.collect(site)
-                    _ = try await cluster.makeSite(in: namespace)
-                    _ = try await eventually("it comes back with the Site") {
-                        try await client.find(Core.Service.self, core)
-                    }
+                    try await replace(site, service, core)
                     try await client.delete(Service.self, service.key)
                     try await gone()
                     _ = try await eventually("the Service itself goes") {
