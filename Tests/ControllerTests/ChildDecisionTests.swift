@@ -42,6 +42,36 @@ struct ChildDecisionTests {
         #expect(wanted.decide(observed: .deployment(object)) == .keep)
     }
 
+    @Test("a pair that was found equal needs no second look, until either side changes")
+    func settled() throws {
+        let settled = SettledChildren()
+        var object = try stored()
+        func writes(_ child: Child) -> [Write] {
+            ChildrenPlan(wanted: [child], observed: [.deployment(object)], settled: settled).writes
+        }
+        #expect(writes(wanted).isEmpty)
+        #expect(settled.holds(wanted, as: .deployment(object)))
+        // Somebody's edit is another version.
+        object.spec.replicas = 0
+        object.metadata.resourceVersion = "13"
+        #expect(!settled.holds(wanted, as: .deployment(object)))
+        #expect(writes(wanted).count == 1)
+        // What needs a write is not settled, however often it is looked at.
+        #expect(writes(wanted).count == 1)
+        // Another object of that name, by chance with the same version, is another one.
+        object = try stored()
+        object.metadata.uid = "uid-other"
+        #expect(!settled.holds(wanted, as: .deployment(object)))
+        // Another wish about the same object.
+        object = try stored()
+        let other = wanted.changing { $0.labels["wanted"] = "now" }
+        #expect(writes(wanted).isEmpty)
+        #expect(!settled.holds(other, as: .deployment(object)))
+        #expect(!writes(other).isEmpty)
+        settled.forget(object)
+        #expect(settled.count == 0)
+    }
+
     @Test("an edited child is repaired, and exactly that one")
     func repair() throws {
         var object = try stored()

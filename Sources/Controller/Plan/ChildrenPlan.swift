@@ -15,12 +15,19 @@ struct ChildrenPlan: Equatable, Sendable {
     /// - Parameters:
     ///   - wanted: In the order in which they are to be written.
     ///   - observed: What is there under the names of `wanted`, and all that is ours.
+    ///   - settled: What needs no comparison, and learns what needs no second one.
     ///   - isThere: Whether an object of ours with that UID is there and stays.
-    init(wanted: [Child], observed: [Child], isThere: OwnerCheck = { _ in true }) {
+    init(
+        wanted: [Child],
+        observed: [Child],
+        settled: SettledChildren? = nil,
+        isThere: OwnerCheck = { _ in true }
+    ) {
         for child in wanted {
             let found = observed.first { $0.isSame(as: child) }
+            if let found, let settled, settled.holds(child, as: found) { continue }
             switch child.decide(observed: found, isThere: isThere) {
-            case .keep: break
+            case .keep: if let found { settled?.note(child, as: found) }
             case .write(let more): writes += more
             case .wait(let message, let leftover):
                 waits.append(message)

@@ -165,6 +165,7 @@ struct ServiceReconciler: Reconciler {
             var plan = ChildrenPlan(
                 wanted: own,
                 observed: try await shared.observe(own),
+                settled: shared.settled,
                 isThere: shared.isThere
             )
             plan.writes += finalizers(
@@ -185,6 +186,7 @@ struct ServiceReconciler: Reconciler {
         var plan = ChildrenPlan(
             wanted: wanted,
             observed: try await shared.observe(wanted),
+            settled: shared.settled,
             isThere: shared.isThere
         )
         // A Service that cannot be used keeps its core Services, with their addresses, until it can.

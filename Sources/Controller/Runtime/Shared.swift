@@ -21,6 +21,7 @@ struct Shared: Sendable {
     let clock: MonotonicClock
     let logger: Logger
     let compilations = CompilationCache()
+    let settled = SettledChildren()
     private let leftovers = LeftoverMemory()
 
     /// How long until a name is looked at again whose holder is about to go.

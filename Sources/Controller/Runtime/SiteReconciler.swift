@@ -148,6 +148,7 @@ struct SiteReconciler: Reconciler {
         let plan = ChildrenPlan(
             wanted: [binding],
             observed: try await shared.observe([binding]),
+            settled: shared.settled,
             isThere: shared.isThere
         )
         facts.conflicts += plan.conflicts
@@ -191,6 +192,7 @@ struct SiteReconciler: Reconciler {
         var plan = ChildrenPlan(
             wanted: wanted,
             observed: try await shared.observe(wanted),
+            settled: shared.settled,
             isThere: shared.isThere
         )
         plan.prune(shared.world.coreServices(controlledBy: site.metadata.uid), wanted: wanted)

@@ -49,26 +49,35 @@ struct Triggers: Sendable {
         }
         world.pods.addHandler { change in take(pod: change) }
         world.deployments.addHandler { change in
+            forget(change)
             if change.hasNewMeaning { add(site: change.key.namespace) }
         }
         world.coreServices.addHandler { change in
+            forget(change)
             addOwner(of: change.object)
             // What gateways must not take for servers.
             if change.hasOtherAddresses, let namespace = change.object.siteNamespace,
                 world.services.store.count(World.Index.hosts, namespace) > 0
             {
-                add(site: namespace)
+                addSoon(site: namespace)
             }
         }
         world.slices.addHandler { change in
+            forget(change)
             if change.object.isExposure {
                 addOwner(of: change.object)
             } else if change.hasOtherSelector {
                 addSelecting(change.object)
             }
         }
-        world.accounts.addHandler { change in addOwner(of: change.object) }
-        world.bindings.addHandler { change in addOwner(of: change.object) }
+        world.accounts.addHandler { change in
+            forget(change)
+            addOwner(of: change.object)
+        }
+        world.bindings.addHandler { change in
+            forget(change)
+            addOwner(of: change.object)
+        }
         world.namespaces.addHandler { change in take(namespace: change) }
     }
 
@@ -123,6 +132,10 @@ struct Triggers: Sendable {
         let name = slice.metadata.labels[Discovery.EndpointSlice.serviceNameLabel] ?? ""
         let key = ObjectKey(namespace: slice.metadata.namespace, name: name)
         if let core = shared.world.coreServices.store.get(key) { addOwner(of: core) }
+    }
+
+    private func forget<Object>(_ change: KubernetesRuntime.Change<Object>) {
+        if case .deleted(let child) = change { shared.settled.forget(child) }
     }
 
     /// A child that changed is looked at by its owner.
