@@ -164,7 +164,7 @@ let package = Package(
             [
                 "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
                 "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
-                "Certificates", "Telemetry", "TestSupport",
+                "Certificates", "Telemetry", "TestSupport", "NetworkTestSupport",
                 logging,
             ]
         ),

@@ -53,7 +53,9 @@ struct StatusReport {
     private static func addNotes<Object: NetworkObject>(of object: Object, to table: inout Table) {
         let kind = Object.resource.kind
         var told: Set<String> = []
-        for type in [ConditionType.accepted, .programmed, .reachable, .connected, .hasTargets] {
+        for type in [
+            ConditionType.accepted, .programmed, .reachable, .connected, .hasTargets, .informed,
+        ] {
             guard let condition = object.status.conditions[type: type.rawValue],
                 condition.reason != Reason.dialsOnly.rawValue,
                 !condition.message.isEmpty, told.insert(condition.message).inserted

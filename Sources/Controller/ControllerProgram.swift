@@ -45,6 +45,7 @@ package enum ControllerProgram {
             options: options,
             logger: logger
         )
+        world.inputs.addMetrics(to: metrics, kinds: world.kinds)
         world.addMetrics(to: metrics, queues: shared.queues) { leadership.isValid }
         let health = elector.health
         let admin = AdminServer(
@@ -57,13 +58,16 @@ package enum ControllerProgram {
             if let problem = health.problem() { return .notReady(problem) }
             let unread = world.unread
             guard unread.isEmpty else {
-                return .notReady("not read yet: \(unread.joined(separator: ", "))")
+                let kinds = unread.map(world.inputs.describe).joined(separator: ", ")
+                return .notReady("not read yet: \(kinds)")
             }
-            return .ready
+            // What was read last holds: nothing that works has to stop.
+            return world.inputs.problem.map { .impaired($0) } ?? .ready
         }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await admin.run() }
             group.addTask { await world.run() }
+            group.addTask { await world.inputs.run(shared.takeUp) }
             group.addTask(executorPreference: OwnThread("lease")) {
                 try await elector.run { try await lead(shared, metrics: metrics) }
             }
@@ -149,7 +153,9 @@ extension Shared {
             client: client,
             writer: writer,
             statuses: StatusWriter(client: client, writer: writer, clock: clock),
-            secrets: SecretWatches(client: client, logger: logger) { queues.sites.add($0) },
+            secrets: SecretWatches(client: client, inputs: world.inputs, logger: logger) {
+                queues.sites.add($0)
+            },
             settings: ControllerSettings(
                 proxyImage: options.proxyImage,
                 proxyPullPolicy: options.proxyPullPolicy,

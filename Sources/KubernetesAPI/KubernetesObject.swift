@@ -21,6 +21,9 @@ package struct Resource: Hashable, Sendable {
         self.isNamespaced = isNamespaced
     }
 
+    /// As rights name it, and unlike any other: `deployments.apps`, `services.tieline.dev`, `services`.
+    package var fullName: String { group.isEmpty ? plural : "\(plural).\(group)" }
+
     package var apiVersion: String { group.isEmpty ? version : "\(group)/\(version)" }
 
     /// The path of the collection, or of one object in it.

@@ -27,11 +27,13 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         scope: Scope = Scope(),
         settings: ReflectorSettings = ReflectorSettings(),
         indexes: [StoreIndex<Object>] = [],
-        logger: Logger
+        logger: Logger,
+        health: @escaping @Sendable (ReflectorHealth) -> Void = { _ in }
     ) {
         store = Store(indexes: indexes)
         var reflector = Reflector<Object>(client: client, scope: scope, logger: logger)
         reflector.settings = settings
+        reflector.health = health
         self.reflector = reflector
     }
 

@@ -26,6 +26,8 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
     package let client: KubernetesClient
     package let scope: Scope
     package var settings = ReflectorSettings()
+    /// Told of each attempt and of how it ended; it must not block.
+    package var health: @Sendable (ReflectorHealth) -> Void = { _ in }
     private let logger: Logger
 
     package init(client: KubernetesClient, scope: Scope, logger: Logger) {
@@ -44,6 +46,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
             scope: scope,
             settings: settings,
             logger: logger,
+            health: health,
             sink: sink
         )
         await session.run()

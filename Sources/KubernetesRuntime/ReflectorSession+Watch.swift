@@ -50,6 +50,7 @@ extension ReflectorSession {
             outcome = try await client.withWatch(Object.self, in: scope, options: options) {
                 events in
                 isOpen = true
+                if initial == nil { health(.following) }
                 for try await event in events {
                     hasHeard = true
                     if let ending = take(event, &initial) { return ending }
@@ -59,7 +60,7 @@ extension ReflectorSession {
         } catch let error as APIError {
             outcome = ending(error, isInitial: initial != nil, isOpen: isOpen)
         } catch {
-            outcome = .failed("\(error)", retryAfter: nil)
+            outcome = .failed("\(error)", .silent, retryAfter: nil)
         }
         let elapsed = ContinuousClock.now - began
         if !hasHeard { isDoubtful = true }
@@ -70,18 +71,18 @@ extension ReflectorSession {
         if isOpen, options.sendsInitialEvents { noteStart(isWhole: initial == nil) }
         guard case .fine = outcome else { return outcome }
         if initial != nil {
-            return .failed("a watch ended within its initial state", retryAfter: nil)
+            return .failed("a watch ended within its initial state", .broken, retryAfter: nil)
         }
         guard elapsed < settings.shortestWatch else {
             shortWatches = 0
             return .fine
         }
         guard hasHeard else {
-            return .failed("a watch ended at once, having told nothing", retryAfter: nil)
+            return .failed("a watch ended at once, having told nothing", .broken, retryAfter: nil)
         }
         shortWatches += 1
         guard shortWatches > Self.freeShortWatches else { return .fine }
-        return .failed("watches end at once, again and again", retryAfter: nil)
+        return .failed("watches end at once, again and again", .broken, retryAfter: nil)
     }
 
     /// So many watches in a row may end at once, having told something, before the next one waits.
@@ -113,6 +114,7 @@ extension ReflectorSession {
             initial = nil
             let objects = state.objects.values.sorted { $0.key < $1.key }
             _ = begin(objects, Array(state.undecodable.values), at: version)
+            health(.following)
             return nil
         default: break
         }
@@ -155,7 +157,7 @@ extension ReflectorSession {
             case .transport where error.isTimedOut && isOpen:
                 // A server that does not know the option never ends the initial state.
                 usesWatchList = false
-                return .failed("no end of the initial state", retryAfter: nil)
+                return .failed("no end of the initial state", .silent, retryAfter: nil)
             default: return outcome(of: error)
             }
         }

@@ -11,7 +11,7 @@ struct ReflectorSession<Object: KubernetesObject> {
         /// The version is too old (or unknown to the server): begin anew.
         case expired
         /// Try the same again, later.
-        case failed(String, retryAfter: Duration?)
+        case failed(String, ReadingTrouble, retryAfter: Duration?)
         /// Nobody took the connection.
         case away(String)
         /// What came made no sense: begin anew, later.
@@ -22,6 +22,7 @@ struct ReflectorSession<Object: KubernetesObject> {
     let scope: Scope
     let settings: ReflectorSettings
     let logger: Logger
+    let health: @Sendable (ReflectorHealth) -> Void
     let sink: @Sendable (ReflectorEvent<Object>) -> Void
 
     /// The version up to which everything was told; nil: the whole state is to be told (again).
@@ -46,12 +47,14 @@ struct ReflectorSession<Object: KubernetesObject> {
         scope: Scope,
         settings: ReflectorSettings,
         logger: Logger,
+        health: @escaping @Sendable (ReflectorHealth) -> Void = { _ in },
         sink: @escaping @Sendable (ReflectorEvent<Object>) -> Void
     ) {
         self.client = client
         self.scope = scope
         self.settings = settings
         self.logger = logger
+        self.health = health
         self.sink = sink
         usesWatchList = settings.usesWatchList
         backoff = settings.backoff
@@ -60,6 +63,7 @@ struct ReflectorSession<Object: KubernetesObject> {
 
     mutating func run() async {
         while !Task.isCancelled {
+            health(.asking)
             let outcome =
                 switch position {
                 case let position? where isDoubtful: await confirm(position)
@@ -85,20 +89,26 @@ struct ReflectorSession<Object: KubernetesObject> {
             floor = expiries == 1 ? position : nil
             position = nil
             if expiries > 2 {
-                await pause("the API server finds every version too old", backoff.next())
+                let reason = "the API server finds every version too old"
+                await pause(reason, .failed(410), backoff.next())
             }
-        case .failed(let reason, let retryAfter):
-            await pause(reason, max(backoff.next(), retryAfter ?? .zero))
+        case .failed(let reason, let trouble, let retryAfter):
+            await pause(reason, trouble, max(backoff.next(), retryAfter ?? .zero))
         case .away(let reason):
-            await pause(reason, absence.next())
+            await pause(reason, .away, absence.next())
         case .corrupt(let reason):
             position = nil
             floor = nil
-            await pause(reason, backoff.next())
+            await pause(reason, .undecodable, backoff.next())
         }
     }
 
-    private mutating func pause(_ reason: String, _ wait: Duration) async {
+    private mutating func pause(
+        _ reason: String,
+        _ trouble: ReadingTrouble,
+        _ wait: Duration
+    ) async {
+        health(.failed(trouble))
         // One line for a trouble, not one for each attempt; numbers in it (times, ports) may differ.
         let trouble = reason.filter { !$0.isNumber }
         let level: Logger.Level = lastFailure == trouble ? .debug : .warning
@@ -171,11 +181,13 @@ extension ReflectorSession {
         case .status(let status):
             .failed(
                 "\(Object.resource.plural): \(status)",
+                ReadingTrouble(error),
                 retryAfter: status.details?.retryAfterSeconds.map { .seconds($0) }
             )
         case .decoding(let problem): .corrupt("\(Object.resource.plural): \(problem)")
         case .transport where error.isNotConnected: .away("\(error)")
-        case .transport, .request, .fenced: .failed("\(error)", retryAfter: nil)
+        case .transport, .request, .fenced:
+            .failed("\(error)", ReadingTrouble(error), retryAfter: nil)
         }
     }
 }

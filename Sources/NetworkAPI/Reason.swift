@@ -12,6 +12,8 @@ package enum ConditionType: String, Hashable, Sendable, CaseIterable {
     case connected = "Connected"
     /// Service: at least one usable target.
     case hasTargets = "HasTargets"
+    /// Site: all that concerns it can be read; present only while that is not so.
+    case informed = "Informed"
     /// Present only while work is under way.
     case reconciling = "Reconciling"
     /// Present only while the user has to change something.
@@ -48,6 +50,10 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
     case identityLost = "IdentityLost"
     /// The API server refused what was to be made; the message quotes it.
     case applyFailed = "ApplyFailed"
+
+    // Informed
+    /// Something cannot be read, of which what was read last holds; the message says what, since when and what to do.
+    case cannotRead = "CannotRead"
 
     // Reachable
     case reachable = "Reachable"

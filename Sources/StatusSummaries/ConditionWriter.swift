@@ -45,6 +45,11 @@ package struct ConditionWriter {
             || stored.reason == Reason.progressing.rawValue
     }
 
+    /// Whether `type` is stored as true of this generation.
+    package func holds(_ type: ConditionType) -> Bool {
+        conditions.isTrue(type.rawValue) && !isOfAnotherGeneration(type)
+    }
+
     /// Sets a condition that rests on what proxies see, while they work with an earlier generation: what was found out
     /// about that one stays as it is, and goes on saying which one that was.
     package mutating func keepUntilApplied(_ type: ConditionType) {

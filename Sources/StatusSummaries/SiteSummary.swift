@@ -30,6 +30,10 @@ package struct SiteFacts {
     package var waits: [String] = []
     /// What the API server said to a write.
     package var applyFailure: ApplyFailure?
+    /// What cannot be read for a while, with since when and what to do; nothing is wrong with what was read before.
+    package var unreadable: String?
+    /// What could not be read just now and is needed: what the Site asks for is neither known to be there nor to be absent.
+    package var readFailure: String?
     /// Why nothing can be signed for the site any more, with what to do; it goes on with what it has.
     package var lostIdentity: String?
     package var links = SiteStatus.Tally(total: 0, ready: 0)
@@ -50,6 +54,7 @@ package enum SiteSummary {
         status.cursors = site.status.cursors
         var writer = ConditionWriter(of: site, at: now)
         status.observedGeneration = site.metadata.generation
+        setInformed(&writer, facts)
         if let finding = facts.finding {
             writer.set(.accepted, .no, finding.reason, finding.message)
             writer.remove(.programmed)
@@ -69,6 +74,16 @@ package enum SiteSummary {
         status.take(writer.conditions)
         fill(&status, site: site, facts: facts)
         return status
+    }
+
+    /// Never a reason not to be Ready: what is unknown is not gone.
+    private static func setInformed(_ writer: inout ConditionWriter, _ facts: SiteFacts) {
+        if let problem = facts.unreadable ?? facts.readFailure {
+            let message = "\(problem); what was read last holds"
+            writer.set(.informed, .no, .cannotRead, message)
+        } else {
+            writer.remove(.informed)
+        }
     }
 
     private static func setProgrammed(
@@ -105,6 +120,10 @@ package enum SiteSummary {
                 .progressing,
                 "the cluster is taking up what the Site asks for"
             )
+        } else if let failure = facts.readFailure {
+            // What was programmed for this generation is so still, for all that is known.
+            guard !writer.holds(.programmed) else { return }
+            writer.set(.programmed, .unknown, .cannotRead, failure)
         } else if let generation = facts.generation, facts.view.allApplied(generation) {
             writer.set(.programmed, .yes, .programmed, shortages(serving))
         } else if let silent = serving.first(where: { $0.snapshot == nil }) {

@@ -11,6 +11,8 @@ package final class AdminServer: Sendable {
     /// Whether the process can do its work.
     package enum Readiness: Equatable, Sendable {
         case ready
+        /// It can, but not all of it; the text says what is amiss.
+        case impaired(String)
         case notReady(String)
     }
 
@@ -90,6 +92,7 @@ package final class AdminServer: Sendable {
     private func answer(_ state: Readiness, _ prefix: String) -> AdminResponse {
         switch state {
         case .ready: .text("ok\n")
+        case .impaired(let problem): .text("ok, but \(problem)\n")
         case .notReady(let reason): .text("\(prefix)\(reason)\n", status: 503)
         }
     }

@@ -48,7 +48,7 @@ struct StatusReportTests {
         var site = Site(metadata: ObjectMeta(name: "plain"), spec: SiteSpec())
         for (type, message) in [
             (ConditionType.programmed, "ports are short"), (.reachable, "ports are short"),
-            (.accepted, ""),
+            (.accepted, ""), (.informed, "cannot read deployments.apps"),
         ] {
             site.status.conditions.set(
                 type.rawValue,
@@ -67,6 +67,7 @@ struct StatusReportTests {
                 "Site plain   Programmed=True   ports are short"
             ]
         )
+        #expect(lines.contains("Site plain   Informed=True     cannot read deployments.apps"))
     }
 
     @Test("a cost that is not applied yet shows both values")

@@ -20,10 +20,13 @@ private final class Play: Sendable {
     private let asked = Mutex<[String]>([])
     private let answers: Mutex<[Answer]>
     let log = ReflectorLog()
+    private let healths = Mutex<[ReflectorHealth]>([])
 
     init(_ answers: [Answer]) { self.answers = Mutex(answers) }
 
     var requests: [String] { asked.withLock { $0 } }
+    /// What the reflector said of itself.
+    var told: [ReflectorHealth] { healths.withLock { $0 } }
 
     /// Runs a reflector against the answers until `condition` holds.
     func run(
@@ -45,6 +48,7 @@ private final class Play: Sendable {
             scope: Scope(namespace: "n"),
             settings: settings,
             logger: silentLogger,
+            health: { [self] health in healths.withLock { $0.append(health) } },
             sink: { [log] in log.note($0) }
         )
         session.position = position
@@ -292,5 +296,41 @@ struct ReflectorFaultTests {
         #expect(ContinuousClock.now - start >= .milliseconds(60))
         #expect(play.requests == ["initial", "initial", "list", "watch@9"])
         #expect(play.log.all == ["replaced a,b"])
+    }
+
+    @Test(
+        "K2: it says why it cannot follow, and that it follows only once a watch is open",
+        arguments: [
+            (Play.Answer.status(403, status(403, "Forbidden")), ReadingTrouble.refused(403)),
+            (.status(404, "404 page not found"), .notServed),
+            (.status(503, status(503, "ServiceUnavailable")), .failed(503)),
+            (.lines(["garbage"]), .undecodable),
+        ]
+    )
+    fileprivate func health(answer: Play.Answer, trouble: ReadingTrouble) async throws {
+        // A list that works is no watch.
+        let play = Play([answer, list(5, ["a"]), answer, list(5, ["a"]), open])
+        try await play.run { $0.told.last == .following }
+        let failures = play.told.filter { $0 == .failed(trouble) }
+        #expect(failures.count == 2, "told \(play.told)")
+        let after = play.told.reversed().prefix { $0 != .failed(trouble) }
+        #expect(after.filter { $0 == .following }.count == 1)
+    }
+
+    @Test("K2: a watch that ends is not followed until the next one is open")
+    func healthBetweenWatches() async throws {
+        let play = Play([.lines([bookmark(6)]), open])
+        try await play.run(from: "5") { $0.requests.count == 2 && $0.told.count == 4 }
+        #expect(play.told == [.asking, .following, .asking, .following])
+    }
+
+    @Test("K2: an initial state is followed once it is whole")
+    func healthOfInitialState() async throws {
+        let play = Play([
+            .lines([event("ADDED", map("a", 3))]),
+            .lines([event("ADDED", map("b", 4)), bookmark(4, ends: true)], ends: false),
+        ])
+        try await play.run(usesWatchList: true) { $0.told.last == .following }
+        #expect(play.told == [.asking, .failed(.broken), .asking, .following])
     }
 }

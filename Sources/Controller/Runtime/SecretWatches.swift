@@ -38,24 +38,32 @@ final class SecretWatches: Sendable {
     private static let patience: Duration = .milliseconds(200)
 
     private struct Watched {
+        /// Another one for each watch, so that what an earlier one says late is not taken for this one's word.
+        var number: Int
         var task: Task<Void, Never>
+        /// Whether the watch is open: only then nothing escapes it.
+        var isOpen = false
         var seen: SecretSighting?
         /// As last read or written.
         var known: Core.Secret?
     }
 
     private let client: KubernetesClient
+    private let inputs: Inputs
     private let logger: Logger
     private let changed: @Sendable (_ namespace: String) -> Void
     private let watched = Mutex<[ObjectKey: Watched]>([:])
+    private let begun = Atomic(0)
 
     /// Calls `changed` with the namespace of a Secret that is another one than what is known.
     init(
         client: KubernetesClient,
+        inputs: Inputs,
         logger: Logger,
         changed: @escaping @Sendable (_ namespace: String) -> Void
     ) {
         self.client = client
+        self.inputs = inputs
         self.logger = logger
         self.changed = changed
     }
@@ -66,6 +74,7 @@ final class SecretWatches: Sendable {
         for await _ in forever {}
         let tasks = watched.withLock { watched in
             defer { watched = [:] }
+            for key in watched.keys { inputs.forget(.secret(key)) }
             return watched.values.map(\.task)
         }
         for task in tasks {
@@ -81,11 +90,13 @@ final class SecretWatches: Sendable {
             where key.namespace == namespace && !names.contains(key.name) {
                 entry.task.cancel()
                 watched[key] = nil
+                inputs.forget(.secret(key))
             }
             for name in names {
                 let key = ObjectKey(namespace: namespace, name: name)
                 guard watched[key] == nil, watched.count < Self.limit else { continue }
-                watched[key] = Watched(task: Task { await watch(key) })
+                let number = begun.add(1, ordering: .relaxed).newValue
+                watched[key] = Watched(number: number, task: Task { await watch(key, number) })
             }
         }
     }
@@ -94,7 +105,12 @@ final class SecretWatches: Sendable {
     func forget(_ namespace: String) { follow([], in: namespace) }
 
     /// Whether the server tells of every change of that Secret.
-    func hears(of key: ObjectKey) -> Bool { watched.withLock { $0[key]?.seen != nil } }
+    func hears(of key: ObjectKey) -> Bool {
+        watched.withLock { $0[key].map { $0.isOpen && $0.seen != nil } ?? false }
+    }
+
+    /// Whether there is a watch for it, open or not.
+    func follows(_ key: ObjectKey) -> Bool { watched.withLock { $0[key] != nil } }
 
     /// Whether what is known of a Secret is out of date.
     func contradict(_ known: Core.Secret?, at key: ObjectKey) -> Bool {
@@ -106,7 +122,15 @@ final class SecretWatches: Sendable {
         watched.withLock { $0[key]?.known = known }
     }
 
-    private func watch(_ key: ObjectKey) async {
+    private func take(_ health: ReflectorHealth, of key: ObjectKey, _ number: Int) {
+        watched.withLock { watched in
+            guard watched[key]?.number == number else { return }
+            watched[key]?.isOpen = health == .following
+            inputs.note(.secret(key), health)
+        }
+    }
+
+    private func watch(_ key: ObjectKey, _ number: Int) async {
         var reflector = Reflector<Core.SecretMetadata>(
             client: client,
             scope: .object(key),
@@ -114,6 +138,7 @@ final class SecretWatches: Sendable {
         )
         // Each renewal is a request of each Secret of each site.
         reflector.settings.watchSeconds = 1800...3600
+        reflector.health = { [self] in take($0, of: key, number) }
         let (sightings, told) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         await withDiscardingTaskGroup { [reflector] group in
             group.addTask {

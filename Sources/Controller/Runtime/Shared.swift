@@ -71,6 +71,17 @@ struct Shared: Sendable {
         }
     }
 
+    /// Has the Sites looked at whose statuses tell something else of what can be read.
+    func takeUp(_ concern: InputHealth.Concern) {
+        let namespaces: any Sequence<String> =
+            switch concern {
+            case .none: []
+            case .namespaces(let names): names
+            case .all: registry.namespaces
+            }
+        for namespace in namespaces { queues.sites.add(namespace) }
+    }
+
     func view(of record: SiteRecord) -> SiteView {
         registry.view(
             of: world.gatewayPods(of: record.site),
@@ -97,7 +108,7 @@ struct Shared: Sendable {
         return observed
     }
 
-    private func observe(_ child: Child) async throws(APIError) -> Child? {
+    func observe(_ child: Child) async throws(APIError) -> Child? {
         let key = child.key
         switch child {
         case .serviceAccount:

@@ -10,19 +10,22 @@ import StatusSummaries
 extension SiteReconciler {
     /// How long the parts are taken as they were read or written.
     private static let partsFreshness: Duration = .seconds(600)
+    /// When they are read again after that failed.
+    private static let partsRetry: Duration = .seconds(60)
 
     /// What the gateways were told stays in force while the Site cannot be read.
     func keepDocument(
         _ site: Site,
         _ record: inout SiteRecord,
-        _ objects: SiteObjects
+        _ objects: SiteObjects,
+        _ facts: inout SiteFacts
     ) async throws(APIError) {
         var ignored = (facts: SiteFacts(), leftovers: [Leftover]())
         let secret = objects.secrets.configuration
         guard record.head == nil, let head = ConfigurationPlan.read(secret),
             mayWrite(secret, isMarked: true, of: site, &ignored.facts, &ignored.leftovers)
         else { return }
-        let secrets = try await configurationSecrets(of: site, head: secret, says: head)
+        let secrets = try await configurationSecrets(of: site, head: secret, says: head, &facts)
         record.restore(head, services: secrets.services(head))
     }
 
@@ -35,7 +38,13 @@ extension SiteReconciler {
     ) async throws(APIError) {
         guard let siteID = record.siteID else { return }
         let namespace = site.metadata.namespace ?? ""
-        var (compilation, changes) = try await compilation(site, siteID, record, objects)
+        var (compilation, changes) = try await compilation(
+            site,
+            siteID,
+            record,
+            objects,
+            &facts
+        )
         guard
             mayWrite(
                 objects.secrets.configuration,
@@ -93,19 +102,28 @@ extension SiteReconciler {
         _ site: Site,
         _ siteID: SiteID,
         _ record: SiteRecord,
-        _ objects: SiteObjects
+        _ objects: SiteObjects,
+        _ facts: inout SiteFacts
     ) async throws(APIError) -> (SiteCompilation, CompilationChanges) {
         let namespace = site.metadata.namespace ?? ""
         let (now, secret) = (shared.clock.now, objects.secrets.configuration)
-        if let (known, changes) = shared.compilations.take(namespace),
-            known.isOf(site, siteID), now - known.partsRead < Self.partsFreshness,
-            known.secrets.head?.metadata.resourceVersion == secret?.metadata.resourceVersion,
-            known.secrets.head?.metadata.uid == secret?.metadata.uid
-        {
+        let taken = shared.compilations.take(namespace).flatMap {
+            $0.0.isOf(site, siteID) && $0.0.isMade(with: secret) ? $0 : nil
+        }
+        if let (known, changes) = taken, now - known.partsRead < Self.partsFreshness {
             return (known, .some(changes))
         }
         let head = ConfigurationPlan.read(secret)
-        let secrets = try await configurationSecrets(of: site, head: secret, says: head)
+        let secrets: ConfigurationSecrets
+        do {
+            secrets = try await configurationSecrets(of: site, head: secret, says: head, &facts)
+        } catch {
+            guard case (var known, let changes)? = taken else { throw error }
+            // As they are known they hold: what is written carries the version that it was made from.
+            facts.readFailure = nil
+            known.partsRead = now + (Self.partsRetry - Self.partsFreshness)
+            return (known, .some(changes))
+        }
         // The ports given out before this process began are those in the Secrets.
         let told = record.head == nil ? head.map(secrets.services) ?? [] : record.allServices
         let compilation = SiteCompilation(
@@ -130,22 +148,22 @@ extension SiteReconciler {
     private func configurationSecrets(
         of site: Site,
         head: Core.Secret?,
-        says: ConfigurationHead?
+        says: ConfigurationHead?,
+        _ facts: inout SiteFacts
     ) async throws(APIError) -> ConfigurationSecrets {
         var secrets = ConfigurationSecrets(head: head)
         let count = says?.parts?.count ?? 0
         for index in 0..<(ConfigurationPart.counts.max() ?? 0) {
+            let key = ObjectKey(
+                namespace: site.metadata.namespace,
+                name: ChildName.configurationPart(index)
+            )
             do {
-                secrets.parts[index] = try await shared.client.find(
-                    Core.Secret.self,
-                    ObjectKey(
-                        namespace: site.metadata.namespace,
-                        name: ChildName.configurationPart(index)
-                    )
-                )
+                secrets.parts[index] = try await find(key, &facts)
             } catch {
                 // Rights that are missing for what is not needed keep nothing from being done.
                 guard error.isForbidden, index >= count else { throw error }
+                facts.readFailure = nil
             }
             // They go from the last one on.
             if index >= count, secrets.parts[index] == nil { break }
@@ -244,6 +262,13 @@ extension SiteReconciler {
         let last = max(record.head?.generation ?? 0, known ?? 0)
         guard current == nil else { return last }
         return max(last, UInt64(clamping: Timestamp.now().microseconds / 1000))
+    }
+}
+
+extension SiteCompilation {
+    fileprivate func isMade(with head: Core.Secret?) -> Bool {
+        secrets.head?.metadata.resourceVersion == head?.metadata.resourceVersion
+            && secrets.head?.metadata.uid == head?.metadata.uid
     }
 }
 

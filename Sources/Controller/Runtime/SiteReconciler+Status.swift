@@ -47,6 +47,8 @@ extension SiteReconciler {
         _ site: Site,
         facts: SiteFacts
     ) async throws(APIError) -> ReconcileResult {
+        var facts = facts
+        facts.unreadable = shared.world.inputs.message(forSiteIn: site.metadata.namespace ?? "")
         let status = SiteSummary.make(site: site, facts: facts, at: .now())
         let (outcome, stored) = try await shared.statuses.write(
             status,

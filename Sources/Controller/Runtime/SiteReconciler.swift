@@ -64,6 +64,7 @@ struct SiteReconciler: Reconciler {
     private func forget(_ namespace: String) {
         cache.forget(namespace)
         shared.secrets.forget(namespace)
+        shared.world.inputs.forgetSecrets(of: namespace)
         shared.compilations.forget(namespace)
         failures.end(namespace)
         conflicts.end(namespace)
@@ -86,11 +87,11 @@ struct SiteReconciler: Reconciler {
         do {
             var leftovers: [Leftover] = []
             try await keepRights(site, &facts, &leftovers)
-            var objects = try await objects(of: site)
+            var objects = try await objects(of: site, &facts)
             try await keepIdentity(site, &record, &objects, &facts, &leftovers)
             if undecodable != nil {
                 // The gateways stay as they are; only their certificates must not end.
-                try await keepDocument(site, &record, objects)
+                try await keepDocument(site, &record, objects, &facts)
             } else if facts.finding == nil {
                 try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
                 try await keepChildren(site, record, &facts, &leftovers)
@@ -112,9 +113,10 @@ struct SiteReconciler: Reconciler {
             }
         } catch {
             let lasting = failures.failed(namespace, at: shared.clock.now)
-            guard error.isTold(after: lasting) else { throw error }
+            guard isTold(error, after: lasting, facts, in: namespace) else { throw error }
             // The record is registered all the same: what does not depend on this goes on.
-            facts.applyFailure = ApplyFailure(error)
+            // What cannot be read is unknown, not refused.
+            if facts.readFailure == nil { facts.applyFailure = ApplyFailure(error) }
             cache.forget(namespace)
             result = .again(after: .seconds(10))
         }
@@ -147,7 +149,7 @@ struct SiteReconciler: Reconciler {
         let binding = SiteChildren.controllerBinding(site: site, settings: shared.settings)
         let plan = ChildrenPlan(
             wanted: [binding],
-            observed: try await shared.observe([binding]),
+            observed: try await observe([binding], &facts),
             settled: shared.settled,
             isThere: shared.isThere
         )
@@ -158,7 +160,13 @@ struct SiteReconciler: Reconciler {
     }
 
     /// The Secrets: as they are known, but for those that the server has told to be others.
-    private func objects(of site: Site) async throws(APIError) -> SiteObjects {
+    ///
+    /// One that cannot be read is taken as it is known, if it is: what is written carries the version that it was made from, and
+    /// one that has changed is told again once it can be read. Those of which the server told a change are read until that works.
+    private func objects(
+        of site: Site,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) -> SiteObjects {
         let namespace = site.metadata.namespace ?? ""
         let now = shared.clock.now
         shared.secrets.follow(SiteSecrets.places.map(\.name), in: namespace)
@@ -169,13 +177,70 @@ struct SiteReconciler: Reconciler {
         for (name, place) in SiteSecrets.places {
             let key = ObjectKey(namespace: namespace, name: name)
             let isSure = known != nil && (!isOld || shared.secrets.hears(of: key))
-            if isSure, !shared.secrets.contradict(objects.secrets[keyPath: place], at: key) {
-                continue
+            let isContradicted = shared.secrets.contradict(
+                objects.secrets[keyPath: place],
+                at: key
+            )
+            if isSure, !isContradicted { continue }
+            do {
+                objects.secrets[keyPath: place] = try await find(key, &facts)
+                if name == ChildName.authoritySecret { objects.authority = nil }
+            } catch {
+                guard known != nil, !isContradicted else { throw error }
+                // The others would fail too, and may take long for it: a later turn asks again.
+                facts.readFailure = nil
+                break
             }
-            objects.secrets[keyPath: place] = try await shared.client.find(Core.Secret.self, key)
-            if name == ChildName.authoritySecret { objects.authority = nil }
         }
         return objects
+    }
+
+    /// A Secret of the Site, as it is at the server.
+    func find(
+        _ key: ObjectKey,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) -> Core.Secret? {
+        let input = Input.secret(key)
+        do {
+            let found = try await shared.client.find(Core.Secret.self, key)
+            if !shared.secrets.follows(key) { shared.world.inputs.note(input, .following) }
+            return found
+        } catch {
+            let trouble = ReadingTrouble(error)
+            if !shared.secrets.follows(key) { shared.world.inputs.note(input, .failed(trouble)) }
+            facts.readFailure = InputAdvice.text(input, trouble)
+            throw error
+        }
+    }
+
+    /// What is there under the names of the Site's children.
+    private func observe(
+        _ wanted: [Child],
+        _ facts: inout SiteFacts
+    ) async throws(APIError) -> [Child] {
+        var observed: [Child] = []
+        for child in wanted {
+            do {
+                if let found = try await shared.observe(child) { observed.append(found) }
+            } catch {
+                let input = Input.kind(type(of: child.object).resource.fullName)
+                facts.readFailure = InputAdvice.text(input, ReadingTrouble(error))
+                throw error
+            }
+        }
+        return observed
+    }
+
+    /// Whether status tells of a failure that lasts: of what cannot be read once it is known since when and why.
+    private func isTold(
+        _ error: APIError,
+        after lasting: Duration,
+        _ facts: SiteFacts,
+        in namespace: String
+    ) -> Bool {
+        guard error.isTold(after: lasting) else { return false }
+        return facts.readFailure == nil || lasting >= InputHealth.patience
+            || shared.world.inputs.message(forSiteIn: namespace) != nil
     }
 
     private func keepChildren(
@@ -191,7 +256,7 @@ struct SiteReconciler: Reconciler {
         )
         var plan = ChildrenPlan(
             wanted: wanted,
-            observed: try await shared.observe(wanted),
+            observed: try await observe(wanted, &facts),
             settled: shared.settled,
             isThere: shared.isThere
         )

@@ -238,6 +238,9 @@ final class SiteRegistry: Sendable {
         }
     }
 
+    /// Those that have a Site.
+    var namespaces: [String] { state.withLock { Array($0.records.keys) } }
+
     /// Puts a snapshot in its place; returns the one before.
     func set(_ snapshot: ProxySnapshot?, of gateway: GatewayKey) -> ProxySnapshot? {
         state.withLock { state in

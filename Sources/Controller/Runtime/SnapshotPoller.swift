@@ -39,7 +39,9 @@ struct SnapshotPoller: Sendable {
         var backoff = Backoff(base: .milliseconds(200), maximum: .seconds(5), jitter: 0.2)
         var lastAnswer = ContinuousClock.now
         while !Task.isCancelled, let pod = pod(gateway) {
-            guard let snapshot = await poll(pod, after: known) else {
+            let answer = await poll(pod, after: known)
+            tell(answer, of: pod)
+            guard case .snapshot(let snapshot) = answer else {
                 // A gateway that was restarted counts its versions from the start.
                 known = nil
                 if ContinuousClock.now - lastAnswer > Self.validity,
@@ -63,6 +65,7 @@ struct SnapshotPoller: Sendable {
             }
             try? await Task.sleep(for: Self.pause)
         }
+        shared.world.inputs.forget(.gateway(gateway.pod))
         if shared.registry.set(nil, of: gateway) != nil, let namespace = gateway.pod.namespace {
             tell(namespace, .everything)
         }
@@ -74,14 +77,32 @@ struct SnapshotPoller: Sendable {
         }
     }
 
-    /// The gateway's snapshot after `known`, of which only what changed is sent; nil when there is no (usable) answer.
-    private func poll(_ pod: Core.Pod, after known: ProxySnapshot?) async -> ProxySnapshot? {
+    private enum Answer {
+        case snapshot(ProxySnapshot)
+        case failed(ReadingTrouble)
+        /// There is nobody to ask, or nothing to ask with.
+        case notAsked
+    }
+
+    /// A gateway that does not serve owes nobody an answer.
+    private func tell(_ answer: Answer, of pod: Core.Pod) {
+        let (inputs, input) = (shared.world.inputs, Input.gateway(pod.key))
+        switch answer {
+        case .snapshot: inputs.note(input, .following)
+        case .failed(let trouble) where pod.status.isReady && !pod.metadata.isTerminating:
+            inputs.note(input, .failed(trouble))
+        case .failed, .notAsked: inputs.forget(input)
+        }
+    }
+
+    /// The gateway's snapshot after `known`, of which only what changed is sent.
+    private func poll(_ pod: Core.Pod, after known: ProxySnapshot?) async -> Answer {
         // The key goes to nobody but the gateways of this Site.
         guard let address = pod.status.podIP, !address.isEmpty,
             let record = shared.registry[pod.metadata.namespace ?? ""],
             pod.isGateway(of: record.site),
             let key = record.head?.snapshotKey
-        else { return nil }
+        else { return .notAsked }
         let host = address.contains(":") ? "[\(address)]" : address
         let instance = known.map { "&instance=\($0.proxy)" } ?? ""
         var request = HTTPRequest(
@@ -101,16 +122,17 @@ struct SnapshotPoller: Sendable {
                     "a gateway refused its snapshot",
                     metadata: ["pod": "\(pod.key)", "status": "\(response.status)"]
                 )
-                return nil
+                return .failed(ReadingTrouble(status: response.status))
             }
             let update = try JSONDecoder().decode(SnapshotUpdate.self, from: response.body)
-            return (known ?? ProxySnapshot(proxy: update.snapshot.proxy)).applying(update)
+            let base = known ?? ProxySnapshot(proxy: update.snapshot.proxy)
+            return base.applying(update).map(Answer.snapshot) ?? .failed(.undecodable)
         } catch {
             shared.logger.debug(
                 "a gateway did not answer",
                 metadata: ["pod": "\(pod.key)", "error": "\(describe(error))"]
             )
-            return nil
+            return .failed(error is DecodingError ? .undecodable : .silent)
         }
     }
 

@@ -39,36 +39,32 @@ struct World: Sendable {
     /// The gateways.
     let pods: Informer<Core.Pod>
 
+    /// Whether all this can be read.
+    let inputs: Inputs
+
     init(client: KubernetesClient, logger: Logger) {
+        let inputs = Inputs(logger: logger)
+        self.inputs = inputs
+        func follow<Object: KubernetesObject>(
+            _ scope: Scope = Scope(),
+            indexes: [StoreIndex<Object>] = []
+        ) -> Informer<Object> {
+            let input = Input.kind(Object.resource.fullName)
+            return Informer(client: client, scope: scope, indexes: indexes, logger: logger) {
+                inputs.note(input, $0)
+            }
+        }
         let ours = Scope(labelSelector: "\(Names.managedByLabel)=\(Names.managedBy)")
-        sites = Informer(client: client, logger: logger)
-        links = Informer(client: client, indexes: [.ready], logger: logger)
-        services = Informer(
-            client: client,
-            indexes: [.ready, .address, .exposing, .hosts],
-            logger: logger
-        )
-        namespaces = Informer(client: client, logger: logger)
-        coreServices = Informer(
-            client: client,
-            scope: ours,
-            indexes: [.controller, .ownerUID, .owner, .gateways],
-            logger: logger
-        )
-        deployments = Informer(client: client, scope: ours, logger: logger)
-        slices = Informer(
-            client: client,
-            scope: ours,
-            indexes: [.controller, .ownerUID, .owner],
-            logger: logger
-        )
-        accounts = Informer(client: client, scope: ours, logger: logger)
-        bindings = Informer(client: client, scope: ours, logger: logger)
-        pods = Informer(
-            client: client,
-            scope: Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"),
-            logger: logger
-        )
+        sites = follow()
+        links = follow(indexes: [.ready])
+        services = follow(indexes: [.ready, .address, .exposing, .hosts])
+        namespaces = follow()
+        coreServices = follow(ours, indexes: [.controller, .ownerUID, .owner, .gateways])
+        deployments = follow(ours)
+        slices = follow(ours, indexes: [.controller, .ownerUID, .owner])
+        accounts = follow(ours)
+        bindings = follow(ours)
+        pods = follow(Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"))
     }
 
     /// Follows the server until the task is cancelled.
@@ -87,16 +83,21 @@ struct World: Sendable {
         }
     }
 
-    /// The kinds of which no whole list was taken in yet; absence in the other stores means absence in the cluster.
-    var unread: [String] {
-        func name<Object: KubernetesObject>(_ informer: Informer<Object>) -> String? {
-            informer.hasSynced ? nil : Object.resource.plural
+    /// The kinds that are followed, as rights name them, and whether a whole list was taken in.
+    private var states: [(kind: String, hasSynced: Bool)] {
+        func state<Object: KubernetesObject>(_ informer: Informer<Object>) -> (String, Bool) {
+            (Object.resource.fullName, informer.hasSynced)
         }
         return [
-            name(sites), name(links), name(services), name(namespaces), name(coreServices),
-            name(deployments), name(slices), name(accounts), name(bindings), name(pods),
-        ].compactMap(\.self)
+            state(sites), state(links), state(services), state(namespaces), state(coreServices),
+            state(deployments), state(slices), state(accounts), state(bindings), state(pods),
+        ]
     }
+
+    var kinds: [String] { states.map(\.kind) }
+
+    /// The kinds of which no whole list was taken in yet; absence in the other stores means absence in the cluster.
+    var unread: [String] { states.filter { !$0.hasSynced }.map(\.kind) }
 
     /// Waits until every store has taken in a whole list; false when the task was cancelled before.
     func waitUntilSynced() async -> Bool {

@@ -39,7 +39,7 @@ struct SiteCompilation: Sendable {
     var secrets: ConfigurationSecrets
     var head: ConfigurationHead?
     /// When the parts were read.
-    let partsRead: Instant
+    var partsRead: Instant
 
     /// Begins with what the gateways were told: `told` keeps its listener ports.
     init(
