@@ -12,9 +12,10 @@ and answers each with one line, both JSON:
         counts the writes to these namespaces from now on; the controller is killed at the K-th (0: at none): "before"
         its answer is passed on (the server has done it), or right "after". It is started again at once.
     {"do": "fail", "api": "/api/v1", "resource": "secrets", "how":
-     "403" | "404" | "503" | "silence" | "garbage" | "old" | null}
+     "403" | "404" | "503" | "silence" | "garbage" | "old" | null, "only": TEXT}
         from now on reading that resource fails in that way, watches that are open included, and of leases writing too;
-        "old": nothing fails, but watches that are open tell nothing more; null: it is as usual again.
+        "old": nothing fails, but watches that are open tell nothing more; null: it is as usual again. With
+        "only" this concerns the requests whose path and query contain TEXT.
     {"do": "restart"}
         the controller is SIGKILLed and started again.
     {"do": "report"}
@@ -109,14 +110,14 @@ class Faults:
 
     def __init__(self):
         self.lock = threading.Condition()
-        self.ways, self.counts, self.streams = {}, {}, {}
+        self.ways, self.only, self.counts, self.streams = {}, {}, {}, {}
 
-    def set(self, api, resource, how):
+    def set(self, api, resource, how, only=""):
         target = f"{api}/{resource}"
         with self.lock:
-            self.ways[target], self.counts[target] = how, 0
+            self.ways[target], self.only[target], self.counts[target] = how, only, 0
             for connection, path in list(self.streams.items()):
-                if how and how != "old" and target_of(path) == target:
+                if how and how != "old" and target_of(path) == target and only in path:
                     with contextlib.suppress(OSError):  # it has ended by itself
                         connection.shutdown(socket.SHUT_RDWR)
             self.lock.notify_all()
@@ -126,7 +127,9 @@ class Faults:
         target = target_of(path)
         with self.lock:
             how = self.ways.get(target)
-            if not how or how == "old" or method != "GET" and not target.endswith("/leases"):
+            if not how or how == "old" or self.only[target] not in path:
+                return None
+            if method != "GET" and not target.endswith("/leases"):
                 return None
             self.counts[target] += 1
             return how
@@ -317,7 +320,7 @@ def main(server, token_file, admin_token_file, command):
                 if request["do"] == "arm":
                     plan.arm(request["namespaces"], request["at"], request["when"])
                 elif request["do"] == "fail":
-                    faults.set(request["api"], request["resource"], request["how"])
+                    faults.set(request["api"], request["resource"], request["how"], request.get("only", ""))
                 elif request["do"] == "restart":
                     controller.kill()
                 report = plan.report(request["namespaces"] if request["do"] == "history" else None)
