@@ -141,10 +141,9 @@ class World:
 
     def __enter__(self):
         self.run(str(ROOT / "hack/apiserver/run.sh"), self.state)
+        log = open(os.path.join(self.scratch, "controller.log"), "w", encoding="utf-8")
         try:
             self.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests/crds"))
-            for crd in ("sites", "links", "services"):
-                self.kubectl("wait", "--for=condition=Established", f"crd/{crd}.tieline.dev", "--timeout=20s")
             with open(os.path.join(self.state, "port"), encoding="utf-8") as file:
                 port = file.read().strip()
             self.port = int(port)
@@ -153,12 +152,11 @@ class World:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self.admin = free.getsockname()[1]
-            # A kind that was just made is established before it can be watched.
+            # Which may be a while after a kind that was just made is established.
             for kind in (SITES, LINKS, OUR_SERVICES):
                 wait(f"{kind} can be watched", lambda kind=kind: "initial-events-end" in self.get(
                     f"{kind}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
                     "&timeoutSeconds=1"), 30, every=0.2)
-            log = open(os.path.join(self.scratch, "controller.log"), "w", encoding="utf-8")
             self.proxy = subprocess.Popen(
                 [sys.executable, str(ROOT / "Tests/EndToEnd/fault_proxy.py"), f"127.0.0.1:{port}",
                  *[os.path.join(self.state, "admin.token")] * 2, str(BIN / "tieline-controller"), "run", "--kubeconfig",

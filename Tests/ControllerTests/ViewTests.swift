@@ -154,6 +154,27 @@ struct ViewTests {
         #expect(registry.set(nil, of: key) != nil)
         #expect(isSettling(5_200))
     }
+
+    @Test("K2: a gateway that could not be asked is awaited from when it can be")
+    func awaitedOnceAsked() throws {
+        let registry = SiteRegistry()
+        var pod = Core.Pod { $0.metadata = Samples.metadata("gw") }
+        pod.status.conditions = [Core.PodCondition { ($0.type, $0.status) = ("Ready", "True") }]
+        let start = Instant(nanoseconds: 1_000_000_000_000)
+        func isSettling(_ time: Duration) -> Bool {
+            registry.view(of: [pod], in: "shop", at: start + time).isSettling
+        }
+        // The Secret with the key cannot be read.
+        var record = SiteRecord(site: Samples.site())
+        registry["shop"] = record
+        #expect(isSettling(.zero) && !isSettling(.seconds(60)))
+        try record.take(5, links: [], services: [])
+        registry["shop"] = record
+        #expect(isSettling(.seconds(60)) && isSettling(.seconds(64)))
+        try record.take(6, links: [], services: [])
+        registry["shop"] = record
+        #expect(!isSettling(.seconds(65)))
+    }
 }
 
 @Suite("Gateways")

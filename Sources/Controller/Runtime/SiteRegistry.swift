@@ -232,8 +232,12 @@ final class SiteRegistry: Sendable {
         get { state.withLock { $0.records[namespace] } }
         set {
             state.withLock { state in
+                let couldAsk = state.records[namespace]?.head != nil
                 state.records[namespace] = newValue
                 if newValue == nil { state.views[namespace] = nil }
+                // Without the key in it nobody could ask the gateways: their time to answer begins now.
+                guard !couldAsk, newValue?.head != nil else { return }
+                state.awaited = state.awaited.filter { $0.key.pod.namespace != namespace }
             }
         }
     }

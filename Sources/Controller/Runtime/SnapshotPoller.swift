@@ -44,6 +44,8 @@ struct SnapshotPoller: Sendable {
             guard case .snapshot(let snapshot) = answer else {
                 // A gateway that was restarted counts its versions from the start.
                 known = nil
+                // It has not failed, and may be asked any moment.
+                if case .notAsked = answer { backoff.reset() }
                 if ContinuousClock.now - lastAnswer > Self.validity,
                     shared.registry.drop(gateway), let namespace = gateway.pod.namespace
                 {
