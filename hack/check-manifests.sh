@@ -116,6 +116,8 @@ try Link "{remoteSiteID: $id, endpoints: [{host: 'Not A Name', port: 1}]}" "and 
 try Link "{remoteSiteID: $id, endpoints: [{host: a, port: 1}, {host: a, port: 1}]}" "each once" "spec.endpoints\[1\]: Duplicate"
 try Link "{endpoints: [{host: a, port: 1}]}" "a Link pins its remote site" "spec.remoteSiteID: Required"
 try Link "{endpoints: [{host: a, port: 1}], remoteSiteID: x}" "by an ID" "spec.remoteSiteID"
+try Link "$(link "nextRemoteSiteID: x")" "K3: and may pin another one of its IDs" "spec.nextRemoteSiteID"
+try Link "$(link "nextRemoteSiteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ")" "K3: of 26 characters" created
 try Link "$(link "health: {heartbeat: 1h}")" "the heartbeat has bounds" "spec.health.heartbeat: Invalid.*from 50ms to 30s"
 
 # --- Services

@@ -3,7 +3,7 @@
 
     kill-after-write.py [--sample] [--clusters N] [WORKLOAD...]
 
-WORKLOAD: create, scale, rename, rotate, cost, delete, recreate (default: all). Of each, the writes of a fault-free run are
+WORKLOAD: create, scale, rename, rotate, identity, cost, delete, recreate (default: all). Of each, the writes of a fault-free run are
 counted; then, for each write in turn, the controller is SIGKILLed before the answer reaches it, and in another run right
 after. The end state must be that of the fault-free run, and nothing may be deleted that was not deleted there. What differs
 between two fault-free runs (addresses, times, identities) is not compared. Several runs share a cluster, each with its own
@@ -76,6 +76,16 @@ def rotate(cluster, place):
     cluster.kubectl("delete", "secret", "-n", place.name, "tieline-proxy-credentials")
 
 
+def identity(cluster, place):
+    def wish(text):
+        cluster.kubectl("annotate", "tsite", "-n", place.name, place.name, f"tieline.dev/next-identity={text}", "--overwrite")
+
+    wish("prepare")
+    wish(wait("another identity is prepared",
+              lambda: cluster.get("tsite", place.name, place.name)["status"].get("nextSiteID"), 60, every=0.2))
+    wait("it is in use", lambda: cluster.get("tsite", place.name, place.name)["status"].get("previousSiteID"), 60, every=0.2)
+
+
 def cost(cluster, place):
     cluster.patch("tlink", place.name, "far", {"spec": {"cost": 7}})
 
@@ -91,7 +101,7 @@ def recreate(cluster, place):
     cluster.apply(base(place)[0])
 
 
-WORKLOADS = {function.__name__: function for function in (create, scale, rename, rotate, cost, delete, recreate)}
+WORKLOADS = {function.__name__: function for function in (create, scale, rename, rotate, identity, cost, delete, recreate)}
 
 
 class Proxy:
@@ -322,7 +332,7 @@ class Lane:
         """The kill; ends when all is as it should be, or never became so."""
         self.proxy.ask(do="arm", namespaces=run.place.both, at=run.at, when=run.when)
         WORKLOADS[run.workload](self.cluster, run.place)
-        deadline = time.monotonic() + (120 if run.workload == "rotate" else 45)
+        deadline = time.monotonic() + (120 if run.workload in ("rotate", "identity") else 45)
         while True:
             report = self.proxy.ask(do="report")
             if report["quiet"] > BRIEF:

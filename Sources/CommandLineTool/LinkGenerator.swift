@@ -41,6 +41,7 @@ enum LinkGenerator {
             spec: LinkSpec(
                 endpoints: site.status.endpoints,
                 remoteSiteID: siteID,
+                nextRemoteSiteID: site.status.nextSiteID,
                 cost: cost
             )
         )

@@ -62,7 +62,7 @@ extension Findings {
         to link: LinkConfiguration,
         among older: [LinkConfiguration]
     ) {
-        let parallel = older.filter { $0.remoteSite == link.remoteSite }.map(\.name.text).sorted()
+        let parallel = older.filter { $0.leadsToSite(of: link) }.map(\.name.text).sorted()
         guard parallel.count >= Bounds.parallelLinks else { return }
         add(
             "spec.remoteSiteID",

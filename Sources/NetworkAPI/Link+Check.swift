@@ -26,6 +26,14 @@ extension Link {
                 "remoteSiteID \(siteID) is this site itself; give the other site's status.siteID"
             )
         }
+        if spec.nextRemoteSiteID == siteID {
+            findings.add(
+                "spec.nextRemoteSiteID",
+                reason: .toSelf,
+                condition: .connected,
+                "nextRemoteSiteID \(siteID) is this site itself; give the other site's status.nextSiteID"
+            )
+        }
         guard findings.list.isEmpty else { return nil }
         return LinkConfiguration(
             name: name,
@@ -33,6 +41,8 @@ extension Link {
                 HostAndPort(host: HostText.normalized($0.host), port: $0.port)
             },
             remoteSite: spec.remoteSiteID,
+            nextRemoteSite: spec.nextRemoteSiteID == spec.remoteSiteID
+                ? nil : spec.nextRemoteSiteID,
             cost: spec.cost ?? .standard,
             health: health
         )

@@ -27,23 +27,27 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var endpoints: [LinkEndpoint]
     /// The accepting site's identity, pinned.
     package var remoteSiteID: SiteID
+    /// Another identity of that site, accepted as well: while it goes from one to the other.
+    package var nextRemoteSiteID: SiteID?
     /// In connections per endpoint; absent: 1.
     package var cost: LinkCost?
     /// Overrides the Site's.
     package var health: HealthSettings?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case endpoints, remoteSiteID, cost, health
+        case endpoints, remoteSiteID, nextRemoteSiteID, cost, health
     }
 
     package init(
         endpoints: [LinkEndpoint],
         remoteSiteID: SiteID,
+        nextRemoteSiteID: SiteID? = nil,
         cost: LinkCost? = nil,
         health: HealthSettings? = nil
     ) {
         self.endpoints = endpoints
         self.remoteSiteID = remoteSiteID
+        self.nextRemoteSiteID = nextRemoteSiteID
         self.cost = cost
         self.health = health
     }

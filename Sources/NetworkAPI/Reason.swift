@@ -97,5 +97,6 @@ package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case certificateRotated = "CertificateRotated"
     case conflict = "Conflict"
     case identityLost = "IdentityLost"
+    case identityPrepared = "IdentityPrepared"
     case identityChanged = "IdentityChanged"
 }

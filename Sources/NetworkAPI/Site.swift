@@ -204,6 +204,10 @@ package struct SiteStatus: NetworkStatus {
     @OmitEmpty package var conditions: [Condition] = []
     package var summary: String?
     package var siteID: SiteID?
+    /// An identity that is prepared and not used yet.
+    package var nextSiteID: SiteID?
+    /// The identity from before a rotation, while its key is kept.
+    package var previousSiteID: SiteID?
     /// Where others link to; only addresses that exist.
     @OmitEmpty package var endpoints: [LinkEndpoint] = []
     package var proxies: Proxies?
@@ -213,8 +217,8 @@ package struct SiteStatus: NetworkStatus {
     @OmitEmpty package var cursors: [ProxyCursor] = []
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case observedGeneration, conditions, summary, siteID, endpoints, proxies, links, services
-        case connections, cursors
+        case observedGeneration, conditions, summary, siteID, nextSiteID, previousSiteID
+        case endpoints, proxies, links, services, connections, cursors
     }
 
     package init() {}

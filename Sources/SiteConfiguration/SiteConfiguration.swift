@@ -65,6 +65,8 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     package var endpoints: [HostAndPort]
     /// The accepting site's identity, pinned.
     package var remoteSite: SiteID
+    /// Another identity of that site, pinned as well while it goes from one to the other.
+    package var nextRemoteSite: SiteID?
     package var cost: LinkCost
     package var health: HealthParameters
 
@@ -72,14 +74,26 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         name: LinkName,
         endpoints: [HostAndPort],
         remoteSite: SiteID,
+        nextRemoteSite: SiteID? = nil,
         cost: LinkCost,
         health: HealthParameters
     ) {
         self.name = name
         self.endpoints = endpoints
         self.remoteSite = remoteSite
+        self.nextRemoteSite = nextRemoteSite
         self.cost = cost
         self.health = health
+    }
+
+    /// Who may answer.
+    package var remoteSites: Set<SiteID> {
+        Set([remoteSite, nextRemoteSite].compactMap(\.self))
+    }
+
+    /// Whether one and the same site may answer to both.
+    package func leadsToSite(of other: LinkConfiguration) -> Bool {
+        !remoteSites.isDisjoint(with: other.remoteSites)
     }
 }
 

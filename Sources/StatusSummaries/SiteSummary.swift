@@ -10,6 +10,8 @@ package struct SiteFacts {
     /// What is wrong with the spec though the site works on: with an earlier one, or with defaults in its place.
     package var problem: SpecProblem?
     package var siteID: SiteID?
+    /// What the site could be beside it; nil while that is not known.
+    package var otherIdentities: OtherIdentities?
     package var endpoints: [LinkEndpoint] = []
     /// Why there are no endpoints yet.
     package var endpointsMissing: String?
@@ -42,6 +44,19 @@ package struct SiteFacts {
     package init() {}
 }
 
+/// The identities of a site whose keys are kept and not used.
+package struct OtherIdentities: Equatable, Sendable {
+    /// Prepared.
+    package var next: SiteID?
+    /// From before a rotation.
+    package var previous: SiteID?
+
+    package init(next: SiteID? = nil, previous: SiteID? = nil) {
+        self.next = next
+        self.previous = previous
+    }
+}
+
 /// Builds the status of a Site.
 package enum SiteSummary {
     private static let stalls: Set<Reason> = [.conflict, .invalid, .identityLost]
@@ -50,6 +65,8 @@ package enum SiteSummary {
         // What was counted goes on from there, whatever becomes of the Site meanwhile.
         var status = SiteStatus()
         status.siteID = site.status.siteID
+        status.nextSiteID = site.status.nextSiteID
+        status.previousSiteID = site.status.previousSiteID
         status.connections = site.status.connections
         status.cursors = site.status.cursors
         var writer = ConditionWriter(of: site, at: now)
@@ -106,7 +123,9 @@ package enum SiteSummary {
                 ? "spec.proxy.replicas is 0: no gateway runs" : facts.rollout ?? facts.notServing
             writer.set(.programmed, .no, .proxiesNotReady, message)
         } else if let problem = serving.lazy.compactMap({ gateway in
-            gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
+            // One of a former identity is not told anything any more, and about to go.
+            gateway.isOf(facts.siteID)
+                ? gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" } : nil
         }).first {
             writer.set(.programmed, .no, .invalid, problem)
         } else if let failure = linkPortFailure(facts) {
@@ -190,6 +209,10 @@ package enum SiteSummary {
     private static func fill(_ status: inout SiteStatus, site: Site, facts: SiteFacts) {
         // An identity that cannot be read is not one that the site does not have.
         status.siteID = facts.siteID ?? site.status.siteID
+        if let others = facts.otherIdentities {
+            status.nextSiteID = others.next
+            status.previousSiteID = others.previous
+        }
         status.endpoints = facts.endpoints
         status.links = facts.links
         status.services = facts.services
@@ -214,5 +237,13 @@ package enum SiteSummary {
             opened: (site.status.connections?.opened ?? 0).addingSaturated(ledger.opened)
         )
         status.cursors = ledger.cursors
+    }
+}
+
+extension GatewayView {
+    /// Whether it says that it is of that site; what is not known counts as yes.
+    fileprivate func isOf(_ site: SiteID?) -> Bool {
+        guard let site, let snapshot else { return true }
+        return snapshot.proxy.site == site
     }
 }

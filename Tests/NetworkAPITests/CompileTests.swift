@@ -221,6 +221,28 @@ struct CompileTests {
         #expect(result.findings(of: .service, "c").first?.message.contains("no Pods") == true)
     }
 
+    @Test("K3: a Link may name two identities of the other site, and none of its own")
+    func nextRemoteSite() throws {
+        func link(_ name: String, next: Character) throws -> Link {
+            Link(
+                metadata: meta(name),
+                spec: LinkSpec(
+                    endpoints: [LinkEndpoint(host: "a", port: 1)],
+                    remoteSiteID: try siteID("B"),
+                    nextRemoteSiteID: try siteID(next)
+                )
+            )
+        }
+        let result = try compiled(links: [
+            link("own", next: "A"), link("same", next: "B"), link("two", next: "C"),
+        ])
+        #expect(result.configuration.links.map(\.name.text) == ["same", "two"])
+        #expect(
+            result.configuration.links.map(\.nextRemoteSite) == [nil, try siteID("C")]
+        )
+        #expect(result.findings(of: .link, "own").map(\.field) == ["spec.nextRemoteSiteID"])
+    }
+
     @Test("a Link to the own site, and one without a usable endpoint, are left out")
     func badLinks() throws {
         let toSelf = Link(

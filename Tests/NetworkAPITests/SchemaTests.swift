@@ -65,6 +65,7 @@ struct SchemaTests {
             return [
                 ("links", ["spec", "health", "heartbeat"], duration, durations),
                 ("links", ["spec", "remoteSiteID"], identity, identities),
+                ("links", ["spec", "nextRemoteSiteID"], identity, identities),
                 ("sites", ["spec", "drain", "delay"], duration, durations),
                 ("sites", ["spec", "drain", "grace"], duration, durations),
                 ("sites", ["spec", "health", "heartbeat"], duration, durations),

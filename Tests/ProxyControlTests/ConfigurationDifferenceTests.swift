@@ -94,6 +94,8 @@ struct ConfigurationDifferenceTests {
         let (moved, _) = try self.difference { $0.links[0].remoteSite = third }
         #expect(moved.closed.map(\.text) == ["a"])
         #expect(moved.dialled.map(\.name.text) == ["a"])
+        let (more, pinned) = try self.difference { $0.links[0].nextRemoteSite = third }
+        #expect(more == ConfigurationDifference(from: pinned, to: pinned))
     }
 
     @Test("links come and go, sites are disallowed, accepting ends")

@@ -104,6 +104,45 @@ struct ReplacementTests {
         traffic.stop()
     }
 
+    @Test("K3: pins come and go without a lane ending while the site that answers is named")
+    func pins() async throws {
+        let pair = try await Pair(traffic)
+        let held = try #require(await traffic.connect(to: pair.west.listen))
+        let (east, other) = (pair.east.site.id, try TestSite("other").id)
+        let before = try #require(pair.west.proxy.snapshot.links.first)
+        func pin(_ site: SiteID, _ next: SiteID?) -> UInt64 {
+            let document = pair.west.site.edit {
+                $0.links[0].remoteSite = site
+                $0.links[0].nextRemoteSite = next
+            }
+            pair.west.proxy.apply(document)
+            return document.generation
+        }
+        for (site, next) in [(east, other), (other, east)] {
+            var generation: UInt64 = 0
+            let failed = await failures(at: pair.west.listen) {
+                generation = pin(site, next)
+            } until: {
+                pair.west.proxy.snapshot.appliedGeneration == generation
+            }
+            #expect(failed == 0)
+        }
+        let link = try #require(pair.west.proxy.snapshot.links.first)
+        #expect(link.remote?.id == east)
+        #expect(link.lanesDialled == before.lanesDialled)
+        #expect(link.losses == before.losses)
+        #expect(await traffic.isOpen(held))
+        // The pin by which the lane came is taken out.
+        _ = pin(other, nil)
+        let snapshot = await pair.west.proxy.wait("east is not the one any more") {
+            $0.links.first?.reason == .siteIDMismatch
+        }
+        #expect(snapshot.links.first?.message.contains("\(other)") == true)
+        #expect(snapshot.usable == 0)
+        await pair.stop()
+        traffic.stop()
+    }
+
     @Test("P7: a renamed Link resets nothing and refuses nobody")
     func renamedLink() async throws {
         let pair = try await Pair(traffic)

@@ -159,7 +159,7 @@ struct LanePair {
         let parameters = Lane.Parameters(
             context: diallerContext,
             health: health,
-            expectedSite: expectedSite
+            expectedSites: expectedSite.map { [$0] }
         )
         let log = dialler
         _ = diallerLoop.run { loop -> Bool in

@@ -166,15 +166,39 @@ enum Transitions {
     }
 
     /// The site is another one for all that know it.
-    static func identityChanged(_ site: Site, from old: SiteID, to new: SiteID) -> EventPlan {
-        EventPlan(
+    ///
+    /// `isPlanned`: those know the new identity already.
+    static func identityChanged(
+        _ site: Site,
+        from old: SiteID,
+        to new: SiteID,
+        isPlanned: Bool = false
+    ) -> EventPlan {
+        let note =
+            isPlanned
+            ? "the identity of this site changes from \(old) to \(new) as asked for; once its gateways are rolled, "
+                + "take the old one out of the Links to this site and out of spec.allow of the sites that it dials"
+            : "the identity of this site changes from \(old) to \(new): put it into remoteSiteID of the Links to "
+                + "this site and into spec.allow of the sites that this one dials"
+        return EventPlan(
             regarding: ObjectReference(to: site),
             reason: .identityChanged,
-            isWarning: true,
-            note:
-                "the identity of this site changes from \(old) to \(new): put it into remoteSiteID of the Links to "
-                + "this site and into spec.allow of the sites that this one dials",
+            isWarning: !isPlanned,
+            note: note,
             seed: "\(old) \(new)"
+        )
+    }
+
+    /// Others may learn an identity before it is used.
+    static func identityPrepared(_ site: Site, next: SiteID) -> EventPlan {
+        EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .identityPrepared,
+            isWarning: false,
+            note:
+                "the identity \(next) is prepared: put it into nextRemoteSiteID of the Links to this site and into "
+                + "spec.allow of the sites that this one dials, then name it in the annotation tieline.dev/next-identity",
+            seed: next.text
         )
     }
 

@@ -28,6 +28,8 @@ enum Names {
     ///
     /// It is stored with that certificate, so that whoever comes after a crash can tell of it.
     static let renewedAnnotation = "tieline.dev/renewed"
+    /// On a Site: which identity it is to have, `prepare` for another one beside it, or `none` for no other.
+    static let nextIdentityAnnotation = "tieline.dev/next-identity"
     /// On the pods of the gateways: whose they are, so that another identity rolls them.
     static let identityAnnotation = "tieline.dev/site-id"
     /// Holds a Service until what it exposed in other namespaces is gone.

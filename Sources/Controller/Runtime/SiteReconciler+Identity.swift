@@ -16,15 +16,21 @@ extension SiteReconciler {
         _ facts: inout SiteFacts,
         _ leftovers: inout [Leftover]
     ) async throws(APIError) {
-        guard let authority = try await authority(site, &record, &objects, &facts) else { return }
+        guard let found = try await authority(site, &record, &objects, &facts) else { return }
+        let authority = try await rotate(site, found, &objects, &facts)
         objects.authority = authority
         record.siteID = authority.siteID
         facts.siteID = authority.siteID
         if let before = IdentityRecord.find(site: site, secrets: objects.secrets)?.siteID,
             before != authority.siteID
         {
-            shared.writer.record(
-                Transitions.identityChanged(site, from: before, to: authority.siteID)
+            await shared.writer.tell(
+                Transitions.identityChanged(
+                    site,
+                    from: before,
+                    to: authority.siteID,
+                    isPlanned: facts.otherIdentities?.previous == before
+                )
             )
         }
         try await keepCredentials(site, authority, &objects, &facts, &leftovers)
@@ -68,6 +74,47 @@ extension SiteReconciler {
             )
         }
         return nil
+    }
+
+    /// Prepares another identity, or goes over to it, as the Site wishes; returns the one to sign with.
+    ///
+    /// Each step is one write of one Secret: whoever is stopped before or after it leaves nothing half done.
+    private func rotate(
+        _ site: Site,
+        _ current: SiteAuthority,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
+    ) async throws(APIError) -> SiteAuthority {
+        guard let secret = objects.secrets.authority else { return current }
+        let now = Date()
+        let rotation: IdentityRotation
+        do {
+            rotation = try IdentityRotation(
+                wish: site.metadata.identityWish,
+                secret: secret,
+                current: current,
+                now: now
+            )
+        } catch {
+            throw .request("the next identity could not be made: \(error)")
+        }
+        facts.problem = rotation.problem.map { SpecProblem($0) }
+        var (held, authority) = (secret, current)
+        if !rotation.changes.isEmpty {
+            held = try await shared.writer.change(secret, rotation.changes)
+            objects.secrets.authority = held
+            do {
+                authority = try IdentityPlan.authority(held, now: now)
+            } catch {
+                throw .request("the identity cannot be read as it was stored: \(error)")
+            }
+        }
+        facts.otherIdentities = IdentityRotation.others(held, now: now)
+        // Told until it is in status: a process that ends in between tells it again, as the same Event.
+        if let next = facts.otherIdentities?.next, next != site.status.nextSiteID {
+            await shared.writer.tell(Transitions.identityPrepared(site, next: next))
+        }
+        return authority
     }
 
     private func keepCredentials(

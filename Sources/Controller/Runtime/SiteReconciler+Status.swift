@@ -12,6 +12,7 @@ extension SiteReconciler {
         facts.generation = record.siteSince
         facts.problem =
             record.findings(of: .site, site.metadata.name).first.map { SpecProblem($0.message) }
+            ?? facts.problem
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"

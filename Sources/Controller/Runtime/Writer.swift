@@ -1,3 +1,4 @@
+import FoundationEssentials
 import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
@@ -133,6 +134,27 @@ struct Writer: Sendable {
 
     /// Makes an Event, unless it is there, before what it tells of is written.
     func tell(_ event: EventPlan) async { await recorder.tell(event.note(at: .now())) }
+
+    /// Changes some of what a Secret holds (nil: takes it out), all at once, and returns it as stored.
+    ///
+    /// Fails with a conflict when it is not the one any more that was read.
+    func change(_ secret: Core.Secret, _ data: [String: Data?]) async throws(APIError)
+        -> Core.Secret
+    {
+        logger.info("change a Secret", metadata: ["secret": "\(secret.key)"])
+        var metadata: [String: JSONValue] = [:]
+        metadata["uid"] = secret.metadata.uid.map { .string($0) }
+        metadata["resourceVersion"] = secret.metadata.resourceVersion.map { .string($0) }
+        let values = data.mapValues { value -> JSONValue in
+            value.map { .string($0.base64EncodedString()) } ?? .null
+        }
+        return try await client.patch(
+            Core.Secret.self,
+            secret.key,
+            .merge(["metadata": .object(metadata), "data": .object(values)]),
+            fieldManager: Names.fieldManager
+        )
+    }
 
     /// Makes an Event, unless it is there; never waits.
     func record(_ event: EventPlan) {

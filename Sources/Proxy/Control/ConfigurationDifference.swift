@@ -5,9 +5,9 @@ import SiteConfiguration
 ///
 /// Other endpoints, heartbeats and costs end nothing: a link takes them over as it runs. Pure.
 struct ConfigurationDifference: Equatable {
-    /// To be dialled: new ones, and those that pin another site now.
+    /// To be dialled: new ones, and those that pin none of the sites that they did.
     var dialled: [LinkConfiguration] = []
-    /// Whose lanes are closed: removed ones, and those that pin another site now.
+    /// Whose lanes are closed: removed ones, and those that pin none of the sites that they did.
     var closed: [LinkName] = []
     /// Under another name now, with the same site and endpoints: others take the place of their lanes.
     var renamed: [LinkName] = []
@@ -44,7 +44,7 @@ struct ConfigurationDifference: Equatable {
                 dialled.append(link)
                 continue
             }
-            if known.remoteSite != link.remoteSite {
+            if !known.leadsToSite(of: link) {
                 closed.append(link.name)
                 dialled.append(link)
             }
@@ -52,7 +52,7 @@ struct ConfigurationDifference: Equatable {
         let names = Set(new.links.map(\.name))
         for link in old?.links ?? [] where !names.contains(link.name) {
             let isRenamed = dialled.contains {
-                $0.remoteSite == link.remoteSite && $0.endpoints == link.endpoints
+                $0.leadsToSite(of: link) && $0.endpoints == link.endpoints
             }
             if isRenamed { renamed.append(link.name) } else { closed.append(link.name) }
         }

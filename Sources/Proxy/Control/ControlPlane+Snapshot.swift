@@ -88,7 +88,10 @@ extension ControlPlane {
                 + " drain.grace"
         }
         if let name = dialer.remoteName {
-            snapshot.remote = SiteName(id: configuration.remoteSite, name: name)
+            snapshot.remote = SiteName(
+                id: dialer.remoteSite ?? configuration.remoteSite,
+                name: name
+            )
         }
         let lanes = dialer.lanes.compactMap { id in
             adjacencies.owner(of: id)
@@ -182,7 +185,7 @@ extension ControlPlane {
         case .mesh?, nil:
             // A sibling has the way: the site after it tells which Link that is.
             let next = route?.routes.first?.first { $0.site != core.id.site }?.site ?? site
-            let link = document?.configuration.links.first { $0.remoteSite == next }
+            let link = document?.configuration.links.first { $0.remoteSites.contains(next) }
             return link.map { "link/\($0.name)" } ?? "from/\(name(next).displayName)"
         }
     }

@@ -97,7 +97,7 @@ final class InsideDialer {
                 parameters: Lane.Parameters(
                     context: current.context,
                     health: current.health,
-                    expectedSite: control.core.id.site
+                    expectedSites: [control.core.id.site]
                 ),
                 hello: control.hello(for: nil)
             )

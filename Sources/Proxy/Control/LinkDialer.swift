@@ -25,6 +25,8 @@ final class LinkDialer {
     /// What the status says.
     private(set) var failure: LinkFailure?
     private(set) var remoteName: String?
+    /// Which of the pinned sites answered last.
+    private(set) var remoteSite: SiteID?
     private(set) var losses: UInt64 = 0
     /// Lanes dialled so far, those that failed included.
     private(set) var dials: UInt64 = 0
@@ -91,10 +93,23 @@ final class LinkDialer {
         let isRetimed = configuration.health != self.configuration.health
         let isReaddressed = configuration.endpoints != self.configuration.endpoints
         self.configuration = configuration
+        closeUnpinned()
         if isReaddressed { readdress() }
         guard isRetimed else { return }
         for id in lanes { control.retime(id, control.hello(for: configuration)) }
     }
+
+    /// Ends the lanes to a site that is not pinned any more; the others stay, whichever pin they came by.
+    private func closeUnpinned() {
+        for id in lanes {
+            guard let neighbor = control.adjacencies.owner(of: id), !isPinned(neighbor.site) else {
+                continue
+            }
+            control.closeLane(id, LaneClosing(.configurationChanged))
+        }
+    }
+
+    private func isPinned(_ site: SiteID) -> Bool { configuration.remoteSites.contains(site) }
 
     /// Dials the endpoints that are listed now beside the lanes to those that are not.
     private func readdress() {
@@ -174,7 +189,7 @@ final class LinkDialer {
                 parameters: Lane.Parameters(
                     context: control.core.current.context,
                     health: configuration.health,
-                    expectedSite: configuration.remoteSite
+                    expectedSites: configuration.remoteSites
                 ),
                 hello: control.hello(for: configuration)
             )
@@ -216,7 +231,10 @@ final class LinkDialer {
 
     /// A lane of this Link has exchanged HELLOs.
     func laneUp(_ id: LaneID, _ hello: Hello) {
-        guard let index = slot(of: id), case .dialling(_, let endpoint) = slots[index].state else {
+        // What is pinned may be another site since it was dialled.
+        guard let index = slot(of: id), case .dialling(_, let endpoint) = slots[index].state,
+            isPinned(hello.proxy.site)
+        else {
             control.closeLane(id, LaneClosing(.configurationChanged))
             return
         }
@@ -225,7 +243,7 @@ final class LinkDialer {
         slots[index].backOff.reset()
         failure = nil
         errors = [:]
-        remoteName = hello.name
+        (remoteName, remoteSite) = (hello.name, hello.proxy.site)
         let wanted = min(max(hello.loops, control.core.loops), Self.laneLimit)
         while slots.count < wanted {
             slots.append(Slot())

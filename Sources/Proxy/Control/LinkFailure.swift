@@ -13,8 +13,9 @@ struct LinkFailure: Equatable {
         switch end {
         case .unexpectedSite(let identity):
             reason = .siteIDMismatch
+            let next = link.nextRemoteSite.map { ", spec.nextRemoteSiteID \($0)" } ?? ""
             message =
-                "\(endpoint) is site \(identity.site), but spec.remoteSiteID is \(link.remoteSite);"
+                "\(endpoint) is site \(identity.site), but spec.remoteSiteID is \(link.remoteSite)\(next);"
                 + " correct spec.remoteSiteID or the endpoint"
         case .handshake(.certificate(let error)):
             reason = error.isClockSkew ? .clockSkew : .certificateInvalid

@@ -108,8 +108,9 @@ extension Lane {
         cancelTimers()
         self.neighbor = neighbor
         state = .established
-        if let expectedSite, neighbor.site != expectedSite {
-            let text = "the dialler expects site \(expectedSite), this is site \(neighbor.site)"
+        if let expectedSites, !expectedSites.contains(neighbor.site) {
+            let expected = expectedSites.map(\.text).sorted().joined(separator: " or ")
+            let text = "the dialler expects site \(expected), this is site \(neighbor.site)"
             return close(
                 saying: LaneClosing(.siteIDMismatch, text),
                 as: .unexpectedSite(neighbor)

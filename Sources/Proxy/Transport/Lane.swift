@@ -16,20 +16,20 @@ package final class Lane: EventHandler {
     package struct Parameters: Sendable {
         package var context: TLSContext
         package var health: HealthParameters
-        /// The SiteID that a dialler pins; nil for acceptors and for edges' gateways, which the delegate checks.
-        package var expectedSite: SiteID?
+        /// The SiteIDs that a dialler pins; nil for acceptors and for edges' gateways, which the delegate checks.
+        package var expectedSites: Set<SiteID>?
         /// For the TCP connection, before the 5 s of the handshake.
         package var connectTimeout: Duration
 
         package init(
             context: TLSContext,
             health: HealthParameters,
-            expectedSite: SiteID? = nil,
+            expectedSites: Set<SiteID>? = nil,
             connectTimeout: Duration = .seconds(5)
         ) {
             self.context = context
             self.health = health
-            self.expectedSite = expectedSite
+            self.expectedSites = expectedSites
             self.connectTimeout = connectTimeout
         }
     }
@@ -63,7 +63,7 @@ package final class Lane: EventHandler {
     /// May be changed at any time; takes effect with the next heartbeat.
     package var health: HealthParameters
     let loop: EventLoop
-    let expectedSite: SiteID?
+    let expectedSites: Set<SiteID>?
 
     var state = State.handshaking
     var socket: FileDescriptor?
@@ -111,7 +111,7 @@ package final class Lane: EventHandler {
         side = .dialler
         remote = endpoint
         health = parameters.health
-        expectedSite = parameters.expectedSite
+        expectedSites = parameters.expectedSites
         liveness = LaneLiveness(at: loop.now)
         pace = DeliveryPace(at: loop.now)
         lastLook = loop.now
@@ -144,7 +144,7 @@ package final class Lane: EventHandler {
         side = .acceptor
         remote = endpoint
         health = parameters.health
-        expectedSite = parameters.expectedSite
+        expectedSites = parameters.expectedSites
         liveness = LaneLiveness(at: loop.now)
         pace = DeliveryPace(at: loop.now)
         lastLook = loop.now
@@ -158,7 +158,7 @@ package final class Lane: EventHandler {
         side = cargo.side
         remote = cargo.remote
         health = cargo.health
-        expectedSite = nil
+        expectedSites = nil
         neighbor = cargo.neighbor
         liveness = cargo.liveness
         pace = cargo.pace

@@ -1,6 +1,9 @@
+import Certificates
 import Foundation
 import KubernetesAPI
 import KubernetesClient
+import KubernetesRuntime
+import Logging
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
@@ -114,6 +117,155 @@ extension OnServer {
             )
             // The wish is still in Git, and names an identity that is long gone.
             try await cluster.withController(in: lease) { _ = try await lost(site) }
+        }
+
+        private func wish(_ text: String, of site: Site) async throws {
+            _ = try await client.patch(
+                Site.self,
+                site.key,
+                .merge([
+                    "metadata": ["annotations": [Names.nextIdentityAnnotation: .string(text)]]
+                ])
+            )
+        }
+
+        /// All that follows from an identity, once it does.
+        private func wholly(_ id: SiteID, _ site: Site) async throws -> Site {
+            let namespace = site.metadata.namespace ?? ""
+            return try await eventually("the site is \(id)", within: .seconds(30)) {
+                let found = try await client.get(Site.self, site.key)
+                let gateways = try await client.find(
+                    Apps.Deployment.self,
+                    ObjectKey(namespace: namespace, name: ChildName.proxy)
+                )
+                let rolled = gateways?.spec.template.metadata.annotations[Names.identityAnnotation]
+                let leafs = [
+                    try await secret(ChildName.credentialsSecret, namespace),
+                    try await secret(ChildName.edgeSecret, namespace),
+                ]
+                guard found.status.siteID == id, rolled == id.text,
+                    leafs.allSatisfy({ $0.flatMap(IdentityPlan.siteID) == id }),
+                    try await cluster.document(namespace)?.configuration.site.id == id
+                else { return nil }
+                return found
+            }
+        }
+
+        @Test("K3: a planned rotation, with a controller that ends between any two of its writes")
+        func rotation() async throws {
+            try await cluster.withNamespaces(["rotation", "lease"]) { names in
+                let namespace = names[0]
+                let key = ObjectKey(namespace: namespace, name: ChildName.authoritySecret)
+                let site = try await cluster.makeSite(in: namespace)
+                try await wish("prepare", of: site)
+                var (first, next): (SiteID?, SiteID?)
+                try await cluster.withController(in: names[1]) {
+                    (first, next) = try await eventually("another identity is prepared") {
+                        let status = try await client.get(Site.self, site.key).status
+                        return status.nextSiteID == nil ? nil : (status.siteID, status.nextSiteID)
+                    }
+                    _ = try await wholly(#require(first), site)
+                    _ = try await eventually("an Event says so") {
+                        (try await cluster.events(namespace, .identityPrepared).count == 1).orNil
+                    }
+                }
+                let (old, new) = (try #require(first), try #require(next))
+                // The wish is for one that nobody prepared: nothing changes, and that is told.
+                try await wish(String(repeating: "Z", count: 26), of: site)
+                let before = try await client.get(Core.Secret.self, key)
+                try await cluster.withController(in: names[1]) {
+                    let stalled = try await eventually("it is told") {
+                        let found = try await client.get(Site.self, site.key)
+                        return condition(found, .accepted)?.reason == "Invalid" ? found : nil
+                    }
+                    #expect(condition(stalled, .accepted)?.message.contains(new.text) == true)
+                }
+                #expect(try await client.get(Core.Secret.self, key).data == before.data)
+                try await wish(new.text, of: site)
+                try await cluster.withController(in: names[1]) {
+                    let found = try await wholly(new, site)
+                    #expect(found.status.previousSiteID == old)
+                    #expect(found.status.nextSiteID == nil)
+                    _ = try await eventually("an Event says so") {
+                        (try await cluster.events(namespace, .identityChanged).count == 1).orNil
+                    }
+                }
+                // There and back, with other writes done by whoever was killed.
+                for (id, leafs) in [(old, 0), (new, 1), (old, 2), (new, 0)] {
+                    try await goOver(to: id, site: site, leafs: leafs, lease: names[1])
+                }
+                let secret = try await client.get(Core.Secret.self, key)
+                try await wish("none", of: site)
+                try await cluster.withController(in: names[1]) {
+                    _ = try await eventually("the former identity is forgotten") {
+                        let found = try await client.get(Site.self, site.key)
+                        return found.status.previousSiteID == nil ? found : nil
+                    }
+                }
+                let last = try await client.get(Core.Secret.self, key)
+                #expect(last.data.keys.sorted() == ["tls.crt", "tls.key"])
+                #expect(last.data["tls.key"] == secret.data["tls.key"])
+            }
+        }
+
+        /// Does what a controller does that is killed after its first writes, and lets another one come.
+        ///
+        /// These are the one that decides, and `leafs` of those that follow.
+        private func goOver(
+            to new: SiteID,
+            site: Site,
+            leafs: Int,
+            lease: String
+        ) async throws {
+            let namespace = site.metadata.namespace ?? ""
+            let key = ObjectKey(namespace: namespace, name: ChildName.authoritySecret)
+            let read = try await client.get(Core.Secret.self, key)
+            let old = try IdentityPlan.authority(read, now: Date())
+            let rotation = try IdentityRotation(
+                wish: .use(new),
+                secret: read,
+                current: old,
+                now: Date()
+            )
+            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            let writer = Writer(
+                client: client,
+                recorder: EventRecorder(
+                    client: client,
+                    controller: "test",
+                    instance: "test",
+                    logger: logger
+                ),
+                logger: logger
+            )
+            try await wish(new.text, of: site)
+            let stored = try await writer.change(read, rotation.changes)
+            let authority = try IdentityPlan.authority(stored, now: Date())
+            #expect(authority.siteID == new)
+            // Whoever still has the Secret as it was before cannot turn it back.
+            await #expect(throws: APIError.self) { try await writer.change(read, rotation.changes) }
+            for role in ProxyRole.allCases.prefix(leafs) {
+                let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
+                let write = try IdentityPlan.leaf(
+                    role: role,
+                    existing: try await secret(name, namespace),
+                    authority: authority,
+                    site: try await client.get(Site.self, site.key),
+                    now: Date()
+                )
+                _ = try await writer.write(#require(write))
+            }
+            try await cluster.withController(in: lease) {
+                let found = try await wholly(new, site)
+                #expect(found.status.previousSiteID == old.siteID)
+                #expect(found.status.nextSiteID == nil)
+                _ = try await eventually("an Event says so") {
+                    try await cluster.events(namespace, .identityChanged).contains {
+                        $0.note?.contains("from \(old.siteID) to \(new)") == true
+                    }.orNil
+                }
+            }
+            #expect(try await client.get(Core.Secret.self, key).data == stored.data)
         }
 
         @Test("K2: a broken CA Secret and a restart take nothing out of other namespaces")
