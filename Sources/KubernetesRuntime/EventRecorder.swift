@@ -49,10 +49,11 @@ package struct EventNote: Sendable, Equatable {
 
 /// Writes Events (events.k8s.io/v1).
 ///
-/// `tell` sends a note before it returns. `record` never waits: notes are sent by `run()`, in order, tried again while the server is away. One that the server
-/// fails at lets the others pass and is dropped after some attempts. At most `limit` wait; then the oldest is dropped
-/// and counted. The same note about the same object is not written twice within ten minutes, whatever its time; named
-/// ones are never written twice; what an object tells again and again is gathered (`EventFilter`).
+/// `tell` sends a note before it returns. `record` never waits: notes are sent by `run()`, in order, tried again while the
+/// server is away. One that the server fails at lets the others pass and is dropped after some attempts. At most `limit`
+/// wait; then the oldest is dropped and counted. The same note about the same object is not written twice within ten
+/// minutes, whatever its time; named ones are never written twice; what an object tells again and again is gathered
+/// (`EventFilter`).
 package final class EventRecorder: Sendable {
     private struct State {
         var waiting: [Waiting] = []

@@ -21,26 +21,32 @@ struct EventRecorderFaultTests {
         )
     }
 
-    @Test("one that the server fails at lets the others pass, and is dropped in the end")
-    func failing() async throws {
-        let tried = Mutex<[String]>([])
-        let server = try CannedServer { request, client in
-            let name = request.contains("\"name\":\"bad\"") ? "bad" : "good"
-            tried.withLock { $0.append(name) }
-            _ = client.write(
-                name == "bad"
-                    ? answer("500 X", "{\"status\": \"Failure\", \"reason\": \"InternalError\"}")
-                    : answer("201 Created", "{\"metadata\": {\"name\": \"good\"}}")
-            )
-        }
-        defer { server.stop() }
-        let recorder = EventRecorder(
+    private static let failure = answer(
+        "500 X",
+        "{\"status\": \"Failure\", \"reason\": \"InternalError\"}"
+    )
+    private static let created = answer("201 Created", "{\"metadata\": {\"name\": \"o\"}}")
+
+    private func recorder(for server: CannedServer) -> EventRecorder {
+        EventRecorder(
             client: KubernetesClient(configuration: ClientConfiguration(server: server.url)),
             controller: "tieline.dev/controller",
             instance: "t",
             backoff: Backoff(base: .milliseconds(5), maximum: .milliseconds(10)),
             logger: silentLogger
         )
+    }
+
+    @Test("one that the server fails at lets the others pass, and is dropped in the end")
+    func failing() async throws {
+        let tried = Mutex<[String]>([])
+        let server = try CannedServer { request, client in
+            let name = request.contains("\"name\":\"bad\"") ? "bad" : "good"
+            tried.withLock { $0.append(name) }
+            _ = client.write(name == "bad" ? Self.failure : Self.created)
+        }
+        defer { server.stop() }
+        let recorder = recorder(for: server)
         recorder.record(note("bad"))
         recorder.record(note("good"))
         let task = Task { await recorder.run() }
@@ -60,20 +66,10 @@ struct EventRecorderFaultTests {
             let name = ["first", "second", "third"].first { request.contains("\"name\":\"\($0)\"") }
             let away = isAway.withLock { $0 }
             if !away, let name { taken.withLock { $0.append(name) } }
-            _ = client.write(
-                away
-                    ? answer("500 X", "{\"status\": \"Failure\", \"reason\": \"InternalError\"}")
-                    : answer("201 Created", "{\"metadata\": {\"name\": \"o\"}}")
-            )
+            _ = client.write(away ? Self.failure : Self.created)
         }
         defer { server.stop() }
-        let recorder = EventRecorder(
-            client: KubernetesClient(configuration: ClientConfiguration(server: server.url)),
-            controller: "tieline.dev/controller",
-            instance: "t",
-            backoff: Backoff(base: .milliseconds(5), maximum: .milliseconds(10)),
-            logger: silentLogger
-        )
+        let recorder = recorder(for: server)
         // Nothing runs beside: what is there was sent by `tell`.
         await recorder.tell(note("first"))
         await recorder.tell(note("first"))

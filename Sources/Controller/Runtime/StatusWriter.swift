@@ -38,8 +38,8 @@ final class StatusWriter: Sendable {
     /// Writes `status` to `object` if it says something else than the stored one.
     ///
     /// `events` tell of what is different in it, and come first: a process that ends between both finds the same difference
-    /// when it is back, and their names are made of what was before. Returns the object as stored when it was written. Throws a conflict when the object has changed since it was read:
-    /// the caller starts again from the newer one.
+    /// when it is back, and their names are made of what was before. Returns the object as stored when it was written.
+    /// Throws a conflict when the object has changed since it was read: the caller starts again from the newer one.
     func write<Object: NetworkObject>(
         _ status: Object.Status,
         to object: Object,
