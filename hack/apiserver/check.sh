@@ -115,6 +115,8 @@ kubectl create -f <(policy maps "" v1 configmaps "" "'!object.metadata.name.star
 kubectl create -f <(policy sizes check.example.com v1 widgets "paramKind: {apiVersion: v1, kind: ConfigMap}," "'object.spec.size <= int(params.data.most)'") \
   -f <(applies sizes ", paramRef: {selector: {matchLabels: {limits: widgets}}, parameterNotFoundAction: Deny}") >/dev/null
 until_true refused "{apiVersion: v1, kind: ConfigMap, metadata: {name: bad}}"
+# In force, it refuses for want of its parameter; accepting alone would also be what no policy does.
+until_true refused "$(widget w 1)"
 create "{apiVersion: v1, kind: ConfigMap, metadata: {name: bad}}" "K19: a policy refuses a built-in kind" "denied request: the policy says no"
 create "{apiVersion: v1, kind: ConfigMap, metadata: {name: most, labels: {limits: widgets}}, data: {most: '3'}}" "K19: and lets others through" created
 until_true accepted "$(widget w 1)"
