@@ -95,12 +95,21 @@ class Gateway:
         self.server = http.server.ThreadingHTTPServer((self.ADDRESS, self.PORT), Handler)
         self.server.daemon_threads = True
         self.server.handle_error = lambda *_: None  # a controller that was killed has left its poll
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        threading.Thread(target=self.follow, daemon=True).start()
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=run, daemon=True) for run in (self.server.serve_forever, self.follow)]
+        for thread in self.threads:
+            thread.start()
+
+    def close(self):
+        """A thread that asks the API server while the interpreter goes would use a TLS library that is gone already."""
+        self.ended.set()
+        self.server.shutdown()
+        for thread in self.threads:
+            thread.join()
+        self.server.server_close()
 
     def follow(self):
-        while True:
-            time.sleep(0.1)
+        while not self.ended.wait(0.1):
             data = (self.read("tieline-proxy") or {}).get("data", {})
             text = b"".join(base64.b64decode(value) for value in data.values()).decode()
             if found := re.search(r'"generation"\s*:\s*(\d+)', text):
@@ -135,7 +144,7 @@ class World:
     def __init__(self, scratch):
         self.scratch = scratch
         self.state = os.path.join(scratch, "apiserver")
-        self.proxy = None
+        self.proxy = self.gateway = None
 
     def __enter__(self):
         self.run(str(ROOT / "hack/apiserver/run.sh"), self.state)
@@ -170,6 +179,8 @@ class World:
         return self
 
     def __exit__(self, *_):
+        if self.gateway:
+            self.gateway.close()
         if self.proxy:
             self.proxy.stdin.close()
             self.proxy.wait(timeout=10)
