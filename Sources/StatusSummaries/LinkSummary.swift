@@ -82,9 +82,11 @@ package enum LinkSummary {
         var checks = [writer.check(.accepted)]
         let connected = writer.check(.connected)
         if facts.hasSite, facts.finding == nil { checks.append(applied(facts)) }
-        if let connected, ownFaults.contains(connected.reason) || facts.finding != nil {
+        // A fault that was found of an earlier generation is kept until the first lane for this one is up, or has failed.
+        let isKept = writer.isOfAnotherGeneration(.connected)
+        if let connected, facts.finding != nil || !isKept && ownFaults.contains(connected.reason) {
             checks.append(connected)
-        } else if facts.isApplied, facts.view.isDialling, writer.isOfAnotherGeneration(.connected) {
+        } else if facts.isApplied, facts.view.isDialling, isKept {
             checks.append(.init(status: .no, reason: .progressing, message: firstDial))
         }
         return checks.compactMap(\.self)

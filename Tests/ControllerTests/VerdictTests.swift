@@ -47,6 +47,8 @@ private struct History {
     var generation: Int64 = 1
     var compiled: Int64 = 0
     var applied: Int64 = 0
+    /// The generation whose first lane is up, or has failed.
+    var dialled: Int64 = 0
     /// Whether each generation asks for something that only its author can mend.
     var isWrong: [Int64: Bool]
     var generator: SeededGenerator
@@ -57,18 +59,20 @@ private struct History {
     }
 
     mutating func step() {
-        switch Int.random(in: 0..<6, using: &generator) {
+        switch Int.random(in: 0..<8, using: &generator) {
         case 0:
             generation += 1
             isWrong[generation] = Bool.random(using: &generator)
         case 1, 2: compiled = generation
         case 3, 4: applied = compiled
+        case 5, 6: dialled = applied
         default: break
         }
     }
 
     var isCompiled: Bool { compiled == generation }
     var isApplied: Bool { applied == generation }
+    var isDialling: Bool { dialled != applied }
     /// What the gateways work with, whichever generation that is.
     var seesWrong: Bool { isWrong[applied] ?? false }
     var isNowWrong: Bool { isWrong[generation] ?? false }
@@ -102,7 +106,7 @@ struct VerdictTests {
     }
 
     @Test(
-        "K5: no verdict on a Link's generation before it was compiled and applied, over random histories",
+        "K5: no verdict on a Link's generation before it was compiled, applied and dialled, over random histories",
         arguments: UInt64(0)..<100
     )
     func links(_ seed: UInt64) throws {
@@ -117,12 +121,13 @@ struct VerdictTests {
             facts.isCompiled = history.isCompiled
             facts.isApplied = history.isApplied
             facts.view.gateways = 1
-            facts.view.reason = history.seesWrong ? .siteIDMismatch : .connected
-            facts.view.connected = history.seesWrong ? 0 : 1
+            facts.view.reason =
+                history.isDialling ? .connecting : history.seesWrong ? .siteIDMismatch : .connected
+            facts.view.connected = facts.view.reason == .connected ? 1 : 0
             link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
             let verdict = Verdict(link.status, generation: history.generation)
             let expected: Verdict =
-                !history.isCompiled || !history.isApplied
+                !history.isCompiled || !history.isApplied || history.isDialling
                 ? .inProgress : history.isNowWrong ? .failed : .current
             #expect(verdict == expected, "seed \(seed), step \(step)")
             #expect(

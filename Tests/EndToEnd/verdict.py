@@ -3,7 +3,7 @@ import json
 import subprocess
 import tempfile
 
-from cluster import condition, wait
+from cluster import Failed, check, condition, wait
 
 CURRENT, IN_PROGRESS, FAILED = "Current", "InProgress", "Failed"
 
@@ -74,6 +74,18 @@ class Recorder:
 
     def wait_for(self, generation, verdict, seconds=30):
         """Until a stored state of that generation has that verdict."""
-        wait(f"{self.kind} {self.namespace}/{self.name}: {verdict} at generation {generation}",
-             lambda: any(one["metadata"]["generation"] == generation and kstatus(one) == verdict
-                         for one in self.states()), seconds)
+        def reached():
+            check(self.watch.poll() is None, f"the watch of {self.kind} ended: {self.watch.returncode}")
+            return any(one["metadata"]["generation"] == generation and kstatus(one) == verdict for one in self.states())
+
+        try:
+            wait(f"{self.kind} {self.namespace}/{self.name}: {verdict} at generation {generation}", reached, seconds)
+        except Failed as failure:
+            raise Failed(f"{failure}; the stored states: {[brief(one) for one in self.states()]}") from None
+
+
+def brief(item):
+    """What a state says, for a message."""
+    conditions = item.get("status", {}).get("conditions", [])
+    said = {one["type"]: (one["status"], one["reason"], one.get("observedGeneration")) for one in conditions}
+    return item["metadata"]["generation"], said
