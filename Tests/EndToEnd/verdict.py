@@ -45,7 +45,7 @@ class Recorder:
 
     def __init__(self, cluster, kind, namespace, name):
         self.cluster, self.kind, self.namespace, self.name = cluster, kind, namespace, name
-        self.output = tempfile.TemporaryFile("w+")
+        self.output = tempfile.NamedTemporaryFile("w")
 
     def __enter__(self):
         self.watch = subprocess.Popen(
@@ -60,8 +60,9 @@ class Recorder:
 
     def states(self):
         """The states so far, each once, in the order in which they were stored."""
-        self.output.seek(0)
-        text, states, place = self.output.read(), {}, 0
+        # By a descriptor of its own: kubectl goes on where its one stands, which seeking for a read would move.
+        with open(self.output.name) as written:
+            text, states, place = written.read(), {}, 0
         while (place := text.find("{", place)) >= 0:
             try:
                 item, place = json.JSONDecoder().raw_decode(text, place)
