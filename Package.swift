@@ -213,7 +213,7 @@ let package = Package(
                 "KubernetesClient",
                 "StatusSummaries", "NetworkAPI",
                 "SiteConfiguration",
-                "NetworkModel", "Telemetry", logging, arguments,
+                "NetworkModel", "Telemetry", "TestSupport", logging, arguments,
             ]
         ),
     ]

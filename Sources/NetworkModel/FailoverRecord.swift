@@ -14,12 +14,20 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
     case draining = "Draining"
     /// The old target first wins again.
     case failback = "Failback"
+    /// A reason that only a later version knows.
+    case other = "Other"
+
+    /// Reads what another proxy wrote, which may be of a later version; nil for an empty text.
+    package init?(written text: String) {
+        guard !text.isEmpty else { return nil }
+        self = Self(rawValue: text) ?? .other
+    }
 
     /// What failed.
     ///
     /// Proxies that see the same fault may name it differently: where a server was killed, one had its connect refused, and
     /// another heard first that no endpoint is left.
-    package enum Cause: Hashable, Sendable { case servers, path, draining, failback }
+    package enum Cause: Hashable, Sendable { case servers, path, draining, failback, other }
 
     package var cause: Cause {
         switch self {
@@ -27,6 +35,7 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
         case .linkLost, .siteLost: .path
         case .draining: .draining
         case .failback: .failback
+        case .other: .other
         }
     }
 }

@@ -123,6 +123,20 @@ extension TextCodable {
     }
 }
 
+/// An enumeration that a later version may extend: a text that this version does not know is read as `unknown`.
+///
+/// During a rolling upgrade an older controller reads what newer proxies write: one word must not cost it the whole document.
+package protocol OpenEnumeration: RawRepresentable, Codable where RawValue == String {
+    static var unknown: Self { get }
+}
+
+extension OpenEnumeration {
+    package init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        self = Self(rawValue: text) ?? .unknown
+    }
+}
+
 extension SiteID: TextCodable {}
 extension ProxyID: TextCodable {}
 extension LinkName: TextCodable {}

@@ -47,7 +47,7 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
 
 /// One configured Link as this gateway sees it.
 package struct LinkSnapshot: Codable, Equatable, Sendable {
-    package enum Reason: String, Codable, Sendable, CaseIterable {
+    package enum Reason: String, OpenEnumeration, Sendable, CaseIterable {
         case connecting = "Connecting"
         case connected = "Connected"
         case siteIDMismatch = "SiteIDMismatch"
@@ -57,6 +57,9 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
         case clockSkew = "ClockSkew"
         case toSelf = "ToSelf"
         case duplicateIdentity = "DuplicateIdentity"
+
+        /// The message beside it says what it is.
+        package static let unknown = Self.unreachable
     }
 
     package var name: LinkName
@@ -132,11 +135,14 @@ package struct RefusedLink: Codable, Equatable, Sendable {
 
 /// One service port and its targets, as this gateway balances over them.
 package struct ServiceSnapshot: Codable, Equatable, Sendable {
-    package enum State: String, Codable, Sendable, CaseIterable {
+    package enum State: String, OpenEnumeration, Sendable, CaseIterable {
         case usable = "Usable"
         case ejected = "Ejected"
         case draining = "Draining"
         case unreachable = "Unreachable"
+
+        /// Nothing says that the target can be used.
+        package static let unknown = Self.unreachable
     }
 
     /// One site that serves this port.

@@ -6,7 +6,7 @@ package import NetworkModel
 /// nobody who did not ask for it by the argument `instance`.
 package struct SnapshotUpdate: Equatable, Sendable {
     /// Parts of a snapshot that are sent whole or not at all.
-    package enum Part: String, Codable, CaseIterable, Sendable { case links, failovers, edges }
+    package enum Part: String, CaseIterable, Sendable { case links, failovers, edges }
 
     /// The version that this has to be applied to; nil when `snapshot` is whole.
     package var base: UInt64?
@@ -33,7 +33,10 @@ extension SnapshotUpdate: Codable {
             try container.decodeIfPresent([ServicePort].self, forKey: .removedServices) ?? []
         removedCounters =
             try container.decodeIfPresent([ServicePort].self, forKey: .removedCounters) ?? []
-        unchanged = try container.decodeIfPresent([Part].self, forKey: .unchanged) ?? []
+        // A part that this version does not know is none that it keeps.
+        unchanged =
+            try container.decodeIfPresent([String].self, forKey: .unchanged)?
+            .compactMap(Part.init) ?? []
     }
 
     package func encode(to encoder: any Encoder) throws {
@@ -43,7 +46,7 @@ extension SnapshotUpdate: Codable {
         try container.encode(base, forKey: .base)
         try container.encode(removedServices, forKey: .removedServices)
         try container.encode(removedCounters, forKey: .removedCounters)
-        try container.encode(unchanged, forKey: .unchanged)
+        try container.encode(unchanged.map(\.rawValue), forKey: .unchanged)
     }
 }
 

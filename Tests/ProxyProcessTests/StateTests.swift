@@ -4,6 +4,7 @@ import NetworkModel
 import Proxy
 import SiteConfiguration
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import ProxyProcess
@@ -97,6 +98,30 @@ struct StateTests {
             let recorder = Recorder(site: try siteID())
             EndpointSource(dataPlane: recorder, directory: second).restore()
             #expect(recorder.told.withLock { $0.endpoints } == ["web-tl-12345678": [endpoint]])
+        }
+    }
+
+    @Test("what an earlier version kept is read, and so is what a later one will have kept")
+    func otherVersions() async throws {
+        try await withDirectory { path in
+            let golden = try Golden.data("endpoints.json")
+            let endpoint = LocalEndpoint(
+                endpoint: Endpoint(address: try #require(IPAddress("10.0.0.1")), port: 8080),
+                portName: PortName("http"),
+                ready: true,
+                serving: true,
+                terminating: false
+            )
+            let wanted = ["web-tl-12345678": [endpoint]]
+            for document in [golden, try Golden.extended(golden, below: 1)] {
+                try document.write(to: URL(filePath: "\(path)/endpoints.json"))
+                #expect(StateDirectory(path, logger: quiet).loadEndpoints() == wanted)
+            }
+            let state = StateDirectory(path, logger: quiet)
+            state.save(wanted)
+            state.finish()
+            let written = try Data(contentsOf: URL(filePath: "\(path)/endpoints.json"))
+            #expect(written == golden.dropLast())
         }
     }
 

@@ -106,7 +106,7 @@ package struct EdgeReport: Hashable, Sendable {
         let service = try reader.servicePort(payload)
         let from = try reader.siteID(payload)
         let to = try reader.siteID(payload)
-        guard let reason = FailoverReason(rawValue: try reader.text8(.reason, payload)) else {
+        guard let reason = FailoverReason(written: try reader.text8(.reason, payload)) else {
             throw .invalid(.reason)
         }
         let age = try reader.duration(payload)

@@ -47,9 +47,7 @@ package struct EdgeTarget: Hashable, Sendable {
         cost = PathCost(try reader.uint32(payload))
         weight = try reader.uint32(payload)
         isLastResort = try reader.flag(payload)
-        let text = try reader.text8(.reason, payload)
-        absence = FailoverReason(rawValue: text)
-        guard text.isEmpty || absence != nil else { throw .invalid(.reason) }
+        absence = FailoverReason(written: try reader.text8(.reason, payload))
         routes = []
         let count = Int(try reader.uint8(payload))
         guard count <= WireLimit.routesPerTarget else {
