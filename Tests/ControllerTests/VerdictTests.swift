@@ -574,4 +574,44 @@ struct VerdictTests {
         try take(7, cost: 20, loops: 2)
         #expect(record.siteSince == 7)
     }
+
+    @Test("K13: an edit while no controller ran touches nothing but what was edited")
+    func editWithoutController() throws {
+        let (site, link, service) = (
+            Samples.site(), try Samples.link(cost: 10), try Samples.service()
+        )
+        var other = service
+        other.metadata = Samples.metadata("other")
+        var earlier = SiteRecord(site: site)
+        try earlier.take(5, links: [link], services: [service, other])
+        let head = try #require(earlier.head)
+        var record = SiteRecord(site: site)
+        record.restore(head, services: earlier.allServices)
+        #expect(
+            !record.hasCompiled(service, .service),
+            "what was told is no word on what is wanted"
+        )
+        #expect(record.ports == earlier.ports)
+        var edited = service
+        edited.metadata.generation = 9
+        edited.spec.ports[0].port = 9_999
+        try record.take(6, links: [link], services: [edited, other])
+        #expect(record.siteSince == 5)
+        #expect(record.generation(of: link, .link) == 5)
+        #expect(record.generation(of: other, .service) == 5)
+        #expect(record.generation(of: edited, .service) == 6)
+    }
+
+    @Test("K13: what went while no controller ran is nowhere after that")
+    func goneWithoutController() throws {
+        let (site, link, service) = (Samples.site(), try Samples.link(), try Samples.service())
+        var earlier = SiteRecord(site: site)
+        try earlier.take(5, links: [link], services: [service])
+        let head = try #require(earlier.head)
+        var record = SiteRecord(site: site)
+        record.restore(head, services: earlier.allServices)
+        #expect(record.serviceNames == [service.metadata.name])
+        try record.take(6, links: [], services: [])
+        #expect(record.allServices.isEmpty && record.objects(since: 0...6).isEmpty)
+    }
 }

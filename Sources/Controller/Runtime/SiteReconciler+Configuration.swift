@@ -54,6 +54,9 @@ extension SiteReconciler {
                 &leftovers
             ), mayWriteParts(compilation.secrets, of: site, &facts, &leftovers)
         else { return }
+        if record.head == nil, let head = compilation.head, case .all(let told) = changes {
+            record.restore(head, services: told)
+        }
         compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
         let looked = look(for: changes, site, siteID, record, &compilation)
         let (isIdle, writes, head): (Bool, ConfigurationWrites, ConfigurationHead)

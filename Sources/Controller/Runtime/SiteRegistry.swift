@@ -85,10 +85,16 @@ struct SiteRecord: Sendable {
     /// Begins to note of which objects something becomes different.
     mutating func beginChanges() { touched = [] }
 
-    /// Takes over what gateways were told by an earlier process.
+    /// Takes over what gateways were told by an earlier process: what stays as it is was told no later than that.
     mutating func restore(_ head: ConfigurationHead, services list: [ServiceConfiguration]) {
         self.head = head
         services = Dictionary(list.map { ($0.name, $0) }) { first, _ in first }
+        ports = ListenerPorts(record: list)
+        siteSince = head.generation
+        let told =
+            list.map { FoundObject(kind: .service, name: $0.name) }
+            + head.configuration.links.map { FoundObject(kind: .link, name: $0.name.text) }
+        for object in told { set(since: head.generation, of: object) }
     }
 
     /// Takes a configuration that is in the Secrets now.
@@ -145,7 +151,7 @@ struct SiteRecord: Sendable {
             byName(head?.configuration.links ?? []), byName(new.configuration.links)
         )
         let there = Set(links.map { FoundObject(kind: .link, name: $0.metadata.name) })
-        for object in compiled.keys where object.kind == .link && !there.contains(object) {
+        for object in since.keys where object.kind == .link && !there.contains(object) {
             compiled[object] = nil
             set(since: nil, of: object)
         }

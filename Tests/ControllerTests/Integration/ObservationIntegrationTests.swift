@@ -157,6 +157,64 @@ extension OnServer {
             }
         }
 
+        @Test("K13: an edit while no controller runs takes Ready from nothing else")
+        func editWithoutController() async throws {
+            try await withGateways(1) { namespace, lease, gateways in
+                let link = try await client.create(
+                    Link(
+                        metadata: ObjectMeta(name: "west", namespace: namespace),
+                        spec: LinkSpec(
+                            endpoints: [LinkEndpoint(host: "192.0.2.1", port: 5671)],
+                            remoteSiteID: try #require(
+                                SiteID(String(repeating: "W", count: SiteID.length))
+                            )
+                        )
+                    )
+                )
+                let name = try #require(LinkName("west"))
+                func ready() async throws -> Condition? {
+                    condition(try await client.get(Link.self, link.key), .ready)
+                }
+                var before: Condition?
+                try await cluster.withController(in: lease) {
+                    _ = try await eventually("the Link is in the configuration") {
+                        (try await cluster.document(namespace)?.configuration.links.count == 1)
+                            .orNil
+                    }
+                    gateways[0].change { snapshot in
+                        snapshot.links = [
+                            LinkSnapshot(
+                                name: name,
+                                reason: .unreachable,
+                                message: "",
+                                cost: .standard
+                            )
+                        ]
+                    }
+                    try await follow(gateways, namespace)
+                    before = try await eventually("the Link is Ready") {
+                        try await ready().flatMap { $0.status == .yes ? $0 : nil }
+                    }
+                }
+                let service = try await cluster.makeService(in: namespace) { spec in
+                    spec.selector = ["app": "backend"]
+                }
+                // The gateway does not take up what the next controller tells it.
+                try await cluster.withController(in: lease) {
+                    _ = try await eventually("the Service has a verdict") {
+                        let found = try await client.get(Service.self, service.key)
+                        return (found.status.observedGeneration != nil).orNil
+                    }
+                    let versions = try await whenQuiet { try await cluster.versions([namespace]) }
+                    #expect(!versions.isEmpty)
+                    #expect(
+                        try await cluster.document(namespace)?.configuration.services.count == 1
+                    )
+                    #expect(try await ready() == before)
+                }
+            }
+        }
+
         @Test("a failover that two gateways saw is one count and one Event, also across a restart")
         func failover() async throws {
             try await withGateways(2) { namespace, lease, gateways in
