@@ -23,7 +23,7 @@ enum AuthorityRules {
             "the CA in tls.crt is not valid before \(iso(certificate.notBefore)); give one that is valid, or set"
                 + " the clock of this host"
         case .expired:
-            "the CA in tls.crt has ended on \(iso(certificate.notAfter)); give one with the same key and a later end:"
+            "the CA in tls.crt expired on \(iso(certificate.notAfter)); give one with the same key and a later end:"
                 + " another key would be another site"
         default: "the certificate in tls.crt cannot be used: \(error)"
         }

@@ -84,7 +84,7 @@ extension Kubeconfig.User {
         } else if let authProvider {
             throw ConfigurationError(
                 "the kubeconfig's user \"\(name)\" has the auth-provider \(authProvider.name ?? ""), which Kubernetes "
-                    + "gave up with 1.26: let the provider's tool write the kubeconfig anew, with exec"
+                    + "gave up with 1.26: let the provider's tool write the kubeconfig again, with exec"
             )
         }
     }
@@ -101,7 +101,7 @@ extension Kubeconfig.User.Exec {
         guard version == "\(group)/v1" || version == "\(group)/v1beta1" else {
             throw ConfigurationError(
                 "the kubeconfig's user \"\(user)\" has exec.apiVersion \"\(version)\": "
-                    + "\(group)/v1 and \(group)/v1beta1 are known; update \(command) and let it write the kubeconfig anew"
+                    + "\(group)/v1 and \(group)/v1beta1 are known; update \(command) and let it write the kubeconfig again"
             )
         }
         guard !command.isEmpty else {

@@ -24,7 +24,7 @@ struct Kubeconfig {
         do {
             document = try YAMLDecoder().decode(Document.self, from: text)
         } catch {
-            throw ConfigurationError("\(source) is no kubeconfig: \(describeYAML(error))")
+            throw ConfigurationError("\(source) is not a kubeconfig: \(describeYAML(error))")
         }
         func absolute(_ path: String?) -> String? {
             path.map { $0.hasPrefix("/") || directory.isEmpty ? $0 : directory + "/" + $0 }

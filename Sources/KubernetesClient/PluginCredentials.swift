@@ -47,7 +47,7 @@ actor PluginCredentials {
         do throws(APIError) {
             let hasTerminal = isatty(STDIN_FILENO) == 1
             if plugin.interaction == .always, !hasTerminal {
-                throw plugin.problem("has to ask something, and standard input is no terminal")
+                throw plugin.problem("has to ask something, and standard input is not a terminal")
             }
             let isInteractive = plugin.interaction != .never && hasTerminal
             var program = ChildProgram(path: plugin.command, arguments: plugin.arguments)

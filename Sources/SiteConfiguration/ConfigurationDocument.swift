@@ -122,7 +122,7 @@ extension ConfigurationHead: Codable {
             throw DecodingError.dataCorruptedError(
                 forKey: .parts,
                 in: container,
-                debugDescription: "the number of parts is no power of two from 1 to 64"
+                debugDescription: "the number of parts is not a power of two from 1 to 64"
             )
         }
     }

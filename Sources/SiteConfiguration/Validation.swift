@@ -66,7 +66,7 @@ extension ServiceConfiguration {
             try checkPort(listen.port, "the listener of port \(port.name) of \(place)")
             if let host = listen.host, IPAddress(host) == nil {
                 throw ConfigurationProblem(
-                    "the listener of port \(port.name) of \(place) has \"\(host)\", which is no IP address"
+                    "the listener of port \(port.name) of \(place) has \"\(host)\", which is not an IP address"
                 )
             }
         }

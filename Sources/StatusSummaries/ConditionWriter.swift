@@ -54,10 +54,10 @@ package struct ConditionWriter {
     /// about that one stays as it is, and goes on saying which one that was.
     package mutating func keepUntilApplied(_ type: ConditionType) {
         guard conditions[type: type.rawValue] == nil else { return }
-        set(type, .unknown, .progressing, Self.takingUp)
+        set(type, .unknown, .progressing, Self.awaitingProxies)
     }
 
-    package static let takingUp = "gateways are taking up the configuration"
+    package static let awaitingProxies = "waiting for the gateways to apply the configuration"
 
     package mutating func set(
         _ type: ConditionType,

@@ -101,7 +101,7 @@ package enum LinkSummary {
         if view.silent > 0 {
             return .init(status: .unknown, reason: .proxiesSilent, message: silence(view))
         }
-        return .init(status: .no, reason: .progressing, message: ConditionWriter.takingUp)
+        return .init(status: .no, reason: .progressing, message: ConditionWriter.awaitingProxies)
     }
 
     private static let firstDial = "gateways dial for the first time"

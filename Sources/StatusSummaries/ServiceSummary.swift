@@ -120,7 +120,7 @@ package enum ServiceSummary {
         } else if facts.isSilent {
             writer.set(.programmed, .unknown, .proxiesSilent, silence)
         } else {
-            writer.set(.programmed, .no, .progressing, ConditionWriter.takingUp)
+            writer.set(.programmed, .no, .progressing, ConditionWriter.awaitingProxies)
         }
     }
 

@@ -137,7 +137,7 @@ package enum SiteSummary {
                 .programmed,
                 .no,
                 .progressing,
-                "the cluster is taking up what the Site asks for"
+                "waiting for the cluster to apply what the Site asks for"
             )
         } else if let failure = facts.readFailure {
             // What was programmed for this generation is so still, for all that is known.
@@ -153,7 +153,7 @@ package enum SiteSummary {
                 "\(silent.pod) does not tell what it does: the controller must reach its port 5673"
             )
         } else {
-            writer.set(.programmed, .no, .progressing, ConditionWriter.takingUp)
+            writer.set(.programmed, .no, .progressing, ConditionWriter.awaitingProxies)
         }
     }
 

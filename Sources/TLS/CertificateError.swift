@@ -40,7 +40,7 @@ package enum CertificateError: Error, Hashable, Sendable, CustomStringConvertibl
         case .notYetValid(let which, let seconds):
             "\(which.rawValue) is not valid before \(seconds) s from now: check both clocks"
         case .expired(let which, let seconds): "\(which.rawValue) expired \(seconds) s ago"
-        case .notSiteCA(let reason): "the site certificate is no site CA: \(reason)"
+        case .notSiteCA(let reason): "the site certificate is not a site CA: \(reason)"
         case .issuer(let reason): "the leaf is not issued by the site CA: \(reason)"
         case .signature: "the site CA did not sign the leaf"
         case .weakKey(let which, let key):
@@ -48,7 +48,7 @@ package enum CertificateError: Error, Hashable, Sendable, CustomStringConvertibl
         case .usage(let reason): "the leaf may not be used so: \(reason)"
         case .names(let count): "the leaf has \(count) alternative names, not exactly one URI"
         case .name(let uri):
-            "the leaf's name \(uri) is no spiffe://tieline/site/SITEID/gateway or /edge"
+            "the leaf's name \(uri) is not spiffe://tieline/site/SITEID/gateway or /edge"
         case .siteMismatch(let derived, let named):
             "the leaf is named for site \(named) but signed by the key of site \(derived)"
         }

@@ -87,7 +87,7 @@ struct AuthorityRulesTests {
             $0.notBefore = -7_200
             $0.notAfter = -3_600
         }
-        try expectRefusal(of: ended, naming: ["has ended on", "the same key"])
+        try expectRefusal(of: ended, naming: ["expired on", "the same key"])
         let future = try FixtureSite { $0.notBefore = 3_600 }
         try expectRefusal(of: future, naming: ["not valid before", "clock"])
         let ahead = try FixtureSite { $0.notBefore = 120 }

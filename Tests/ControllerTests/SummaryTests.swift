@@ -64,7 +64,7 @@ struct SiteSummaryTests {
         #expect(status.proxies == nil)
     }
 
-    @Test("it is not Ready while gateways are taking up the configuration")
+    @Test("it is not Ready while waiting for the gateways to apply the configuration")
     func progressing() throws {
         let status = SiteSummary.make(site: Samples.site(), facts: try facts(6), at: Samples.now)
         #expect(status.conditions[type: "Ready"]?.reason == "Progressing")

@@ -268,7 +268,7 @@ struct VerdictTests {
         }
     }
 
-    @Test("K5: an object that is made anew under the same name is judged anew")
+    @Test("K5: an object that is made again under the same name is judged anew")
     func recreated() throws {
         let site = Samples.site()
         var record = SiteRecord(site: site)

@@ -169,7 +169,7 @@ struct KubeconfigTests {
         #expect {
             _ = try ClientConfiguration.load(files: [wrong])
         } throws: {
-            "\($0)" == "\(wrong) is no kubeconfig: users[0].user.exec.env[0].value is missing"
+            "\($0)" == "\(wrong) is not a kubeconfig: users[0].user.exec.env[0].value is missing"
         }
     }
 

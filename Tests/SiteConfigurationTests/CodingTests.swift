@@ -76,7 +76,7 @@ struct CodingTests {
             ("\"port\":8080", "\"port\":0", "port 0"),
             ("\"targetPort\":80", "\"targetPort\":0", "port 0"),
             ("\"port\":10000", "\"port\":0", "port 0"),
-            ("\"port\":10000", "\"host\":\"nowhere\",\"port\":10000", "no IP address"),
+            ("\"port\":10000", "\"host\":\"nowhere\",\"port\":10000", "not an IP address"),
             ("\"connectMilliseconds\":3000", "\"connectMilliseconds\":0", "zero"),
             (
                 "\"idleMilliseconds\":3600000", "\"idleMilliseconds\":9223372036854775807",

@@ -137,7 +137,7 @@ struct HostileStreamTests {
         #expect(records.map(\.lost) == [1], "the one that was open when the lane went")
     }
 
-    @Test("D11: a bridge between loops that was closed is made anew for the next stream")
+    @Test("D11: a bridge between loops that was closed is made again for the next stream")
     func closedBridge() throws {
         let near = try TestProxy(FixtureSite("near"), loops: 2)
         let far = try TestProxy(FixtureSite("far"))

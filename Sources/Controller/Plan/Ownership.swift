@@ -39,7 +39,7 @@ extension Ownership {
         let what = "the \(kind) \(found.name) in namespace \(found.namespace ?? "")"
         if let uid = found.childOwner {
             guard uid != wanted.childOwner else {
-                // What is going away is made anew once it is gone.
+                // What is going away is made again once it is gone.
                 self =
                     found.isTerminating
                     ? .leaving(message: "\(what) is being deleted", owner: nil) : .ours

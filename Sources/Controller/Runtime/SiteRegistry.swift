@@ -183,7 +183,7 @@ struct SiteRecord: Sendable {
     }
 }
 
-/// One generation of one object: an object that was made anew under the same name begins with the first again.
+/// One generation of one object: an object that was made again under the same name begins with the first again.
 struct ObjectGeneration: Hashable, Sendable {
     let uid: String?
     let generation: Int64?

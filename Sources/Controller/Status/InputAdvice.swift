@@ -92,7 +92,7 @@ private struct Group: Hashable {
     private var ofGateway: String {
         switch reason {
         case .refused(let code):
-            "the gateway does not accept the controller's key (\(code)): has it taken up its configuration?"
+            "the gateway does not accept the controller's key (\(code)): has it applied its configuration?"
         case .notServed:
             "the gateway has no snapshots (404): does its version fit the controller's?"
         case .failed(let code): "the gateway answers \(code): its log says why"
