@@ -193,7 +193,9 @@ final class ControlPlane {
     func send(_ type: FrameType, _ payload: [UInt8], to neighbor: ProxyID) {
         guard let lane = adjacencies[neighbor]?.lanes.first else { return }
         if payload.count > FrameHeader.maximumPayload {
-            log("a \(type) of \(payload.count) bytes for \(neighbor) fits into no frame")
+            log(
+                "a \(type) of \(payload.count) bytes is longer than a frame may be: the lane to \(neighbor) ends"
+            )
         }
         let id = lane.id
         core.tellAgent(lane.loop) { $0.send(type, payload, on: id) }

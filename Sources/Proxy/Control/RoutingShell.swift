@@ -1,3 +1,4 @@
+import DequeModule
 import NetworkModel
 import Routing
 import TLS
@@ -16,6 +17,8 @@ final class RoutingShell {
     private var nextComplaint = Instant(nanoseconds: 0)
     private static let complaintInterval: Duration = .seconds(10)
     private var arrivals = LSAArrivals()
+    private var inputs: Deque<RoutingInput> = []
+    private var isHandling = false
     /// The turn in which arrivals were worked on last, and for how long.
     private var turn = Instant(nanoseconds: 0)
     private var spent: Duration = .zero
@@ -33,28 +36,36 @@ final class RoutingShell {
     /// LSAs that were not believed, or did not fit into the database.
     var refusals: UInt64 { disbelieved + instance.refusals }
 
+    /// An input that comes while the outputs of another one are carried out waits for the last of those: a signature, or what new
+    /// routes lead to.
     func feed(_ input: RoutingInput) {
-        handle(input)
+        inputs.append(input)
+        guard !isHandling else { return }
+        isHandling = true
+        while let input = inputs.popFirst() {
+            for output in instance.handle(input, at: control.loop.now, wall: Int64(WallClock.now)) {
+                carryOut(output)
+            }
+        }
+        isHandling = false
         arm()
     }
 
-    private func handle(_ input: RoutingInput) {
-        for output in instance.handle(input, at: control.loop.now, wall: Int64(WallClock.now)) {
-            switch output {
-            case .sign(let lsa):
-                do {
-                    let credentials = control.core.current.context.credentials
-                    handle(.signed(try authority.sign(lsa, with: credentials)))
-                } catch {
-                    control.log("cannot sign an LSA: \(error)")
-                }
-            case .send(let message, let neighbor):
-                var writer = FrameWriter()
-                message.encode(into: &writer)
-                control.send(message.frameType, writer.bytes, to: neighbor)
-            case .routesChanged(let table, let changes):
-                control.routesChanged(table, changes)
+    private func carryOut(_ output: RoutingOutput) {
+        switch output {
+        case .sign(let lsa):
+            do {
+                let credentials = control.core.current.context.credentials
+                feed(.signed(try authority.sign(lsa, with: credentials)))
+            } catch {
+                control.log("cannot sign an LSA: \(error)")
             }
+        case .send(let message, let neighbor):
+            var writer = FrameWriter()
+            message.encode(into: &writer)
+            control.send(message.frameType, writer.bytes, to: neighbor)
+        case .routesChanged(let table, let changes):
+            control.routesChanged(table, changes)
         }
     }
 
