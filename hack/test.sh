@@ -102,6 +102,7 @@ case $what in
     step "release build" swift build -c release
     step "test cluster" python3 hack/check-cluster.py
     step "what cannot be read" env TIELINE_BIN="$PWD/.build/release" python3 hack/unknown-inputs.py --sample
+    step "kill after write" env TIELINE_BIN="$PWD/.build/release" python3 hack/kill-after-write.py --sample
     step "hostile neighbors" env TIELINE_BIN="$PWD/.build/release" hack/hostile.sh --short
     step "size" env TIELINE_BIN="$PWD/.build/release" hack/scale.sh --quick
     step "end-to-end tests" python3 Tests/EndToEnd/run.py

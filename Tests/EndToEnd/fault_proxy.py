@@ -10,7 +10,8 @@ and answers each with one line, both JSON:
 
     {"do": "arm", "namespaces": [..], "at": K, "when": "before" | "after"}
         counts the writes to these namespaces from now on; the controller is killed at the K-th (0: at none): "before"
-        its answer is passed on (the server has done it), or right "after". It is started again at once.
+        its answer is passed on (the server has done it), or right "after". It is started again at once. What was armed for
+        other namespaces stays so.
     {"do": "fail", "api": "/api/v1", "resource": "secrets", "how":
      "403" | "404" | "503" | "silence" | "garbage" | "old" | null, "only": TEXT}
         from now on reading that resource fails in that way, watches that are open included, and of leases writing too;
@@ -18,14 +19,16 @@ and answers each with one line, both JSON:
         "only" this concerns the requests whose path and query contain TEXT.
     {"do": "restart"}
         the controller is SIGKILLed and started again.
-    {"do": "report"}
-        {"writes": [[method, path, status]], "quiet": seconds since the last one, "killed": how often,
-         "failed": {"API/RESOURCE": how many reads failed in the present way}, "ended": how often the controller
-         ended by itself}
+    {"do": "report", "namespaces": [..]}
+        of what was armed for these namespaces (without any: of what was armed last)
+        {"writes": [[method, path, status]], "quiet": seconds since the last one, "seen": how many writes began,
+         "killed": whether the controller that made the K-th died by SIGKILL, "leads": whether one leads now,
+         "failed": {"API/RESOURCE": how many reads failed in the present way}, "ended": the exit codes with which
+         the controller ended by itself}
     {"do": "history", "namespaces": [..]}
         the writes to these namespaces since the proxy began, and how long ago the last one was.
 
-Leases and Events are passed on, and not counted. The Lease of a killed controller is deleted: waiting until it ends
+Leases are passed on, and not counted. The Lease of a killed controller is deleted: waiting until it ends
 would add 15 s to every kill, and shows nothing here.
 """
 import contextlib
@@ -46,33 +49,42 @@ MUTATING = {"POST", "PUT", "PATCH", "DELETE"}
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/tieline-system/leases/tieline-controller"
 
 
+class Arm:
+    """Some namespaces whose writes are counted, and at which one the controller dies."""
+
+    def __init__(self, namespaces, at, when, mark):
+        self.namespaces, self.at, self.when = namespaces, at, when
+        self.seen, self.killed, self.mark, self.began = 0, False, mark, time.monotonic()
+
+
 class Plan:
-    """Which writes count, and at which one the controller dies."""
+    """Which writes count, and at which ones the controller dies."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.began = time.monotonic()
         self.history, self.touched = [], {}  # every write; when each namespace was last written to
-        self.arm([], 0, "after")
+        self.arms = []
 
     def arm(self, namespaces, at, when):
         with self.lock:
-            self.namespaces, self.at, self.when = namespaces, at, when
-            self.begun, self.killed, self.mark, self.armed = 0, 0, len(self.history), time.monotonic()
+            self.arms = [arm for arm in self.arms if not set(arm.namespaces) & set(namespaces)]
+            self.arms.append(Arm(namespaces, at, when, len(self.history)))
 
     def begin(self, method, path):
-        """Called when a request arrives: None: it does not count; true: this is the write to die at."""
+        """Called when a request arrives; whether it counts, and the arm whose write to die at it is."""
         path = path.split("?")[0]
         parts = path.split("/")
-        if method not in MUTATING or "namespaces" not in parts or "leases" in parts or "events" in parts:
-            return None
+        if method not in MUTATING or "namespaces" not in parts or "leases" in parts:
+            return False, None
         namespace = namespace_of(path)
         with self.lock:
             self.touched[namespace] = time.monotonic()
-            if namespace not in self.namespaces:
-                return False
-            self.begun += 1
-            return self.begun == self.at and not self.killed
+            for arm in self.arms:
+                if namespace in arm.namespaces:
+                    arm.seen += 1
+                    return True, arm if arm.seen == arm.at else None
+            return True, None
 
     def end(self, method, path, status):
         path = path.split("?")[0]
@@ -80,14 +92,23 @@ class Plan:
             self.history.append([method, path, status])
             self.touched[namespace_of(path)] = time.monotonic()
 
+    def find(self, namespaces):
+        return next(arm for arm in reversed(self.arms) if namespaces is None or arm.namespaces == namespaces)
+
     def report(self, namespaces=None):
-        """Of the namespaces, since ever; without any, of those that are armed, since then."""
+        """Of what is armed for these namespaces; without any, of what was armed last."""
         with self.lock:
-            since, began = (self.mark, self.armed) if namespaces is None else (0, self.began)
-            chosen = self.namespaces if namespaces is None else namespaces
-            writes = [write for write in self.history[since:] if namespace_of(write[1]) in chosen]
-            last = max([began, *(self.touched[name] for name in chosen if name in self.touched)])
-            return {"writes": writes, "quiet": time.monotonic() - last, "killed": self.killed}
+            arm = self.find(namespaces)
+            return {**self.look(arm.namespaces, arm.mark, arm.began), "seen": arm.seen, "killed": arm.killed}
+
+    def since_ever(self, namespaces):
+        with self.lock:
+            return self.look(namespaces, 0, self.began)
+
+    def look(self, namespaces, mark, began):
+        writes = [write for write in self.history[mark:] if namespace_of(write[1]) in namespaces]
+        last = max([began, *(self.touched[name] for name in namespaces if name in self.touched)])
+        return {"writes": writes, "quiet": time.monotonic() - last}
 
 
 def namespace_of(path):
@@ -155,11 +176,20 @@ class Controller:
 
     def __init__(self, command, admin):
         self.command, self.admin, self.lock = command, admin, threading.Lock()
-        self.process, self.ended, self.is_wanted = None, 0, True
+        self.process, self.ended, self.is_wanted = None, [], True
+        self.leads = False  # whether it has written the Lease since it was started
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+        self.run()
         threading.Thread(target=self.watch, daemon=True).start()
+
+    def run(self):
+        self.leads, self.process = False, subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+
+    def led(self, process):
+        """That process has written the Lease."""
+        with self.lock:
+            self.leads = self.leads or process is self.process
 
     def watch(self):
         """Starts it again when it ends by itself; until `stop`."""
@@ -169,8 +199,8 @@ class Controller:
                 if not self.is_wanted:
                     return
                 if self.process.poll() is not None:
-                    self.ended += 1
-                    self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+                    self.ended.append(self.process.returncode)
+                    self.run()
 
     def stop(self):
         with self.lock:
@@ -178,13 +208,17 @@ class Controller:
             self.process.kill()
             self.process.wait()
 
-    def kill(self):
+    def kill(self, process=None):
+        """Kills it, and starts the next one; whether `process` (none: the present one) has died by SIGKILL, now or before."""
         with self.lock:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-            status, _ = self.admin.once("DELETE", LEASE)
-            assert status in (200, 404), f"the Lease was not deleted: {status}"
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL)
+            victim = process or self.process
+            if victim is self.process:
+                victim.send_signal(signal.SIGKILL)
+                victim.wait()
+                status, _ = self.admin.once("DELETE", LEASE)
+                assert status in (200, 404), f"the Lease was not deleted: {status}"
+                self.run()
+            return victim.wait() == -signal.SIGKILL
 
 
 class Upstream:
@@ -216,7 +250,7 @@ class Upstream:
 def handler(plan, faults, controller, upstream):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        server_connection = None
+        server_connection, client = None, None
 
         def log_message(self, *_):
             pass
@@ -224,7 +258,7 @@ def handler(plan, faults, controller, upstream):
         def pass_on(self):
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
-            ours = plan.begin(self.command, self.path)
+            is_counted, arm = plan.begin(self.command, self.path)
             keep = {key: value for key, value in self.headers.items()
                     if key.lower() not in ("authorization", "host", "connection", "accept-encoding")}
             if how := faults.find(self.command, self.path):
@@ -235,14 +269,16 @@ def handler(plan, faults, controller, upstream):
             if "watch=" in self.path:
                 return self.stream(answer)
             content = answer.read()
-            if ours is not None:
+            if is_counted:
                 plan.end(self.command, self.path, answer.status)
-            if ours and plan.when == "before":
+            if target_of(self.path).endswith("/leases") and self.command in MUTATING and answer.status < 300:
+                controller.led(self.client)
+            if arm and arm.when == "before":
                 self.close_connection = True
-                return self.die()
+                return self.kill(arm)
             self.answer(answer, content)
-            if ours:
-                self.die()
+            if arm:
+                self.kill(arm)
 
         def fail(self, how):
             self.close_connection = True
@@ -279,11 +315,11 @@ def handler(plan, faults, controller, upstream):
             finally:
                 faults.streams.pop(self.connection, None)
 
-        def die(self):
-            plan.killed += 1
-            controller.kill()
+        def kill(self, arm):
+            arm.killed = controller.kill(self.client)
 
         def handle(self):
+            self.client = controller.process  # whose connection it is, and stays
             try:
                 super().handle()
             except (OSError, http.client.HTTPException):
@@ -323,8 +359,10 @@ def main(server, token_file, admin_token_file, command):
                     faults.set(request["api"], request["resource"], request["how"], request.get("only", ""))
                 elif request["do"] == "restart":
                     controller.kill()
-                report = plan.report(request["namespaces"] if request["do"] == "history" else None)
-                print(json.dumps({**report, "failed": faults.counts, "ended": controller.ended}), flush=True)
+                namespaces = request.get("namespaces")
+                report = plan.since_ever(namespaces) if request["do"] == "history" else plan.report(namespaces)
+                print(json.dumps({**report, "failed": faults.counts, "ended": controller.ended,
+                                  "leads": controller.leads}), flush=True)
         finally:
             controller.stop()
 
