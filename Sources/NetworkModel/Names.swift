@@ -69,8 +69,9 @@ package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConverti
 
 /// Checks of DNS names, RFC 1123 section 2.1, in the lower-case form that Kubernetes demands.
 package enum DNSName {
-    package static func isLabel(_ text: String) -> Bool {
-        let bytes = text.utf8
+    package static func isLabel(_ text: String) -> Bool { isLabel(text.utf8) }
+
+    private static func isLabel(_ bytes: some BidirectionalCollection<UInt8>) -> Bool {
         guard (1...63).contains(bytes.count), bytes.first != UInt8(ascii: "-"),
             bytes.last != UInt8(ascii: "-")
         else { return false }
@@ -81,9 +82,10 @@ package enum DNSName {
         }
     }
 
+    /// By its bytes: an advertisement may name hundreds, each of which is read whenever one comes.
     package static func isSubdomain(_ text: String) -> Bool {
         text.utf8.count <= 253
-            && text.split(separator: ".", omittingEmptySubsequences: false)
-                .allSatisfy { isLabel(String($0)) }
+            && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+                .allSatisfy { isLabel($0) }
     }
 }

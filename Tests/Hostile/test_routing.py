@@ -87,11 +87,11 @@ def test_d7_advertisements_without_pace(scale):
         edges = [(lane.neighbor, m.site, "hostile", 1)]
         seconds = 4 * scale
         count = int(500 * seconds)
-        frames = [frame(LSA, m.lsa(lane.own, 10 + n, edges, [("stranger/http", 1 + n)])) for n in range(count * Bounds.rounds)]
+        frames = [frame(LSA, m.lsa(lane.own, 10 + n, edges, [("stranger/http", 1 + n)])) for n in range(count * Bounds.most)]
         quiet, began = (cpu(place.v), cpu(place.w)), time.monotonic()
         place.measure(seconds)
         idle = [(after - first) / (time.monotonic() - began) for after, first in zip((cpu(place.v), cpu(place.w)), quiet)]
-        busy = [0.0, 0.0]
+        busy = []
 
         def attack(round):
             used, began = (cpu(place.v), cpu(place.w)), time.monotonic()
@@ -99,10 +99,10 @@ def test_d7_advertisements_without_pace(scale):
                 lane.send(data)
                 time.sleep(max(0.0, began + number / 500 - time.monotonic()))
             taken = time.monotonic() - began
-            for index, (after, first) in enumerate(zip((cpu(place.v), cpu(place.w)), used)):
-                busy[index] += (after - first) / taken / Bounds.rounds
+            busy.append([(after - first) / taken for after, first in zip((cpu(place.v), cpu(place.w)), used)])
 
         unharmed(place, attack)
+        busy = [sum(each) / len(busy) for each in zip(*busy)]
         print("   of a core: " + ", ".join(f"{name} {a:.2f} -> {b:.2f}" for name, a, b in zip("VW", idle, busy)))
         check(all(b - a < 0.25 for a, b in zip(idle, busy)), "advertisements cost more than a quarter of a core")
         lane.close()

@@ -6,7 +6,7 @@ import Synchronization
 final class ControlWindow: Sendable {
     static let limit = 64
 
-    private let account: NeighborAccount
+    let account: NeighborAccount
     private let waiting = Atomic<Int>(0)
     private let isPaused = Atomic<Bool>(false)
 

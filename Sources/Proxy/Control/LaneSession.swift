@@ -78,16 +78,14 @@ final class LaneSession: LaneDelegate {
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
         cancelTimer()
         measure()
-        let wasUp: Bool
+        var account: AccountNumber?
         if case .up(let carrier, _, _) = phase {
-            wasUp = true
+            account = carrier.account.number
             DescriptorBudget.countLane(-1)
             carrier.closed()
-        } else {
-            wasUp = false
         }
         self.lane = nil
-        agent.sessionEnded(self, reason, wasUp: wasUp)
+        agent.sessionEnded(self, reason, wasUpOn: account)
     }
 
     // MARK: HELLO
@@ -177,8 +175,8 @@ final class LaneSession: LaneDelegate {
     private func attach(to hello: Hello) {
         guard let lane else { return }
         let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
-        let account = agent.core.accounts.account(of: hello.proxy.site)
-        phase = .up(carrier, hello.proxy, ControlWindow(account: account))
+        lane.account = carrier.account.number
+        phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
         DescriptorBudget.countLane(1)
         agent.handshakeEnded(id)
     }
@@ -200,7 +198,7 @@ final class LaneSession: LaneDelegate {
         let cost = ControlWindow.cost(bytes.count)
         if window.handedOver(cost) { lane?.pauseReading() }
         let (id, index) = (id, agent.loop.index)
-        agent.core.tellControl { control in
+        agent.core.tellControl(on: window.account.number) { control in
             control.received(type, bytes, from: neighbor, on: id)
             if window.done(cost) { control.core.tellAgent(index) { $0.resumeReading(id) } }
         }

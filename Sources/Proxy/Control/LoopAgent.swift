@@ -143,10 +143,17 @@ final class LoopAgent {
         handshakeEnded(session.id)
     }
 
-    func sessionEnded(_ session: LaneSession, _ reason: LaneCloseReason, wasUp: Bool) {
+    /// The control plane hears of the end after the lane's last frames.
+    ///
+    /// `account` is that of its site, if the lane was up.
+    func sessionEnded(
+        _ session: LaneSession,
+        _ reason: LaneCloseReason,
+        wasUpOn account: AccountNumber?
+    ) {
         forget(session)
         let id = session.id
-        core.tellControl { $0.laneEnded(id, reason, wasUp: wasUp) }
+        core.tellControl(on: account) { $0.laneEnded(id, reason, wasUp: account != nil) }
     }
 
     /// Far beyond 1,000 sites with eight lanes each.

@@ -50,9 +50,12 @@ final class ProxyCore: Sendable {
     /// Connections and streams that are open on all loops, at most 200 ms old.
     var openStreams: Int { streams.withLock { $0.reduce(0, +) } }
 
-    /// Runs `letter` on loop 0 with the control plane.
-    func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
-        mailboxes[0].post { loop in
+    /// Runs `letter` on loop 0 with the control plane; on an account, when its share of a turn allows.
+    func tellControl(
+        on account: AccountNumber? = nil,
+        _ letter: @escaping @Sendable (ControlPlane) -> Void
+    ) {
+        mailboxes[0].post(on: account) { loop in
             if let control = loop.local(ControlPlane.self) { letter(control) }
         }
     }

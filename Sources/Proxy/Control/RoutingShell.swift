@@ -23,8 +23,6 @@ final class RoutingShell {
     private var turn = Instant(nanoseconds: 0)
     private var spent: Duration = .zero
     private var isWorkScheduled = false
-    /// What one turn may spend on them: clients and lanes of this loop wait for it.
-    private static let budget: Duration = .milliseconds(1)
 
     init(control: ControlPlane) {
         self.control = control
@@ -128,10 +126,11 @@ final class RoutingShell {
         work()
     }
 
-    /// Takes arrivals until the budget of this turn is used up, and goes on in the next one.
+    /// Takes arrivals for as long as one step of a turn may last, and goes on in the next one: clients and lanes of this loop wait
+    /// for it.
     private func work() {
         if turn != control.loop.now { (turn, spent) = (control.loop.now, .zero) }
-        while spent < Self.budget, let arrival = arrivals.next() {
+        while spent < control.loop.stepTime, let arrival = arrivals.next() {
             let start = EventLoop.clock()
             // What came before it may be newer, or more than the pace allows.
             if instance.isNews(arrival.header) {

@@ -40,6 +40,7 @@ final class EgressStream: SocketStream {
             excluding: resetBy,
             timeout: timeout,
             on: engine.loop,
+            account: charge?.account.number,
             connected: { [self] socket, watch, server in connected(socket, watch, to: server) },
             failed: { [self] reason in failed(reason) }
         )

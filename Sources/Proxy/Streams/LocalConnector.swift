@@ -15,6 +15,7 @@ final class LocalConnector {
 
     private let service: SharedService
     private let loop: EventLoop
+    private let account: AccountNumber?
     private let deadline: Instant
     private let attemptLimit: Duration
     private var tried: [Endpoint]
@@ -29,17 +30,19 @@ final class LocalConnector {
 
     /// One of `connected` and `failed` is called once, never from within this call, unless `cancel()` comes first.
     ///
-    /// `excluded` are servers that were tried before for this connection.
+    /// `excluded` are servers that were tried before for this connection; `account` is that of the neighbor that asked for it.
     init(
         _ service: SharedService,
         excluding excluded: [Endpoint] = [],
         timeout: Duration,
         on loop: EventLoop,
+        account: AccountNumber? = nil,
         connected: @escaping Connected,
         failed: @escaping Failed
     ) {
         self.service = service
         self.loop = loop
+        self.account = account
         self.connected = connected
         self.failed = failed
         tried = excluded
@@ -72,7 +75,8 @@ final class LocalConnector {
             to: server.endpoint,
             timeout: isLast ? rest : min(rest, attemptLimit),
             keepsWatching: true,
-            on: loop
+            on: loop,
+            account: account
         ) { [self] result in
             finish(result)
         }

@@ -12,6 +12,8 @@ final class StreamCarrier {
     private static let sharedQuantum = 32 * 1024
     /// Less room than this is not given to a stream.
     private static let minimumRoom = 1_024
+    /// Streams between two looks at the clock.
+    private static let endsPerLook = 8
 
     let conduit: any FrameConduit
     /// Who is at the other end; this proxy itself for a bridge between loops.
@@ -186,10 +188,14 @@ final class StreamCarrier {
         return limit - (buffer.count - before)
     }
 
-    /// Appends data frames of about `limit` bytes in sum; true when streams with more wait.
+    /// Appends data frames of about `limit` bytes in sum, for as long as one step may last: of little from many streams each
+    /// costs a system call; true when streams with more wait.
     func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
         var room = produceAcknowledgements(into: &buffer, limit: limit)
+        let stop = EventLoop.clock() + engine.loop.stepTime
+        var asked = 0
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
+            asked += 1
             let wasFresh = end.line == .fresh
             end.line = .none
             guard end.carrier === self else { continue }
@@ -202,28 +208,35 @@ final class StreamCarrier {
             room -= used
             end.deficit = hasMore ? max(0, end.deficit - used) : 0
             // One that was fresh keeps a place among the busy ones, with or without more.
-            guard hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued,
-                end.carrier === self
-            else { continue }
-            end.line = .busy
-            busy.append(end)
+            if hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued, end.carrier === self {
+                end.line = .busy
+                busy.append(end)
+            }
+            if asked % Self.endsPerLook == 0, EventLoop.clock() >= stop { break }
         }
         return !owing.isEmpty || !fresh.isEmpty || !busy.isEmpty
     }
 
     // MARK: The end
 
-    /// The conduit has ended: every stream on it learns so.
+    /// The conduit has ended: every stream on it learns so, a few at a time, for each may end another connection.
     func closed() {
         guard !isClosed else { return }
         isClosed = true
         engine.carrierClosed(self)
         owing = []
-        for (index, end) in labels.removeAll().enumerated() {
-            takeOut(end)
+        let ends = labels.removeAll()
+        for first in stride(from: 0, to: ends.count, by: Self.endsPerLook) {
+            let slice = ends[first..<min(first + Self.endsPerLook, ends.count)]
+            engine.loop.putOff(on: account.number) { [self] _ in lose(slice) }
+        }
+    }
+
+    private func lose(_ ends: ArraySlice<StreamEnd>) {
+        // One that has ended meanwhile, or is elsewhere, has left.
+        for end in ends where end.carrier === self {
             end.detach()
             end.carrierLost()
-            if index % 64 == 63 { engine.loop.breathe() }
         }
     }
 }

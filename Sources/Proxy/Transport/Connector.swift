@@ -22,12 +22,14 @@ package final class Connector: EventHandler {
 
     /// Connects to `endpoint`; `completion` is called once, never from within this call, unless `cancel()` comes first.
     ///
-    /// The loop keeps the connector alive until then. With `keepsWatching`, `completion` calls `takeWatch()`.
+    /// The loop keeps the connector alive until then. With `keepsWatching`, `completion` calls `takeWatch()`. It is told of
+    /// the socket on `account`.
     package init(
         to endpoint: Endpoint,
         timeout: Duration,
         keepsWatching: Bool = false,
         on loop: EventLoop,
+        account: AccountNumber? = nil,
         completion: @escaping Completion
     ) {
         self.loop = loop
@@ -37,7 +39,7 @@ package final class Connector: EventHandler {
             let socket = try FileDescriptor.connecting(to: endpoint)
             let number = socket.number
             self.socket = consume socket
-            registration = try loop.register(self, descriptor: number, trigger: .edge)
+            registration = try loop.register(self, descriptor: number, on: account)
             timer = loop.schedule(after: timeout) { [self] _ in
                 timer = nil
                 fail(SystemError("connect", code: ETIMEDOUT))

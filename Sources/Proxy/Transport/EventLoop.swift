@@ -4,10 +4,12 @@ package import NetworkModel
 /// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
 ///
 /// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
-/// letters of the mailbox, for two milliseconds; fire due timers (so a deadline is judged only after every socket was read); call
-/// the handlers that asked for the end of the turn (so everything a turn produced is flushed once). Between any two of
-/// these calls, pulses that are due: under load a turn may last longer than a neighbour's patience. Everything of a
-/// loop is confined to its thread: the type is not Sendable, other threads reach it through `mailbox` only.
+/// letters of the mailbox, for two milliseconds; go on with what earlier turns put off; fire due timers, for a millisecond (so a
+/// deadline is judged only after every socket was read); call the handlers that asked for the end of the turn (so everything a
+/// turn produced is flushed once). What is done on a neighbor's account has a share of the turn (`TurnShares`) and is put
+/// off beyond it. Between any two of these calls, pulses that are due: under load a turn may last longer than a neighbour's
+/// patience. Everything of a loop is confined to its thread: the type is not Sendable, other threads reach it through
+/// `mailbox` only.
 package final class EventLoop {
     /// 0 is the loop that hosts the control plane.
     package let index: Int
@@ -33,8 +35,19 @@ package final class EventLoop {
     private var isStopped = false
     private var isBreathing = false
     /// Letters that were taken out of the mailbox, and the first of them that was not run.
-    private var letters: [Mailbox.Letter] = []
+    private var letters: [Mailbox.Item] = []
     private var nextLetter = 0
+    private var shares = TurnShares<Work>()
+    /// Until when the time of this turn has been spent on somebody.
+    private var mark: Instant
+
+    /// What waits for a later turn.
+    private enum Work {
+        /// A call with the events that its slot has kept.
+        case call(RegistrationID)
+        case letter(Mailbox.Letter)
+        case step((EventLoop) -> Void)
+    }
 
     private struct Slot {
         var generation: UInt32 = 0
@@ -43,17 +56,24 @@ package final class EventLoop {
         var descriptor: Int32 = -1
         var isResumed = false
         var isAtTurnEnd = false
+        /// On whose account the handler is called; nil: on nobody's.
+        var account: AccountNumber?
+        /// Events of which the handler has not been told yet.
+        var kept: ReadyEvents = []
     }
 
     private static let mailboxToken = UInt64.max
-    private static let waitsPerTurn = 4
+    private static let waitsPerTurn = 16
     /// How long letters are run in one turn before sockets and timers have theirs.
     private static let lettersTime = Duration.milliseconds(2)
+    /// How long timers are fired in one turn; thousands may be due at once.
+    private static let timersTime = Duration.milliseconds(1)
 
     init(index: Int, mailbox: Mailbox) throws(SystemError) {
         self.index = index
         self.mailbox = mailbox
         now = Self.clock()
+        mark = now
         epoll = try Epoll()
         try epoll.add(mailbox.event.number, .readable, token: Self.mailboxToken)
     }
@@ -78,13 +98,17 @@ extension EventLoop {
 
     /// Watches the descriptor `number` and calls `handler`, which the loop retains until it is deregistered.
     ///
+    /// Calls on an account wait while it has used up its share of a turn.
+    ///
     /// - Throws: `epoll_ctl`'s error, such as ENOSPC when the user's limit of watches is reached.
     package func register(
         _ handler: any EventHandler,
         descriptor number: Int32,
-        trigger: Trigger = .edge
+        trigger: Trigger = .edge,
+        on account: AccountNumber? = nil
     ) throws(SystemError) -> RegistrationID {
         let id = place(handler, number)
+        slots[Int(id.index)].account = account
         do {
             let interest: Epoll.Interest =
                 switch trigger {
@@ -129,6 +153,17 @@ extension EventLoop {
     package func handOver(_ id: RegistrationID, to handler: any EventHandler) {
         guard isLive(id) else { return }
         slots[Int(id.index)].handler = handler
+    }
+
+    /// Calls the handler on this account from now on.
+    func setAccount(_ account: AccountNumber?, of id: RegistrationID) {
+        guard isLive(id) else { return }
+        slots[Int(id.index)].account = account
+    }
+
+    /// True while there is something of which the handler will be told in a later turn only.
+    func isPutOff(_ id: RegistrationID) -> Bool {
+        isLive(id) && !slots[Int(id.index)].kept.isEmpty
     }
 
     /// Pauses (false) or goes on (true) to report a level-triggered registration.
@@ -212,7 +247,18 @@ extension EventLoop {
     /// Fires the pulses that are due: to be called between any two steps of a loop that may last.
     ///
     /// Never while one of the loop's buffers but `plaintext` is in use, nor from within a pulse.
-    package func breathe() { firePulses() }
+    package func breathe() { firePulses(at: Self.clock()) }
+
+    /// Likewise, for who has just looked at the clock.
+    func breathe(at now: Instant) { firePulses(at: now) }
+
+    /// How long one step may last, now, before others have their turn.
+    var stepTime: Duration { shares.share(at: now) }
+
+    /// Runs `step` on this account, behind what of it waits already: for long work in slices.
+    func putOff(on account: AccountNumber, _ step: @escaping (EventLoop) -> Void) {
+        shares.putOff(.step(step), on: account)
+    }
 
     /// Forgets a pulse; one that has fired or was cancelled is ignored.
     package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
@@ -240,6 +286,7 @@ extension EventLoop {
         timers.removeAll()
         pulses.removeAll()
         letters.removeAll()
+        shares.removeAll()
         locals.removeAll()
         slots.removeAll()
         free.removeAll()
@@ -253,9 +300,11 @@ extension EventLoop {
         var hasMail = false
         var wait = timeout(until: planned)
         stamp.wait(until: planned)
+        shares.begin()
         for _ in 0..<Self.waitsPerTurn {
             let count = epoll.wait(milliseconds: wait)
             now = Self.clock()
+            mark = now
             stamp.begin(at: now)
             hasMail = dispatch(count) || hasMail
             wait = 0
@@ -265,24 +314,61 @@ extension EventLoop {
         callResumed()
         if hasMail { letters += mailbox.take() }
         runLetters()
-        while let action = timers.popDue(at: now) {
-            action(self)
-            firePulses()
-        }
+        doWhatWaits()
+        fireTimers()
         callTurnEnd()
-        firePulses()
+        breathe()
+    }
+
+    private func fireTimers() {
+        let end = mark + Self.timersTime
+        while mark < end, let action = timers.popDue(at: now) {
+            action(self)
+            settle(on: nil)
+        }
+    }
+
+    /// What was put off, for as long as its accounts have time left in this turn.
+    private func doWhatWaits() {
+        while let (work, account) = shares.next(at: now) {
+            switch work {
+            case .letter(let letter):
+                letter(self)
+                settle(on: account)
+            case .step(let step):
+                step(self)
+                settle(on: account)
+            case .call(let id):
+                // Deregistered meanwhile, or told of what there was.
+                guard isPutOff(id) else { continue }
+                let events = slots[Int(id.index)].kept
+                slots[Int(id.index)].kept = []
+                handle(id, events)
+            }
+        }
+    }
+
+    /// What was done since the last time was done on `account`.
+    private func settle(on account: AccountNumber?) {
+        let time = Self.clock()
+        if let account { shares.spend(time - mark, on: account) }
+        mark = time
+        firePulses(at: time)
     }
 
     /// Whoever posts much makes others wait, but not sockets and timers.
     private func runLetters() {
         guard nextLetter < letters.count else { return }
-        let end = Self.clock() + Self.lettersTime
-        while nextLetter < letters.count {
-            let letter = letters[nextLetter]
+        let end = mark + Self.lettersTime
+        while mark < end, nextLetter < letters.count {
+            let (letter, account) = letters[nextLetter]
             nextLetter += 1
-            letter(self)
-            firePulses()
-            if Self.clock() >= end { break }
+            if let account, !shares.mayWork(on: account, at: now) {
+                shares.putOff(.letter(letter), on: account)
+            } else {
+                letter(self)
+                settle(on: account)
+            }
         }
         if nextLetter == letters.count {
             letters.removeAll(keepingCapacity: letters.count <= 1_024)
@@ -298,10 +384,8 @@ extension EventLoop {
         return min(left, right)
     }
 
-    private func firePulses() {
-        guard let next = pulses.nextDeadline, !isBreathing else { return }
-        let now = Self.clock()
-        guard next <= now else { return }
+    private func firePulses(at now: Instant) {
+        guard let next = pulses.nextDeadline, next <= now, !isBreathing else { return }
         isBreathing = true
         defer { isBreathing = false }
         while let action = pulses.popDue(at: now) { action(self) }
@@ -309,7 +393,9 @@ extension EventLoop {
 
     /// Milliseconds for `epoll_wait`, rounded up so that a timer is due when the wait ends.
     private func timeout(until deadline: Instant?) -> Int32 {
-        guard resumed.isEmpty, turnEnd.isEmpty, letters.isEmpty else { return 0 }
+        guard resumed.isEmpty, turnEnd.isEmpty, letters.isEmpty, !shares.hasWaiting else {
+            return 0
+        }
         guard let deadline else { return -1 }
         let rest = (deadline - Self.clock()).wholeNanoseconds
         return rest <= 0 ? 0 : Int32(clamping: (rest + 999_999) / 1_000_000)
@@ -329,10 +415,29 @@ extension EventLoop {
         return hasMail
     }
 
+    /// Calls the handler, or keeps the events while its account has used up its share.
     private func call(_ id: RegistrationID, _ events: ReadyEvents) {
         guard isLive(id) else { return }
+        let index = Int(id.index)
+        guard let account = slots[index].account else { return handle(id, events) }
+        guard slots[index].kept.isEmpty else {
+            slots[index].kept.formUnion(events)
+            return
+        }
+        guard shares.mayWork(on: account, at: now) else {
+            slots[index].kept = events
+            shares.putOff(.call(id), on: account)
+            return
+        }
+        handle(id, events)
+    }
+
+    private func handle(_ id: RegistrationID, _ events: ReadyEvents) {
+        guard isLive(id) else { return }
+        let account = slots[Int(id.index)].account
+        shares.called(on: account, at: mark)
         slots[Int(id.index)].handler?.handle(events, on: self)
-        firePulses()
+        settle(on: account)
     }
 
     private func callResumed() {
@@ -353,7 +458,7 @@ extension EventLoop {
             for place in calling.indices where isLive(calling[place]) {
                 let id = calling[place]
                 slots[Int(id.index)].isAtTurnEnd = false
-                call(id, .turnEnd)
+                handle(id, .turnEnd)
             }
             calling.removeAll(keepingCapacity: true)
         }

@@ -6,10 +6,11 @@ import Wire
 extension Lane {
     /// Bytes read in one turn before other sockets have their turn.
     private static let budget = 2 * LoopBuffers.readCount
-    /// How long frames are delivered in one turn: small ones cost more than their bytes tell.
-    private static let deliveryTime = Duration.milliseconds(1)
-    /// Frames between two looks at the clock.
-    private static let framesPerLook = 8
+    /// Frames between two looks at the clock: each may open or close a socket.
+    private static let framesPerLook = 2
+
+    /// Something came for which its site has no time left in this turn.
+    var isPutOff: Bool { registration.map(loop.isPutOff) ?? false }
 
     /// Reads until the socket is empty, the budget is used up or the owner wants no more.
     func receive() {
@@ -120,11 +121,12 @@ extension Lane {
         delegate?.laneEstablished(self)
     }
 
-    /// Delivers whole frames, for `deliveryTime` and while the owner wants them, and keeps the rest.
+    /// Delivers whole frames, for as long as one step may last and while the owner wants them, and keeps the rest: small ones
+    /// cost more than their bytes tell.
     private func deliver(_ plaintext: UnsafeRawBufferPointer) {
         var offset = 0
         var frames = 0
-        var stop: Instant?
+        let stop = EventLoop.clock() + loop.stepTime
         isDelivering = true
         while case .established = state, handover == nil, !isPaused,
             plaintext.count - offset >= FrameHeader.size
@@ -141,11 +143,9 @@ extension Lane {
             deliver(header, unsafe payload.bytes)
             frames += 1
             guard frames % Self.framesPerLook == 0 else { continue }
-            loop.breathe()
             let now = EventLoop.clock()
-            let limit = stop ?? now + Self.deliveryTime
-            if now >= limit { break }
-            stop = limit
+            loop.breathe(at: now)
+            if now >= stop { break }
         }
         isDelivering = false
         guard isEstablished else { return partial = [] }

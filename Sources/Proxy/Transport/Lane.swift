@@ -99,6 +99,10 @@ package final class Lane: EventHandler {
     var deadline: TimerID?
     /// The next heartbeat.
     var heartbeat: TimerID?
+    /// On whose account the loop works for it.
+    var account = AccountNumber.strangers {
+        didSet { if let registration { loop.setAccount(account, of: registration) } }
+    }
     var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
     /// Connects, then does the dialler's half of the handshake.
@@ -228,7 +232,7 @@ extension Lane {
             try configure(socket)
             self.socket = consume socket
             session = try TLSSession(context: context, role: role)
-            registration = try loop.register(self, descriptor: number)
+            registration = try loop.register(self, descriptor: number, on: account)
         } catch let error as TLSError {
             return endLater(.handshake(error))
         } catch let error as SystemError {

@@ -91,7 +91,7 @@ extension Lane {
     private func arrive() {
         do throws(SystemError) {
             guard let number = socket?.number else { return }
-            let registration = try loop.register(self, descriptor: number)
+            let registration = try loop.register(self, descriptor: number, on: account)
             self.registration = registration
             resumeLiveness()
             if wantsData || !partial.isEmpty || !control.isEmpty { loop.resume(registration) }

@@ -204,7 +204,7 @@ extension Lane {
         deadline = loop.schedule(at: next) { [weak self] loop in
             guard let self, isEstablished else { return }
             // What is not read says nothing.
-            guard !isPaused else {
+            guard !isPaused, !isPutOff else {
                 liveness.resumed(at: loop.now)
                 return watch()
             }

@@ -8,8 +8,11 @@ import Synchronization
 package final class Mailbox: Sendable {
     package typealias Letter = @Sendable (EventLoop) -> Void
 
+    /// What waits, and on whose account it is to be done; nil: on nobody's.
+    typealias Item = (letter: Letter, account: AccountNumber?)
+
     private struct State {
-        var letters: [Letter] = []
+        var letters: [Item] = []
         var isSignalled = false
         var isClosed = false
     }
@@ -24,11 +27,17 @@ package final class Mailbox: Sendable {
     }
 
     /// Runs `letter` on the loop's thread soon; false when the loop has ended and the letter was dropped.
+    ///
+    /// Letters on an account wait while it has used up its share of the loop's turn. Those on the same account keep their order,
+    /// and come after what was posted on none before; what is posted on none later may overtake them.
     @discardableResult
-    package func post(_ letter: @escaping Letter) -> Bool {
+    package func post(
+        on account: AccountNumber? = nil,
+        _ letter: @escaping Letter
+    ) -> Bool {
         let (accepted, mustSignal) = state.withLock { state in
             guard !state.isClosed else { return (false, false) }
-            state.letters.append(letter)
+            state.letters.append((letter, account))
             defer { state.isSignalled = true }
             return (true, !state.isSignalled)
         }
@@ -48,7 +57,7 @@ package final class Mailbox: Sendable {
     }
 
     /// Takes what waits and acknowledges the signal; the loop's thread only.
-    func take() -> [Letter] {
+    func take() -> [Item] {
         state.withLock { state in
             guard state.isSignalled else { return [] }
             var count: UInt64 = 0

@@ -32,6 +32,8 @@ enum NeighborResource: Int, CaseIterable, Sendable {
 /// Shared by all loops. A share bounds one site, so that it cannot take another's; the bounds of the whole process stay.
 final class NeighborAccount: Sendable {
     let site: SiteID
+    /// What loops know it by.
+    let number: AccountNumber
     private let meters: [Meter]
 
     private final class Meter: Sendable {
@@ -42,8 +44,9 @@ final class NeighborAccount: Sendable {
         init(share: Int) { self.share = share }
     }
 
-    init(site: SiteID, shares: NeighborShares) {
+    init(site: SiteID, number: AccountNumber, shares: NeighborShares) {
         self.site = site
+        self.number = number
         meters = NeighborResource.allCases.map { Meter(share: shares[$0]) }
     }
 
@@ -173,7 +176,8 @@ final class NeighborAccounts: Sendable {
             let shares =
                 site == own
                 ? NeighborShares.own(descriptors) : NeighborShares(descriptors: descriptors)
-            let account = NeighborAccount(site: site, shares: shares)
+            let number = AccountNumber(value: AccountNumber.strangers.value + 1 + accounts.count)
+            let account = NeighborAccount(site: site, number: number, shares: shares)
             accounts[site] = account
             return account
         }
