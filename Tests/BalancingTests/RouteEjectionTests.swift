@@ -47,8 +47,73 @@ struct RouteEjectionTests {
         #expect(try next(1_500).route == route(2))
         let second = try next(1_601)
         #expect(second.route == route(1))
-        ejections.answered(second)
+        ejections.answered(second, after: .milliseconds(10), at: at(1_602))
         #expect(try next(1_602).route == route(1))
         #expect(ejections.isEmpty)
+    }
+
+    @Test("D2: where nothing ever came from, silence is soon believed, if others are left")
+    func patience() throws {
+        var ejections = RouteEjections()
+        let ways = Ways(routes: [route(1)], detours: [route(2)])
+        func next(_ milliseconds: UInt64, excluding tried: [[ProxyID]] = []) throws -> WayPick {
+            let pick = ejections.pick(ways, turn: 0, excluding: tried, at: at(milliseconds))
+            return try #require(pick)
+        }
+        let first = try next(0)
+        #expect(first.route == route(1))
+        #expect(first.patience(roundTrip: .milliseconds(1)) == .milliseconds(400))
+        #expect(first.patience(roundTrip: nil) == .milliseconds(400))
+        #expect(first.patience(roundTrip: .milliseconds(250)) == .seconds(1), "the path is long")
+        ejections.failed(first, reason: .connectTimeout, at: at(400))
+        let last = try next(400, excluding: [route(1)])
+        #expect(last.route == route(2))
+        #expect(last.patience(roundTrip: .milliseconds(1)) == nil, "nothing else is left")
+        ejections.answered(last, after: .milliseconds(20), at: at(420))
+        // Probes of the silent way are as short.
+        let probe = try next(1_000)
+        #expect(probe.route == route(1))
+        #expect(probe.patience(roundTrip: .milliseconds(1)) == .milliseconds(400))
+        ejections.failed(probe, reason: .connectTimeout, at: at(1_400))
+        let good = try next(1_500)
+        #expect(good.route == route(2))
+        #expect(good.patience(roundTrip: .milliseconds(1)) == nil, "it has led to answers")
+    }
+
+    @Test("D2: a way that led to an answer within a minute is relied upon, until it fails")
+    func relied() throws {
+        var ejections = RouteEjections()
+        let ways = Ways(routes: [route(1)], detours: [route(2)])
+        func next(_ milliseconds: UInt64) throws -> WayPick {
+            let pick = ejections.pick(ways, turn: 0, excluding: [], at: at(milliseconds))
+            return try #require(pick)
+        }
+        ejections.answered(try next(0), after: .milliseconds(10), at: at(10))
+        #expect(try next(60_010).patience(roundTrip: nil) == nil)
+        #expect(try next(60_011).patience(roundTrip: nil) == .milliseconds(400))
+        ejections.answered(try next(60_011), after: .milliseconds(10), at: at(60_020))
+        let failing = try next(60_100)
+        #expect(failing.patience(roundTrip: nil) == nil)
+        ejections.failed(failing, reason: .connectTimeout, at: at(63_600))
+        let probe = try next(64_100)
+        #expect(probe.route == route(1))
+        #expect(probe.patience(roundTrip: nil) == .milliseconds(400))
+    }
+
+    @Test("D2: where servers are slow to accept, no way is given up before they usually answer")
+    func slowServers() throws {
+        var ejections = RouteEjections()
+        let site = route(1)[0].site
+        let other = [ProxyID(site: site, instance: 2)]
+        let ways = Ways(routes: [route(1), other])
+        func next(_ turn: UInt64) throws -> WayPick {
+            let pick = ejections.pick(ways, turn: turn, excluding: [], at: at(0))
+            return try #require(pick)
+        }
+        ejections.answered(try next(1), after: .seconds(2), at: at(0))
+        #expect(try next(0).patience(roundTrip: .milliseconds(1)) == .seconds(6))
+        // Quick ones make up for it in time.
+        for _ in 0..<60 { ejections.answered(try next(1), after: .milliseconds(10), at: at(0)) }
+        #expect(try next(0).patience(roundTrip: .milliseconds(1)) == .milliseconds(400))
     }
 }

@@ -312,6 +312,10 @@ class Place:
         check(good, "no honest request succeeded")
         return good[min(len(good) - 1, len(good) * 99 // 100)], len(times), sum(taken is None for _, taken in times)
 
+    def slowest(self, since):
+        """Seconds that the slowest honest request took of those that began from `since` on."""
+        return max(taken for _, _, began, taken in list(self.seen) if began >= since and taken is not None)
+
     def losses(self):
         """How often W lost its link to V."""
         return self.w.metric("tieline_link_flaps_total")

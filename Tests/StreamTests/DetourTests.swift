@@ -1,5 +1,6 @@
 import Balancing
 import CertificateFixtures
+import Glibc
 import NetworkModel
 import SiteConfiguration
 import Testing
@@ -23,7 +24,7 @@ struct DetourTests {
 
     @Test("D2: silence on the cheapest way is no verdict on the site: its live gateway is asked")
     func silence() throws {
-        let fork = try Fork(connect: .seconds(1))
+        let fork = try Fork()
         defer { fork.stop() }
         let zombie = try haunt(fork)
         defer { zombie.stop() }
@@ -38,13 +39,15 @@ struct DetourTests {
                 detours: [[fork.first.id]]
             ), .init(site: fork.second.site.id, cost: 100, route: [fork.second.id]),
         ])
-        #expect(try fork.ask() == "first_\n")
-        #expect(state(fork) == .usable)
-        // The way is left alone now: nobody waits for it again, but for one that probes it.
         let clock = ContinuousClock()
         let start = clock.now
+        #expect(try fork.ask() == "first_\n")
+        // A service waits 3.5 s for its servers; this way never led to any.
+        #expect(clock.now - start < .seconds(2))
+        #expect(state(fork) == .usable)
+        // The way is left alone now: nobody waits for it again, but for one that probes it.
         for _ in 0..<5 { #expect(try fork.ask() == "first_\n") }
-        #expect(clock.now - start < .seconds(3))
+        #expect(clock.now - start < .seconds(4))
         #expect(second.acceptedCount == 0)
         #expect(fork.near.shared.counters.failed == 0)
         #expect(fork.isEmptied())
@@ -95,6 +98,33 @@ struct DetourTests {
         for _ in 0..<3 { #expect(try fork.ask() == "first_\n") }
         #expect(state(fork) == .usable)
         #expect(fork.near.shared.counters.failed == 0)
+        #expect(fork.isEmptied())
+    }
+
+    @Test("D2: on a way that has led to answers a slow one is waited for")
+    func slowAnswer() throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let zombie = try haunt(fork)
+        defer { zombie.stop() }
+        let server = TestServer.named("first_")
+        fork.first.servers([server.port])
+        try fork.near.targets([
+            .init(
+                site: fork.first.site.id,
+                cost: 2,
+                route: [fork.first.id],
+                detours: [[zombie.id]]
+            )
+        ])
+        #expect(try fork.ask() == "first_\n")
+        // Longer than a way that never answered is given.
+        fork.first.threads[0].mailbox.post { _ in usleep(1_200_000) }
+        let clock = ContinuousClock()
+        let start = clock.now
+        #expect(try fork.ask() == "first_\n")
+        // Over the other way nobody would have answered before its time-out of 3.5 s.
+        #expect(clock.now - start < .seconds(3))
         #expect(fork.isEmptied())
     }
 }

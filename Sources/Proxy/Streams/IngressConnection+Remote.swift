@@ -32,9 +32,14 @@ extension IngressConnection {
             carrier.conduit.send(.open, label: label) { open.encode(into: &$0) }
             // A living egress has said by then that its server is silent.
             let limit = timeouts.connect + min(timeouts.connect / 4, Self.answerTime)
-            let timer = engine.loop.schedule(after: limit) { [self] _ in timedOut() }
+            let patience = choice.patience(roundTrip: carrier.conduit.roundTrip)
+            let isEarly = patience.map { $0 < limit } ?? false
+            let timer = engine.loop.schedule(after: min(limit, patience ?? limit)) { [self] _ in
+                timedOut(isEarly: isEarly)
+            }
             phase = .opening(open, timer)
             way = choice
+            askedAt = engine.loop.now
             return true
         }
         return false
@@ -53,7 +58,9 @@ extension IngressConnection {
     /// The egress has answered: the way is good.
     func wayAnswered() {
         guard let way = way.take() else { return }
-        engine.plane.withRoutes { $0.answered(way) }
+        let now = engine.loop.now
+        let time = now - askedAt
+        engine.plane.withRoutes { $0.answered(way, after: time, at: now) }
     }
 
     /// The way led to no answer, for `reason` (nil: it was lost, which routing knows).
@@ -74,12 +81,17 @@ extension IngressConnection {
         return isWatched
     }
 
-    func timedOut() {
+    /// `isEarly`: other ways were left, and this one is not known to lead anywhere.
+    private func timedOut(isEarly: Bool) {
         guard case .opening = phase else { return }
         cancel()
         wayFailed(.connectTimeout)
         // Silence on one way is no word of the target.
-        if !tryAnotherWay() { refused(.connectTimeout) }
+        if tryAnotherWay() { return }
+        guard isEarly else { return refused(.connectTimeout) }
+        // The others have no lane: this one may be slow, and is asked for as long as it takes.
+        triedRoutes = []
+        if !tryAnotherWay() { unreachable() }
     }
 
     /// Gives up a stream on which nothing was sent.

@@ -36,6 +36,8 @@ final class IngressConnection: SocketStream {
     private var pick: Pick?
     /// The way of the attempt that waits for an answer.
     var way: WayPick?
+    /// When the egress of `way` was asked.
+    var askedAt = Instant(nanoseconds: 0)
     /// Ways to the picked target that were tried for this pick.
     var triedRoutes: [[ProxyID]] = []
     /// Targets that said no.
