@@ -11,6 +11,8 @@ package struct Ways: Hashable, Sendable {
         self.routes = routes
         self.detours = detours
     }
+
+    package var all: [[ProxyID]] { routes + detours }
 }
 
 /// A way that was chosen for one attempt.

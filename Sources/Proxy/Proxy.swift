@@ -160,28 +160,46 @@ package final class Proxy: Sendable {
 
     /// Brings `snapshot` and `openStreams` up to date; waits at most a second for the loops.
     package func refresh() async {
-        guard let core = running.withLock({ $0?.core }) else { return }
+        // What the loops tell is in loop 0's mailbox before this.
+        guard await measure(), let core = running.withLock({ $0?.core }) else { return }
+        await answers(1) { done in
+            core.tellControl { control in
+                control.takeWholeSnapshot()
+                done()
+            }
+        }
+    }
+
+    /// Brings `openStreams` up to date; false when the loops did not answer within a second.
+    private func measure() async -> Bool {
+        guard let core = running.withLock({ $0?.core }) else { return false }
+        return await answers(core.loops) { done in
+            core.tellAgents { agent in
+                agent.measure()
+                done()
+            }
+        }
+    }
+
+    /// Asks, and waits at most a second for `count` answers; false when they did not come.
+    @discardableResult
+    private func answers(
+        _ count: Int,
+        to ask: (@escaping @Sendable () -> Void) -> Void
+    ) async -> Bool {
         let (answers, answer) = AsyncStream.makeStream(of: Void.self)
         let patience = Task {
             try? await Task.sleep(for: .seconds(1))
             answer.finish()
         }
         defer { patience.cancel() }
-        core.tellAgents { agent in
-            agent.measure()
-            answer.yield()
-        }
-        var rest = core.loops
+        ask { answer.yield() }
+        var rest = count
         for await _ in answers {
             rest -= 1
-            // What the loops told is in loop 0's mailbox before this.
-            if rest == 0 {
-                core.tellControl { control in
-                    control.takeWholeSnapshot()
-                    answer.finish()
-                }
-            }
+            if rest == 0 { return true }
         }
+        return false
     }
 
     /// True for a gateway that has applied a configuration, and for an edge that was told of every address it listens for.
@@ -207,8 +225,8 @@ package final class Proxy: Sendable {
 
     // MARK: The end
 
-    /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, lets streams end within `drain.grace`, resets the
-    /// rest and stops the loops.
+    /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, takes streams for as long as some come and lets them
+    /// end within `drain.grace`, resets the rest and stops the loops.
     package func drain() async {
         let parameters: DrainParameters? = await withCheckedContinuation { continuation in
             let isRunning = running.withLock { $0 != nil }
@@ -222,14 +240,23 @@ package final class Proxy: Sendable {
             try? await Task.sleep(for: parameters.delay)
             tellControl { $0.stopListening() }
             let end = EventLoop.clock() + parameters.grace
-            // The count is up to 200 ms old: two looks that find nothing are enough.
-            var quiet = 0
-            while quiet < 2, EventLoop.clock() < end {
-                try? await Task.sleep(for: .milliseconds(250))
-                quiet = openStreams == 0 ? quiet + 1 : 0
-            }
+            // Neighbors that have no other gateway yet go on sending streams here.
+            await waitUntilQuiet(end)
+            tellControl { $0.stopStreams() }
+            await waitUntilQuiet(end)
         }
         await stop()
+    }
+
+    /// Waits until two looks in a row find no stream on any loop.
+    private func waitUntilQuiet(_ end: Instant) async {
+        var looks = 0
+        while looks < 2, EventLoop.clock() < end {
+            try? await Task.sleep(for: .milliseconds(250))
+            // What the loops told before they stood still says nothing.
+            let isMeasured = await measure()
+            looks = isMeasured && openStreams == 0 ? looks + 1 : 0
+        }
     }
 
     /// Stops at once: open connections are reset.

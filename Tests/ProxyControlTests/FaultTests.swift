@@ -78,6 +78,82 @@ struct FaultTests {
         traffic.stop()
     }
 
+    private func hasStoppedListening(_ proxy: Proxy) async -> Bool {
+        await withCheckedContinuation { continuation in
+            proxy.tellControl { continuation.resume(returning: $0.hasStoppedListening) }
+        }
+    }
+
+    /// Waits until `condition` holds; false when it did not within ten seconds.
+    private func eventually(_ condition: () async -> Bool) async -> Bool {
+        let end = EventLoop.clock() + .seconds(10)
+        while await !condition() {
+            guard EventLoop.clock() < end else { return false }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        return true
+    }
+
+    @Test("a gateway that drains serves those who know no other for as long as it is there")
+    func onlyGatewayDrains() async throws {
+        let main = try TestSite("main")
+        let near = try await Place(
+            TestSite("near", allow: [main.id]),
+            servers: 1,
+            traffic: traffic
+        )
+        let client = try await Place(main, servers: 0, traffic: traffic, listens: true)
+        try client.link(to: near, cost: 1)
+        await client.waitForTargets(1)
+        let held = try #require(await traffic.connect(to: client.listen))
+        near.proxy.apply(
+            near.site.edit { $0.drain = DrainParameters(delay: .zero, grace: .seconds(20)) }
+        )
+        let end = Task { await near.proxy.drain() }
+        await client.proxy.wait("draining") { $0.target(near.site)?.state == .draining }
+        #expect(await eventually { await hasStoppedListening(near.proxy) })
+        for _ in 0..<5 {
+            let other = try #require(await traffic.connect(to: client.listen))
+            #expect(other.name == "near")
+            await traffic.close(other)
+        }
+        await traffic.close(held)
+        await end.value
+        #expect(client.proxy.snapshot.counters.first?.failed == 0)
+        #expect(client.proxy.snapshot.counters.first?.interrupted == 0)
+        await client.proxy.stop()
+        traffic.stop()
+    }
+
+    @Test("a service is advertised once every loop knows it: one that stands still refuses nobody")
+    func loopThatStandsStill() async throws {
+        let main = try TestSite("main")
+        let near = try await Place(
+            TestSite("near", allow: [main.id]),
+            servers: 0,
+            traffic: traffic,
+            loops: 2
+        )
+        let client = try await Place(main, servers: 0, traffic: traffic, listens: true)
+        try client.link(to: near, cost: 1)
+        let hasLanes = await eventually {
+            near.proxy.neighborUsage.contains { $0.resource == "lanes" && $0.used == 2 }
+        }
+        #expect(hasLanes, "a lane to each loop")
+        let pod = try await traffic.serve("near", at: Loopback.address())
+        near.proxy.tellControl { control in
+            control.core.mailboxes[1].post { _ in usleep(600_000) }
+        }
+        let service = try ServiceConfiguration.backend()
+        near.proxy.setEndpoints(service: "backend-pods", [pod])
+        near.proxy.apply(near.site.edit { $0.services = [service] })
+        await client.waitForTargets(1)
+        #expect(await traffic.hold(8, at: client.listen) == ["near": 8])
+        await client.proxy.stop()
+        await near.proxy.stop()
+        traffic.stop()
+    }
+
     @Test("without a usable target the port is closed, and open again with the first one")
     func closedListener() async throws {
         let place = try await Place(

@@ -41,6 +41,37 @@ struct ListenerTests {
         }
     }
 
+    @Test("clients whose connections are up when a listener ends are served, not reset")
+    func backlog() throws {
+        try withLoops { first, second in
+            let accepted = Shared(0)
+            let port = first.run { loop -> UInt16 in
+                let kept = Keeper()
+                loop.setLocal(kept)
+                let made = try? Listener(address: loopback, port: 0, purpose: .service, on: loop) {
+                    socket,
+                    _ in
+                    kept.keep(socket)
+                    accepted.update { $0 += 1 }
+                }
+                if let made { loop.setLocal(made) }
+                return made?.endpoint.port ?? 0
+            }
+            let number = try #require(port)
+            // The loop stands still while they connect; the listener ends before it looks.
+            let isHeld = Shared(true)
+            first.mailbox.post { loop in
+                while isHeld.value { usleep(1_000) }
+                loop.local(Listener.self)?.close()
+            }
+            var clients: [BlockingSocket] = []
+            for _ in 0..<100 { clients.append(try #require(BlockingSocket.connected(to: number))) }
+            isHeld.update { $0 = false }
+            #expect(eventually { accepted.value == 100 })
+            _ = second
+        }
+    }
+
     @Test("all addresses are IPv4 and IPv6, and IPv4 clients keep their IPv4 address")
     func anyAddress() throws {
         try withLoops { loop, _ in

@@ -48,6 +48,98 @@ struct RetryTests {
         #expect(fork.isEmptied())
     }
 
+    /// Another gateway of the first site.
+    private func twin(_ fork: Fork) throws -> TestProxy {
+        let twin = try TestProxy(fork.first.site, instance: 2)
+        try fork.near.link(to: twin)
+        try twin.knows([fork.near])
+        try fork.near.knows([fork.first, fork.second, twin])
+        return twin
+    }
+
+    @Test(
+        "one gateway that drains, or does not know the service yet, does not speak for its site",
+        arguments: [true, false]
+    )
+    func oneGateway(drains: Bool) throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let twin = try twin(fork)
+        defer { twin.stop() }
+        let (own, other) = (TestServer.named("first_"), TestServer.named("twin__"))
+        fork.first.servers([own.port])
+        twin.servers([other.port])
+        try fork.near.targets([
+            TestProxy.Way(
+                site: fork.first.site.id,
+                cost: 1,
+                route: [fork.first.id],
+                detours: [[fork.second.id, fork.first.id], [twin.id]]
+            )
+        ])
+        try fork.first.publish { view in
+            if drains { view.isDraining = true } else { view.services = [:] }
+        }
+        for _ in 0..<3 { #expect(try fork.ask() == "twin__\n") }
+        #expect(own.acceptedCount == 0)
+        #expect(fork.near.shared.counters.failed == 0)
+        #expect(fork.isEmptied())
+    }
+
+    @Test("while the only gateway that is known drains, routing is waited for")
+    func waitsForAnotherGateway() throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let twin = try twin(fork)
+        defer { twin.stop() }
+        let server = TestServer.named("twin__")
+        twin.servers([server.port])
+        try fork.near.targets([
+            TestProxy.Way(site: fork.first.site.id, cost: 1, route: [fork.first.id])
+        ])
+        try fork.first.publish { $0.isDraining = true }
+        let client = try #require(TestSocket.connected(to: fork.port))
+        // As long as a machine may stand still.
+        usleep(1_000_000)
+        try fork.near.targets([
+            TestProxy.Way(site: fork.first.site.id, cost: 1, route: [twin.id])
+        ])
+        #expect(String(decoding: client.read(limit: 7).bytes, as: UTF8.self) == "twin__\n")
+        #expect(fork.near.shared.counters.failed == 0)
+    }
+
+    @Test("however many ways lead nowhere for a moment, the client waits for one that does")
+    func manyWays() throws {
+        let fork = try Fork()
+        defer { fork.stop() }
+        let server = TestServer.named("first_")
+        fork.first.servers([server.port])
+        let site = fork.first.site.id
+        let ghosts = (10..<18).map { ProxyID(site: site, instance: $0) }
+        var keys = try Dictionary(
+            uniqueKeysWithValues: [fork.first.id, fork.second.id].map {
+                ($0, try #require(fork.near.key(for: $0)))
+            }
+        )
+        for ghost in ghosts { keys[ghost] = Array(repeating: 1, count: 32) }
+        let ring = KeyRing(keys)
+        try fork.near.publish { $0.keys = ring }
+        // The second site's proxy, which is to pass the stream on, has no lane to any of them.
+        try fork.near.targets([
+            TestProxy.Way(
+                site: site,
+                cost: 1,
+                route: [fork.second.id, ghosts[0]],
+                detours: ghosts.dropFirst().map { [fork.second.id, $0] }
+            )
+        ])
+        let client = try #require(TestSocket.connected(to: fork.port))
+        usleep(1_000_000)
+        try fork.near.targets([TestProxy.Way(site: site, cost: 1, route: [fork.first.id])])
+        #expect(String(decoding: client.read(limit: 7).bytes, as: UTF8.self) == "first_\n")
+        #expect(fork.near.shared.counters.failed == 0)
+    }
+
     @Test("a server that takes the connection and resets it at once is replaced")
     func resetAtOnce() throws {
         let fork = try Fork()

@@ -130,13 +130,18 @@ extension ControlPlane {
         return document?.configuration.drain ?? .standard
     }
 
-    /// Closes every listener; what is open goes on.
+    /// Closes every listener; what is open goes on, and who has a lane but no other gateway yet is still served.
     func stopListening() {
         hasStoppedListening = true
         core.tellAgents { $0.setClientListeners([]) }
-        publish()
         lanePorts.listen(.inside, on: nil)
         lanePorts.listen(.link, on: nil)
+    }
+
+    /// Refuses streams from elsewhere: the last step before the end.
+    func stopStreams() {
+        refusesStreams = true
+        publish()
     }
 
     func shutDown() {

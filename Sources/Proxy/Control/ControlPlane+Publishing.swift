@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import Routing
+import Synchronization
 
 // What the loops get to carry streams with.
 
@@ -17,11 +18,11 @@ extension ControlPlane {
 
     /// Gives the loops what a refresh of some services has changed; targets and ways they read from the services.
     func publish(_ refreshed: ServiceTable.Refreshed) {
-        if refreshed.advertised { routing?.feed(.services(services.advertised)) }
         if !refreshed.entries.isEmpty {
             for key in refreshed.entries { serviceEntries[key] = entry(of: key) }
             publishView()
         }
+        if refreshed.advertised { advertise() }
         if refreshed.listeners { publishListeners() }
         updateReadiness()
         snapshotChanged()
@@ -34,9 +35,34 @@ extension ControlPlane {
             services: serviceEntries,
             keys: keyRing,
             // Whoever has not heard of the drain yet is still served.
-            isDraining: hasStoppedListening
+            isDraining: refusesStreams
         )
-        core.tellAgents { $0.engine.update(view) }
+        unseenViews += 1
+        let rest = Atomic(core.loops)
+        let core = core
+        core.tellAgents { agent in
+            agent.engine.update(view)
+            guard rest.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else { return }
+            core.tellControl { $0.viewWasSeen() }
+        }
+    }
+
+    /// Every loop knows a view that was published.
+    private func viewWasSeen() {
+        unseenViews -= 1
+        guard unseenViews == 0, owesAdvertisement else { return }
+        owesAdvertisement = false
+        advertise()
+    }
+
+    /// Tells others what is offered here, once every loop knows of it: a loop that stood still meanwhile would refuse what others
+    /// send at once.
+    private func advertise() {
+        guard unseenViews == 0 else {
+            owesAdvertisement = true
+            return
+        }
+        routing?.feed(.services(services.advertised))
     }
 
     private func publishListeners() {

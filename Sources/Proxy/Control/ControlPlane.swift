@@ -35,12 +35,17 @@ final class ControlPlane {
     private(set) var shortages: [Shortage] = []
     var isDraining = false
     var hasStoppedListening = false
+    var refusesStreams = false
     /// When changes of counts were last taken.
     var lastChanges = Instant(nanoseconds: 0)
     /// Service ports whose servers changed in this turn.
     var staleServices: Set<ServicePort> = []
     /// What every loop knows of services; made anew when one comes or goes.
     var serviceEntries: [ServicePort: ServiceEntry] = [:]
+    /// Views that were published and are not known to every loop yet.
+    var unseenViews = 0
+    /// What is advertised waits for them.
+    var owesAdvertisement = false
     var isSnapshotScheduled = false
     /// Round trips as last shown, so that jitter makes no new snapshots.
     var shownRoundTrips: [LinkName: UInt64] = [:]

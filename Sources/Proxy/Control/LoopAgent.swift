@@ -166,11 +166,14 @@ final class LoopAgent {
 
     /// Accepts clients at exactly these addresses.
     func setClientListeners(_ wanted: [ClientListener]) {
-        served = Dictionary(
+        let new = Dictionary(
             wanted.map { ($0.place, $0.service) },
             uniquingKeysWith: { first, _ in first }
         )
+        // Clients that wait where a listener ends are still for whoever listened there.
+        served.merge(new) { _, new in new }
         clientListeners.set(wanted.map(\.place))
+        served = new
     }
 
     private func open(_ port: LanePort) throws(SystemError) -> Listener {

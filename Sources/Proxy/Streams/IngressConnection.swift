@@ -6,9 +6,9 @@ import Wire
 /// A client's connection, from accept to its end: picks a target, and another one for as long as nobody could tell.
 ///
 /// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
-/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect` and at most five targets. One that
-/// was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream with bytes
-/// is lost, the client gets a RST.
+/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect`, and until five targets have said no. One
+/// that was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream with
+/// bytes is lost, the client gets a RST.
 final class IngressConnection: SocketStream {
     enum Phase {
         /// Between two attempts.
@@ -22,7 +22,7 @@ final class IngressConnection: SocketStream {
         case ended
     }
 
-    private static let attemptLimit = 5
+    private static let failureLimit = 5
     /// The first wait for routing to learn of a loss; doubles.
     private static let pause: Duration = .milliseconds(20)
 
@@ -32,7 +32,10 @@ final class IngressConnection: SocketStream {
     /// Until when another target is tried; set anew when a target that had taken the connection loses it.
     private var deadline: Instant
     var phase = Phase.choosing
-    private var attempts = 0
+    /// How often a target said no, or took the connection and lost it.
+    private var failures = 0
+    /// How often routing was waited for.
+    private var pauses = 0
     private var pick: Pick?
     /// The way of the attempt that waits for an answer.
     var way: WayPick?
@@ -72,12 +75,11 @@ final class IngressConnection: SocketStream {
     private func next() {
         phase = .choosing
         let now = engine.loop.now
-        guard attempts < Self.attemptLimit, now < deadline else { return fail() }
+        guard failures < Self.failureLimit, now < deadline else { return fail() }
         guard let pick = service.pick(excluding: refused + unreached, at: now) else {
             return waitForRouting()
         }
         self.pick = pick
-        attempts += 1
         resetBy = []
         triedRoutes = []
         let view = engine.view
@@ -92,7 +94,8 @@ final class IngressConnection: SocketStream {
     private func waitForRouting() {
         guard !unreached.isEmpty else { return fail() }
         unreached = []
-        let delay = Self.pause * (1 << min(attempts, 5))
+        let delay = Self.pause * (1 << min(pauses, 4))
+        pauses += 1
         cancelTimer()
         timer = engine.loop.schedule(after: delay) { [self] _ in
             timer = nil
@@ -104,16 +107,33 @@ final class IngressConnection: SocketStream {
     func refused(_ reason: FailoverReason) {
         guard let pick = pick.take() else { return }
         service.failed(pick, reason: reason, at: engine.loop.now)
+        failures += 1
         refused.append(pick.site)
+        next()
+    }
+
+    /// One gateway of the target takes nothing for this service: what it says is no word of the others, which are asked first.
+    private func turnedAway(by gateway: ProxyID, _ reason: FailoverReason) {
+        guard let pick else { return }
+        triedRoutes += service.ways(to: pick.site)?.all.filter { $0.last == gateway } ?? []
+        if !tryAnotherWay() { refused(reason) }
+    }
+
+    /// The gateway is about to end: others are asked, or waited for until routing knows them.
+    private func turnedAwayByDrain(_ gateway: ProxyID) {
+        wayFailed(.draining)
+        guard let known = pick else { return }
+        triedRoutes += service.ways(to: known.site)?.all.filter { $0.last == gateway } ?? []
+        guard !tryAnotherWay(), let pick = pick.take() else { return }
+        service.failed(pick, reason: .draining, at: engine.loop.now)
+        unreached.append(pick.site)
         next()
     }
 
     /// Asks the same target over another way; false when there is none, or no time for it.
     func tryAnotherWay() -> Bool {
-        guard let pick, attempts < Self.attemptLimit, engine.loop.now < deadline, open(pick)
-        else { return false }
-        attempts += 1
-        return true
+        guard let pick, engine.loop.now < deadline else { return false }
+        return open(pick)
     }
 
     /// The attempt got lost on its way: another way, or the target could not be asked.
@@ -145,8 +165,10 @@ final class IngressConnection: SocketStream {
     func beginAnew() -> Bool {
         let now = engine.loop.now
         deadline = now + timeouts.connect * 2
+        failures += 1
         if wasOpenedJustNow { return true }
-        attempts = 0
+        failures = 0
+        pauses = 0
         refused = []
         unreached = []
         return false
@@ -206,12 +228,12 @@ final class IngressConnection: SocketStream {
             return lostOnTheWay(refusal.reason == .noRoute ? .linkLost : nil)
         }
         leaveStream()
+        if refusal.reason == .draining { return turnedAwayByDrain(refusal.by) }
         wayAnswered()
         switch refusal.reason {
         case .connectRefused: refused(.connectRefused)
         case .connectTimeout: refused(.connectTimeout)
-        case .noEndpoint, .noService: refused(.noEndpoints)
-        case .draining: refused(.draining)
+        case .noEndpoint, .noService: turnedAway(by: refusal.by, .noEndpoints)
         default: unreachable()
         }
     }

@@ -17,6 +17,8 @@ package final class Listener: EventHandler {
     package let endpoint: Endpoint
 
     private static let acceptsPerTurn = 64
+    /// The longest backlog of a host as it comes.
+    private static let acceptsAtEnd = 4_096
     private static let pause = Duration.milliseconds(50)
 
     private let purpose: Purpose
@@ -56,15 +58,21 @@ package final class Listener: EventHandler {
         do throws(SystemError) {
             registration = try loop.register(self, descriptor: number, trigger: .level)
         } catch {
-            close()
+            end()
             throw error
         }
     }
 
     /// Stops listening: clients get a RST from now on.
     ///
-    /// Connections that wait in the backlog are reset, unless another loop's socket listens there.
+    /// Clients that wait in the backlog are accepted before: to them the connection is up, and the kernel would reset it,
+    /// also where another loop's socket listens.
     package func close() {
+        if purpose == .service { acceptWaiting(atMost: Self.acceptsAtEnd) }
+        end()
+    }
+
+    private func end() {
         if let registration { loop.deregister(registration) }
         if let timer { loop.cancel(timer) }
         registration = nil
@@ -75,11 +83,15 @@ package final class Listener: EventHandler {
         accept = nil
     }
 
-    package func loopEnded() { close() }
+    package func loopEnded() { end() }
 
     package func handle(_ events: ReadyEvents, on loop: EventLoop) {
         // Level-triggered: what is left after the budget is reported again in the next turn.
-        for _ in 0..<Self.acceptsPerTurn {
+        acceptWaiting(atMost: Self.acceptsPerTurn)
+    }
+
+    private func acceptWaiting(atMost count: Int) {
+        for _ in 0..<count {
             guard purpose == .lane || DescriptorBudget.hasRoomForClient else {
                 return rest(for: .descriptors)
             }
