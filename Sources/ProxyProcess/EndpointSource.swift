@@ -18,15 +18,17 @@ final class EndpointSource: Sendable {
 
     private let dataPlane: any DataPlane
     private let directory: StateDirectory?
+    private let prefersV4: Bool
     private let state = Mutex(State())
     private let (ticks, tick) = AsyncStream.makeStream(
         of: Void.self,
         bufferingPolicy: .bufferingNewest(1)
     )
 
-    init(dataPlane: any DataPlane, directory: StateDirectory?) {
+    init(dataPlane: any DataPlane, directory: StateDirectory?, prefersV4: Bool = true) {
         self.dataPlane = dataPlane
         self.directory = directory
+        self.prefersV4 = prefersV4
     }
 
     /// Tells the endpoints that were kept.
@@ -64,14 +66,14 @@ final class EndpointSource: Sendable {
             return state.changed
         }
         guard !changed.isEmpty else { return }
-        var endpoints: [String: [LocalEndpoint]] = [:]
-        for service in changed { endpoints[service] = [] }
+        var found: [String: [Discovery.EndpointSlice]] = [:]
+        for service in changed { found[service] = [] }
         for slice in slices {
             guard let service = Self.service(of: slice), changed.contains(service) else { continue }
-            endpoints[service, default: []] += Self.endpoints(of: slice)
+            found[service, default: []].append(slice)
         }
-        for (service, list) in endpoints.sorted(by: { $0.key < $1.key }) {
-            let list = Array(Set(list)).sorted { $0.endpoint < $1.endpoint }
+        for (service, slices) in found.sorted(by: { $0.key < $1.key }) {
+            let list = Self.endpoints(of: slices, prefersV4: prefersV4)
             let isNews = state.withLock { state in
                 guard state.told[service] ?? [] != list else { return false }
                 state.told[service] = list.isEmpty ? nil : list
@@ -90,7 +92,31 @@ final class EndpointSource: Sendable {
         return name
     }
 
-    static func endpoints(of slice: Discovery.EndpointSlice) -> [LocalEndpoint] {
+    /// The servers in the slices of one core Service, each once.
+    ///
+    /// A pod with addresses of two families is in a slice of each.
+    static func endpoints(
+        of slices: [Discovery.EndpointSlice],
+        prefersV4: Bool
+    ) -> [LocalEndpoint] {
+        let found = slices.flatMap(servers)
+        func isPreferred(_ server: Server) -> Bool {
+            server.endpoint.endpoint.address.isV4 == prefersV4
+        }
+        let preferred = Set(found.filter(isPreferred).compactMap(\.pod))
+        let chosen = found.filter { server in
+            isPreferred(server) || !(server.pod.map(preferred.contains) ?? false)
+        }
+        return Set(chosen.map(\.endpoint)).sorted { $0.endpoint < $1.endpoint }
+    }
+
+    private struct Server {
+        /// The UID of what the address belongs to; nil when the slice does not tell.
+        var pod: String?
+        var endpoint: LocalEndpoint
+    }
+
+    private static func servers(in slice: Discovery.EndpointSlice) -> [Server] {
         let ports = slice.ports.compactMap { port -> (UInt16, PortName?)? in
             guard port.protocol ?? "TCP" == "TCP",
                 let number = port.port.flatMap(UInt16.init(exactly:))
@@ -99,17 +125,19 @@ final class EndpointSource: Sendable {
         }
         return slice.endpoints.flatMap { endpoint in
             // All addresses of one endpoint are the same server: the first is enough.
+            let pod = endpoint.targetRef?.uid
             guard let address = endpoint.addresses.first.flatMap({ IPAddress($0) }) else {
-                return [LocalEndpoint]()
+                return [Server]()
             }
             return ports.map { port, name in
-                LocalEndpoint(
+                let endpoint = LocalEndpoint(
                     endpoint: Endpoint(address: address, port: port),
                     portName: name,
                     ready: endpoint.conditions.isReady,
                     serving: endpoint.conditions.isServing,
                     terminating: endpoint.conditions.isTerminating
                 )
+                return Server(pod: pod, endpoint: endpoint)
             }
         }
     }

@@ -4,6 +4,7 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
+import NetworkModel
 import Proxy
 import SiteConfiguration
 
@@ -29,7 +30,11 @@ struct GatewaySources: Sendable {
         let state = gateway.state.map { StateDirectory($0, logger: logger) }
         keeper = ConfigurationKeeper(dataPlane: dataPlane, directory: state, logger: logger)
         credentials = CredentialsKeeper(current: first, dataPlane: dataPlane, logger: logger)
-        endpoints = EndpointSource(dataPlane: dataPlane, directory: state)
+        endpoints = EndpointSource(
+            dataPlane: dataPlane,
+            directory: state,
+            prefersV4: gateway.address?.isV4 ?? true
+        )
         self.state = state
         self.gateway = gateway
         self.logger = logger

@@ -159,7 +159,8 @@ package struct ProxyCommand: AsyncParsableCommand {
                     configuration: configuration,
                     credentials: credentials,
                     state: state,
-                    namespace: environment["POD_NAMESPACE"]
+                    namespace: environment["POD_NAMESPACE"],
+                    address: environment["POD_IP"].flatMap { IPAddress($0) }
                 )
             )
         }

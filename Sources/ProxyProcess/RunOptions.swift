@@ -63,11 +63,20 @@ package struct GatewayOptions: Sendable {
     package var state: String?
     /// The pod's namespace; nil: the API server is not asked, mounted files are all there is.
     package var namespace: String?
+    /// The pod's address; of servers with several, the one of its family is taken.
+    package var address: IPAddress?
 
-    package init(configuration: String, credentials: String, state: String?, namespace: String?) {
+    package init(
+        configuration: String,
+        credentials: String,
+        state: String?,
+        namespace: String?,
+        address: IPAddress? = nil
+    ) {
         self.configuration = configuration
         self.credentials = credentials
         self.state = state
         self.namespace = namespace
+        self.address = address
     }
 }

@@ -4,8 +4,8 @@ package import SiteConfiguration
 /// One gateway pod of a site with what it last told of itself.
 package struct GatewayView: Equatable, Sendable {
     package var pod: String
-    /// The address of the pod; nil until it has one.
-    package var address: String?
+    /// The addresses of the pod, one of each family that it has; none until it has one.
+    package var addresses: [String]
     package var isReady: Bool
     package var isTerminating: Bool
     /// Nil until the gateway has answered once.
@@ -15,7 +15,7 @@ package struct GatewayView: Equatable, Sendable {
 
     package init(
         pod: String,
-        address: String? = nil,
+        addresses: [String] = [],
         isReady: Bool,
         isTerminating: Bool = false,
         snapshot: ProxySnapshot? = nil,
@@ -23,7 +23,7 @@ package struct GatewayView: Equatable, Sendable {
     ) {
         self.isAwaited = isAwaited
         self.pod = pod
-        self.address = address
+        self.addresses = addresses
         self.isReady = isReady
         self.isTerminating = isTerminating
         self.snapshot = snapshot

@@ -68,11 +68,11 @@ enum Samples {
 
     static func gateway(
         _ name: String = "tieline-proxy-1",
-        address: String? = "10.244.0.5",
+        addresses: [String] = ["10.244.0.5"],
         ready: Bool = true,
         snapshot: ProxySnapshot? = nil
     ) -> GatewayView {
-        GatewayView(pod: name, address: address, isReady: ready, snapshot: snapshot)
+        GatewayView(pod: name, addresses: addresses, isReady: ready, snapshot: snapshot)
     }
 
     static func snapshot(

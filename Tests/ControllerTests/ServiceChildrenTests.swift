@@ -41,6 +41,7 @@ struct ServiceChildrenTests {
         #expect(core.spec.ports.first?.port == 8080)
         #expect(core.spec.ports.first?.targetPort == .int(10_004))
         #expect(core.spec.selector["tieline.dev/site"] == "east")
+        #expect(core.spec.ipFamilyPolicy == "PreferDualStack")
     }
 
     @Test("a selector becomes a headless core Service with exactly that selector")
@@ -56,6 +57,8 @@ struct ServiceChildrenTests {
         #expect(core.spec.isHeadless)
         #expect(core.spec.selector == ["app": "backend"])
         #expect(core.metadata.name.hasPrefix("backend-tl-"))
+        // As any core Service for these pods: of the cluster's first family.
+        #expect(core.spec.ipFamilyPolicy == nil)
     }
 
     @Test("a Service that is not part of the configuration has no children")
@@ -97,8 +100,9 @@ struct ServiceChildrenTests {
             in: "other",
             configuration: try configuration(listen: true),
             gateways: [
-                Samples.gateway("b", address: "10.244.0.9", ready: false),
-                Samples.gateway("a", address: "10.244.0.5"), Samples.gateway("c", address: nil),
+                Samples.gateway("b", addresses: ["10.244.0.9"], ready: false),
+                Samples.gateway("a", addresses: ["10.244.0.5"]),
+                Samples.gateway("c", addresses: []),
             ]
         )
         #expect(children.count == 2)
@@ -115,6 +119,34 @@ struct ServiceChildrenTests {
         #expect(slice.endpoints.map(\.addresses) == [["10.244.0.5"], ["10.244.0.9"]])
         #expect(slice.endpoints.map(\.conditions.isReady) == [true, false])
         #expect(slice.ports.first?.port == 10_004)
+    }
+
+    @Test("P3: what is exposed has a slice of each family that the gateways have, and no other")
+    func exposedFamilies() throws {
+        func families(_ gateways: [GatewayView]) throws -> [String: [[String]]] {
+            let children = Exposure.children(
+                of: try Samples.service(),
+                in: "other",
+                configuration: try configuration(listen: true),
+                gateways: gateways
+            )
+            guard case .service(let core)? = children.first else { return [:] }
+            #expect(core.spec.ipFamilyPolicy == "PreferDualStack")
+            return children.reduce(into: [:]) { found, child in
+                guard case .endpointSlice(let slice) = child else { return }
+                found[slice.addressType] = slice.endpoints.map(\.addresses)
+            }
+        }
+        let four = Samples.gateway("a", addresses: ["10.244.0.5"])
+        let six = Samples.gateway("b", addresses: ["fd00::5"])
+        let both = Samples.gateway("c", addresses: ["fd00::6", "10.244.0.6"])
+        #expect(try families([four]) == ["IPv4": [["10.244.0.5"]]])
+        #expect(try families([six]) == ["IPv6": [["fd00::5"]]])
+        #expect(
+            try families([four, both])
+                == ["IPv4": [["10.244.0.5"], ["10.244.0.6"]], "IPv6": [["fd00::6"]]]
+        )
+        #expect(try families([Samples.gateway("d", addresses: [])]).isEmpty)
     }
 
     @Test(
@@ -152,8 +184,8 @@ struct ServiceChildrenTests {
                     in: guest,
                     configuration: $0,
                     gateways: [
-                        Samples.gateway("a", address: "10.244.0.5"),
-                        Samples.gateway("b", address: "10.244.0.6"),
+                        Samples.gateway("a", addresses: ["10.244.0.5"]),
+                        Samples.gateway("b", addresses: ["10.244.0.6"]),
                     ]
                 )
             } ?? []
@@ -174,7 +206,7 @@ struct ServiceChildrenTests {
             )
         }
         for (gateways, addresses) in [
-            ([Samples.gateway("b", address: "10.244.0.6")], [["10.244.0.6"]]), ([], []),
+            ([Samples.gateway("b", addresses: ["10.244.0.6"])], [["10.244.0.6"]]), ([], []),
         ] {
             let found = waiting(service, gateways)
             #expect(found.stays == Array(there.prefix(2)))

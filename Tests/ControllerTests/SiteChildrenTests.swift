@@ -73,6 +73,24 @@ struct SiteChildrenTests {
         #expect(!names.contains("tieline-link"))
     }
 
+    @Test("P3: the link Service is dual-stack, unless its source ranges would leave a family open")
+    func families() {
+        func policy(_ ranges: [String]?) -> String? {
+            var access = LinkAccess(type: .loadBalancer)
+            access.loadBalancerSourceRanges = ranges
+            let site = Samples.site { $0.linkAccess = access }
+            return SiteChildren.make(site: site, settings: Samples.settings).lazy.compactMap {
+                guard case .service(let service) = $0, service.metadata.name == "tieline-link"
+                else { return nil }
+                return service.spec.ipFamilyPolicy
+            }.first
+        }
+        #expect(policy(nil) == "PreferDualStack")
+        #expect(policy(["192.0.2.0/24", "2001:db8::/32"]) == "PreferDualStack")
+        #expect(policy(["192.0.2.0/24", "198.51.100.0/24"]) == "SingleStack")
+        #expect(policy(["2001:db8::/32"]) == "SingleStack")
+    }
+
     @Test("the addresses advertised are those that exist")
     func endpoints() {
         var service = Core.Service { $0.spec.clusterIP = "10.96.0.9" }

@@ -73,23 +73,57 @@ struct SourceTests {
     @Test("slices become endpoints, with their conditions and named ports")
     func slices() throws {
         let found = EndpointSource.endpoints(
-            of: slice("s", service: "web-tl-12345678", ["10.0.0.1", "fd00::1", "not-an-address"]) {
-                $0.endpoints[1].conditions.ready = false
-                $0.endpoints[1].conditions.serving = true
-                $0.endpoints[1].conditions.terminating = true
-                $0.ports.append(
-                    Discovery.EndpointPort {
-                        $0.port = 53
-                        $0.protocol = "UDP"
-                    }
-                )
-            }
+            of: [
+                slice("s", service: "web-tl-12345678", ["10.0.0.1", "fd00::1", "not-an-address"]) {
+                    $0.endpoints[1].conditions.ready = false
+                    $0.endpoints[1].conditions.serving = true
+                    $0.endpoints[1].conditions.terminating = true
+                    $0.ports.append(
+                        Discovery.EndpointPort {
+                            $0.port = 53
+                            $0.protocol = "UDP"
+                        }
+                    )
+                }
+            ],
+            prefersV4: true
         )
         #expect(found.map(\.endpoint.description) == ["10.0.0.1:8080", "[fd00::1]:8080"])
         #expect(found[0].portName?.text == "http")
         #expect(found[0].ready && found[0].serving && !found[0].terminating)
         #expect(!found[1].ready && found[1].serving && found[1].terminating)
         #expect(EndpointSource.service(of: slice("s", service: "kubernetes", [])) == nil)
+    }
+
+    @Test("P3: a pod with addresses of both families is one server, at the gateway's own family")
+    func families() {
+        func refer(_ slice: inout Discovery.EndpointSlice, _ uids: String...) {
+            for (index, uid) in uids.enumerated() {
+                slice.endpoints[index].targetRef = ObjectReference { $0.uid = uid }
+            }
+        }
+        // b has one family only, the last ones are of nobody that the slices name.
+        let slices = [
+            slice("s4", service: "web-tl-12345678", ["10.0.0.1", "10.0.0.9"]) { refer(&$0, "a") },
+            slice("s6", service: "web-tl-12345678", ["fd00::1", "fd00::2", "fd00::9"]) {
+                $0.addressType = "IPv6"
+                refer(&$0, "a", "b")
+            },
+        ]
+        func found(_ slices: [Discovery.EndpointSlice], prefersV4: Bool) -> [String] {
+            EndpointSource.endpoints(of: slices, prefersV4: prefersV4)
+                .map { "\($0.endpoint.address)" }
+        }
+        for slices in [slices, slices.reversed()] {
+            #expect(
+                found(slices, prefersV4: true) == ["10.0.0.1", "10.0.0.9", "fd00::2", "fd00::9"]
+            )
+            #expect(
+                found(slices, prefersV4: false) == ["10.0.0.9", "fd00::1", "fd00::2", "fd00::9"]
+            )
+        }
+        // Taken out of one slice before the other: it is still there.
+        #expect(found([slices[1]], prefersV4: true) == ["fd00::1", "fd00::2", "fd00::9"])
     }
 
     @Test("a mounted Secret is read at one moment, and its turning is seen")

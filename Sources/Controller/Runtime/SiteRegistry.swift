@@ -292,7 +292,7 @@ final class SiteRegistry: Sendable {
         let key = GatewayKey(pod: pod.key, uid: pod.metadata.uid ?? "")
         var gateway = GatewayView(
             pod: pod.metadata.name,
-            address: pod.status.podIP,
+            addresses: pod.status.addresses,
             isReady: pod.status.isReady,
             isTerminating: pod.metadata.isTerminating,
             snapshot: state.snapshots[key]
@@ -313,7 +313,7 @@ extension [GatewayView] {
     fileprivate func isSame(as others: Self) -> Bool {
         count == others.count
             && zip(self, others).allSatisfy { left, right in
-                left.pod == right.pod && left.address == right.address
+                left.pod == right.pod && left.addresses == right.addresses
                     && left.isReady == right.isReady && left.isAwaited == right.isAwaited
                     && left.isTerminating == right.isTerminating
                     && left.snapshot?.proxy == right.snapshot?.proxy

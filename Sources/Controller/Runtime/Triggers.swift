@@ -208,7 +208,8 @@ extension KubernetesRuntime.Change where Object == Apps.Deployment {
 extension KubernetesRuntime.Change where Object == Core.Pod {
     var hasNewMeaning: Bool {
         guard case .updated(let old, let new) = self else { return true }
-        return old.status.isReady != new.status.isReady || old.status.podIP != new.status.podIP
+        return old.status.isReady != new.status.isReady
+            || old.status.addresses != new.status.addresses
             || old.metadata.isTerminating != new.metadata.isTerminating
             || old.status.phase != new.status.phase || old.metadata.labels != new.metadata.labels
     }

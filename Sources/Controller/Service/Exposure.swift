@@ -95,13 +95,14 @@ enum Exposure {
                 Core.Service {
                     $0.metadata = metadata(name, service: service, namespace: namespace)
                     $0.spec.type = "ClusterIP"
+                    $0.spec.ipFamilyPolicy = Core.ServiceSpec.preferDualStack
                     $0.spec.ports = ports
                 }
             )
         ]
         for family in ["IPv4", "IPv6"] {
             let endpoints = endpoints(gateways, family: family)
-            guard family == "IPv4" || !endpoints.isEmpty else { continue }
+            guard !endpoints.isEmpty else { continue }
             children.append(
                 mirror(
                     name,
@@ -176,8 +177,8 @@ enum Exposure {
         family: String
     ) -> [Discovery.Endpoint] {
         gateways.compactMap { gateway -> Discovery.Endpoint? in
-            guard let text = gateway.address, let address = IPAddress(text),
-                address.family == family
+            // A pod has one address of each family at the most.
+            guard let text = gateway.addresses.first(where: { IPAddress($0)?.family == family })
             else { return nil }
             return Discovery.Endpoint {
                 $0.addresses = [text]

@@ -26,6 +26,7 @@ enum ServiceChildren {
                     Core.Service {
                         $0.metadata = ObjectMeta(child: service.listenServiceName, of: service)
                         $0.spec.type = "ClusterIP"
+                        $0.spec.ipFamilyPolicy = Core.ServiceSpec.preferDualStack
                         $0.spec.selector = Names.gatewaySelector(site)
                         $0.spec.ports = ports
                     }
@@ -52,6 +53,9 @@ enum ServiceChildren {
     }
 
     /// Selects the workload, so that the cluster makes EndpointSlices that the gateways read.
+    ///
+    /// Of the cluster's first family, as any core Service for these pods that says nothing of families: which others their
+    /// servers listen on is not known.
     private static func endpointsService(
         _ service: Service,
         selector: [String: String]

@@ -65,6 +65,8 @@ enum SiteChildren {
 
     /// Names every gateway for the mesh and the sidecars, also those that are not ready: a gateway must be met
     /// by its siblings before it can become ready.
+    ///
+    /// Of the cluster's first family: one address for each gateway.
     private static func internalService(_ site: Site) -> Core.Service {
         Core.Service {
             $0.metadata = ObjectMeta(child: ChildName.proxy, of: site)
@@ -89,6 +91,7 @@ enum SiteChildren {
             $0.spec.type = access.type == .external ? "ClusterIP" : access.type.rawValue
             $0.spec.loadBalancerClass = access.loadBalancerClass
             $0.spec.loadBalancerSourceRanges = access.loadBalancerSourceRanges ?? []
+            $0.spec.ipFamilyPolicy = familyPolicy(access)
             $0.spec.externalTrafficPolicy = access.externalTrafficPolicy?.rawValue
             $0.spec.allocateLoadBalancerNodePorts = access.allocateLoadBalancerNodePorts
             $0.spec.selector = Names.gatewaySelector(site)
@@ -100,5 +103,13 @@ enum SiteChildren {
                 )
             ]
         }
+    }
+
+    /// Both families, unless the source ranges are of one: kube-proxy applies ranges to addresses of their own family, and
+    /// would let everybody in at one of the other.
+    private static func familyPolicy(_ access: LinkAccess) -> String {
+        let ranges = access.loadBalancerSourceRanges ?? []
+        let families = Set(ranges.map { $0.contains(":") })
+        return families.count == 1 ? Core.ServiceSpec.singleStack : Core.ServiceSpec.preferDualStack
     }
 }

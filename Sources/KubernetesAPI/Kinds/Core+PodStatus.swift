@@ -19,6 +19,12 @@ extension Core {
         package var isReady: Bool {
             conditions.contains { $0.type == "Ready" && $0.status == "True" }
         }
+
+        /// The addresses of the pod, of either family, its preferred one first.
+        package var addresses: [String] {
+            let all = podIPs.isEmpty ? [podIP ?? ""] : podIPs.map(\.ip)
+            return all.filter { !$0.isEmpty }
+        }
     }
 
     package struct PodIP: Schema {

@@ -33,6 +33,11 @@ extension Core {
         package var ipFamilyPolicy: String?
         package init() {}
 
+        /// Addresses of one family, the cluster's first one.
+        package static let singleStack = "SingleStack"
+        /// Addresses of both families in a cluster that has both.
+        package static let preferDualStack = "PreferDualStack"
+
         package var isHeadless: Bool { clusterIP == "None" }
     }
 
