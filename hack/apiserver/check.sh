@@ -160,6 +160,31 @@ kubectl delete validatingwebhookconfiguration deny closed >/dev/null
 kubectl delete mutatingwebhookconfiguration mutate open >/dev/null
 kill $webhook
 
+# A cluster of one family knows no other; one of both gives a Service what its policy says
+create "$(service f "ipFamilies: [IPv6], ports: [{port: 1}]")" "P3: a family that the cluster lacks is refused" "ipFamilies\[0\]: Invalid value.*not configured on this cluster"
+create "$(service f "ipFamilyPolicy: RequireDualStack, ports: [{port: 1}]")" "P3: nor does it have two" "not configured for dual-stack"
+create "$(service f "ipFamilyPolicy: PreferDualStack, ports: [{port: 1}]")" "P3: one that would like both gets what there is" "created"
+dual=$(mktemp -d)
+at_exit+=("$hack/apiserver/stop.sh $dual" "rm -rf $dual")
+"$hack/apiserver/run.sh" "$dual" --service-cluster-ip-range 10.96.0.0/12,fd00:10:96::/112 >/dev/null
+on=--kubeconfig=$dual/kubeconfig four='10\.[0-9.]+' six='fd00:10:96::[0-9a-f:]+'
+families() { expect "P3: $1" "$3" kubectl "$on" get service "$2" -o 'jsonpath={.spec.ipFamilyPolicy} {.spec.ipFamilies[*]} {.spec.clusterIP} {.spec.clusterIPs[*]}'; }
+until_true kubectl "$on" get namespace default
+create "$(service one "ports: [{port: 1}]")" "P3: a Service" created "$on"
+families "has the first family alone" one "^SingleStack IPv4 ($four) \1$"
+create "$(service both "ipFamilyPolicy: PreferDualStack, ports: [{port: 1}]")" "P3: a Service of both families" created "$on"
+families "has an address of each" both "^PreferDualStack IPv4 IPv6 ($four) \1 $six$"
+create "$(service sixfour "ipFamilies: [IPv6, IPv4], ports: [{port: 1}]")" "P3: two families" created "$on"
+families "are in the order that was asked for" sixfour "^RequireDualStack IPv6 IPv4 ($six) \1 $four$"
+create "$(service none "clusterIP: None, ipFamilyPolicy: PreferDualStack, ports: [{port: 1}]")" "P3: a headless Service" created "$on"
+families "has families without addresses" none "^PreferDualStack IPv4 IPv6 None None$"
+expect "P3: a second family can be had later" patched kubectl "$on" patch service one -p '{"spec": {"ipFamilyPolicy": "PreferDualStack"}}'
+families "with its address" one "^PreferDualStack IPv4 IPv6 ($four) \1 $six$"
+expect "P3: and given up" patched kubectl "$on" patch service both -p '{"spec": {"ipFamilyPolicy": "SingleStack"}}'
+families "with its address" both "^SingleStack IPv4 ($four) \1$"
+expect "P3: the first family stays" "Invalid value" kubectl "$on" patch service both -p '{"spec": {"ipFamilies": ["IPv6"]}}'
+create "$(service f "ipFamilyPolicy: SingleStack, ipFamilies: [IPv4, IPv6], ports: [{port: 1}]")" "P3: one family is not two" "when multiple IP families are specified" "$on"
+
 # A restart keeps port, data and tokens; a stop ends open watches at once
 token=$(kubectl create token x) port=$(cat "$state/port")
 kubectl get pods -w >"$state/watch" 2>&1 &

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand"
 	"net/netip"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,10 +17,66 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 )
 
-// kubernetesServiceIP is the address of the Service default/kubernetes.
-const kubernetesServiceIP = "10.96.0.1"
+// serviceRanges has one range for each family of the cluster, its first one first.
+type serviceRanges []netip.Prefix
 
-var serviceRange = netip.MustParsePrefix("10.96.0.0/12")
+func (r *serviceRanges) String() string {
+	texts := []string{}
+	for _, p := range *r {
+		texts = append(texts, p.String())
+	}
+	return strings.Join(texts, ",")
+}
+
+func (r *serviceRanges) Set(text string) error {
+	*r = nil
+	for _, part := range strings.Split(text, ",") {
+		p, err := netip.ParsePrefix(part)
+		if err != nil {
+			return err
+		}
+		if p.Addr().BitLen()-p.Bits() < 12 {
+			return fmt.Errorf("%s: less than 4096 addresses", p)
+		}
+		*r = append(*r, p.Masked())
+	}
+	if len(*r) > 2 || len(*r) == 2 && familyOf((*r)[0].Addr()) == familyOf((*r)[1].Addr()) {
+		return fmt.Errorf("give one range, or one of each family")
+	}
+	return nil
+}
+
+// of gives the range of a family; false when the cluster does not have it.
+func (r serviceRanges) of(family corev1.IPFamily) (netip.Prefix, bool) {
+	for _, p := range r {
+		if familyOf(p.Addr()) == family {
+			return p, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+func (r serviceRanges) families() (families []corev1.IPFamily) {
+	for _, p := range r {
+		families = append(families, familyOf(p.Addr()))
+	}
+	return families
+}
+
+// apiAddresses are those of the Service default/kubernetes: the first of each range.
+func (r serviceRanges) apiAddresses() (addresses []netip.Addr) {
+	for _, p := range r {
+		addresses = append(addresses, p.Addr().Next())
+	}
+	return addresses
+}
+
+func familyOf(a netip.Addr) corev1.IPFamily {
+	if a.Is6() {
+		return corev1.IPv6Protocol
+	}
+	return corev1.IPv4Protocol
+}
 
 const firstNodePort, lastNodePort = 30000, 32767
 
@@ -62,7 +119,11 @@ func (a *allocator) begin(ctx context.Context, s, old *corev1.Service, dryRun bo
 		keepAllocated(s, old)
 	}
 	owner, claimed := ownerOf(s), []string{}
-	if errs := a.claim(s, owner, &claimed); len(errs) > 0 {
+	errs := settleFamilies(s, old)
+	if len(errs) == 0 {
+		errs = a.claim(s, owner, &claimed)
+	}
+	if len(errs) > 0 {
 		a.release(owner, claimed)
 		return nil, apierrors.NewInvalid(coreV1.WithKind("Service").GroupKind(), s.Name, errs)
 	}
@@ -114,19 +175,7 @@ func (a *allocator) claim(s *corev1.Service, owner string, claimed *[]string) (e
 	}
 	spec := field.NewPath("spec")
 	if s.Spec.Type != corev1.ServiceTypeExternalName {
-		switch ip := s.Spec.ClusterIP; ip {
-		case corev1.ClusterIPNone:
-		case "":
-			for s.Spec.ClusterIP = randomIP(); !take(s.Spec.ClusterIP); s.Spec.ClusterIP = randomIP() {
-			}
-		default:
-			if address, err := netip.ParseAddr(ip); err != nil || !serviceRange.Contains(address) {
-				errs = append(errs, field.Invalid(spec.Child("clusterIPs"), []string{ip}, fmt.Sprintf(
-					"failed to allocate IP %s: the provided network does not match the current range %s", ip, serviceRange)))
-			} else if !take(ip) {
-				errs = append(errs, field.Invalid(spec.Child("clusterIPs"), []string{ip}, fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", ip)))
-			}
-		}
+		errs = append(errs, claimIPs(s, spec.Child("clusterIPs"), take)...)
 	}
 	if !hasNodePorts(s) {
 		return errs
@@ -146,6 +195,78 @@ func (a *allocator) claim(s *corev1.Service, owner string, claimed *[]string) (e
 	return errs
 }
 
+// claimIPs takes an address for each family of a Service that is not headless.
+func claimIPs(s *corev1.Service, at *field.Path, take func(string) bool) (errs field.ErrorList) {
+	if s.Spec.ClusterIP == corev1.ClusterIPNone {
+		return nil
+	}
+	for i, family := range s.Spec.IPFamilies {
+		within, _ := ranges.of(family)
+		if i == len(s.Spec.ClusterIPs) {
+			ip := randomIP(within)
+			for ; !take(ip); ip = randomIP(within) {
+			}
+			s.Spec.ClusterIPs = append(s.Spec.ClusterIPs, ip)
+		} else if ip := s.Spec.ClusterIPs[i]; !within.Contains(parsed(ip)) {
+			errs = append(errs, field.Invalid(at, []string{ip}, fmt.Sprintf(
+				"failed to allocate IP %s: the provided network does not match the current range %s", ip, within)))
+		} else if !take(ip) {
+			errs = append(errs, field.Invalid(at, []string{ip}, fmt.Sprintf("failed to allocate IP %s: provided IP is already allocated", ip)))
+		}
+	}
+	if len(s.Spec.ClusterIPs) > 0 {
+		setDefault(&s.Spec.ClusterIP, s.Spec.ClusterIPs[0])
+	}
+	return errs
+}
+
+// settleFamilies says which families the Service has, in the order of its addresses, and by which policy.
+func settleFamilies(s, old *corev1.Service) (errs field.ErrorList) {
+	n, at := &s.Spec, field.NewPath("spec")
+	if n.Type == corev1.ServiceTypeExternalName {
+		return nil
+	}
+	if len(n.ClusterIPs) == 0 && n.ClusterIP != "" {
+		n.ClusterIPs = []string{n.ClusterIP}
+	}
+	for i, family := range n.IPFamilies {
+		if _, ok := ranges.of(family); !ok {
+			errs = append(errs, field.Invalid(at.Child("ipFamilies").Index(i), family, "not configured on this cluster"))
+		}
+	}
+	if len(n.IPFamilies) > 1 || len(n.ClusterIPs) > 1 {
+		pointDefault(&n.IPFamilyPolicy, corev1.IPFamilyPolicyRequireDualStack)
+	}
+	pointDefault(&n.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack)
+	if *n.IPFamilyPolicy == corev1.IPFamilyPolicyRequireDualStack && len(ranges) < 2 {
+		errs = append(errs, field.Invalid(at.Child("ipFamilyPolicy"), *n.IPFamilyPolicy, "this cluster is not configured for dual-stack services"))
+	}
+	if len(n.IPFamilies) == 0 {
+		n.IPFamilies = ranges.families()[:1]
+		if len(n.ClusterIPs) > 0 && n.ClusterIPs[0] != corev1.ClusterIPNone {
+			n.IPFamilies = []corev1.IPFamily{familyOf(parsed(n.ClusterIPs[0]))}
+		}
+	}
+	if *n.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack {
+		for _, family := range ranges.families() {
+			if len(n.IPFamilies) == 1 && n.IPFamilies[0] != family {
+				n.IPFamilies = append(n.IPFamilies, family)
+			}
+		}
+	} else if old != nil && len(old.Spec.IPFamilies) == 2 {
+		n.IPFamilies = n.IPFamilies[:1] // the second family is given up, with its address
+		n.ClusterIPs = n.ClusterIPs[:1]
+	} else if len(n.IPFamilies) > 1 || len(n.ClusterIPs) > 1 {
+		errs = append(errs, field.Invalid(at.Child("ipFamilyPolicy"), *n.IPFamilyPolicy, "must be RequireDualStack or PreferDualStack when multiple IP families are specified"))
+	}
+	return errs
+}
+
+func parsed(ip string) netip.Addr {
+	address, _ := netip.ParseAddr(ip)
+	return address
+}
+
 func (a *allocator) release(owner string, keys []string) {
 	for _, key := range keys {
 		if a.owners[key] == owner {
@@ -161,6 +282,9 @@ func keepAllocated(s, old *corev1.Service) {
 	}
 	if s.Spec.ClusterIP == "" {
 		s.Spec.ClusterIP, s.Spec.ClusterIPs = old.Spec.ClusterIP, old.Spec.ClusterIPs
+	}
+	if len(s.Spec.IPFamilies) == 0 {
+		s.Spec.IPFamilies = old.Spec.IPFamilies
 	}
 	for i := range s.Spec.Ports {
 		p := &s.Spec.Ports[i]
@@ -189,8 +313,10 @@ func hasNodePorts(s *corev1.Service) bool {
 
 // held lists what a stored Service has.
 func held(s *corev1.Service) (keys []string) {
-	if ip := s.Spec.ClusterIP; ip != "" && ip != corev1.ClusterIPNone {
-		keys = append(keys, ip)
+	for _, ip := range s.Spec.ClusterIPs {
+		if ip != corev1.ClusterIPNone {
+			keys = append(keys, ip)
+		}
 	}
 	for _, p := range s.Spec.Ports {
 		if p.NodePort != 0 {
@@ -205,7 +331,12 @@ func portKey(port int32) string        { return fmt.Sprintf("port/%d", port) }
 func randomPort() int32                { return int32(firstNodePort + rand.Intn(lastNodePort-firstNodePort+1)) }
 
 // randomIP leaves the first 256 addresses to Services that ask for one, as kubernetes does.
-func randomIP() string {
-	n := 256 + rand.Intn(1<<20-512)
-	return fmt.Sprintf("10.%d.%d.%d", 96+n>>16, n>>8&255, n&255)
+func randomIP(within netip.Prefix) string {
+	bytes := within.Addr().AsSlice()
+	n := 256 + rand.Intn(1<<min(20, len(bytes)*8-within.Bits())-512)
+	for i := len(bytes) - 1; n > 0; i, n = i-1, n>>8 {
+		bytes[i] |= byte(n)
+	}
+	address, _ := netip.AddrFromSlice(bytes)
+	return address.String()
 }

@@ -69,7 +69,7 @@ func bootstrap(ctx context.Context, c kubernetes.Interface, port int) error {
 	}
 	steps = append(steps, func() error {
 		_, err := c.CoreV1().Services("default").Create(ctx, &corev1.Service{ObjectMeta: objectMeta("kubernetes"),
-			Spec: corev1.ServiceSpec{ClusterIP: kubernetesServiceIP, Ports: []corev1.ServicePort{{Name: "https", Port: 443, TargetPort: intstr.FromInt(port)}}}}, metav1.CreateOptions{})
+			Spec: corev1.ServiceSpec{ClusterIP: ranges.apiAddresses()[0].String(), Ports: []corev1.ServicePort{{Name: "https", Port: 443, TargetPort: intstr.FromInt(port)}}}}, metav1.CreateOptions{})
 		return err
 	})
 	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {

@@ -74,7 +74,7 @@ var kinds = []kind{
 		prepare: preparePod, validate: validatePod, selectable: podFields},
 	{version: coreV1, resource: "services", name: "Service", short: "svc", namespaced: true, inAll: true, object: &corev1.Service{}, list: &corev1.ServiceList{}, status: true, upserts: true,
 		columns:      "Type|.spec.type;Cluster-IP|.spec.clusterIP;External-IP|.status.loadBalancer.ingress[0].ip;Port|.spec.ports[0].port|integer;Node-Port|.spec.ports[0].nodePort|integer",
-		validateName: validation.NameIsDNS1035Label, prepare: prepareService, validate: validateService, selectable: serviceFields},
+		validateName: validation.NameIsDNS1035Label, validate: validateService, selectable: serviceFields},
 	{version: coreV1, resource: "endpoints", name: "Endpoints", short: "ep", namespaced: true, object: &corev1.Endpoints{}, list: &corev1.EndpointsList{}, upserts: true,
 		columns: "Address|.subsets[0].addresses[0].ip", validate: validateEndpoints},
 	{version: coreV1, resource: "configmaps", name: "ConfigMap", short: "cm", namespaced: true, object: &corev1.ConfigMap{}, list: &corev1.ConfigMapList{}, validate: validateConfigMap},

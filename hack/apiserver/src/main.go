@@ -11,6 +11,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -39,11 +40,13 @@ var (
 	port              = flag.Int("port", 0, "HTTPS port on 127.0.0.1; 0: the one of the last start, or a free one")
 	etcdProgram       = flag.String("etcd", "etcd", "the etcd program to start")
 	compaction        = flag.Duration("etcd-compaction-interval", 5*time.Minute, "a short one makes watches meet 410 Gone")
+	ranges            = serviceRanges{netip.MustParsePrefix("10.96.0.0/12")}
 	minRequestTimeout = flag.Int("min-request-timeout", 1800, "seconds: watches end at random between this and its double")
 )
 
 func main() {
 	klog.InitFlags(nil)
+	flag.Var(&ranges, "service-cluster-ip-range", "where Services have their addresses; two, with a comma, for two families")
 	check(flag.Set("v", "0"))
 	flag.Parse()
 	if *stateDir == "" {

@@ -67,7 +67,10 @@ func (a *authority) issue(subject pkix.Name, usage x509.ExtKeyUsage) (certificat
 	t := template(subject)
 	t.ExtKeyUsage = []x509.ExtKeyUsage{usage}
 	t.DNSNames = []string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
-	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback, net.ParseIP(kubernetesServiceIP)}
+	t.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, address := range ranges.apiAddresses() {
+		t.IPAddresses = append(t.IPAddresses, address.AsSlice())
+	}
 	der := must(x509.CreateCertificate(rand.Reader, t, a.certificate, k.Public(), a.key))
 	return pemOf("CERTIFICATE", der), pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(k)))
 }

@@ -31,18 +31,3 @@ func prepareSecret(obj, _ runtime.Object) {
 	}
 	s.StringData = nil
 }
-
-// prepareService completes what follows from the cluster IP, which the allocator has set by now.
-func prepareService(obj, _ runtime.Object) {
-	s := &obj.(*corev1.Service).Spec
-	if s.Type == corev1.ServiceTypeExternalName {
-		return
-	}
-	if len(s.ClusterIPs) == 0 && s.ClusterIP != "" {
-		s.ClusterIPs = []string{s.ClusterIP}
-	}
-	if len(s.IPFamilies) == 0 {
-		s.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
-	}
-	pointDefault(&s.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack)
-}

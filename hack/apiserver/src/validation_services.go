@@ -22,6 +22,9 @@ func validateService(_ context.Context, obj, old runtime.Object) (errs field.Err
 	s := &n.Spec
 	errs = append(errs, oneOf(at.Child("type"), s.Type, corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeExternalName)...)
 	errs = append(errs, oneOf(at.Child("sessionAffinity"), s.SessionAffinity, corev1.ServiceAffinityNone, corev1.ServiceAffinityClientIP)...)
+	if s.IPFamilyPolicy != nil {
+		errs = append(errs, oneOf(at.Child("ipFamilyPolicy"), *s.IPFamilyPolicy, corev1.IPFamilyPolicySingleStack, corev1.IPFamilyPolicyPreferDualStack, corev1.IPFamilyPolicyRequireDualStack)...)
+	}
 	errs = append(errs, metavalidation.ValidateLabels(s.Selector, at.Child("selector"))...)
 	headless := s.ClusterIP == corev1.ClusterIPNone
 	switch {
@@ -47,6 +50,7 @@ func validateService(_ context.Context, obj, old runtime.Object) (errs field.Err
 	}
 	if o := old.(*corev1.Service); s.Type != corev1.ServiceTypeExternalName && o.Spec.Type != corev1.ServiceTypeExternalName {
 		errs = append(errs, unchangeable(at.Child("clusterIPs").Index(0), s.ClusterIP, o.Spec.ClusterIP)...)
+		errs = append(errs, unchangeable(at.Child("ipFamilies").Index(0), s.IPFamilies[0], o.Spec.IPFamilies[0])...)
 	}
 	return errs
 }
