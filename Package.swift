@@ -130,7 +130,7 @@ let package = Package(
             ]
         ),
         .target(name: "CNamespaces", path: "hack/devnode-namespaces"),
-        module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI"]),
+        module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI", "NetworkModel"]),
         program("traffic", path: "hack/traffic", ["CLinux", arguments]),
 
         tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),

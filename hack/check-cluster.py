@@ -20,6 +20,7 @@ from cluster import Cluster, Failed, check, wait  # noqa: E402
 
 PYTHON = os.path.realpath(sys.executable)
 NAME = f"check-{os.getpid()}"
+FAMILIES = {"ipv4": 1, "ipv6": 1, "dual": 2}  # how many
 STATE = pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
 
 
@@ -27,7 +28,7 @@ class Node(Cluster):
     """A cluster that knows python3 as an image."""
 
     def __enter__(self):
-        self.script("up", "--image", f"python:dev={PYTHON}", timeout=600)
+        self.script("up", "--families", self.families, "--image", f"python:dev={PYTHON}", timeout=600)
         for line in self.script("env").splitlines():
             key, _, value = line.removeprefix("export ").partition("=")
             self.env[key] = value.strip("'\"")
@@ -50,7 +51,7 @@ class Node(Cluster):
 
 def workload(name, replicas=1, script=None, files=None, **spec):
     """A Deployment of python3: `script`, or an HTTP server over the Secret `files` on port 8080."""
-    arguments = ["-u", "-c", script] if script else ["-u", "-m", "http.server", "$(PORT)", "-d", "/files"]
+    arguments = ["-u", "-c", script] if script else ["-u", "-m", "http.server", "$(PORT)", "-b", "::", "-d", "/files"]
     container = {
         "name": "main", "image": "python:dev", "args": arguments,
         "env": [{"name": "PORT", "value": "8080"},
@@ -70,15 +71,22 @@ def service(name, app=None, **spec):
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
     selector = {"selector": {"app": app}} if app else {}
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "check"},
-            "spec": {"ports": ports, **selector, **spec}}
+            "spec": {"ports": ports, "ipFamilyPolicy": "PreferDualStack", **selector, **spec}}
 
 
 def secret(name, **data):
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": "check"}, "stringData": data}
 
 
-def addresses(answer):
-    return {line.split()[0] for line in answer.splitlines() if "STREAM" in line}
+def resolved(node, name):
+    """The addresses of a name, of all families."""
+    answers = [node.ask("getent", f"ahostsv{version}", name) for version in (4, 6)]
+    # What has IPv4 addresses only is answered as mapped ones, too.
+    return {line.split()[0] for line in "\n".join(answers).splitlines() if "STREAM" in line and "::ffff:" not in line}
+
+
+def hosts(ips):
+    return [f"[{ip}]" if ":" in ip else ip for ip in ips]
 
 
 READY_A = {"readinessProbe": {"httpGet": {"path": "/a", "port": "http"}, "periodSeconds": 1, "failureThreshold": 1}}
@@ -91,20 +99,29 @@ def check_services(node):
                service("all", "web", clusterIP="None", publishNotReadyAddresses=True))
     pods = node.wait_ready("check", "app=web", 2)
     inside = f"check/{pods[0]['metadata']['name']}"
-    expected = {pod["status"]["podIP"] for pod in pods}
+    expected = {entry["ip"] for pod in pods for entry in pod["status"]["podIPs"]}
+    check(len(expected) == 2 * FAMILIES[node.families], f"each pod has an address of each family: {expected}")
     for pod in (None, inside):
-        wait("the Service answers", lambda: node.get_url("http://web.check.svc/a", pod) == "one", 5)
+        for host in ["web.check.svc", *hosts(node.get("service", "check", "web")["spec"]["clusterIPs"])]:
+            wait(f"the Service answers at {host}", lambda: node.get_url(f"http://{host}/a", pod) == "one", 5)
     check(node.get_url("http://web/a", inside) == "one", "the short name, from a pod")
     check(node.get_url("http://web.check.svc.cluster.local/a", inside) == "one", "the full name")
     seen = wait("an ingress address", lambda: node.get("service", "check", "open")["status"]["loadBalancer"]["ingress"])
-    wait("the load balancer answers", lambda: node.get_url(f"http://{seen[0]['ip']}/a") == "one", 5)
+    check(len(seen) == FAMILIES[node.families], f"the load balancer has an address of each family: {seen}")
+    for host in hosts(entry["ip"] for entry in seen):
+        wait(f"the load balancer answers at {host}", lambda: node.get_url(f"http://{host}/a") == "one", 5)
     port = node.get("service", "check", "open")["spec"]["ports"][0]["nodePort"]
+    nodes = hosts(entry["ip"] for entry in pods[0]["status"]["hostIPs"])
+    check(len(nodes) == FAMILIES[node.families], f"the node has an address of each family: {nodes}")
     for pod in (None, inside):
-        check(node.get_url(f"http://10.244.0.1:{port}/a", pod) == "one", "the node port")
-    check(addresses(node.ask("getent", "ahostsv4", "peers.check.svc")) == expected, "headless: the ready pods")
+        for host in nodes:
+            check(node.get_url(f"http://{host}:{port}/a", pod) == "one", f"the node port at {host}")
+    check(resolved(node, "peers.check.svc") == expected, "headless: the ready pods")
     check(node.ask("getent", "hosts", "none.check.svc") == "", "an unknown name does not resolve")
-    answer = node.get_url(f"http://{pods[0]['status']['podIP']}:8080/a", inside)
-    check(answer == "one", f"a pod reaches itself: {answer}")
+    for pod in pods:
+        for host in hosts(entry["ip"] for entry in pod["status"]["podIPs"]):
+            answer = node.get_url(f"http://{host}:8080/a", inside)
+            check(answer == "one", f"a pod reaches itself and others at {host}: {answer}")
     for _ in range(10):
         check(node.get_url("http://web/a", inside) == "one", "hairpins, too")
 
@@ -116,13 +133,23 @@ def check_services(node):
         began = time.monotonic()
         refusal = node.get_url("http://web.check.svc/a", pod)
         check("onnect" in refusal and time.monotonic() - began < 1, f"refused at once: {refusal}")
-        refusal = node.get_url(f"http://10.244.0.1:{port}/a", pod)
-        check("onnect" in refusal, f"the node port, too: {refusal}")
-    check(not addresses(node.ask("getent", "ahostsv4", "peers.check.svc")), "headless: nobody is ready")
-    check(addresses(node.ask("getent", "ahostsv4", "all.check.svc")) == expected, "publishNotReadyAddresses: all")
+        for host in [f"{host}:{port}" for host in nodes] + hosts(entry["ip"] for entry in seen):
+            refusal = node.get_url(f"http://{host}/a", pod)
+            check("onnect" in refusal, f"the node port and the load balancer, too: {refusal}")
+    check(not resolved(node, "peers.check.svc"), "headless: nobody is ready")
+    check(resolved(node, "all.check.svc") == expected, "publishNotReadyAddresses: all")
     node.apply(secret("pages", a="two"))
     node.wait_ready("check", "app=web", 2)
     wait("back", lambda: node.get_url("http://web.check.svc/a") == "two", 5)
+
+
+def check_families(node):
+    """The same with IPv6 alone, and with both families."""
+    for families in ("ipv6", "dual"):
+        with Node(f"{NAME}-{families}", families) as other:
+            other.kubectl("create", "namespace", "check")
+            check_services(other)
+        wait("nothing is left", lambda: leftovers(f"{NAME}-{families}") == [], 5)
 
 
 def check_manual_slices(node):

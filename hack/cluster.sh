@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A test cluster on this machine: a real API server, and a node that runs pods as local processes.
 #
-#   hack/cluster.sh up [--images FILE] [--image NAME=PATH] [--bin DIR] [--proxy-delay MS]
+#   hack/cluster.sh up [--families ipv4|ipv6|dual] [--images FILE] [--image NAME=PATH] [--bin DIR] [--proxy-delay MS]
 #   hack/cluster.sh down
 #   hack/cluster.sh env                              prints what to set, for: eval "$(hack/cluster.sh env)"
 #   hack/cluster.sh exec [--pod NAMESPACE/POD [--container NAME]] COMMAND...
@@ -96,8 +96,18 @@ image_arguments() { # fills images with --image NAME=PATH
   done
 }
 
+# What follows from the families; the addresses are those of hack/devnode-core/ClusterFamily.swift.
+service_ranges() {
+  case $1 in
+    ipv4) echo 10.96.0.0/12 ;;
+    ipv6) echo fd00:10:96::/112 ;;
+    dual) echo 10.96.0.0/12,fd00:10:96::/112 ;;
+  esac
+}
+resolver_address() { case $1 in ipv6) echo fd00:10:96::a ;; *) echo 10.96.0.10 ;; esac; }
+
 start_api_server() {
-  "$root/hack/apiserver/run.sh" "$state/apiserver" >/dev/null
+  "$root/hack/apiserver/run.sh" "$state/apiserver" --service-cluster-ip-range "$(service_ranges "$(cat "$state/families")")" >/dev/null
   record "$(cat "$state/apiserver/pid")" "$state/apiserver.process"
   record "$(cat "$state/apiserver/etcd.pid")" "$state/etcd.process"
 }
@@ -128,7 +138,7 @@ start_node() {
     mount -t proc proc /proc
     exec "$@"
   ' sh "$state" "$bin/devnode" --cluster "$name" --kubeconfig "$state/apiserver/kubeconfig" --state "$state" \
-    --proxy-delay "$delay" "${images[@]}" </dev/null >"$state/devnode.log" 2>&1 &
+    --families "$families" --proxy-delay "$delay" "${images[@]}" </dev/null >"$state/devnode.log" 2>&1 &
   record $! "$state/unshare.process"
 }
 
@@ -141,6 +151,7 @@ up() {
     down
   fi
   mkdir -p "$state/exec"
+  echo "$families" >"$state/families"
   trap not_up EXIT
   trap 'exit 1' INT TERM HUP
   start_api_server
@@ -152,7 +163,7 @@ up() {
   done
   [ -e "$state/network" ] || { tail -5 "$state/devnode.log" >&2; false; }
   cat >"$state/resolv.conf" <<END
-nameserver 10.96.0.10
+nameserver $(resolver_address "$families")
 search default.svc.cluster.local svc.cluster.local cluster.local
 options ndots:5
 END
@@ -268,7 +279,7 @@ list() {
 [ $# -gt 0 ] || usage
 command=$1
 shift
-name=${TIELINE_CLUSTER:-default} bin=${TIELINE_BIN:-} table= delay=300 pod= container= tail=+1 extra=()
+name=${TIELINE_CLUSTER:-default} bin=${TIELINE_BIN:-} families=ipv4 table= delay=300 pod= container= tail=+1 extra=()
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage ;;
@@ -277,6 +288,10 @@ while [ $# -gt 0 ]; do
   esac
   case $1 in
     --name) name=$2 ;;
+    --families)
+      families=$2
+      [ -n "$(service_ranges "$families")" ] || fail "--families is ipv4, ipv6 or dual"
+      ;;
     --images) table=$2 ;;
     --image) extra+=("$2") ;;
     --bin) bin=$2 ;;

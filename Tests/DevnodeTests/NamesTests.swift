@@ -73,6 +73,44 @@ struct NamesTests {
         #expect(Self.zone.answer(name: name, type: type) == expected)
     }
 
+    @Test("a Service of both families has records of both types, a pod of two slices too")
+    func families() {
+        func slice(_ family: String, _ address: String) -> Discovery.EndpointSlice {
+            Discovery.EndpointSlice {
+                $0.metadata = ObjectMeta(
+                    name: family,
+                    namespace: "shop",
+                    labels: [Discovery.EndpointSlice.serviceNameLabel: "peers"]
+                )
+                $0.addressType = family
+                $0.endpoints = [Discovery.Endpoint { $0.addresses = [address] }]
+            }
+        }
+        let zone = DNSZone(
+            namespaces: ["shop"],
+            services: [
+                Core.Service {
+                    $0.metadata = ObjectMeta(name: "web", namespace: "shop")
+                    $0.spec.clusterIP = "10.96.3.4"
+                    $0.spec.clusterIPs = ["10.96.3.4", "fd00:10:96::3:4"]
+                },
+                Core.Service {
+                    $0.metadata = ObjectMeta(name: "peers", namespace: "shop")
+                    $0.spec.clusterIP = "None"
+                },
+            ],
+            slices: [slice("IPv4", "10.244.0.9"), slice("IPv6", "fd00:10:244::9")]
+        )
+        let web: [UInt8] = [0xFD, 0, 0, 0x10, 0, 0x96, 0, 0, 0, 0, 0, 0, 0, 3, 0, 4]
+        let peer: [UInt8] = [0xFD, 0, 0, 0x10, 2, 0x44, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]
+        #expect(zone.answer(name: "web.shop.svc", type: DNSQuery.a) == .exists([[10, 96, 3, 4]]))
+        #expect(zone.answer(name: "web.shop.svc", type: DNSQuery.aaaa) == .exists([web]))
+        #expect(zone.answer(name: "peers.shop.svc", type: DNSQuery.aaaa) == .exists([peer]))
+        let query = DNSQuery(Self.query("web.shop.svc", type: DNSQuery.aaaa))
+        let response = query?.response(.exists([web]), timeToLive: 5, limit: 512)
+        #expect(response?.suffix(28) == [0xC0, 12, 0, 28, 0, 1, 0, 0, 0, 5, 0, 16] + web)
+    }
+
     @Test("a query is read whatever its letter case, and its question comes back as it was")
     func roundTrip() throws {
         let bytes = Self.query("Web.Shop.SVC", edns: 1232)

@@ -83,6 +83,25 @@ struct EndpointPlanTests {
         #expect(Set(slices.map(\.metadata.name)).count == 2)
     }
 
+    @Test("a Service of both families has slices of both, with the pods that have an address of it")
+    func families() throws {
+        var both = pod("a", "10.244.0.2")
+        both.status.podIPs = [Core.PodIP("10.244.0.2"), Core.PodIP("fd00:10:244::2")]
+        let pods = [both, pod("b", "10.244.0.3")]
+        func addresses(_ families: [String]) throws -> [[String]] {
+            var service = service()
+            service.spec.ipFamilies = families
+            let slices = try #require(EndpointPlan.slices(for: service, pods: pods))
+            #expect(Set(slices.map(\.metadata.name)).count == slices.count)
+            return slices.map { [$0.addressType] + $0.endpoints.flatMap(\.addresses) }
+        }
+        let four = ["IPv4", "10.244.0.2", "10.244.0.3"]
+        let six = ["IPv6", "fd00:10:244::2"]
+        #expect(try addresses([]) == [four])
+        #expect(try addresses(["IPv6"]) == [six])
+        #expect(try addresses(["IPv6", "IPv4"]) == [four, six])
+    }
+
     @Test("a Service without selector is left alone, one without pods has one empty slice")
     func edges() throws {
         var manual = service()
@@ -122,6 +141,26 @@ struct ServiceRulesTests {
         #expect(ServiceRules.backends(of: port, slices: none).isEmpty)
         let text = ServiceRules().render(services: [service()], slices: none)
         #expect(!text.contains("goto service-0"))
+    }
+
+    @Test("each family has rules of its own, with its addresses alone")
+    func families() throws {
+        var both = pod("a", "10.244.0.2")
+        both.status.podIPs = [Core.PodIP("10.244.0.2"), Core.PodIP("fd00:10:244::2")]
+        var service = service()
+        service.spec.ipFamilies = ["IPv4", "IPv6"]
+        service.spec.clusterIPs = ["10.96.1.1", "fd00:10:96::1:1"]
+        let slices = try #require(EndpointPlan.slices(for: service, pods: [both]))
+        let four = ServiceRules().render(services: [service], slices: slices)
+        let six = ServiceRules(family: .ipv6).render(services: [service], slices: slices)
+        #expect(four.contains("table ip devnode") && !four.contains("fd00"))
+        #expect(six.contains("table ip6 devnode") && !six.contains("10.244."))
+        #expect(six.contains("dnat ip6 to numgen random mod 1 map { 0 : fd00:10:244::2 . 8080 }"))
+        #expect(six.contains("fd00:10:96::1:1 . tcp . 80 : goto service-0"))
+        service.spec.clusterIPs = ["10.96.1.1"]
+        service.spec.ports[0].nodePort = 30_080
+        let none = ServiceRules(family: .ipv6).render(services: [service], slices: slices)
+        #expect(!none.contains("service-0") && !none.contains("30080"))
     }
 
     @Test(

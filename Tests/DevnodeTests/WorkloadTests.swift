@@ -176,7 +176,7 @@ struct PodTests {
             }
         ]
         pod.spec.containers = [Core.Container { $0.name = "main" }]
-        var summary = PodSummary(of: pod, hostIP: "10.244.0.1", startTime: Timestamp(seconds: 1))
+        var summary = PodSummary(of: pod, hostIPs: ["10.244.0.1"], startTime: Timestamp(seconds: 1))
         #expect(summary.phase == "Pending")
         summary.initialized = true
         for index in summary.containers.indices {
@@ -278,17 +278,20 @@ struct BookkeepingTests {
         #expect(graph.orphans == ["x", "y", "z"])
     }
 
-    @Test("addresses come in order, freed ones come round last, and a full pool gives none")
-    func addresses() throws {
-        var pool = try #require(AddressPool(base: "10.0.0.0", prefix: 29, reserved: 1))
-        let claimed = pool.claim("10.0.0.3")
-        #expect(claimed)
-        #expect(pool.take() == "10.0.0.2")
-        pool.free("10.0.0.2")
-        #expect(pool.take() == "10.0.0.4")
-        #expect(pool.take() == "10.0.0.5")
-        #expect(pool.take() == "10.0.0.6")
-        #expect(pool.take() == "10.0.0.2")
+    @Test(
+        "addresses come in order, freed ones come round last, and a full pool gives none",
+        arguments: [("10.0.0.", "0", 29), ("fd00::", "", 125)]
+    )
+    func addresses(net: String, zero: String, prefix: Int) throws {
+        var pool = try #require(AddressPool(base: net + zero, prefix: prefix, reserved: 1))
+        let claims = ["3", "3", "8"].map { pool.claim(net + $0) }
+        #expect(claims == [true, false, false])
+        #expect(pool.take() == net + "2")
+        pool.free(net + "2")
+        #expect(pool.take() == net + "4")
+        #expect(pool.take() == net + "5")
+        #expect(pool.take() == net + "6")
+        #expect(pool.take() == net + "2")
         #expect(pool.take() == nil)
     }
 }

@@ -43,14 +43,15 @@ class Cluster:
     Each run has one of its own, so that several checkouts can run; with TIELINE_KEEP it has a name to find it by.
     """
 
-    def __init__(self, name=None):
+    def __init__(self, name=None, families="ipv4"):
+        self.families = families
         self.name = name or ("e2e" if os.environ.get("TIELINE_KEEP") else f"e2e-{os.getpid()}")
         self.env = dict(os.environ, TIELINE_CLUSTER=self.name)
 
     def __enter__(self):
         self.sweep()
         try:
-            self.script("up", timeout=600)
+            self.script("up", "--families", self.families, timeout=600)
             for line in self.script("env").splitlines():
                 key, _, value = line.removeprefix("export ").partition("=")
                 if key:

@@ -28,7 +28,7 @@ def server(where, app, replicas=1, **template):
     """A Deployment of `traffic serve` whose pods answer SITE/POD."""
     container = {
         "name": "server", "image": "traffic:dev",
-        "args": ["serve", "--listen", "0.0.0.0:8080", "--name", f"{where}/$(POD_NAME)", "--linger", "2"],
+        "args": ["serve", "--listen", "[::]:8080", "--name", f"{where}/$(POD_NAME)", "--linger", "2"],
         "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
         "ports": [{"name": "tcp", "containerPort": 8080}],
         # With a delay: one that was killed and restarted is not ready before the test has taken it away.
@@ -45,12 +45,12 @@ def deployment(where, app, replicas, pod):
                      "template": {"metadata": {"labels": labels}, "spec": pod}}}
 
 
-def client_with_sidecar(where, app, listens, replicas=1):
+def client_with_sidecar(where, app, listens, replicas=1, host="127.0.0.1"):
     """Client pods (idle) that carry the proxy as a native sidecar; `listens`: {ADDRESS/PORT: local port}."""
     arguments = ["run", "--edge", "--gateways", f"tieline-proxy.{where}.svc:5672",
                  "--credentials", "/etc/tieline/credentials"]
     for address, port in listens.items():
-        arguments += ["--listen", f"{address}=127.0.0.1:{port}"]
+        arguments += ["--listen", f"{address}={host}:{port}"]
     sidecar = {
         "name": "tieline", "image": "tieline-proxy:dev", "restartPolicy": "Always", "args": arguments,
         "volumeMounts": [{"name": "tieline", "mountPath": "/etc/tieline/credentials", "readOnly": True}],
@@ -121,22 +121,28 @@ class Network:
             print(self.cluster.kubectl("get", kind, "-n", where, name, "-o", "yaml"))
             raise
 
+    def addresses(self, where, name, port=8080):
+        """ClusterIP:port of a core Service, for each of its families."""
+        ips = wait(f"core Service {where}/{name}",
+                   lambda: self.cluster.get("service", where, name)["spec"]["clusterIPs"])
+        return [f"{in_url(ip)}:{port}" for ip in ips]
+
     def address(self, where, name, port=8080):
-        """ClusterIP:port of a core Service."""
-        ip = wait(f"core Service {where}/{name}",
-                  lambda: self.cluster.get("service", where, name)["spec"]["clusterIP"])
-        return f"{ip}:{port}"
+        return self.addresses(where, name, port)[0]
 
     def answering(self, where, name):
-        """The address of a core Service, once a client gets an answer there: kube-proxy lags behind the status."""
+        """The address of a core Service, once a client gets an answer there."""
         address = self.address(where, name)
+        self.wait_answer(address)
+        return address
 
+    def wait_answer(self, address):
+        """Waits until a client gets an answer at an address: kube-proxy lags behind the status."""
         def answers():
             with Hold(self.cluster, address, timeout=2) as clients:
                 return sum(clients.attempt(1).values()) == 1
 
-        wait(f"{where}/{name} answers", answers, 15)
-        return address
+        wait(f"{address} answers", answers, 15)
 
     def targets(self, where, name):
         """Site name -> target entry of a Service's status."""
@@ -163,7 +169,7 @@ class Network:
         """
         amount = 0.0
         for pod in pods or self.cluster.ready_pods(where, GATEWAYS):
-            url = f"http://{pod['status']['podIP']}:5673/metrics"
+            url = f"http://{in_url(pod['status']['podIP'])}:5673/metrics"
             text = self.cluster.exec(["curl", "-sf", url]).communicate()[0]
             check("tieline_ready" in text, f"the gateway of {where} has no metrics: {text}")
             series = [float(line.split()[-1]) for line in text.splitlines()
@@ -184,6 +190,10 @@ class Network:
                                  "--timeout=20s")
         self.cluster.kubectl("rollout", "status", "-n", "tieline-system",
                              "deployment/tieline-controller", "--timeout=60s")
+
+
+def in_url(ip):
+    return f"[{ip}]" if ":" in ip else ip
 
 
 def expect_close(label, total, counts, nearer, farther, difference):

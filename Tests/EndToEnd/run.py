@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests on one fresh cluster: a real API server, real kubectl, real processes and sockets.
+"""Runs the end-to-end tests on fresh clusters: a real API server, real kubectl, real processes and sockets.
 
     run.py [WORD...]     all tests, or those whose name contains one of the words
+
+What is named `families` runs on clusters of its own: one with IPv6 alone, one with both families.
 
 TIELINE_KEEP=1 leaves the cluster running; TIELINE_BIN names the folder of the binaries (default: the release build).
 """
@@ -20,11 +22,16 @@ from network import Network  # noqa: E402
 MODULES = ["input", "verdict", "balance", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "transfer", "failover", "identity", "control"]
 
 
-def tests(words):
-    for module in MODULES:
+# The modules and sites of each kind of cluster.
+SUITES = {"ipv4": (MODULES, "abcd"), "ipv6": (["families"], "ab"), "dual": (["families"], "ab")}
+
+
+def tests(words, families):
+    for module in SUITES[families][0]:
         found = importlib.import_module(f"test_{module}")
+        place = f" {families}" if module == "families" else ""
         for name, function in vars(found).items():
-            title = f"{module}: {name.removeprefix('test_').replace('_', ' ')}"
+            title = f"{module}{place}: {name.removeprefix('test_').replace('_', ' ')}"
             if name.startswith("test_") and (not words or any(word in title for word in words)):
                 yield title, function
 
@@ -39,13 +46,16 @@ def logs(cluster):
 
 def main(words):
     passed, failures = [], []
-    selected = list(tests(words))
-    try:
-        with Cluster() as cluster:
-            run(cluster, selected, passed, failures)
-    except Exception as error:
-        failures.append(f"the cluster: {error} {getattr(error, 'stderr', None) or ''}")
-        traceback.print_exc(file=sys.stdout)
+    for families in SUITES:
+        selected = list(tests(words, families))
+        if not selected:
+            continue
+        try:
+            with Cluster(families=families) as cluster:
+                run(cluster, selected, passed, failures)
+        except Exception as error:
+            failures.append(f"the cluster ({families}): {error} {getattr(error, 'stderr', None) or ''}")
+            traceback.print_exc(file=sys.stdout)
     for title in failures:
         print(f"FAILED {title}")
     print(f"{len(passed)} passed, {len(failures)} failed")
@@ -56,7 +66,7 @@ def run(cluster, selected, passed, failures):
     """Runs the tests and adds their titles to `passed` or `failures`."""
     network = Network(cluster)
     network.install()
-    network.make_sites("a", "b", "c", "d")
+    network.make_sites(*SUITES[cluster.families][1])
     for title, function in selected:
         began = time.monotonic()
         print(f"-- {title}", flush=True)

@@ -228,7 +228,7 @@ def test_p5_a_file_that_is_written_slowly_or_emptied(_):
             check(takes(7100), "and takes nothing away")
 
 
-def test_p6_a_name_in_two_families_is_one_server(_):
+def test_p6_a_name_with_addresses_of_both_kinds_is_one_server(_):
     server = lambda name, port, target, host: service(name, port, target).replace(f"[{ADDRESS}]", f"['{host}']")
     with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, socket.create_server(("127.0.0.1", 0), backlog=100) as one:
         port = one.getsockname()[1]

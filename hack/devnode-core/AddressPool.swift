@@ -1,23 +1,26 @@
-/// IPv4 addresses of one range, the lowest free one first.
+import NetworkModel
+
+/// The addresses of one range, the lowest free one first.
 package struct AddressPool: Sendable {
-    private let base: UInt32
+    private let base: IPAddress
     private let size: UInt32
+    private let first: UInt32
     private var used: Set<UInt32> = []
     private var next: UInt32
 
     /// - Parameters:
     ///   - base: The first address of the range; it is never given out.
-    ///   - prefix: The length of the prefix, 8...30.
+    ///   - prefix: The length of the prefix; it leaves 2 to 24 bits.
     ///   - reserved: How many addresses after the first are kept back.
     package init?(base: String, prefix: Int, reserved: UInt32 = 0) {
-        guard let number = Self.number(base), (8...30).contains(prefix) else { return nil }
-        self.base = number
-        size = UInt32(1) << UInt32(32 - prefix)
+        guard let address = IPAddress(base) else { return nil }
+        let bits = (address.isV4 ? 32 : 128) - prefix
+        guard (2...24).contains(bits) else { return nil }
+        self.base = address
+        size = UInt32(1) << UInt32(bits)
         next = reserved + 1
         first = reserved + 1
     }
-
-    private let first: UInt32
 
     /// Takes an address; nil when the range is used up.
     ///
@@ -26,7 +29,7 @@ package struct AddressPool: Sendable {
         for _ in first..<size - 1 {
             let offset = next
             next = next + 1 < size - 1 ? next + 1 : first
-            if used.insert(offset).inserted { return Self.text(base + offset) }
+            if used.insert(offset).inserted { return address(at: offset).description }
         }
         return nil
     }
@@ -41,18 +44,21 @@ package struct AddressPool: Sendable {
         if let offset = offset(of: address) { used.remove(offset) }
     }
 
-    private func offset(of address: String) -> UInt32? {
-        guard let number = Self.number(address), number > base, number - base < size else {
-            return nil
+    private func address(at offset: UInt32) -> IPAddress {
+        switch base {
+        case .v4(let base): .v4(base + offset)
+        case .v6(let upper, let lower): .v6(upper, lower + UInt64(offset))
         }
-        return number - base
     }
 
-    private static func number(_ text: String) -> UInt32? {
-        parseAddress(text)?.reduce(0) { $0 << 8 | UInt32($1) }
-    }
-
-    private static func text(_ number: UInt32) -> String {
-        [24, 16, 8, 0].map { String((number >> $0) & 0xFF) }.joined(separator: ".")
+    private func offset(of text: String) -> UInt32? {
+        switch (base, IPAddress(text)) {
+        case (.v4(let base), .v4(let number)?) where number > base && number - base < size:
+            return number - base
+        case (.v6(let upper, let base), .v6(let same, let number)?)
+        where same == upper && number > base && number - base < UInt64(size):
+            return UInt32(number - base)
+        default: return nil
+        }
     }
 }

@@ -51,7 +51,8 @@ package struct DNSQuery: Equatable, Sendable {
     /// An answer of more than `limit` bytes is cut and marked as truncated.
     package func response(_ answer: DNSAnswer, timeToLive: UInt32, limit: Int) -> [UInt8] {
         let ednsSize = hasEDNS ? 11 : 0
-        let room = max(0, (limit - 12 - question.count - ednsSize) / 16)
+        let longest = 12 + (answer.addresses.map(\.count).max() ?? 0)
+        let room = max(0, (limit - 12 - question.count - ednsSize) / longest)
         let records = answer.addresses.prefix(room)
         let truncated = records.count < answer.addresses.count
         // A response, authoritative; recursion is offered so that resolvers do not complain.
@@ -68,11 +69,11 @@ package struct DNSQuery: Equatable, Sendable {
         bytes += question
         for address in records {
             bytes.append(u16: 0xC00C)  // the name of the question
-            bytes.append(u16: Self.a)
+            bytes.append(u16: address.count == 4 ? Self.a : Self.aaaa)
             bytes.append(u16: 1)
             bytes.append(u16: UInt16(timeToLive >> 16))
             bytes.append(u16: UInt16(timeToLive & 0xFFFF))
-            bytes.append(u16: 4)
+            bytes.append(u16: UInt16(address.count))
             bytes += address
         }
         if hasEDNS {
@@ -90,7 +91,7 @@ package struct DNSAnswer: Equatable, Sendable {
     static let noError: UInt16 = 0
     static let nameError: UInt16 = 3
 
-    /// IPv4 addresses, four bytes each.
+    /// Four bytes for an IPv4 address, sixteen for an IPv6 one.
     package var addresses: [[UInt8]]
     var code: UInt16
 

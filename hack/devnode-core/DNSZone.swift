@@ -1,4 +1,5 @@
 package import KubernetesAPI
+import NetworkModel
 
 /// The names of a cluster and their addresses, as an immutable value.
 package struct DNSZone: Sendable, Equatable {
@@ -17,7 +18,7 @@ package struct DNSZone: Sendable, Equatable {
     ) {
         for name in namespaces { self.services[name] = [:] }
         var ready: [ObjectKey: Set<String>] = [:]
-        for slice in slices where slice.addressType == "IPv4" {
+        for slice in slices where slice.addressType != "FQDN" {
             guard let key = slice.serviceKey else { continue }
             for endpoint in slice.endpoints where endpoint.conditions.isReady {
                 ready[key, default: []].formUnion(endpoint.addresses)
@@ -28,12 +29,12 @@ package struct DNSZone: Sendable, Equatable {
             if service.spec.isHeadless {
                 texts = (ready[service.key] ?? []).sorted()
             } else {
-                texts = [service.spec.clusterIP ?? ""]
+                texts = service.spec.addresses
             }
             let namespace = service.metadata.namespace ?? ""
-            self.services[namespace, default: [:]][service.metadata.name] = texts.compactMap(
-                parseAddress
-            )
+            self.services[namespace, default: [:]][service.metadata.name] = texts.compactMap {
+                IPAddress($0)?.bytes
+            }
         }
     }
 
@@ -50,8 +51,16 @@ package struct DNSZone: Sendable, Equatable {
         case 1: return services[labels[0]] == nil ? .unknown : .exists()
         case 2:
             guard let addresses = services[labels[1]]?[labels[0]] else { return .unknown }
-            return .exists(type == DNSQuery.a || type == 255 ? addresses : [])
+            return .exists(addresses.filter { Self.answers(type, $0) })
         default: return .unknown
+        }
+    }
+
+    private static func answers(_ type: UInt16, _ address: [UInt8]) -> Bool {
+        switch type {
+        case DNSQuery.a: address.count == 4
+        case DNSQuery.aaaa: address.count == 16
+        default: type == 255
         }
     }
 }
@@ -68,9 +77,25 @@ extension DNSAnswer {
     }
 }
 
-/// The four bytes of an IPv4 address in dotted form.
-package func parseAddress(_ text: String) -> [UInt8]? {
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }
-    let bytes = parts.compactMap(\.self)
-    return parts.count == 4 && bytes.count == 4 ? bytes : nil
+extension IPAddress {
+    /// As they stand in packets.
+    fileprivate var bytes: [UInt8] {
+        switch self {
+        case .v4(let value): Self.bytes(of: value)
+        case .v6(let upper, let lower): Self.bytes(of: upper) + Self.bytes(of: lower)
+        }
+    }
+
+    private static func bytes(of value: some FixedWidthInteger) -> [UInt8] {
+        stride(from: value.bitWidth - 8, through: 0, by: -8).map {
+            UInt8(truncatingIfNeeded: value >> $0)
+        }
+    }
+}
+
+extension Core.ServiceSpec {
+    /// The addresses of a Service that is not headless.
+    var addresses: [String] {
+        clusterIPs.isEmpty ? clusterIP.map { [$0] } ?? [] : clusterIPs
+    }
 }

@@ -16,12 +16,25 @@ package enum EndpointPlan {
         guard !service.spec.selector.isEmpty, service.spec.type != "ExternalName" else {
             return nil
         }
+        let families = [ClusterFamily.ipv4, .ipv6].filter { family in
+            service.spec.ipFamilies.isEmpty
+                ? family == .ipv4 : service.spec.ipFamilies.contains(family.name)
+        }
+        return families.flatMap { slices(for: service, pods: pods, family: $0) }
+    }
+
+    private static func slices(
+        for service: Core.Service,
+        pods: [Core.Pod],
+        family: ClusterFamily
+    ) -> [Discovery.EndpointSlice] {
         let selector = LabelSelector(matchLabels: service.spec.selector)
         let publishAll = service.spec.publishNotReadyAddresses == true
         var groups: [[Discovery.EndpointPort]: [Discovery.Endpoint]] = [:]
         for pod in pods.sorted(by: { $0.key < $1.key }) where selector.matches(pod.metadata.labels)
         {
-            guard let address = pod.status.podIP, !pod.hasEnded else { continue }
+            guard !pod.hasEnded, let address = pod.status.addresses.first(where: family.has)
+            else { continue }
             let ports = service.spec.ports.compactMap { port in resolved(port, in: pod) }
             groups[ports, default: []].append(
                 endpoint(pod, address: address, publishAll: publishAll)
@@ -29,22 +42,30 @@ package enum EndpointPlan {
         }
         // A Service without pods keeps one empty slice, as upstream does.
         if groups.isEmpty { groups[[]] = [] }
+        let mark = family == .ipv4 ? "" : family.name
         return groups.sorted { label(of: $0.key) < label(of: $1.key) }.flatMap { ports, endpoints in
             stride(from: 0, to: max(1, endpoints.count), by: sliceLimit).map { start in
                 let part = Array(endpoints.dropFirst(start).prefix(sliceLimit))
-                return slice(of: service, ports: ports, part: start / sliceLimit, endpoints: part)
+                var slice = slice(
+                    of: service,
+                    name: "\(label(of: ports))#\(start / sliceLimit)\(mark)",
+                    ports: ports,
+                    endpoints: part
+                )
+                slice.addressType = family.name
+                return slice
             }
         }
     }
 
     private static func slice(
         of service: Core.Service,
+        name: String,
         ports: [Discovery.EndpointPort],
-        part: Int,
         endpoints: [Discovery.Endpoint]
     ) -> Discovery.EndpointSlice {
         Discovery.EndpointSlice { slice in
-            let suffix = stableHash("\(label(of: ports))#\(part)", characters: 5)
+            let suffix = stableHash(name, characters: 5)
             var labels = service.metadata.labels
             labels[Discovery.EndpointSlice.serviceNameLabel] = service.metadata.name
             labels[Discovery.EndpointSlice.managedByLabel] = manager

@@ -128,8 +128,10 @@ extension Core.Pod {
         case "metadata.uid": return metadata.uid ?? ""
         case "spec.nodeName": return spec.nodeName ?? ""
         case "spec.serviceAccountName": return spec.serviceAccountName ?? "default"
-        case "status.podIP", "status.podIPs": return status.podIP ?? ""
-        case "status.hostIP", "status.hostIPs": return status.hostIP ?? ""
+        case "status.podIP": return status.podIP ?? ""
+        case "status.podIPs": return status.addresses.joined(separator: ",")
+        case "status.hostIP": return status.hostIP ?? ""
+        case "status.hostIPs": return status.hostIPs.map(\.ip).joined(separator: ",")
         case "metadata.labels": return lines(metadata.labels)
         case "metadata.annotations": return lines(metadata.annotations)
         default:

@@ -77,14 +77,15 @@ extension Core.ContainerState {
 /// The state of a pod's containers and what follows from it for the pod.
 package struct PodSummary: Equatable, Sendable {
     package var containers: [ContainerRecord]
-    package var podIP: String?
-    package var hostIP: String
+    /// One of each family of the cluster; none while the pod has no network.
+    package var podIPs: [String] = []
+    package var hostIPs: [String]
     package var startTime: Timestamp
     /// Init containers are through.
     package var initialized = false
 
-    package init(of pod: Core.Pod, hostIP: String, startTime: Timestamp) {
-        self.hostIP = hostIP
+    package init(of pod: Core.Pod, hostIPs: [String], startTime: Timestamp) {
+        self.hostIPs = hostIPs
         self.startTime = startTime
         containers =
             pod.spec.initContainers.map {
@@ -109,10 +110,10 @@ package struct PodSummary: Equatable, Sendable {
     package func status(after previous: [Core.PodCondition], at now: Timestamp) -> Core.PodStatus {
         Core.PodStatus { status in
             status.phase = phase
-            status.hostIP = hostIP
-            status.hostIPs = [Core.PodIP(hostIP)]
-            status.podIP = podIP
-            status.podIPs = podIP.map { [Core.PodIP($0)] } ?? []
+            status.hostIP = hostIPs.first
+            status.hostIPs = hostIPs.map { Core.PodIP($0) }
+            status.podIP = podIPs.first
+            status.podIPs = podIPs.map { Core.PodIP($0) }
             status.startTime = Timestamp(seconds: startTime.seconds)
             status.initContainerStatuses = containers.filter(\.isInit).map(\.status)
             status.containerStatuses = containers.filter { !$0.isInit }.map(\.status)
@@ -158,7 +159,7 @@ package struct PodSummary: Equatable, Sendable {
             ? nil : "containers with unready status: [\(unready.joined(separator: " "))]"
         let values: [(String, Bool, String?, String?)] = [
             ("PodScheduled", true, nil, nil),
-            ("PodReadyToStartContainers", podIP != nil, nil, nil),
+            ("PodReadyToStartContainers", !podIPs.isEmpty, nil, nil),
             ("Initialized", initialized, initialized ? nil : "ContainersNotInitialized", nil),
             ("ContainersReady", isReady, reason, message),
             ("Ready", isReady, reason, message),

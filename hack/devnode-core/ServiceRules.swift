@@ -11,14 +11,12 @@ package struct ServiceRules: Sendable {
         var backends: [String]
     }
 
-    /// The ranges in which only Services live: what no rule carries on is refused.
-    package var serviceRanges = ["10.96.0.0/12", "172.30.0.0/16"]
-    /// The node's own address, on which node ports are open.
-    package var nodeAddress = "10.244.0.1"
+    /// What no rule carries on is refused in its Service ranges; node ports are open on its node address.
+    private let family: ClusterFamily
     /// Services that the node answers itself.
     package var skipped: Set<ObjectKey> = [ObjectKey(namespace: "default", name: "kubernetes")]
 
-    package init() {}
+    package init(family: ClusterFamily = .ipv4) { self.family = family }
 
     /// The whole table as one transaction for `nft -f`; equal states give equal texts.
     package func render(
@@ -26,29 +24,32 @@ package struct ServiceRules: Sendable {
         slices: [Discovery.EndpointSlice]
     ) -> String {
         var bySevice: [ObjectKey: [Discovery.EndpointSlice]] = [:]
-        for slice in slices where slice.addressType == "IPv4" {
+        for slice in slices where slice.addressType == family.name {
             guard let key = slice.serviceKey else { continue }
             bySevice[key, default: []].append(slice)
         }
         let targets = services.sorted { $0.key < $1.key }
             .filter { !skipped.contains($0.key) }
-            .flatMap { Self.targets(of: $0, slices: bySevice[$0.key] ?? []) }
+            .flatMap { self.targets(of: $0, slices: bySevice[$0.key] ?? []) }
         return text(targets)
     }
 
     /// The ports of one Service that have an address to be reached at.
-    static func targets(of service: Core.Service, slices: [Discovery.EndpointSlice]) -> [Target] {
-        guard let cluster = service.spec.clusterIP, cluster != "None", !cluster.isEmpty,
-            service.spec.type != "ExternalName"
+    private func targets(
+        of service: Core.Service,
+        slices: [Discovery.EndpointSlice]
+    ) -> [Target] {
+        guard service.spec.type != "ExternalName",
+            let cluster = service.spec.addresses.first(where: family.has)
         else { return [] }
-        let ingress = service.status.loadBalancer.ingress.compactMap(\.ip)
+        let ingress = service.status.loadBalancer.ingress.compactMap(\.ip).filter(family.has)
         return service.spec.ports.map { port in
             Target(
                 transport: (port.protocol ?? "TCP").lowercased(),
                 port: port.port,
                 nodePort: port.nodePort == 0 ? nil : port.nodePort,
-                addresses: [cluster] + ingress + service.spec.externalIPs,
-                backends: backends(of: port, slices: slices)
+                addresses: [cluster] + ingress + service.spec.externalIPs.filter(family.has),
+                backends: Self.backends(of: port, slices: slices)
             )
         }
     }
@@ -79,6 +80,7 @@ package struct ServiceRules: Sendable {
     }
 
     private func text(_ targets: [Target]) -> String {
+        let ip = family.keyword
         var chains = ""
         var byAddress: [String] = []
         var byNodePort: [String] = []
@@ -95,7 +97,7 @@ package struct ServiceRules: Sendable {
             let choices = target.backends.enumerated().map { "\($0.offset) : \($0.element)" }
             chains += """
                   chain \(name) {
-                    meta l4proto \(target.transport) dnat ip to numgen random mod \
+                    meta l4proto \(target.transport) dnat \(ip) to numgen random mod \
                 \(target.backends.count) map { \(choices.joined(separator: ", ")) }
                   }
 
@@ -113,13 +115,14 @@ package struct ServiceRules: Sendable {
                 hairpins.insert("\(address) . \(address)")
             }
         }
+        let type = "\(family.name.lowercased())_addr"
         return table(
             chains: chains,
             sets: [
-                ("map services", "ipv4_addr . inet_proto . inet_service : verdict", byAddress),
+                ("map services", "\(type) . inet_proto . inet_service : verdict", byAddress),
                 ("map node-ports", "inet_proto . inet_service : verdict", byNodePort),
                 ("set refused-node-ports", "inet_proto . inet_service", refusedNodePorts),
-                ("set hairpins", "ipv4_addr . ipv4_addr", hairpins.sorted()),
+                ("set hairpins", "\(type) . \(type)", hairpins.sorted()),
             ]
         )
     }
@@ -130,22 +133,23 @@ package struct ServiceRules: Sendable {
                 elements.isEmpty ? "" : " elements = { \(elements.joined(separator: ", ")) }"
             return "  \(name) { type \(type);\(list) }\n"
         }
-        let ranges = serviceRanges.joined(separator: ", ")
+        let ranges = family.serviceRanges.joined(separator: ", ")
+        let (ip, nodeAddress) = (family.keyword, family.nodeAddress)
         // Priorities are numbers: an output chain refuses the names.
         return """
-            table ip devnode
-            delete table ip devnode
-            table ip devnode {
+            table \(ip) devnode
+            delete table \(ip) devnode
+            table \(ip) devnode {
             \(sets.joined())\(chains)  chain services-dispatch {
-                ip daddr . meta l4proto . th dport vmap @services
-                ip daddr \(nodeAddress) meta l4proto . th dport vmap @node-ports
+                \(ip) daddr . meta l4proto . th dport vmap @services
+                \(ip) daddr \(nodeAddress) meta l4proto . th dport vmap @node-ports
               }
               chain refuse {
-                ip daddr { \(ranges) } meta l4proto tcp reject with tcp reset
-                ip daddr { \(ranges) } reject
+                \(ip) daddr { \(ranges) } meta l4proto tcp reject with tcp reset
+                \(ip) daddr { \(ranges) } reject
               }
               chain refuse-node-ports {
-                ip daddr \(nodeAddress) meta l4proto . th dport @refused-node-ports meta l4proto tcp \
+                \(ip) daddr \(nodeAddress) meta l4proto . th dport @refused-node-ports meta l4proto tcp \
             reject with tcp reset
               }
               chain prerouting {
@@ -158,7 +162,7 @@ package struct ServiceRules: Sendable {
               }
               chain postrouting {
                 type nat hook postrouting priority 100; policy accept;
-                ip saddr . ip daddr @hairpins masquerade
+                \(ip) saddr . \(ip) daddr @hairpins masquerade
               }
               chain forward-filter {
                 type filter hook forward priority 0; policy accept;

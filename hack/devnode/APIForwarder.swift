@@ -8,9 +8,9 @@ struct APIForwarder: Sendable {
     /// The port of the API server on the host's 127.0.0.1.
     let port: UInt16
 
-    func start(in network: NetworkNamespace) async throws {
+    func start(on address: String, in network: NetworkNamespace) async throws {
         let listener = try await network.perform {
-            try Sockets.listen(SOCK_STREAM, address: NodeNetwork.apiAddress, port: 443)
+            try Sockets.listen(SOCK_STREAM, address: address, port: 443)
         }
         startThread {
             while true {

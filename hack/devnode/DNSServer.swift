@@ -19,11 +19,11 @@ final class DNSServer: Sendable {
         state.withLock { $0.zone = zone }
     }
 
-    func start(in network: NetworkNamespace) async throws {
+    func start(on address: String, in network: NetworkNamespace) async throws {
         let (datagrams, listener) = try await network.perform {
             (
-                try Sockets.listen(SOCK_DGRAM, address: NodeNetwork.dnsAddress, port: 53),
-                try Sockets.listen(SOCK_STREAM, address: NodeNetwork.dnsAddress, port: 53)
+                try Sockets.listen(SOCK_DGRAM, address: address, port: 53),
+                try Sockets.listen(SOCK_STREAM, address: address, port: 53)
             )
         }
         startThread { self.serveDatagrams(datagrams) }

@@ -28,6 +28,9 @@ struct Devnode: AsyncParsableCommand {
     @Option(help: "The folder for logs and for what hack/cluster.sh reads.")
     var state: String
 
+    @Option(help: "What pods and Services have addresses of.")
+    var families = ClusterFamilies.ipv4
+
     @Option(help: "A local program for an image, as NAME=PATH; may be given many times.")
     var image: [String] = []
 
@@ -61,6 +64,7 @@ struct Devnode: AsyncParsableCommand {
         let options = NodeOptions(
             cluster: cluster,
             state: state,
+            families: families,
             images: try images(),
             proxyDelay: .milliseconds(proxyDelay),
             restartDelay: .milliseconds(restartDelay),
@@ -86,3 +90,5 @@ struct Devnode: AsyncParsableCommand {
         return table
     }
 }
+
+extension ClusterFamilies: ExpressibleByArgument {}

@@ -32,6 +32,15 @@ final class NetworkNamespace: Sendable {
         }
     }
 
+    /// Sets variables under /proc/sys/net; one that the kernel does not have is not needed either.
+    func set(_ variables: [(name: String, value: String)]) async throws {
+        try await perform {
+            for (name, value) in variables {
+                try? Files.write(value, to: "/proc/sys/net/\(name)")
+            }
+        }
+    }
+
     /// Starts a thread that stays inside.
     func startThread(_ body: @escaping @Sendable () -> Void) {
         devnode.startThread {

@@ -29,17 +29,18 @@ struct Node: Sendable {
         try Files.makeDirectory(options.state + "/pods")
         tools = try Tools(processes: processes, directory: options.work + "/tools")
         processes.start()
-        network = try await NodeNetwork(tools: tools)
+        network = try await NodeNetwork(families: options.families, tools: tools)
         informers = Informers(client: client, logger: logger)
     }
 
     func run() async throws {
         try anchor()
-        try await server.start(in: network.node)
+        let first = options.families.first
+        try await server.start(on: first.dnsAddress, in: network.node)
         guard let port = client.configuration.port else {
             throw ConfigurationError("no port in \(client.configuration.server)")
         }
-        try await APIForwarder(port: port).start(in: network.node)
+        try await APIForwarder(port: port).start(on: first.apiAddress, in: network.node)
         let controllers = Controllers(informers: informers, client: client, logger: logger)
         let kubelet = Kubelet(
             context: PodContext(
@@ -133,11 +134,13 @@ struct Node: Sendable {
 
     private var status: JSONValue {
         let now = JSONValue.string(Timestamp(seconds: Timestamp.now.seconds).description)
+        let addresses: [JSONValue] = network.families.map {
+            ["type": "InternalIP", "address": .string($0.nodeAddress)]
+        }
         return [
-            "addresses": [
-                ["type": "InternalIP", "address": .string(NodeNetwork.address)],
-                ["type": "Hostname", "address": .string(NodeOptions.nodeName)],
-            ],
+            "addresses": .array(
+                addresses + [["type": "Hostname", "address": .string(NodeOptions.nodeName)]]
+            ),
             "conditions": [
                 [
                     "type": "Ready", "status": "True", "reason": "DevnodeReady",

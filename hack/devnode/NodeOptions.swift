@@ -1,3 +1,5 @@
+import DevnodeCore
+
 /// What a node is told at its start.
 struct NodeOptions: Sendable {
     static let nodeName = "node"
@@ -6,6 +8,8 @@ struct NodeOptions: Sendable {
     var cluster: String
     /// The folder on the host that logs go to and that `hack/cluster.sh` reads.
     var state: String
+    /// What the cluster's pods and Services have addresses of.
+    var families: ClusterFamilies
     /// Local programs by image name.
     var images: [String: String]
     /// How long the Service rules lag behind the EndpointSlices.

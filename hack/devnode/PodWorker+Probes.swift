@@ -41,7 +41,7 @@ extension PodWorker {
         of container: Core.Container,
         number: Int32
     ) async {
-        guard let address = summary.podIP else { return }
+        guard let address = summary.podIPs.first else { return }
         var machine = ProbeMachine(probe)
         // A first liveness probe in the very moment of the start would find nothing alive yet.
         let extra = purpose == .liveness ? machine.period : .zero

@@ -53,7 +53,7 @@ actor PodWorker {
         self.pod = pod
         base = "\(context.options.work)/pods/\(pod.metadata.uid ?? pod.metadata.name)"
         volumes = PodVolumes(base: base + "/volumes")
-        summary = PodSummary(of: pod, hostIP: NodeNetwork.address, startTime: .now)
+        summary = PodSummary(of: pod, hostIPs: context.network.addresses, startTime: .now)
         reporter = StatusReporter(pod: pod, client: context.client, logger: context.logger)
     }
 
@@ -139,9 +139,8 @@ actor PodWorker {
                 if attachment == nil {
                     let attachment = try await context.network.attach()
                     self.attachment = attachment
-                    summary.podIP = attachment.address
-                    pod.status.podIP = attachment.address
-                    pod.status.hostIP = NodeNetwork.address
+                    summary.podIPs = attachment.addresses
+                    pod.status = summary.status(after: pod.status.conditions, at: .now)
                     try writeNames(attachment)
                 }
                 try await updateVolumes()
@@ -188,17 +187,17 @@ actor PodWorker {
         try Files.makeDirectory(base)
         try Files.write(
             """
-            nameserver \(NodeNetwork.dnsAddress)
+            nameserver \(context.options.families.first.dnsAddress)
             search \(namespace).svc.cluster.local svc.cluster.local cluster.local
             options ndots:5
 
             """,
             to: base + "/resolv.conf"
         )
-        try Files.write(
-            "127.0.0.1 localhost\n\(attachment.address) \(pod.metadata.name)\n",
-            to: base + "/hosts"
-        )
+        let hosts =
+            context.network.families.map { "\($0.loopbackAddress) localhost\n" }
+            + attachment.addresses.map { "\($0) \(pod.metadata.name)\n" }
+        try Files.write(hosts.joined(), to: base + "/hosts")
         try Files.makeDirectory(folder)
         try Files.write("\(attachment.network.descriptor)\n", to: folder + "/network")
         try Files.write("\(pod.spec.containers.first?.name ?? "")\n", to: folder + "/main")

@@ -44,7 +44,7 @@ struct Prober: Sendable {
     {
         var lines = ["GET \(action.path ?? "/") HTTP/1.1"]
         if !action.httpHeaders.contains(where: { $0.name.lowercased() == "host" }) {
-            lines.append("Host: \(host):\(port)")
+            lines.append("Host: \(host.contains(":") ? "[\(host)]" : host):\(port)")
         }
         lines += ["User-Agent: kube-probe/devnode", "Accept: */*", "Connection: close"]
         lines += action.httpHeaders.map { "\($0.name): \($0.value)" }

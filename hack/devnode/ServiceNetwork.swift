@@ -15,7 +15,7 @@ actor ServiceNetwork {
     private let server: DNSServer
     private let delay: Duration
     private let logger: Logger
-    private let rules = ServiceRules()
+    private let rules: [ServiceRules]
     private var installed: String?
     private var isScheduled = false
     private var isInstalling = false
@@ -35,6 +35,7 @@ actor ServiceNetwork {
         self.slices = slices
         self.namespaces = namespaces
         self.network = network
+        rules = network.families.map { ServiceRules(family: $0) }
         self.tools = tools
         self.server = server
         self.delay = delay
@@ -72,7 +73,8 @@ actor ServiceNetwork {
         isScheduled = false
         // One after another, or an older state could come last.
         guard !isInstalling else { return changed() }
-        let text = rules.render(services: services.list(), slices: slices.list())
+        let (services, slices) = (services.list(), slices.list())
+        let text = rules.map { $0.render(services: services, slices: slices) }.joined()
         guard text != installed else { return }
         isInstalling = true
         defer { isInstalling = false }

@@ -76,10 +76,16 @@ struct LoadBalancerReconciler: Reconciler {
         let present = service.status.loadBalancer.ingress.compactMap(\.ip)
         var wanted: [String] = []
         if service.spec.type == "LoadBalancer" {
-            guard let address = addresses.address(of: key, present: present.first) else {
+            guard
+                let found = addresses.addresses(
+                    of: key,
+                    families: service.spec.ipFamilies,
+                    present: present
+                )
+            else {
                 throw .retry("\(key): no load balancer address is free")
             }
-            wanted = [address]
+            wanted = found
         } else {
             addresses.free(key)
         }
@@ -99,31 +105,56 @@ struct LoadBalancerReconciler: Reconciler {
     }
 }
 
-/// Which Service has which load balancer address.
+/// Which Service has which load balancer addresses.
 final class LoadBalancerAddresses: Sendable {
-    private struct State {
-        var pool = AddressPool(base: "172.30.0.0", prefix: 16)
+    private struct Family {
+        let name: String
+        var pool: AddressPool?
         var given: [ObjectKey: String] = [:]
+
+        init(_ family: ClusterFamily) {
+            name = family.name
+            pool = AddressPool(
+                base: family.balancerRange.base,
+                prefix: family.balancerRange.prefix
+            )
+        }
+
+        mutating func address(of key: ObjectKey, present: [String]) -> String? {
+            if given[key] == nil {
+                given[key] = present.first { pool?.claim($0) == true } ?? pool?.take()
+            }
+            return given[key]
+        }
+
+        mutating func free(_ key: ObjectKey) {
+            if let address = given.removeValue(forKey: key) { pool?.free(address) }
+        }
     }
 
-    private let state = Mutex(State())
+    private let state = Mutex([Family(.ipv4), Family(.ipv6)])
 
-    func address(of key: ObjectKey, present: String?) -> String? {
+    /// One for each family of a Service; nil when a family has none left.
+    func addresses(of key: ObjectKey, families: [String], present: [String]) -> [String]? {
         state.withLock { state in
-            if let address = state.given[key] { return address }
-            if let present, state.pool?.claim(present) == true {
-                state.given[key] = present
-                return present
+            var addresses: [String] = []
+            for index in state.indices {
+                guard families.contains(state[index].name) else {
+                    state[index].free(key)
+                    continue
+                }
+                guard let address = state[index].address(of: key, present: present) else {
+                    return nil
+                }
+                addresses.append(address)
             }
-            let address = state.pool?.take()
-            state.given[key] = address
-            return address
+            return addresses
         }
     }
 
     func free(_ key: ObjectKey) {
         state.withLock { state in
-            if let address = state.given.removeValue(forKey: key) { state.pool?.free(address) }
+            for index in state.indices { state[index].free(key) }
         }
     }
 }

@@ -1,13 +1,16 @@
 import CLinux
 import Glibc
 
-/// Blocking IPv4 sockets for the few places where devnode talks to the network itself.
+/// Blocking sockets for the few places where devnode talks to the network itself.
 ///
 /// A socket belongs for good to the network namespace of the thread that makes it.
 enum Sockets {
-    static func make(_ type: __socket_type) throws(SystemError) -> Int32 {
+    private static func make(
+        _ type: __socket_type,
+        for address: String
+    ) throws(SystemError) -> Int32 {
         try SystemError.checkErrno(
-            socket(AF_INET, Int32(bitPattern: type.rawValue | SOCK_CLOEXEC.rawValue), 0),
+            socket(family(address), Int32(bitPattern: type.rawValue | SOCK_CLOEXEC.rawValue), 0),
             "make a socket"
         )
     }
@@ -17,7 +20,7 @@ enum Sockets {
         address: String,
         port: UInt16
     ) throws(SystemError) -> Int32 {
-        let descriptor = try make(type)
+        let descriptor = try make(type, for: address)
         set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         let bound = unsafe withAddress(address, port) { unsafe bind(descriptor, $0, $1) }
         try SystemError.checkErrno(bound, "bind \(address):\(port)")
@@ -36,7 +39,7 @@ enum Sockets {
         port: UInt16,
         timeout: Duration?
     ) throws(SystemError) -> Int32 {
-        let descriptor = try make(SOCK_STREAM)
+        let descriptor = try make(SOCK_STREAM, for: address)
         if let timeout {
             setTime(descriptor, SO_SNDTIMEO, timeout)
             setTime(descriptor, SO_RCVTIMEO, timeout)
@@ -84,18 +87,38 @@ enum Sockets {
         _ port: UInt16,
         _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
     ) -> Int32 {
+        if family(address) == AF_INET6 {
+            var value = sockaddr_in6()
+            value.sin6_family = sa_family_t(AF_INET6)
+            value.sin6_port = port.bigEndian
+            let parsed = unsafe inet_pton(AF_INET6, address, &value.sin6_addr)
+            return parsed == 1 ? unsafe passing(value, to: body) : invalid()
+        }
         var value = sockaddr_in()
         value.sin_family = sa_family_t(AF_INET)
         value.sin_port = port.bigEndian
-        guard unsafe inet_pton(AF_INET, address, &value.sin_addr) == 1 else {
-            errno = EINVAL
-            return -1
-        }
-        return unsafe withUnsafePointer(to: &value) { pointer in
+        let parsed = unsafe inet_pton(AF_INET, address, &value.sin_addr)
+        return parsed == 1 ? unsafe passing(value, to: body) : invalid()
+    }
+
+    private static func passing<Address>(
+        _ value: Address,
+        to body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        unsafe withUnsafePointer(to: value) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                unsafe body($0, socklen_t(MemoryLayout<Address>.size))
             }
         }
+    }
+
+    private static func invalid() -> Int32 {
+        errno = EINVAL
+        return -1
+    }
+
+    private static func family(_ address: String) -> Int32 {
+        address.contains(":") ? AF_INET6 : AF_INET
     }
 
     /// Sends all bytes; false when the other side is gone or too slow.

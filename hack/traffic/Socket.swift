@@ -14,35 +14,39 @@ struct SystemError: Error, CustomStringConvertible {
     var description: String { unsafe "\(call): \(String(cString: strerror(code)))" }
 }
 
-/// An IPv4 address and port, resolved once.
+/// An address and port, resolved once; of several addresses the first one.
 struct SocketAddress {
-    let storage: sockaddr_in
+    private let storage: sockaddr_storage
+    private let size: socklen_t
 
     init(_ text: String) throws {
         guard let colon = text.lastIndex(of: ":"),
             let port = UInt16(text[text.index(after: colon)...])
         else { throw SystemError("\(text) is not HOST:PORT", EINVAL) }
         var hints = unsafe addrinfo()
-        unsafe hints.ai_family = AF_INET
         unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var list: UnsafeMutablePointer<addrinfo>?
-        let host = String(text[..<colon])
-        guard unsafe getaddrinfo(host, nil, &hints, &list) == 0, let first = unsafe list,
-            let raw = unsafe first.pointee.ai_addr
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard unsafe getaddrinfo(String(host), "\(port)", &hints, &list) == 0,
+            let first = unsafe list, let raw = unsafe first.pointee.ai_addr
         else { throw SystemError("cannot resolve \(host)", ENOENT) }
         defer { unsafe freeaddrinfo(first) }
-        var address = unsafe raw.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-            unsafe $0.pointee
+        let size = unsafe first.pointee.ai_addrlen
+        var storage = sockaddr_storage()
+        unsafe withUnsafeMutableBytes(of: &storage) {
+            unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: raw, count: Int(size)))
         }
-        address.sin_port = port.bigEndian
-        storage = address
+        (self.storage, self.size) = (storage, size)
     }
+
+    fileprivate var family: Int32 { Int32(storage.ss_family) }
 
     fileprivate func withPointer<T>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> T) -> T {
         var copy = storage
         return unsafe withUnsafePointer(to: &copy) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                unsafe body($0, size)
             }
         }
     }
@@ -65,8 +69,10 @@ struct Socket {
     let descriptor: Int32
 
     static func listen(on address: SocketAddress) throws -> Socket {
-        let socket = try make(nonBlocking: true)
+        let socket = try make(address.family, nonBlocking: true)
         socket.set(SOL_SOCKET, SO_REUSEADDR, 1)
+        // At `[::]` it is IPv4 addresses too, whatever the system's default.
+        if address.family == AF_INET6 { socket.set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
         guard unsafe address.withPointer({ unsafe bind(socket.descriptor, $0, $1) }) == 0 else {
             throw SystemError("bind")
         }
@@ -75,7 +81,7 @@ struct Socket {
     }
 
     static func connect(to address: SocketAddress, nonBlocking: Bool = true) throws -> Socket {
-        let socket = try make(nonBlocking: nonBlocking)
+        let socket = try make(address.family, nonBlocking: nonBlocking)
         socket.set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         let result = unsafe address.withPointer { unsafe Glibc.connect(socket.descriptor, $0, $1) }
         guard result == 0 || errno == EINPROGRESS else {
@@ -86,10 +92,10 @@ struct Socket {
         return socket
     }
 
-    private static func make(nonBlocking: Bool) throws -> Socket {
+    private static func make(_ family: Int32, nonBlocking: Bool) throws -> Socket {
         let flags = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let extra = nonBlocking ? Int32(SOCK_NONBLOCK.rawValue) : 0
-        let descriptor = socket(AF_INET, flags | extra, 0)
+        let descriptor = socket(family, flags | extra, 0)
         guard descriptor >= 0 else { throw SystemError("socket") }
         return Socket(descriptor: descriptor)
     }
