@@ -130,8 +130,8 @@ struct StatusReport {
                 let state = target.reason.map { "\(target.state) (\($0))" } ?? target.state
                 table.add(
                     (index == 0 ? head : ["\"", "\""]) + [
-                        site, "\(target.pathCost)", "\(target.endpoints)", "\(target.connections)",
-                        state, target.via,
+                        site, target.pathCost.map { "\($0)" }, "\(target.endpoints)",
+                        "\(target.connections)", state, target.via,
                     ]
                 )
             }

@@ -151,7 +151,8 @@ package struct ServiceStatus: NetworkStatus {
         package var site: String
         /// The name of the port, when the Service has several.
         package var port: String?
-        package var pathCost: Int64
+        /// Nil while no path leads there.
+        package var pathCost: Int64?
         package var endpoints: Int64
         package var connections: Int64
         /// `Usable`, `Ejected`, `Draining` or `Unreachable`.
@@ -167,7 +168,7 @@ package struct ServiceStatus: NetworkStatus {
         package init(
             site: String,
             port: String? = nil,
-            pathCost: Int64,
+            pathCost: Int64?,
             endpoints: Int64,
             connections: Int64,
             state: String,

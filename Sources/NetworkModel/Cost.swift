@@ -27,6 +27,9 @@ package struct PathCost: Hashable, Comparable, Sendable, CustomStringConvertible
 
     package let value: UInt32
 
+    /// What people are told: the sum of the path's links; nil while there is no path.
+    package var ofPath: UInt32? { self == .unreachable ? nil : value }
+
     package init(_ value: UInt32) { self.value = value }
     package init(_ cost: LinkCost) { value = UInt32(cost.value) }
 

@@ -140,12 +140,14 @@ extension MetricsWriter {
         )
         for target in service.targets {
             let labels = labels.merging(target.site.labels) { old, _ in old }
-            gauge(
-                "tieline_service_path_cost",
-                help: "Cost of the cheapest path to the site.",
-                labels,
-                value: target.pathCost == .unreachable ? .infinity : Double(target.pathCost.value)
-            )
+            if let cost = target.pathCost.ofPath {
+                gauge(
+                    "tieline_service_path_cost",
+                    help: "Cost of the cheapest path to the site; absent while there is none.",
+                    labels,
+                    value: Double(cost)
+                )
+            }
             gauge(
                 "tieline_service_endpoints",
                 help: "Ready endpoints at the site.",

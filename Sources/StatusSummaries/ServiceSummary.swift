@@ -177,7 +177,7 @@ package enum ServiceSummary {
             ServiceStatus.Target(
                 site: target.view.site.displayName,
                 port: service.spec.ports.count > 1 ? target.port.text : nil,
-                pathCost: Int64(target.view.pathCost.value),
+                pathCost: target.view.pathCost.ofPath.map(Int64.init),
                 endpoints: Int64(target.view.endpoints),
                 connections: Int64(clamping: target.view.connections),
                 state: target.view.state.rawValue,

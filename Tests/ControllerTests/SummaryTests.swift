@@ -1,3 +1,4 @@
+import Foundation
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
@@ -372,6 +373,18 @@ struct ServiceSummaryTests {
         status = ServiceSummary.make(service: try Samples.service(), facts: facts, at: Samples.now)
         #expect(status.conditions[type: "HasTargets"]?.reason == "NoTargets")
         #expect(!status.conditions.isTrue("Stalled"))
+    }
+
+    @Test("a target that no path leads to has no cost")
+    func noPath() throws {
+        var facts = try facts()
+        facts.view.targets[1].view.state = .unreachable
+        facts.view.targets[1].view.pathCost = .unreachable
+        let service = try Samples.service()
+        let status = ServiceSummary.make(service: service, facts: facts, at: Samples.now)
+        #expect(status.targets.map(\.pathCost) == [0, nil])
+        let written = String(decoding: try JSONEncoder().encode(status.targets), as: UTF8.self)
+        #expect(written.components(separatedBy: "pathCost").count == 2)
     }
 
     @Test("with several ports a target says which")

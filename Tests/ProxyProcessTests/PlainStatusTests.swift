@@ -3,6 +3,7 @@ import NetworkAPI
 import NetworkModel
 import SiteConfiguration
 import StatusSummaries
+import Telemetry
 import Testing
 
 @testable import ProxyProcess
@@ -85,6 +86,36 @@ struct PlainStatusTests {
         let open = plain().site(site, links: [], services: [])
         #expect(open.endpoints == [LinkEndpoint(host: "plain.example.com", port: 5671)])
         #expect(open.conditions.isTrue("Reachable"))
+    }
+
+    @Test("a target that no path leads to has no cost in the metrics")
+    func noPath() {
+        var snapshot = ProxySnapshot(proxy: proxy)
+        snapshot.services = [
+            ServiceSnapshot(
+                service: port,
+                listening: false,
+                targets: [(siteID, PathCost(20)), (remote, .unreachable)].map { site, cost in
+                    .init(
+                        site: SiteName(id: site),
+                        pathCost: cost,
+                        endpoints: 1,
+                        connections: 0,
+                        state: cost == .unreachable ? .unreachable : .usable,
+                        via: "link/west"
+                    )
+                }
+            )
+        ]
+        let registry = MetricsRegistry()
+        registry.addCollector { [snapshot] in
+            $0.add(snapshot, isReady: true, certificateEnd: nil)
+        }
+        let costs = registry.text().split(separator: "\n").filter {
+            $0.hasPrefix("tieline_service_path_cost{")
+        }
+        #expect(costs.count == 1)
+        #expect(costs.first?.hasSuffix(" 20") == true)
     }
 
     @Test(
