@@ -11,6 +11,14 @@ import Testing
 struct PacingTests {
     private let place = StatusPacer.ObjectPlace(kind: "Service", key: ObjectKey(name: "a"))
 
+    private func difference(
+        _ before: ServiceStatus,
+        _ after: ServiceStatus,
+        generation: Int64? = nil
+    ) -> StatusDifference {
+        .between(before, after, generation: generation)
+    }
+
     private func at(_ milliseconds: UInt64) -> Instant {
         Instant(nanoseconds: 1_000_000_000_000 + milliseconds * 1_000_000)
     }
@@ -20,20 +28,61 @@ struct PacingTests {
         var before = ServiceStatus()
         before.connections = .init(active: 100, opened: 500)
         var after = before
-        #expect(StatusDifference.between(before, after) == .none)
+        #expect(difference(before, after) == .none)
         after.connections?.active = 105
-        #expect(StatusDifference.between(before, after) == .fewCounts)
+        #expect(difference(before, after) == .fewCounts)
         after.connections?.active = 120
-        #expect(StatusDifference.between(before, after) == .manyCounts)
+        #expect(difference(before, after) == .manyCounts)
         after.connections?.active = 0
-        #expect(StatusDifference.between(before, after) == .manyCounts)
+        #expect(difference(before, after) == .manyCounts)
         after.failovers = 1
-        #expect(StatusDifference.between(before, after) == .observation)
+        #expect(difference(before, after) == .observation)
         after.cursors = [ProxyCursor(proxy: try Samples.proxy(1), failovers: 1)]
-        #expect(StatusDifference.between(before, after) == .booking)
+        #expect(difference(before, after) == .booking)
         after = before
         after.observedGeneration = 4
-        #expect(StatusDifference.between(before, after) == .answer)
+        #expect(difference(before, after, generation: 4) == .answer)
+    }
+
+    @Test("that a new spec is worked on is told apart from what is found out about it")
+    func progress() {
+        func status(
+            _ generation: Int64?,
+            _ ready: Condition.Status,
+            _ reason: Reason
+        ) -> ServiceStatus {
+            var status = ServiceStatus()
+            status.observedGeneration = generation
+            status.conditions.set("Ready", ready, reason: reason.rawValue, at: Samples.now)
+            return status
+        }
+        let before = status(1, .yes, .ready)
+        #expect(difference(before, status(1, .no, .progressing), generation: 2) == .progress)
+        #expect(difference(before, status(2, .no, .progressing), generation: 2) == .progress)
+        #expect(difference(before, status(2, .no, .invalid), generation: 2) == .answer)
+        #expect(difference(before, status(2, .yes, .ready), generation: 2) == .answer)
+        #expect(
+            difference(ServiceStatus(), status(nil, .no, .progressing), generation: 1) == .progress
+        )
+        // What stands there would be taken for true of the spec as it is.
+        #expect(difference(before, status(1, .no, .progressing), generation: 1) == .observation)
+    }
+
+    @Test("that a spec is worked on is told after a second, and not where the answer comes before")
+    func holdback() {
+        var pacer = StatusPacer()
+        #expect(pacer.decide(place, .progress, at: at(0)) == .wait(.seconds(1)))
+        #expect(pacer.decide(place, .progress, at: at(400)) == .wait(.milliseconds(600)))
+        #expect(pacer.decide(place, .answer, at: at(500)) == .write)
+        // The next spec has a second of its own; one that fails to be written is tried again at once.
+        #expect(pacer.decide(place, .progress, at: at(1500)) == .wait(.seconds(1)))
+        #expect(pacer.decide(place, .progress, at: at(2500)) == .write)
+        #expect(pacer.decide(place, .progress, at: at(2510)) == .write)
+        pacer.wrote(place, .progress, at: at(2510))
+        #expect(pacer.decide(place, .progress, at: at(2600)) == .wait(.seconds(1)))
+        // An object of that name that is made later begins anew.
+        pacer.forget(place)
+        #expect(pacer.decide(place, .progress, at: at(9000)) == .wait(.seconds(1)))
     }
 
     @Test("what has come true is told apart from all other changes")
@@ -52,7 +101,7 @@ struct PacingTests {
         }
         let before = status([.ready: false, .hasTargets: true])
         func difference(_ truths: [ConditionType: Bool]) -> StatusDifference {
-            .between(before, status(truths))
+            .between(before, status(truths), generation: nil)
         }
         #expect(difference([.ready: true, .hasTargets: true]) == .improvement)
         #expect(difference([.ready: false, .hasTargets: false]) == .observation)

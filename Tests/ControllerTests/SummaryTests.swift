@@ -111,7 +111,10 @@ struct SiteSummaryTests {
         site.status.conditions.insert(foreign, at: 0)
         let status = SiteSummary.make(site: site, facts: SiteFacts(), at: Samples.now)
         #expect(status.conditions == ours)
-        #expect(StatusDifference.between(site.status, status) == .none)
+        #expect(
+            StatusDifference.between(site.status, status, generation: site.metadata.generation)
+                == .none
+        )
     }
 
     @Test("a Site that loses its namespace to another one goes on counting when it gets it back")

@@ -46,36 +46,36 @@ final class StatusWriter: Sendable {
         telling events: @autoclosure () -> [EventPlan] = []
     ) async throws(APIError) -> (outcome: Outcome, object: Object)
     where Object.Status: CountingStatus {
-        let difference = StatusDifference.between(object.status, status)
+        let difference = StatusDifference.between(
+            object.status,
+            status,
+            generation: object.metadata.generation
+        )
         let place = StatusPacer.ObjectPlace(kind: Object.resource.kind, key: object.key)
         switch pacer.withLock({ $0.decide(place, difference, at: clock.now) }) {
         case .skip: return (.unchanged, object)
         case .wait(let time): return (.wait(time), object)
         case .write:
             for event in events() { await writer.tell(event) }
-            var base = object
-            // An apply takes out only what its manager has set: first we make ours what the schema set, which changes nothing
-            // that anybody sees. Otherwise a new object that is Stalled at once would be Reconciling for ever.
-            if base.status.conditions.hold(defaultsBeyond: status.conditions) {
-                base = try await apply(base.status, to: base)
-            }
-            let stored = try await apply(status, to: base)
+            let stored = try await replace(status, of: object)
             pacer.withLock { $0.wrote(place, difference, at: clock.now) }
             return (.written, stored)
         }
     }
 
-    private func apply<Object: NetworkObject>(
+    /// Not an apply, which takes out only what its manager has set before: what the schema set goes in the same write.
+    private func replace<Object: NetworkObject>(
         _ status: Object.Status,
-        to object: Object
+        of object: Object
     ) async throws(APIError) -> Object {
+        var status = status
+        status.conditions = status.conditions.beside(object.status.conditions)
         var metadata = ObjectMeta(name: object.metadata.name, namespace: object.metadata.namespace)
         metadata.uid = object.metadata.uid
         metadata.resourceVersion = object.metadata.resourceVersion
-        let stored = try await client.applyStatus(
-            StatusPatch<Object>(metadata: metadata, status: status),
-            fieldManager: Names.fieldManager,
-            force: true
+        let stored = try await client.updateStatus(
+            StatusReplacement<Object>(metadata: metadata, status: status),
+            fieldManager: Names.fieldManager
         )
         var result = object
         result.metadata = stored.metadata
@@ -85,21 +85,14 @@ final class StatusWriter: Sendable {
 }
 
 extension [Condition] {
-    /// Whether the schema set conditions that are not `wanted`.
-    func hold(defaultsBeyond wanted: [Condition]) -> Bool {
-        ours.contains { $0.isDefault && wanted[type: $0.type] == nil }
+    /// These, and those of others among `stored`, which stay theirs.
+    func beside(_ stored: [Condition]) -> [Condition] {
+        ours + stored.filter { ConditionType(rawValue: $0.type) == nil }
     }
 }
 
-extension Condition {
-    /// Whether the schema set it, when the object was made: nobody has spoken of any generation yet.
-    fileprivate var isDefault: Bool {
-        observedGeneration == nil && reason == Reason.pending.rawValue
-    }
-}
-
-/// An object of which only the status is spoken of.
-private struct StatusPatch<Object: NetworkObject>: KubernetesObject {
+/// An object of which only the status is spoken of: the server takes nothing else from it.
+private struct StatusReplacement<Object: NetworkObject>: KubernetesObject {
     static var resource: Resource { Object.resource }
 
     var metadata: ObjectMeta

@@ -17,8 +17,18 @@ protocol CountingStatus: NetworkStatus {
 }
 
 extension StatusDifference {
-    static func between<Status: CountingStatus>(_ stored: Status, _ wanted: Status) -> Self {
+    /// `generation`: that of the object.
+    static func between<Status: CountingStatus>(
+        _ stored: Status,
+        _ wanted: Status,
+        generation: Int64?
+    ) -> Self {
         guard stored.meaning == wanted.meaning else {
+            if stored.observedGeneration != generation, stored.booked == wanted.booked,
+                wanted.conditions.areProgress
+            {
+                return .progress
+            }
             guard stored.observedGeneration == wanted.observedGeneration else { return .answer }
             guard stored.booked == wanted.booked else { return .booking }
             return wanted.conditions.improve(stored.conditions) ? .improvement : .observation
@@ -104,6 +114,12 @@ extension [Condition] {
     private static let good: [ConditionType] = [
         .ready, .accepted, .programmed, .reachable, .connected, .hasTargets,
     ]
+
+    /// Whether all that they say of the object is that it is worked on.
+    fileprivate var areProgress: Bool {
+        guard let ready = self[type: ConditionType.ready.rawValue] else { return false }
+        return ready.status != .yes && ready.reason == Reason.progressing.rawValue
+    }
 
     /// Whether something good is true that was not before, and nothing good has ceased to be.
     fileprivate func improve(_ before: [Condition]) -> Bool {

@@ -18,6 +18,9 @@ enum StatusDifference: Equatable {
     case booking
     /// It speaks of another spec: written at once.
     case answer
+    /// It says of another spec only that this is worked on, which everybody sees from the generations: held back for a moment, in
+    /// which the answer comes as a rule.
+    case progress
 }
 
 /// Decides when a status is written, so that what moves all the time costs a bounded number of writes.
@@ -43,11 +46,16 @@ struct StatusPacer {
     /// An object that did not change for so long is written at once again.
     static let calm: Duration = .seconds(20)
 
+    /// For so long an answer is waited for before it is told that one is worked on.
+    static let holdback: Duration = .seconds(1)
+
     /// When the budget allows the next write of counters.
     private var nextFree = Instant(nanoseconds: 0)
     private var waiting: [ObjectPlace: Waiting] = [:]
     private var asked: UInt64 = 0
     private var changes: [ObjectPlace: Changes] = [:]
+    /// Since when an answer has been waited for.
+    private var unanswered: [ObjectPlace: Instant] = [:]
 
     /// The writes of an object that keeps changing.
     private struct Changes {
@@ -82,6 +90,7 @@ struct StatusPacer {
         at now: Instant
     ) -> Decision {
         let delay: Duration
+        if difference != .progress { unanswered[object] = nil }
         switch difference {
         case .none:
             waiting[object] = nil
@@ -89,6 +98,12 @@ struct StatusPacer {
         case .answer, .booking, .improvement:
             waiting[object] = nil
             return .write
+        case .progress:
+            waiting[object] = nil
+            let since = unanswered[object] ?? now
+            unanswered[object] = since
+            let due = since + Self.holdback
+            return now < due ? .wait(due - now) : .write
         case .observation:
             waiting[object] = nil
             guard let before = changes[object], now - before.last < Self.calm,
@@ -122,9 +137,10 @@ struct StatusPacer {
     mutating func wrote(_ object: ObjectPlace, _ difference: StatusDifference, at now: Instant) {
         switch difference {
         case .observation, .improvement: break
-        case .answer:
+        case .answer, .progress:
             // Whoever changes the spec wants to see what comes of it.
             changes[object] = nil
+            unanswered[object] = nil
             return
         case .none, .measurement, .fewCounts, .manyCounts, .booking: return
         }
@@ -137,6 +153,7 @@ struct StatusPacer {
     mutating func forget(_ object: ObjectPlace) {
         waiting[object] = nil
         changes[object] = nil
+        unanswered[object] = nil
     }
 
     /// When the budget has a place for `entry`, after all that were due before it.
