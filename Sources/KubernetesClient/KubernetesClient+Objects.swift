@@ -106,24 +106,15 @@ extension KubernetesClient {
         )
     }
 
-    /// Server-side apply of the status alone; the spec in `object` is ignored by the server.
-    package func applyStatus<Object: KubernetesObject>(
+    /// Server-side apply that makes the object, and fails with a conflict when there is one of that name, whoever's it is.
+    package func applyNew<Object: KubernetesObject>(
         _ object: Object,
-        fieldManager: String,
-        force: Bool = false
+        fieldManager: String
     ) async throws(APIError) -> Object {
-        try decode(
-            await send(
-                encode {
-                    try .apply(
-                        object,
-                        subresource: "status",
-                        fieldManager: fieldManager,
-                        force: force
-                    )
-                }
-            )
-        )
+        var object = object
+        // No object has the first version: it is asked for only where there is something to compare it with.
+        object.metadata.resourceVersion = "1"
+        return try await apply(object, fieldManager: fieldManager)
     }
 
     package func patch<Object: KubernetesObject>(

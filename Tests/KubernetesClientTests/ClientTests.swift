@@ -108,17 +108,23 @@ struct ClientTests {
         }
     }
 
-    @Test("a status is applied apart from the spec")
-    func applyStatus() async throws {
+    @Test("an apply that makes an object leaves alone what is there, whatever that sets")
+    func applyNew() async throws {
         try await withNamespace { client, namespace in
-            _ = try await client.create(deployment(namespace))
-            var status = deployment(namespace)
-            status.spec = Apps.DeploymentSpec()
-            status.status.readyReplicas = 1
-            status.status.replicas = 1
-            let applied = try await client.applyStatus(status, fieldManager: "node", force: true)
-            #expect(applied.status.readyReplicas == 1)
-            #expect(applied.spec.replicas == 3)
+            let made = try await client.applyNew(
+                configMap(namespace, ["k": "1"]),
+                fieldManager: "one"
+            )
+            #expect(made.data == ["k": "1"])
+            let conflict = await #expect(throws: APIError.self) {
+                // Without a field in common: an apply alone would be merged into it.
+                try await client.applyNew(configMap(namespace, ["l": "2"]), fieldManager: "two")
+            }
+            #expect(conflict?.isConflict == true)
+            #expect(try await client.get(Core.ConfigMap.self, made.key).data == ["k": "1"])
+            // What it made is its manager's: a later apply takes it out.
+            let emptied = try await client.apply(configMap(namespace, [:]), fieldManager: "one")
+            #expect(emptied.data == [:])
         }
     }
 

@@ -4,8 +4,8 @@ import KubernetesAPI
 enum Write: Equatable, Sendable {
     /// Server-side apply of an object that is ours, or that is not there.
     ///
-    /// With a UID in the metadata it hits that very object or fails. Without one it is the first apply: it does not
-    /// force, so that an object that somebody else made at the same moment stays as it is.
+    /// With a UID in the metadata it hits that very object or fails. Without one it is the first apply, which fails where there is
+    /// an object of that name: one that is somebody else's stays as it is.
     case apply(Child)
     /// Sets the whole list of ports: an apply cannot take away what another manager added to it.
     case replacePorts(ObjectKey, uid: String, ports: [Core.ServicePort])

@@ -23,6 +23,9 @@ final class FailureClock<Key: Hashable & Sendable>: Sendable {
         min(max(.seconds(5), failed(key, at: now) / 4), .seconds(60))
     }
 
+    /// Whether the last attempt failed.
+    func isFailing(_ key: Key) -> Bool { since.withLock { $0[key] != nil } }
+
     /// It worked, or nobody asks any more.
     func end(_ key: Key) { since.withLock { $0[key] = nil } }
 }

@@ -68,7 +68,7 @@ struct ServiceReconciler: Reconciler {
             let plan = try await plan(service, record: record, view: view, awaitsSite: grace != nil)
             facts.conflicts = plan.conflicts
             facts.waits = plan.waits
-            if plan.conflicts.isEmpty {
+            if plan.conflicts.isEmpty, plan.waits.isEmpty {
                 conflicts.end(service.key)
             } else {
                 result = .again(after: conflicts.wait(service.key, at: shared.clock.now))
@@ -137,6 +137,8 @@ struct ServiceReconciler: Reconciler {
         awaitsSite: Bool = false
     ) async throws(APIError) -> ChildrenPlan {
         let configuration = record?.service(service.metadata.name)
+        // What kept the last attempt from its end may have one of the names.
+        let asks = failures.isFailing(service.key) || conflicts.isFailing(service.key)
         var own: [Child] = []
         if let record, !service.metadata.isTerminating {
             own = ServiceChildren.make(
@@ -164,7 +166,7 @@ struct ServiceReconciler: Reconciler {
         if !exposed.isEmpty, !held {
             var plan = ChildrenPlan(
                 wanted: own,
-                observed: try await shared.observe(own),
+                observed: try await shared.observe(own, asks: asks),
                 settled: shared.settled,
                 isThere: shared.isThere
             )
@@ -185,7 +187,7 @@ struct ServiceReconciler: Reconciler {
         let wanted = own + exposed
         var plan = ChildrenPlan(
             wanted: wanted,
-            observed: try await shared.observe(wanted),
+            observed: try await shared.observe(wanted, asks: asks),
             settled: shared.settled,
             isThere: shared.isThere
         )

@@ -99,34 +99,46 @@ struct Shared: Sendable {
         world.namespaces.store.get(ObjectKey(name: namespace))?.metadata.isTerminating ?? false
     }
 
-    /// What is there under the names of `wanted`; asks the server for what is not in a store, which holds only ours.
-    func observe(_ wanted: [Child]) async throws(APIError) -> [Child] {
+    /// What is there under the names of `wanted`.
+    ///
+    /// The stores hold only ours. `asks`: the server is asked for what is not in one. Where a name is free as a rule it need not be:
+    /// the first write of a child fails when there is something.
+    func observe(_ wanted: [Child], asks: Bool) async throws(APIError) -> [Child] {
         var observed: [Child] = []
         for child in wanted {
-            if let found = try await observe(child) { observed.append(found) }
+            let known = stored(child)
+            if let found = asks && known == nil ? try await find(child) : known {
+                observed.append(found)
+            }
         }
         return observed
     }
 
     func observe(_ child: Child) async throws(APIError) -> Child? {
+        try await observe([child], asks: true).first
+    }
+
+    private func stored(_ child: Child) -> Child? {
         let key = child.key
-        switch child {
+        return switch child {
+        case .serviceAccount: world.accounts.store.get(key).map(Child.serviceAccount)
+        case .roleBinding: world.bindings.store.get(key).map(Child.roleBinding)
+        case .deployment: world.deployments.store.get(key).map(Child.deployment)
+        case .service: world.coreServices.store.get(key).map(Child.service)
+        case .endpointSlice: world.slices.store.get(key).map(Child.endpointSlice)
+        }
+    }
+
+    private func find(_ child: Child) async throws(APIError) -> Child? {
+        let key = child.key
+        return switch child {
         case .serviceAccount:
-            if let found = world.accounts.store.get(key) { return .serviceAccount(found) }
-            return try await client.find(Core.ServiceAccount.self, key).map(Child.serviceAccount)
-        case .roleBinding:
-            if let found = world.bindings.store.get(key) { return .roleBinding(found) }
-            return try await client.find(RBAC.RoleBinding.self, key).map(Child.roleBinding)
-        case .deployment:
-            if let found = world.deployments.store.get(key) { return .deployment(found) }
-            return try await client.find(Apps.Deployment.self, key).map(Child.deployment)
-        case .service:
-            if let found = world.coreServices.store.get(key) { return .service(found) }
-            return try await client.find(Core.Service.self, key).map(Child.service)
+            try await client.find(Core.ServiceAccount.self, key).map(Child.serviceAccount)
+        case .roleBinding: try await client.find(RBAC.RoleBinding.self, key).map(Child.roleBinding)
+        case .deployment: try await client.find(Apps.Deployment.self, key).map(Child.deployment)
+        case .service: try await client.find(Core.Service.self, key).map(Child.service)
         case .endpointSlice:
-            if let found = world.slices.store.get(key) { return .endpointSlice(found) }
-            return try await client.find(Discovery.EndpointSlice.self, key)
-                .map(Child.endpointSlice)
+            try await client.find(Discovery.EndpointSlice.self, key).map(Child.endpointSlice)
         }
     }
 }

@@ -108,13 +108,13 @@ struct Writer: Sendable {
         }
     }
 
-    /// Without a UID it is the first apply and must not take over what somebody else made meanwhile.
+    /// Without a UID it is the first apply and must not take over what somebody else has made.
     private func apply<Object: KubernetesObject>(_ object: Object) async throws(APIError) {
-        _ = try await client.apply(
-            object,
-            fieldManager: Names.fieldManager,
-            force: object.metadata.uid != nil
-        )
+        if object.metadata.uid == nil {
+            _ = try await client.applyNew(object, fieldManager: Names.fieldManager)
+        } else {
+            _ = try await client.apply(object, fieldManager: Names.fieldManager, force: true)
+        }
     }
 
     /// Writes a Secret and returns it as stored.
