@@ -127,6 +127,23 @@ enum Samples {
     }
 }
 
+extension Samples {
+    static func compilation(
+        of site: Site = site(),
+        ports: ListenerPorts? = nil
+    ) throws -> SiteCompilation {
+        SiteCompilation(
+            told: [],
+            ports: ports,
+            secrets: ConfigurationSecrets(),
+            head: nil,
+            siteUID: site.metadata.uid,
+            siteID: try siteID("A"),
+            at: Instant(nanoseconds: 1)
+        )
+    }
+}
+
 extension [Condition] {
     /// `Type=Status,Reason` of each.
     var brief: [String] { map { "\($0.type)=\($0.status.rawValue),\($0.reason)" } }
@@ -141,15 +158,7 @@ extension SiteRecord {
         _ change: (inout SiteConfiguration) -> Void = { _ in }
     ) throws {
         let siteID = try Samples.siteID("A")
-        var compilation = SiteCompilation(
-            told: [],
-            ports: ports,
-            secrets: ConfigurationSecrets(),
-            head: nil,
-            siteUID: site.metadata.uid,
-            siteID: siteID,
-            at: Instant(nanoseconds: 1)
-        )
+        var compilation = try Samples.compilation(of: site, ports: ports)
         var looked: [String: Service?] = [:]
         for name in serviceNames { looked[name] = .some(nil) }
         for service in services {

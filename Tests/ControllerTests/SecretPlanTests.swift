@@ -132,7 +132,7 @@ struct SecretPlanTests {
         let first = try plan(configuration, layout)
         #expect(first.writes.parts.count == 16 && first.head.parts?.count == 16)
         var secrets = ConfigurationSecrets(head: stored(try #require(first.writes.head)))
-        for part in first.writes.parts { secrets.parts[part.index] = stored(part.write) }
+        for part in first.writes.parts { secrets.parts[part.key] = stored(part.write) }
         let head = try #require(ConfigurationPlan.read(secrets.head))
         #expect(Set(secrets.services(head).map(\.name)) == Set((0..<1_000).map { "s\($0)" }))
         #expect(try plan(configuration, layout, over: secrets).writes.isEmpty)
@@ -140,7 +140,7 @@ struct SecretPlanTests {
         try fill(&layout, 0..<1_000, edited: 400)
         let second = try plan(configuration, layout, over: secrets)
         let index = ConfigurationPart.index(of: "s400", among: 16)
-        #expect(second.writes.parts.map(\.index) == [index] && second.writes.head != nil)
+        #expect(second.writes.parts.map(\.key) == [index] && second.writes.head != nil)
         // Whichever of the two heads is there after a crash finds its content.
         secrets.parts[index] = stored(try #require(second.writes.parts.first).write)
         #expect(Set(secrets.services(head).map(\.name)).count == 1_000)
@@ -152,7 +152,7 @@ struct SecretPlanTests {
         secrets.parts[3] = nil
         secrets.parts[4]?.data = [:]
         let third = try plan(configuration, layout, over: secrets)
-        #expect(third.writes.parts.map(\.index) == [3, 4] && third.writes.head == nil)
+        #expect(third.writes.parts.map(\.key) == [3, 4] && third.writes.head == nil)
         #expect(third.head == second.head)
         #expect(third.writes.parts.map(\.write.mode) == [.create, .apply])
     }
@@ -164,7 +164,7 @@ struct SecretPlanTests {
         try fill(&layout, 0..<100)
         let first = try plan(configuration, layout)
         var secrets = ConfigurationSecrets(head: stored(try #require(first.writes.head)))
-        for part in first.writes.parts { secrets.parts[part.index] = stored(part.write) }
+        for part in first.writes.parts { secrets.parts[part.key] = stored(part.write) }
         #expect(layout.count == 2)
         for index in 40..<100 { try layout.set("s\(index)", nil) }
         _ = layout.settle { $0 < $1 }

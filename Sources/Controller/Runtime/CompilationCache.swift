@@ -1,4 +1,5 @@
 import NetworkAPI
+import NetworkModel
 import Synchronization
 
 /// The compiled configurations of all namespaces, and what has changed since.
@@ -15,6 +16,7 @@ final class CompilationCache: Sendable {
     private struct Entry {
         var compilation: SiteCompilation?
         var changes = Changes()
+        var pace = ConfigurationPace()
     }
 
     private let entries = Mutex<[String: Entry]>([:])
@@ -32,7 +34,7 @@ final class CompilationCache: Sendable {
     func take(_ namespace: String) -> (SiteCompilation, Changes)? {
         entries.withLock { entries in
             let entry = entries.removeValue(forKey: namespace)
-            entries[namespace] = Entry()
+            entries[namespace] = Entry(pace: entry?.pace ?? ConfigurationPace())
             guard let entry, let compilation = entry.compilation else { return nil }
             return (compilation, entry.changes)
         }
@@ -40,6 +42,26 @@ final class CompilationCache: Sendable {
 
     func put(_ compilation: SiteCompilation, _ namespace: String) {
         entries.withLock { $0[namespace]?.compilation = compilation }
+    }
+
+    /// How long what has changed of Services is to wait for others, where `isKnown` says that the compilation speaks of all else
+    /// as it is; nil: not at all.
+    func wait(
+        _ namespace: String,
+        at now: Instant,
+        isKnown: (SiteCompilation) -> Bool
+    ) -> Duration? {
+        entries.withLock { entries in
+            guard let entry = entries[namespace], !entry.changes.links,
+                let compilation = entry.compilation, isKnown(compilation)
+            else { return nil }
+            return entry.pace.wait(at: now)
+        }
+    }
+
+    /// A round is over that wrote so many parts.
+    func wrote(parts: Int, _ namespace: String, at now: Instant) {
+        entries.withLock { $0[namespace]?.pace.wrote(parts: parts, at: now) }
     }
 
     func forget(_ namespace: String) { entries.withLock { $0[namespace] = nil } }

@@ -35,9 +35,10 @@ extension SiteReconciler {
         _ objects: inout SiteObjects,
         _ facts: inout SiteFacts,
         _ leftovers: inout [Leftover]
-    ) async throws(APIError) {
-        guard let siteID = record.siteID else { return }
+    ) async throws(APIError) -> ReconcileResult {
+        guard let siteID = record.siteID else { return .done }
         let namespace = site.metadata.namespace ?? ""
+        if let wait = gathering(site, siteID, record, objects) { return .again(after: wait) }
         var (compilation, changes) = try await compilation(
             site,
             siteID,
@@ -53,7 +54,7 @@ extension SiteReconciler {
                 &facts,
                 &leftovers
             ), mayWriteParts(compilation.secrets, of: site, &facts, &leftovers)
-        else { return }
+        else { return .done }
         if record.head == nil, let head = compilation.head, case .all(let told) = changes {
             record.restore(head, services: told)
         }
@@ -76,8 +77,8 @@ extension SiteReconciler {
         } catch {
             throw .request("the configuration does not encode: \(error)")
         }
-        for part in writes.parts {
-            compilation.secrets.parts[part.index] = try await shared.writer.write(part.write)
+        for (index, stored) in try await shared.writer.write(writes.parts) {
+            compilation.secrets.parts[index] = stored
         }
         if let write = writes.head {
             let stored = try await shared.writer.write(write)
@@ -98,6 +99,28 @@ extension SiteReconciler {
             try await remove(part: index, &compilation.secrets)
         }
         shared.compilations.put(compilation, namespace)
+        if !isIdle {
+            shared.compilations.wrote(parts: writes.parts.count, namespace, at: shared.clock.now)
+        }
+        return .done
+    }
+
+    /// How long Services that changed wait for others, so that those share a round; nil: not at all, as where anything else
+    /// changed.
+    private func gathering(
+        _ site: Site,
+        _ siteID: SiteID,
+        _ record: SiteRecord,
+        _ objects: SiteObjects
+    ) -> Duration? {
+        guard record.head != nil else { return nil }
+        return shared.compilations.wait(
+            site.metadata.namespace ?? "",
+            at: shared.clock.now
+        ) { known in
+            known.isOf(site, siteID) && known.isMade(with: objects.secrets.configuration)
+                && known.frameInputs?.generation == site.metadata.generation
+        }
     }
 
     /// What was compiled before, and what has changed since; or nothing, and everything.

@@ -93,7 +93,9 @@ struct SiteReconciler: Reconciler {
                 // The gateways stay as they are; only their certificates must not end.
                 try await keepDocument(site, &record, objects, &facts)
             } else if facts.finding == nil {
-                try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
+                result = result.sooner(
+                    try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
+                )
                 try await keepChildren(site, record, &facts, &leftovers)
             }
             result = result.sooner(renewal(objects.secrets, of: site))

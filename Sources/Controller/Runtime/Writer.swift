@@ -117,6 +117,40 @@ struct Writer: Sendable {
         }
     }
 
+    /// Writes Secrets that do not depend on each other, a few at a time.
+    ///
+    /// Returns them as stored when all are; after a failure some may be.
+    func write<Key: Hashable & Sendable>(
+        _ writes: [(key: Key, write: SecretWrite)]
+    ) async throws(APIError) -> [Key: Core.Secret] {
+        typealias Outcome = Result<(Key, Core.Secret), APIError>
+        let outcomes = await withTaskGroup(of: Outcome.self) { group in
+            var outcomes: [Outcome] = []
+            for (number, entry) in writes.enumerated() {
+                if number >= Self.atOnce, let outcome = await group.next() {
+                    outcomes.append(outcome)
+                }
+                group.addTask {
+                    do throws(APIError) {
+                        return .success((entry.key, try await write(entry.write)))
+                    } catch {
+                        return .failure(error)
+                    }
+                }
+            }
+            for await outcome in group { outcomes.append(outcome) }
+            return outcomes
+        }
+        var stored: [Key: Core.Secret] = [:]
+        for outcome in outcomes {
+            let (key, secret) = try outcome.get()
+            stored[key] = secret
+        }
+        return stored
+    }
+
+    private static let atOnce = 4
+
     /// Writes a Secret and returns it as stored.
     func write(_ write: SecretWrite) async throws(APIError) -> Core.Secret {
         logger.info("write a Secret", metadata: ["secret": "\(write.secret.key)"])

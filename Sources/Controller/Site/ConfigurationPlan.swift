@@ -26,7 +26,7 @@ struct ConfigurationSecrets: Sendable {
 /// What is to be written so that the gateways take a configuration; in this order: whatever comes between, the head that is
 /// there finds its parts.
 struct ConfigurationWrites: Sendable {
-    var parts: [(index: Int, write: SecretWrite)] = []
+    var parts: [(key: Int, write: SecretWrite)] = []
     var head: SecretWrite?
     /// Parts that the head does not name any more.
     var unused: [Int] = []
