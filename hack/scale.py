@@ -14,6 +14,7 @@ import http.client
 import json
 import os
 import pathlib
+import re
 import ssl
 import statistics
 import sys
@@ -58,7 +59,10 @@ class Server:
         self.local = threading.local()
         self.context = ssl.create_default_context(cafile=str(state / "pki" / "ca.crt"))
 
-    def ask(self, method, path, body=None, kind="application/json"):
+    def ask(self, *request):
+        return json.loads(self.read(*request))
+
+    def read(self, method, path, body=None, kind="application/json"):
         if not hasattr(self.local, "connection"):
             self.local.connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context)
         self.local.connection.request(
@@ -68,10 +72,22 @@ class Server:
         content = answer.read()
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {content[:300]!r}")
-        return json.loads(content)
+        return content
 
     def items(self, path):
         return self.ask("GET", path)["items"]
+
+    def requests(self):
+        """How many requests it has answered, by verb, resource and code; also those of this program."""
+        found = {}
+        for line in self.read("GET", "/metrics").decode().splitlines():
+            if line.startswith("apiserver_request_total{"):
+                labels = dict(re.findall(r'(\w+)="([^"]*)"', line))
+                resource = labels["resource"] + (f".{labels['group']}" if labels["group"] else "")
+                resource += f"/{labels['subresource']}" if labels["subresource"] else ""
+                key = f"{labels['verb']} {resource} {labels['code']}"
+                found[key] = found.get(key, 0) + int(float(line.rsplit(" ", 1)[1]))
+        return found
 
 
 def cpu(pid):
@@ -158,7 +174,7 @@ class Scale:
                 "apiVersion": API, "kind": "Service", "metadata": {"name": f"s{number}", "namespace": where},
                 "spec": {"ports": [{"name": "tcp", "port": 8080}], "hosts": [address], "listen": {"enabled": True}}})
 
-        before, began = self.costs(pids), time.monotonic()
+        asked, before, began = self.server.requests(), self.costs(pids), time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
             list(pool.map(make, range(count)))
         created = time.monotonic() - began
@@ -168,6 +184,10 @@ class Scale:
         self.table.row(f"{count} Services created at once: until all are Ready", took, "s", 10 if count <= 1000 else 60, 120)
         for name in pids:
             self.table.row(f"  CPU of the {name} for it", after[name] - before[name], "s")
+        for name, times in sorted(self.server.requests().items()):
+            # Fewer are somebody's routine.
+            if times - asked.get(name, 0) >= count / 20:
+                self.table.row(f"  requests: {name}", times - asked.get(name, 0), "")
 
     def ready(self, where):
         return sum(condition(item, "Ready") == "True" for item in self.server.items(f"{PREFIX}/{where}/services"))

@@ -59,6 +59,7 @@ struct IdentityTests {
         let leaf = try IdentityPlan.leaf(
             role: .gateway,
             existing: nil,
+            reading: nil,
             authority: authority,
             site: site,
             now: start
@@ -158,6 +159,7 @@ struct IdentityTests {
             try IdentityPlan.leaf(
                 role: .gateway,
                 existing: nil,
+                reading: nil,
                 authority: authority,
                 site: site,
                 now: start
@@ -168,6 +170,7 @@ struct IdentityTests {
         let write = try IdentityPlan.leaf(
             role: .gateway,
             existing: leaf,
+            reading: LeafReading(leaf, of: .gateway, by: authority),
             authority: authority,
             site: site,
             now: start

@@ -31,6 +31,7 @@ struct SecretPlanTests {
             try IdentityPlan.leaf(
                 role: .gateway,
                 existing: existing,
+                reading: existing.map { LeafReading($0, of: .gateway, by: authority) },
                 authority: authority,
                 site: site,
                 now: start + days * 86_400
@@ -51,6 +52,50 @@ struct SecretPlanTests {
         #expect(second.secret.metadata.uid == "uid-leaf")
         #expect(second.secret.data["tls.key"] != stored.data["tls.key"])
         #expect(try plan(stored, SiteAuthority.make(now: start), days: 0)?.mode == .apply)
+    }
+
+    @Test("a leaf is read once for a content and an authority")
+    func reading() throws {
+        let (authority, other) = (
+            try SiteAuthority.make(now: start), try SiteAuthority.make(now: start)
+        )
+        func leaf(of role: ProxyRole) throws -> Core.Secret {
+            let write = try IdentityPlan.leaf(
+                role: role,
+                existing: nil,
+                reading: nil,
+                authority: authority,
+                site: site,
+                now: start
+            )
+            return try #require(write).secret
+        }
+        var objects = SiteObjects(uid: nil, read: Samples.start)
+        let none = objects.reading(of: .gateway)
+        #expect(none == nil)
+        objects.authority = authority
+        objects.secrets.credentials = try leaf(of: .gateway)
+        let read = objects.reading(of: .gateway)
+        let first = try #require(read)
+        #expect(first.isIssued && first.siteID == authority.siteID)
+        let stored = try #require(objects.secrets.credentials)
+        #expect(first.holds(stored, by: authority))
+        objects.secrets.credentials?.metadata.resourceVersion = "8"
+        let again = objects.reading(of: .gateway)
+        #expect(again == first)
+        #expect(objects.leaves.count == 1)
+        #expect(!first.holds(stored, by: other))
+        objects.authority = other
+        let ofOther = objects.reading(of: .gateway)
+        #expect(ofOther?.isIssued == false)
+        objects.authority = authority
+        objects.secrets.credentials = try leaf(of: .edge)
+        let edge = objects.reading(of: .gateway)
+        #expect(edge?.isIssued == false, "another content")
+        objects.secrets.credentials = stored
+        objects.secrets.credentials?.data["tls.key"] = nil
+        let withoutKey = objects.reading(of: .gateway)
+        #expect(withoutKey?.isIssued == false)
     }
 
     private func plan(

@@ -11,6 +11,8 @@ final class CompilationCache: Sendable {
     struct Changes: Sendable {
         var services: Set<String> = []
         var links = false
+        /// Of core Services, which lead to the gateways.
+        var addresses = false
     }
 
     private struct Entry {
@@ -28,6 +30,10 @@ final class CompilationCache: Sendable {
 
     func noteLinks(in namespace: String) {
         entries.withLock { $0[namespace]?.changes.links = true }
+    }
+
+    func noteAddresses(in namespace: String) {
+        entries.withLock { $0[namespace]?.changes.addresses = true }
     }
 
     /// Nil: there is none, or it failed; changes are noted from now on.

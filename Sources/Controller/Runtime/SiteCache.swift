@@ -13,6 +13,8 @@ struct SiteObjects: Sendable {
     var secrets = SiteSecrets()
     /// The identity, once it was read out of its Secret.
     var authority: SiteAuthority?
+    /// What was read out of the leaves.
+    var leaves: [ProxyRole: LeafReading] = [:]
 
     init(uid: String?, read: Instant) {
         self.uid = uid

@@ -58,7 +58,11 @@ extension SiteReconciler {
         if record.head == nil, let head = compilation.head, case .all(let told) = changes {
             record.restore(head, services: told)
         }
-        compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
+        if changes.haveAddresses
+            || shared.world.hasHosts(in: namespace) != (compilation.ownAddresses != nil)
+        {
+            compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
+        }
         let looked = look(for: changes, site, siteID, record, &compilation)
         let (isIdle, writes, head): (Bool, ConfigurationWrites, ConfigurationHead)
         let changed: Set<String>
@@ -168,6 +172,13 @@ extension SiteReconciler {
         case some(CompilationCache.Changes)
         /// `told`: the services that the gateways were told of.
         case all(told: [ServiceConfiguration])
+
+        var haveAddresses: Bool {
+            switch self {
+            case .some(let changes): changes.addresses
+            case .all: true
+            }
+        }
     }
 
     /// Reads the parts: those that the head names, and those that an earlier one left.

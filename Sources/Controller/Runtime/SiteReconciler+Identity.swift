@@ -125,9 +125,10 @@ extension SiteReconciler {
         _ leftovers: inout [Leftover]
     ) async throws(APIError) {
         for role in ProxyRole.allCases {
-            let leaf = role == .edge ? \SiteSecrets.edge : \SiteSecrets.credentials
-            let existing = objects.secrets[keyPath: leaf]
-            let isMarked = existing.map(IdentityPlan.isCredentials) ?? false
+            let place = SiteSecrets.leaf(of: role)
+            let existing = objects.secrets[keyPath: place]
+            let reading = objects.reading(of: role)
+            let isMarked = reading?.siteID != nil
             guard mayWrite(existing, isMarked: isMarked, of: site, &facts, &leftovers) else {
                 continue
             }
@@ -136,6 +137,7 @@ extension SiteReconciler {
                 write = try IdentityPlan.leaf(
                     role: role,
                     existing: existing,
+                    reading: reading,
                     authority: authority,
                     site: site,
                     now: Date()
@@ -143,18 +145,18 @@ extension SiteReconciler {
             } catch {
                 throw .request("no certificate could be signed: \(error)")
             }
-            if let write {
-                objects.secrets[keyPath: leaf] = try await shared.writer.write(write)
+            if let write { objects.secrets[keyPath: place] = try await shared.writer.write(write) }
+            if let secret = objects.secrets[keyPath: place] {
+                tellRotation(site, secret, end: objects.reading(of: role)?.end)
             }
-            if let secret = objects.secrets[keyPath: leaf] { tellRotation(site, secret) }
         }
     }
 
     /// Tells of a certificate that was renewed lately, by this process or by one that may have ended before it could tell; told
     /// twice it is still one Event.
-    private func tellRotation(_ site: Site, _ secret: Core.Secret) {
+    private func tellRotation(_ site: Site, _ secret: Core.Secret, end: Date?) {
         guard let time = IdentityPlan.renewed(secret), Timestamp.now() - time < .seconds(3600),
-            let end = IdentityPlan.notAfter(secret)
+            let end
         else { return }
         let until = Timestamp(seconds: Int64(end.timeIntervalSince1970))
         shared.writer.record(

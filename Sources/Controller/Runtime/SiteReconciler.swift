@@ -98,7 +98,7 @@ struct SiteReconciler: Reconciler {
                 )
                 try await keepChildren(site, record, &facts, &leftovers)
             }
-            result = result.sooner(renewal(objects.secrets, of: site))
+            result = result.sooner(renewal(&objects, of: site))
             await shared.clear(leftovers)
             cache.set(objects, of: namespace)
             for (name, place) in SiteSecrets.places {
@@ -271,10 +271,13 @@ struct SiteReconciler: Reconciler {
         facts.isUnseen = plan.writes.contains(where: \.isToldOf)
     }
 
-    private func renewal(_ secrets: SiteSecrets, of site: Site) -> ReconcileResult {
-        let times = [secrets.credentials, secrets.edge]
-            .filter { $0?.metadata.controller?.uid == site.metadata.uid }
-            .compactMap(IdentityPlan.renewalTime)
+    private func renewal(_ objects: inout SiteObjects, of site: Site) -> ReconcileResult {
+        var times: [Date] = []
+        for role in ProxyRole.allCases {
+            let secret = objects.secrets[keyPath: SiteSecrets.leaf(of: role)]
+            guard secret?.metadata.controller?.uid == site.metadata.uid else { continue }
+            if let time = objects.reading(of: role)?.renewal { times.append(time) }
+        }
         guard let first = times.min() else { return .done }
         return .again(after: .seconds(max(1, first.timeIntervalSinceNow.rounded(.up))))
     }

@@ -56,10 +56,9 @@ struct Triggers: Sendable {
             forget(change)
             addOwner(of: change.object)
             // What gateways must not take for servers.
-            if change.hasOtherAddresses, let namespace = change.object.siteNamespace,
-                world.services.store.count(World.Index.hosts, namespace) > 0
-            {
-                addSoon(site: namespace)
+            if change.hasOtherAddresses, let namespace = change.object.siteNamespace {
+                shared.compilations.noteAddresses(in: namespace)
+                if world.hasHosts(in: namespace) { addSoon(site: namespace) }
             }
         }
         world.slices.addHandler { change in

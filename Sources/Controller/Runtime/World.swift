@@ -143,10 +143,15 @@ struct World: Sendable {
         return Selection(of: selector, core: own, slices: selected ?? [], at: now)
     }
 
+    /// Whether some Service of a namespace has `hosts`.
+    func hasHosts(in namespace: String) -> Bool { services.store.count(Index.hosts, namespace) > 0 }
+
     /// The addresses that lead to the gateways of a namespace's Site, its exposures elsewhere included, where some Service
     /// has `hosts`, which must not name them; nil where none has: nothing is told then that changes with every Service.
+    ///
+    /// A walk over all of them.
     func gatewayAddresses(of namespace: String) -> [String]? {
-        guard services.store.count(Index.hosts, namespace) > 0 else { return nil }
+        guard hasHosts(in: namespace) else { return nil }
         return Set(coreServices.store.collect(Index.gateways, namespace, \.addresses)).sorted()
     }
 

@@ -68,25 +68,20 @@ enum IdentityPlan {
     }
 
     /// The leaf of one role, when it has to be written: it is absent, another CA's, nobody's, or near its end.
+    ///
+    /// `reading`: of `existing`.
     static func leaf(
         role: ProxyRole,
         existing: Core.Secret?,
+        reading: LeafReading?,
         authority: SiteAuthority,
         site: Site,
         now: Date
     ) throws -> SecretWrite? {
-        if let existing {
-            let chain = text(existing, certificateKey)
-            let isOurs = authority.hasIssued(
-                chainPEM: chain,
-                keyPEM: text(existing, privateKey),
-                role: role
-            )
-            if isOurs, existing.metadata.controller?.uid == site.metadata.uid,
-                !LeafCertificate.needsRenewal(chainPEM: chain, now: now)
-            {
-                return nil
-            }
+        if let existing, let reading, reading.isIssued, let renewal = reading.renewal,
+            now < renewal, existing.metadata.controller?.uid == site.metadata.uid
+        {
+            return nil
         }
         let leaf = try authority.issueLeaf(role: role, now: now)
         let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
@@ -105,19 +100,9 @@ enum IdentityPlan {
         return SecretWrite(mode: existing == nil ? .create : .apply, secret: secret)
     }
 
-    /// When a leaf that is kept has to be renewed.
-    static func renewalTime(_ secret: Core.Secret?) -> Date? {
-        secret.flatMap { LeafCertificate.renewalTime(chainPEM: text($0, certificateKey)) }
-    }
-
     /// When a leaf was renewed; nil: it is the first one.
     static func renewed(_ secret: Core.Secret) -> Timestamp? {
         secret.metadata.annotations[Names.renewedAnnotation].flatMap { Timestamp($0) }
-    }
-
-    /// When a leaf ends.
-    static func notAfter(_ secret: Core.Secret) -> Date? {
-        LeafCertificate.notAfter(chainPEM: text(secret, certificateKey))
     }
 
     /// Whose proxies a leaf is for.
@@ -125,8 +110,8 @@ enum IdentityPlan {
         LeafCertificate.siteID(chainPEM: text(secret, certificateKey))
     }
 
-    /// Whether the Secret holds what one of this name of ours holds.
-    static func isCredentials(_ secret: Core.Secret) -> Bool { siteID(secret) != nil }
+    static func chain(_ leaf: Core.Secret) -> String { text(leaf, certificateKey) }
+    static func key(_ leaf: Core.Secret) -> String { text(leaf, privateKey) }
 
     private static func text(_ secret: Core.Secret, _ key: String) -> String {
         String(decoding: secret.data[key] ?? Data(), as: UTF8.self)

@@ -246,9 +246,11 @@ extension OnServer {
             await #expect(throws: APIError.self) { try await writer.change(read, rotation.changes) }
             for role in ProxyRole.allCases.prefix(leafs) {
                 let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
+                let existing = try await secret(name, namespace)
                 let write = try IdentityPlan.leaf(
                     role: role,
-                    existing: try await secret(name, namespace),
+                    existing: existing,
+                    reading: existing.map { LeafReading($0, of: role, by: authority) },
                     authority: authority,
                     site: try await client.get(Site.self, site.key),
                     now: Date()
