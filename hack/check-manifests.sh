@@ -174,7 +174,8 @@ owner="ownerReferences: [{apiVersion: tieline.dev/v1alpha1, kind: Site, name: sa
 bind() { # bind ROLE NAME: as the controller, a RoleBinding to the ClusterRole
   kubectl create $controller -f <(printf -- '---\n{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: %s, namespace: sample, labels: {app.kubernetes.io/managed-by: tieline}, %s}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: %s}, subjects: [{kind: ServiceAccount, name: tieline-controller, namespace: tieline-system}]}\n' "$2" "$owner" "$1")
 }
-can "the controller may" yes patch sites.tieline.dev --subresource=status -n sample $controller
+can "the controller may" yes update sites.tieline.dev --subresource=status -n sample $controller
+can "the controller of the version before may" yes patch sites.tieline.dev --subresource=status -n sample $controller
 can "the controller may not" no patch sites.tieline.dev -n sample $controller
 can "the controller may not" no patch links.tieline.dev -n sample $controller
 can "without a binding it may not" no get secrets/tieline-site-ca -n sample $controller
@@ -197,7 +198,7 @@ done
 can "never the identity" no delete secrets/tieline-site-ca -n sample $controller
 can "no more than it sends" no update services -n sample $controller
 can "no more than it sends" no patch events.events.k8s.io -n sample $controller
-can "no more than it sends" no update sites.tieline.dev --subresource=status -n sample $controller
+can "no more than it sends" no create sites.tieline.dev --subresource=status -n sample $controller
 can "only those it names" no get secrets/other -n sample $controller
 can "only those it names" no patch deployments.apps/web -n sample $controller
 can "and only there" no create secrets -n default $controller
