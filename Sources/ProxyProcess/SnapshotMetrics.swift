@@ -204,7 +204,7 @@ extension MetricsWriter {
         )
         counter(
             "tieline_link_lanes_dialled_total",
-            help: "Lanes dialled for the link, those that failed included.",
+            help: "Lanes dialed for the link, those that failed included.",
             labels,
             value: Double(link.lanesDialled)
         )

@@ -175,7 +175,7 @@ package enum SiteSummary {
                 .reachable,
                 .no,
                 .dialsOnly,
-                "spec.linkAccess is not set: this site dials others and is not dialled"
+                "spec.linkAccess is not set: this site dials others and is not dialed"
             )
             return nil
         }

@@ -14,8 +14,8 @@ package enum TLSError: Error, Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .certificate(let error): "\(error)"
-        case .alert(_, let name): "the neighbour refused: \(name)"
-        case .ended: "the neighbour ended the connection"
+        case .alert(_, let name): "the neighbor refused: \(name)"
+        case .ended: "the neighbor ended the connection"
         case .library(let operation, let reason): "\(operation): \(reason)"
         }
     }

@@ -116,7 +116,7 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         let status = unsafe SSL_do_handshake(pointer)
         if status == 1 {
             guard state.neighbor != nil else {
-                return .library(operation: "handshake", reason: "the neighbour is not verified")
+                return .library(operation: "handshake", reason: "the neighbor is not verified")
             }
             isEstablished = hasProtocol
             return isEstablished
