@@ -24,9 +24,12 @@ struct DeploymentReconciler: Reconciler {
             let all = owned.contains { $0.key == current.key } ? owned : owned + [current]
             let members = members(of: all)
             let rollout = Rollout(of: workload, members: members, hash: current.hash)
-            try await carryOut(rollout, current)
+            try await delete(rollout.delete, in: key.namespace)
+            // What the status says holds whether or not the API server takes another pod.
+            let refusal = await refusal(ofPodsFor: rollout, current)
             try await writeRevisions(all, current, workload, members)
             try await writeStatus(rollout, workload)
+            if let refusal { throw refusal }
             return .done
         } catch {
             throw .retry("\(key): \(error)")
@@ -81,9 +84,8 @@ struct DeploymentReconciler: Reconciler {
         return assumed.complete(seen, owners: hashes, namespace: namespace)
     }
 
-    private func carryOut(_ rollout: Rollout, _ current: Revision) async throws(APIError) {
-        let namespace = current.metadata.namespace
-        for name in rollout.delete {
+    private func delete(_ pods: [String], in namespace: String?) async throws(APIError) {
+        for name in pods {
             let key = ObjectKey(namespace: namespace, name: name)
             do throws(APIError) {
                 try await client.delete(Core.Pod.self, key)
@@ -92,19 +94,29 @@ struct DeploymentReconciler: Reconciler {
             }
             assumed.deleted(key)
         }
-        for _ in 0..<rollout.create {
-            let name =
-                current.metadata.name + "-"
-                + suffix(UInt64.random(in: 0...UInt64.max), characters: 5)
-            let pod: PodFromTemplate
-            do {
-                pod = try PodFromTemplate(of: current, name: name, node: NodeOptions.nodeName)
-            } catch {
-                throw .request("\(error)")
-            }
-            let created = try await client.create(pod)
-            assumed.created(created.key, owner: current.metadata.uid ?? "")
+    }
+
+    /// Makes the pods that are missing; gives why not all of them could be made.
+    private func refusal(ofPodsFor rollout: Rollout, _ current: Revision) async -> APIError? {
+        do throws(APIError) {
+            for _ in 0..<rollout.create { try await createPod(of: current) }
+            return nil
+        } catch {
+            return error
         }
+    }
+
+    private func createPod(of current: Revision) async throws(APIError) {
+        let name =
+            current.metadata.name + "-" + suffix(UInt64.random(in: 0...UInt64.max), characters: 5)
+        let pod: PodFromTemplate
+        do {
+            pod = try PodFromTemplate(of: current, name: name, node: NodeOptions.nodeName)
+        } catch {
+            throw .request("\(error)")
+        }
+        let created = try await client.create(pod)
+        assumed.created(created.key, owner: current.metadata.uid ?? "")
     }
 
     private func writeRevisions(

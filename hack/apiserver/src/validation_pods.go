@@ -19,7 +19,7 @@ func validatePod(_ context.Context, obj, old runtime.Object) field.ErrorList {
 	n, at := obj.(*corev1.Pod), field.NewPath("spec")
 	errs := validatePodSpec(at, &n.Spec)
 	if old == nil {
-		return errs
+		return append(errs, validatePriorityClass(at.Child("priorityClassName"), n.Spec.PriorityClassName)...)
 	}
 	o, masked := old.(*corev1.Pod).Spec, n.Spec.DeepCopy()
 	keepImages := func(masked, old []corev1.Container) {
@@ -37,6 +37,15 @@ func validatePod(_ context.Context, obj, old runtime.Object) field.ErrorList {
 			"`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds`"))
 	}
 	return errs
+}
+
+// validatePriorityClass knows those that every cluster has; this one serves no others.
+func validatePriorityClass(at *field.Path, name string) field.ErrorList {
+	switch name {
+	case "", "system-cluster-critical", "system-node-critical":
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(at, "no PriorityClass with name "+name+" was found")}
 }
 
 func validatePodSpec(at *field.Path, s *corev1.PodSpec) field.ErrorList {
