@@ -146,6 +146,7 @@ class Scale:
         transitions = self.lease().get("leaseTransitions", 0)
         prober = self.probe(leader)
         self.created(count, where, address, pids)
+        self.settle(count, where, pids)
         self.edited(where, pids, times)
         if not self.table.is_quick:
             self.idle(where, pids)
@@ -212,6 +213,13 @@ class Scale:
         # The clock of /proc counts hundredths of a second: the mean says more than the median.
         for name, most, quick in (("controller", 0.050, 0.6), ("gateway", 0.005, 0.15), ("API server", None, None)):
             self.table.row(f"  CPU of the {name} for it (mean of {times})", statistics.mean(spent[name]), "s", most, quick)
+
+    def settle(self, count, where, pids):
+        """Until the cluster has made a slice for each core Service too: gateways and controllers hear of each."""
+        path = f"/apis/discovery.k8s.io/v1/namespaces/{where}/endpointslices"
+        wait("every core Service has its slice", lambda: len(self.server.items(path)) >= count, 120, every=1)
+        for name in ("controller", "gateway"):
+            wait(f"the {name} rests", self.rested(pids[name]), 60, every=0.2)
 
     @staticmethod
     def rested(pid):

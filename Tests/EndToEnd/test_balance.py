@@ -173,12 +173,15 @@ def evenly(net, label, clients, k):
         expect_more(was, client.answer(), count)  # the answer to `open`
     check(looks >= 50, f"{label}: only {looks} looks while opening")
     time.sleep(1)  # the pause that the promise allows for an exchange of counts
+    # What proxies that opened at the same moment left uneven is made up for by each pick that follows.
+    before = distance(counts)
     for index in range(50):
         clients[index % k].open(1)
         time.sleep(0.2)  # "one by one, 200 ms apart" is the load itself
         reports = [client.report()["open"] for client in clients]
         off = distance(total(reports))
-        check(off <= k, f"{label} one by one: {total(reports)}, off by {off}")
+        check(off <= max(k, before - 1), f"{label} one by one: {total(reports)}, off by {off} after {before}")
+        before = off
     print(f"   {label}: N = 500 {counts}, worst {worst} while opening ({looks} looks); then 50 one by one: {total(reports)}")
 
 
