@@ -63,7 +63,7 @@ for _ in 1 2; do # made, and written again; the server's authorizer follows the 
   until_true kubectl auth can-i create secrets -n sample --as=system:serviceaccount:tieline-system:tieline-controller
   write "it binds itself where a Site is" "serverside-applied" "$(controller_binding sample)"
   write "it binds the gateways" "serverside-applied" "$(binding sample tieline-proxy sample tieline-proxy)"
-  for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-edge tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
+  for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-sidecar tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
   write "it writes the gateways' account" "serverside-applied" "$(account sample tieline-proxy)"
   write "it writes the gateways" "serverside-applied" "$(deployment sample tieline-proxy "volumes: [{name: c, secret: {secretName: tieline-proxy}}, {name: s, emptyDir: {medium: Memory}}]" "env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]")"
   write "it writes the core Services of a Site" "serverside-applied" "$(service sample tieline-link "$ours, $site" "type: LoadBalancer")"
@@ -75,7 +75,7 @@ finalizers() { stolen patch tsvc web -n sample --type merge -p "{\"metadata\": {
 expect "it sets its finalizer" "patched" finalizers '["example.com/other", "tieline.dev/exposure"]'
 expect "and takes it off" "patched" finalizers '["example.com/other"]'
 
-for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-edge; do
+for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-sidecar; do
   expect "K16: it watches the Secret $name" "^$name " stolen get secrets -n sample --field-selector metadata.name=$name --no-headers
 done
 for what in rolebindings serviceaccounts; do expect "K16: it watches $what" "tieline-proxy" stolen get $what -A -l app.kubernetes.io/managed-by=tieline --no-headers; done
@@ -99,7 +99,7 @@ write "K9: the gateways' rights are for nobody else" "$no binds" "$(binding samp
 make "K9: a binding belongs to a Site" "belongs to a Site" "$(binding sample tieline-proxy sample tieline-proxy "" | sed 's/name: tieline-proxy,/name: tieline-x,/')"
 make "K9: a binding has a name of ours" "no RoleBinding but its own" "$(binding sample tieline-proxy sample tieline-proxy | sed 's/name: tieline-proxy,/name: other,/')"
 make "K9: no other Secret" "$no writes no Secret but its own" "$(secret sample other)"
-make "K9: no token by a Secret" "is Opaque or kubernetes.io/tls" "$(secret sample tieline-edge-x kubernetes.io/service-account-token | sed 's/managed-by: tieline}/managed-by: tieline}, annotations: {kubernetes.io\/service-account.name: default}/')"
+make "K9: no token by a Secret" "is Opaque or kubernetes.io/tls" "$(secret sample tieline-sidecar-x kubernetes.io/service-account-token | sed 's/managed-by: tieline}/managed-by: tieline}, annotations: {kubernetes.io\/service-account.name: default}/')"
 make "K9: no other account" "no ServiceAccount but tieline-proxy" "$(account sample other)"
 write "K9: no rights in a cloud" "no annotation of a ServiceAccount" "$(account sample tieline-proxy "eks.amazonaws.com/role-arn: x")"
 write "K9: no Secrets for the account" "gives a ServiceAccount no Secrets" "$(account sample tieline-proxy "" ", secrets: [{name: foreign}]")"
@@ -156,7 +156,7 @@ as tieline-proxy sample
 gateway() { kubectl --kubeconfig "$state/tieline-proxy" "$@"; }
 until_true gateway get secret tieline-proxy -n sample
 for what in "get secret tieline-proxy-credentials -n sample" "get secret tieline-proxy-part-00 -n sample" "get secret tieline-proxy-part-63 -n sample" "get endpointslices -n sample"; do expect "a gateway may: $what" "^(NAME|No resources)" gateway $what; done
-for what in "get secret tieline-site-ca -n sample" "get secret tieline-edge -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy-part-64 -n sample" "delete secret tieline-proxy-part-00 -n sample" "get secret tieline-proxy -n bare" "get endpointslices -n bare" "get endpointslices -A" \
+for what in "get secret tieline-site-ca -n sample" "get secret tieline-sidecar -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy-part-64 -n sample" "delete secret tieline-proxy-part-00 -n sample" "get secret tieline-proxy -n bare" "get endpointslices -n bare" "get endpointslices -A" \
   "get pods -n sample" "get services -n sample" "get tsite -n sample" "get nodes" "get namespaces" "create token tieline-proxy -n sample" "delete secret tieline-proxy -n sample" "delete endpointslice x -n sample" \
   "create configmap x -n sample" "create deployment x --image=x -n sample" "create rolebinding x --clusterrole=tieline-proxy --user=x -n sample" "patch secret tieline-proxy -n sample --type merge -p {}" "auth can-i --as=admin get pods"; do
   expect "K9: forbidden for a gateway: $what" "forbidden" gateway $what

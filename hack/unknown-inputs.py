@@ -135,7 +135,7 @@ class Gateway:
             return 200, json.dumps({
                 "version": self.version, "proxy": f"{'A' * 26}/0000000000000001", "appliedGeneration": self.generation,
                 "appliedCount": 1, "refusedAdvertisements": 0, "links": [], "refused": [], "services": [],
-                "counters": [], "failovers": [], "edges": []}).encode()
+                "counters": [], "failovers": [], "sidecars": []}).encode()
 
 
 class World:

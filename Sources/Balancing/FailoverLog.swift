@@ -2,13 +2,13 @@ import NetworkModel
 
 /// Follows targets that stopped being usable until connections open elsewhere, and until they come back.
 ///
-/// Guarantee: one record per judgement, made at the first connection that opens elsewhere and was picked after it; one
+/// Guarantee: one record per judgment, made at the first connection that opens elsewhere and was picked after it; one
 /// failback per record, at the first connection that the old target opens again.
 struct FailoverLog: Sendable {
     private struct Pending: Sendable {
         let reason: FailoverReason
         let at: Instant
-        /// Picks up to this number were made before the judgement and do not count.
+        /// Picks up to this number were made before the judgment and do not count.
         let lastPick: UInt64
         var hasMoved = false
     }
@@ -40,7 +40,7 @@ struct FailoverLog: Sendable {
         for from in pending.keys where from != site { pending[from]?.hasMoved = true }
     }
 
-    /// `site` is usable again; a judgement that moved nothing is forgotten.
+    /// `site` is usable again; a judgment that moved nothing is forgotten.
     mutating func returned(_ site: SiteID) {
         if pending[site]?.hasMoved == false { pending[site] = nil }
     }
@@ -48,18 +48,18 @@ struct FailoverLog: Sendable {
     /// A connection opened; `lost` says how many connections a target lost lately.
     mutating func opened(_ pick: Pick, at now: Instant, lost: (SiteID) -> UInt32) {
         guard !pending.isEmpty || !moved.isEmpty else { return }
-        for (from, judgement) in pending.sorted(by: { $0.key < $1.key })
-        where pick.number > judgement.lastPick {
+        for (from, judgment) in pending.sorted(by: { $0.key < $1.key })
+        where pick.number > judgment.lastPick {
             pending[from] = nil
             guard from != pick.site else { continue }
             moved[from] = Moved(to: pick.site, lastPick: pick.number)
             append(
                 from: from,
                 to: pick.site,
-                reason: judgement.reason,
-                at: judgement.at,
+                reason: judgment.reason,
+                at: judgment.at,
                 lost: lost(from),
-                duration: now - judgement.at
+                duration: now - judgment.at
             )
         }
         if let old = moved[pick.site], pick.number > old.lastPick {

@@ -8,7 +8,7 @@ package import Telemetry
 
 /// The controller as a process: caches that are always warm, and work while it leads.
 package enum ControllerProgram {
-    /// Runs until the task is cancelled; gives the lease back on the way out.
+    /// Runs until the task is canceled; gives the lease back on the way out.
     ///
     /// Throws when the configuration cannot be used, the admin address cannot be bound, or the lease was lost: the process
     /// should end then, and be started again.
@@ -77,7 +77,7 @@ package enum ControllerProgram {
         }
     }
 
-    /// Works until the task is cancelled.
+    /// Works until the task is canceled.
     private static func lead(_ shared: Shared, metrics: MetricsRegistry) async throws {
         // What a cache that is not filled yet lacks would be taken for deleted.
         guard await shared.world.waitUntilSynced() else { return }

@@ -132,7 +132,7 @@ extension CurlLoop {
                 case .start(let id, let request, let exchange):
                     table.start(id, request, exchange)
                 case .cancel(let id):
-                    table.end(id, .cancelled)
+                    table.end(id, .canceled)
                 }
             }
             if isStopping {

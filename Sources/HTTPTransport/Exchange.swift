@@ -120,7 +120,7 @@ extension Exchange {
     func abandon() {
         let isFirst = change { state in
             guard state.end == nil else { return false }
-            state.end = .failure(TransportError(.cancelled, "cancelled"))
+            state.end = .failure(TransportError(.canceled, "canceled"))
             return true
         }
         if isFirst { onAbandon() }

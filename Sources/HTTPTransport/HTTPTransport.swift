@@ -29,7 +29,7 @@ package final class HTTPTransport: Sendable {
 
     /// Sends a request and collects the answer, whatever its status.
     ///
-    /// Ends early with `.cancelled` when the task is cancelled.
+    /// Ends early with `.canceled` when the task is canceled.
     package func send(_ request: HTTPRequest) async throws(TransportError) -> HTTPResponse {
         let exchange = try requests.start(request, limit: request.bodyLimit)
         let body = try await exchange.wholeBody()

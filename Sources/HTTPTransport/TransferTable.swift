@@ -5,7 +5,7 @@ import Glibc
 @safe final class TransferTable {
     /// How a transfer ends that curl did not end.
     enum Ending {
-        case cancelled
+        case canceled
         case failed(TransportError)
     }
 

@@ -14,8 +14,8 @@ package struct TransportError: Error, Sendable, Equatable {
         case broken
         /// The reader was slower than the stream's bound allows, or the body longer.
         case overflow
-        /// The task was cancelled.
-        case cancelled
+        /// The task was canceled.
+        case canceled
         /// The transport was shut down, or has all the streams it may have.
         case unavailable
         case other

@@ -1,4 +1,4 @@
-/// FNV-1a: the same in every process, for names and for telling contents apart; no defence against forgery.
+/// FNV-1a: the same in every process, for names and for telling contents apart; no defense against forgery.
 package enum StableHash {
     package static func bits32(_ bytes: some Sequence<UInt8>) -> UInt32 {
         bytes.reduce(0x811C_9DC5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }

@@ -43,7 +43,7 @@ extension APIError {
     package var isForbidden: Bool { status?.isForbidden == true }
     package var isInvalid: Bool { status?.isInvalid == true }
 
-    package var isCancelled: Bool { transportKind == .cancelled }
+    package var isCancelled: Bool { transportKind == .canceled }
 
     /// Nobody took the connection: the server is away.
     package var isNotConnected: Bool { transportKind == .notConnected }
@@ -59,7 +59,7 @@ extension APIError {
     package var isTransient: Bool {
         switch self {
         case .status(let status): status.isTransient || status.isConflict
-        case .transport(let error): error.kind != .cancelled && error.kind != .invalidRequest
+        case .transport(let error): error.kind != .canceled && error.kind != .invalidRequest
         case .decoding, .request: false
         case .fenced: true
         }

@@ -17,7 +17,7 @@ package final class RequestPace: Sendable {
         spent = Mutex(.now)
     }
 
-    /// Waits for the next turn; at once when the task is cancelled.
+    /// Waits for the next turn; at once when the task is canceled.
     package func turn() async {
         let due = reserve(at: .now)
         guard due > .now else { return }

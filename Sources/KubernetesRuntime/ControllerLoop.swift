@@ -55,7 +55,7 @@ package struct ControllerLoop<Work: Reconciler>: Sendable {
         self.logger = logger
     }
 
-    /// Runs until the task is cancelled; a reconcile under way is cancelled with it.
+    /// Runs until the task is canceled; a reconcile under way is canceled with it.
     package func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await queue.run() }

@@ -159,7 +159,7 @@ package final class EventRecorder: Sendable {
         wake.continuation.yield()
     }
 
-    /// Sends what was recorded, until the task is cancelled.
+    /// Sends what was recorded, until the task is canceled.
     package func run() async {
         for await _ in wake.stream {
             var backoff = self.backoff

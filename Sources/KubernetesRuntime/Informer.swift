@@ -60,7 +60,7 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         }
     }
 
-    /// Follows the server until the task is cancelled; the handlers are let go then.
+    /// Follows the server until the task is canceled; the handlers are let go then.
     package func run() async {
         await reflector.run { [self] event in take(event) }
         // They may hold what holds this informer.
@@ -70,7 +70,7 @@ package final class Informer<Object: KubernetesObject>: Sendable {
         }
     }
 
-    /// Waits for the first whole list; false when the task was cancelled before.
+    /// Waits for the first whole list; false when the task was canceled before.
     package func waitUntilSynced() async -> Bool {
         let id = counts.withLock { counts in
             counts.waiters += 1

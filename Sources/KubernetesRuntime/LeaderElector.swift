@@ -58,7 +58,7 @@ package struct LeadershipLost: Error, Sendable, CustomStringConvertible {
 
 /// Takes part in an election by a Lease.
 ///
-/// Guarantees: `lead` runs only while the lease is ours, and is cancelled when that ends. Assumes clocks
+/// Guarantees: `lead` runs only while the lease is ours, and is canceled when that ends. Assumes clocks
 /// that run at about the same speed, not that they agree. It does not fence by itself: give writers a
 /// client that is `fenced(by:)` the `leadership`.
 package struct LeaderElector: Sendable {
@@ -83,7 +83,7 @@ package struct LeaderElector: Sendable {
         self.logger = logger
     }
 
-    /// Waits for the lease, leads, and returns when the task is cancelled or `lead` returns.
+    /// Waits for the lease, leads, and returns when the task is canceled or `lead` returns.
     ///
     /// Called on an `OwnThread`, the lease is renewed there, whatever `lead` does on the threads of the pool.
     /// The lease is given back on the way out, so that the next one leads at once. Throws
@@ -124,7 +124,7 @@ extension LeaderElector {
         }
     }
 
-    /// Tries until the lease is ours; nil when the task was cancelled before.
+    /// Tries until the lease is ours; nil when the task was canceled before.
     private func acquire() async -> Coordination.Lease? {
         var observation = Observation()
         var lastProblem: String?
@@ -203,7 +203,7 @@ extension LeaderElector {
 
 // Keeping and giving back.
 extension LeaderElector {
-    /// Renews until the task is cancelled; throws when the lease is lost.
+    /// Renews until the task is canceled; throws when the lease is lost.
     private func keep(_ acquired: Coordination.Lease) async throws {
         var lease = acquired
         while true {
@@ -244,9 +244,9 @@ extension LeaderElector {
 
     /// Empties the lease if it is ours; a failure only means that others wait longer.
     private func giveBack() async {
-        // The task may be cancelled already, and these requests are its last will.
+        // The task may be canceled already, and these requests are its last will.
         await Task {
-            // Twice: a renewal that was cancelled on its way may reach the server after it was asked.
+            // Twice: a renewal that was canceled on its way may reach the server after it was asked.
             for _ in 0..<2 {
                 guard var lease = try? await present(),
                     lease.spec.holderIdentity == settings.identity

@@ -39,7 +39,7 @@ package struct Reflector<Object: KubernetesObject>: Sendable {
         self.logger = logger
     }
 
-    /// Runs until the task is cancelled.
+    /// Runs until the task is canceled.
     package func run(_ sink: @escaping @Sendable (ReflectorEvent<Object>) -> Void) async {
         var session = ReflectorSession<Object>(
             client: client,

@@ -97,7 +97,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         state.withLock { $0.failures[key]?.failures ?? 0 }
     }
 
-    /// The next key to work on; nil when the task is cancelled.
+    /// The next key to work on; nil when the task is canceled.
     ///
     /// Whoever gets a key calls `done`.
     package func next() async -> Key? {
@@ -136,7 +136,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         next?.continuation.resume(returning: next?.key)
     }
 
-    /// Brings delayed keys back in time, until the task is cancelled; call it once.
+    /// Brings delayed keys back in time, until the task is canceled; call it once.
     package func run() async {
         var sleeper: Task<Void, Never>?
         for await _ in changes.stream {

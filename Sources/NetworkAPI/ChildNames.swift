@@ -9,7 +9,7 @@ package enum ChildName {
         "\(configurationSecret)-part-\(index < 10 ? "0" : "")\(index)"
     }
     package static let credentialsSecret = "tieline-proxy-credentials"
-    package static let edgeSecret = "tieline-edge"
+    package static let sidecarSecret = "tieline-sidecar"
     /// The Deployment, its ServiceAccount, and the headless core Service of the gateways.
     package static let proxy = "tieline-proxy"
     /// The core Service through which other sites link to this one.

@@ -183,11 +183,11 @@ package struct DrainSettings: Hashable, Sendable, Codable {
     }
 }
 
-/// How a silent neighbour is noticed.
+/// How a silent neighbor is noticed.
 package struct HealthSettings: Hashable, Sendable, Codable {
     /// Between two heartbeats; absent: 250 ms.
     package var heartbeat: APIDuration?
-    /// Heartbeats missed before the neighbour counts as down; absent: 3.
+    /// Heartbeats missed before the neighbor counts as down; absent: 3.
     package var misses: Int32?
 
     package enum CodingKeys: String, CodingKey, CaseIterable { case heartbeat, misses }

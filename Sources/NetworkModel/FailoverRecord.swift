@@ -8,7 +8,7 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
     case noEndpoints = "NoEndpoints"
     /// No path leads to the target any more: a link was lost.
     case linkLost = "LinkLost"
-    /// The proxies of the target's site are gone, though its neighbours are there.
+    /// The proxies of the target's site are gone, though its neighbors are there.
     case siteLost = "SiteLost"
     /// The target announced that it drains.
     case draining = "Draining"
@@ -57,7 +57,7 @@ package struct FailoverRecord: Hashable, Sendable {
     package let lost: UInt32
     /// Open connections that went on over another path.
     package let resumed: UInt32
-    /// From the judgement to the first OPENED elsewhere.
+    /// From the judgment to the first OPENED elsewhere.
     package let duration: Duration
 
     package init(

@@ -1,6 +1,6 @@
 /// The name of a Link object within its Site.
 ///
-/// With the dialling SiteID it names an edge of the network.
+/// With the dialing SiteID it names an edge of the network.
 package struct LinkName: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let text: String
 

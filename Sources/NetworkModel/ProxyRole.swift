@@ -3,7 +3,7 @@ package enum ProxyRole: UInt8, Hashable, Sendable, CaseIterable, CustomStringCon
     /// Speaks for its site over Links and to other gateways.
     case gateway = 0
     /// A sidecar: it speaks to the gateways of its own site only.
-    case edge = 1
+    case sidecar = 1
 
     /// Parses what `description` prints.
     package init?(_ text: some StringProtocol) {
@@ -14,7 +14,7 @@ package enum ProxyRole: UInt8, Hashable, Sendable, CaseIterable, CustomStringCon
     package var description: String {
         switch self {
         case .gateway: "gateway"
-        case .edge: "edge"
+        case .sidecar: "sidecar"
         }
     }
 }

@@ -27,7 +27,7 @@ package final class Proxy: Sendable {
         let wanted: ProxyRole =
             switch options.role {
             case .gateway: .gateway
-            case .edge: .edge
+            case .sidecar: .sidecar
             }
         guard identity.role == wanted else {
             throw .credentials("the leaf is for a \(identity.role), this is a \(wanted)")
@@ -52,7 +52,7 @@ package final class Proxy: Sendable {
         }
     }
 
-    /// Starts the loops; a gateway listens for its mesh and edges, an edge attaches to its gateways.
+    /// Starts the loops; a gateway listens for its mesh and sidecars, a sidecar attaches to its gateways.
     package func start() throws(ProxyError) {
         let count = options.loops ?? LoopCount.available
         let context = context.withLock { $0 }
@@ -86,7 +86,7 @@ package final class Proxy: Sendable {
     private func populate(_ core: ProxyCore) {
         let empty = DataPlaneView(
             proxy: id,
-            isEdge: core.isEdge,
+            isSidecar: core.isSidecar,
             services: [:],
             keys: KeyRing(),
             isDraining: false
@@ -202,7 +202,7 @@ package final class Proxy: Sendable {
         return false
     }
 
-    /// True for a gateway that has applied a configuration, and for an edge that was told of every address it listens for.
+    /// True for a gateway that has applied a configuration, and for a sidecar that was told of every address it listens for.
     package var isReady: Bool { snapshots.isReady }
 
     /// Connections and streams that are open on all loops, at most 200 ms old.

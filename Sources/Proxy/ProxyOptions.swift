@@ -4,17 +4,17 @@ package import SiteConfiguration
 /// What a proxy is told once, at its start.
 package struct ProxyOptions: Sendable {
     package enum Role: Sendable {
-        /// Links, the mesh, edges, listeners; `mesh` is the headless name of all gateways of the site (nil: alone).
+        /// Links, the mesh, sidecars, listeners; `mesh` is the headless name of all gateways of the site (nil: alone).
         case gateway(mesh: HostAndPort?)
         /// A sidecar: attaches to every address of `gateways`, listens as told.
-        case edge(gateways: HostAndPort, listeners: [EdgeListener])
+        case sidecar(gateways: HostAndPort, listeners: [SidecarListener])
     }
 
     package var role: Role
     /// The address that listeners bind unless the configuration names one; nil: every address.
     package var bind: IPAddress?
     package var linkPort: UInt16
-    /// Where siblings and edges come in; nil: nobody does, as at a plain site.
+    /// Where siblings and sidecars come in; nil: nobody does, as at a plain site.
     package var internalPort: UInt16?
     /// Where the process answers for health and metrics, which is no server of anybody's.
     package var admin: Endpoint?
@@ -43,8 +43,8 @@ package struct ProxyOptions: Sendable {
     }
 }
 
-/// `--listen ADDRESS/PORTNAME=127.0.0.1:PORT` of an edge.
-package struct EdgeListener: Hashable, Sendable {
+/// `--listen ADDRESS/PORTNAME=127.0.0.1:PORT` of a sidecar.
+package struct SidecarListener: Hashable, Sendable {
     package var service: ServicePort
     package var endpoint: Endpoint
 

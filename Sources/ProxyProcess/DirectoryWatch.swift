@@ -14,7 +14,7 @@ struct DirectoryWatch: Sendable {
     /// How long nothing must happen before a change is told: several files are written one after another.
     var settle = Duration.milliseconds(50)
 
-    /// Calls `body` once at the start and for every change, one call after another, until the task is cancelled.
+    /// Calls `body` once at the start and for every change, one call after another, until the task is canceled.
     ///
     /// The first call comes after the watch is set up: what changed since the caller looked last is not missed. With a
     /// duration as the answer of `body` it is called again after that, if nothing happens before.

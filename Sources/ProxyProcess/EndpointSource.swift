@@ -39,7 +39,7 @@ final class EndpointSource: Sendable {
         }
     }
 
-    /// Follows the informer, which somebody else runs, until the task is cancelled.
+    /// Follows the informer, which somebody else runs, until the task is canceled.
     func follow(_ informer: Informer<Discovery.EndpointSlice>) async {
         informer.addHandler { [self] change in
             guard let service = Self.service(of: change.object) else { return }

@@ -46,7 +46,7 @@ struct GatewaySources: Sendable {
         if let document = state?.loadConfiguration() { keeper.offer(document, from: .state) }
     }
 
-    /// What follows the sources, each until its task is cancelled.
+    /// What follows the sources, each until its task is canceled.
     func work() -> [@Sendable () async -> Void] {
         do {
             return work(

@@ -19,7 +19,7 @@ struct PartSource: Sendable {
     /// How many failures in a row are silent.
     private static let patience = 2
 
-    /// Follows the keeper's heads until the task is cancelled.
+    /// Follows the keeper's heads until the task is canceled.
     func run() async {
         let retries = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         await withDiscardingTaskGroup { group in

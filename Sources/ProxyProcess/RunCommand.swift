@@ -29,7 +29,7 @@ package struct ProxyCommand: AsyncParsableCommand {
                 A site without Kubernetes: Site, Link and Service manifests in a directory:
                   tieline-proxy run --site-dir DIR [--state DIR] [--bind ADDRESS]
                 Sidecar of a workload:
-                  tieline-proxy run --edge --gateways tieline-proxy.NAMESPACE.svc:5672 \\
+                  tieline-proxy run --sidecar --gateways tieline-proxy.NAMESPACE.svc:5672 \\
                     --credentials DIR --listen backend/http=127.0.0.1:8080
 
                 SIGHUP reads a plain site's manifests again (they are also watched). \
@@ -60,7 +60,7 @@ package struct ProxyCommand: AsyncParsableCommand {
         var siteDir: String?
 
         @Flag(help: "Runs as a sidecar.")
-        var edge = false
+        var sidecar = false
 
         @Option(help: "HOST:PORT of the site's gateways (sidecar).")
         var gateways: String?
@@ -125,7 +125,7 @@ package struct ProxyCommand: AsyncParsableCommand {
                 throw ValidationError("--new-identity goes with --site-dir")
             }
             if let siteDir {
-                guard configuration == nil, credentials == nil, !edge else {
+                guard configuration == nil, credentials == nil, !sidecar else {
                     throw ValidationError(
                         "--site-dir goes with --state, --new-identity, --bind and --admin only"
                     )
@@ -139,11 +139,11 @@ package struct ProxyCommand: AsyncParsableCommand {
                     )
                 )
             }
-            if edge {
+            if sidecar {
                 guard let credentials, let gateways, !listen.isEmpty else {
-                    throw ValidationError("--edge needs --gateways, --credentials and --listen")
+                    throw ValidationError("--sidecar needs --gateways, --credentials and --listen")
                 }
-                return .edge(
+                return .sidecar(
                     credentials: credentials,
                     gateways: try Self.hostAndPort(gateways, "--gateways"),
                     listeners: try listen.map(Self.listener)
@@ -151,7 +151,7 @@ package struct ProxyCommand: AsyncParsableCommand {
             }
             guard let configuration, let credentials else {
                 throw ValidationError(
-                    "give --configuration and --credentials (gateway), --site-dir (plain site) or --edge"
+                    "give --configuration and --credentials (gateway), --site-dir (plain site) or --sidecar"
                 )
             }
             return .gateway(
@@ -165,14 +165,14 @@ package struct ProxyCommand: AsyncParsableCommand {
             )
         }
 
-        private static func listener(_ text: String) throws -> EdgeListener {
+        private static func listener(_ text: String) throws -> SidecarListener {
             let parts = text.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let service = ServicePort(String(parts[0])) else {
                 throw ValidationError(
                     "--listen \(text): write ADDRESS/PORTNAME=IP:PORT, such as backend/http=127.0.0.1:8080"
                 )
             }
-            return EdgeListener(
+            return SidecarListener(
                 service: service,
                 endpoint: try endpoint(String(parts[1]), "--listen")
             )

@@ -10,7 +10,7 @@ package struct RunOptions: Sendable {
         /// A site of its own, described by files.
         case site(PlainSiteOptions)
         /// A sidecar.
-        case edge(credentials: String, gateways: HostAndPort, listeners: [EdgeListener])
+        case sidecar(credentials: String, gateways: HostAndPort, listeners: [SidecarListener])
     }
 
     package var mode: Mode

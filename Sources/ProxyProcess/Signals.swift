@@ -51,7 +51,7 @@ final class Signals: Sendable {
         sources = Mutex(made)
     }
 
-    /// Waits for the next signal; false when the task was cancelled before.
+    /// Waits for the next signal; false when the task was canceled before.
     func next() async -> Bool {
         let id = box.state.withLock { state in
             state.lastWaiter += 1

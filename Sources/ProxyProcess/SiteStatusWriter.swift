@@ -31,7 +31,7 @@ struct SiteStatusWriter: Sendable {
         var problem = LastingProblem()
     }
 
-    /// Writes what changed, at most twice a second, until the task is cancelled.
+    /// Writes what changed, at most twice a second, until the task is canceled.
     func follow(_ dataPlane: any DataPlane, _ applier: SiteApplier) async {
         Files.removeTemporaries(in: folder)
         var written = load()

@@ -19,9 +19,9 @@ extension MetricsWriter {
             value: Double(snapshot.appliedCount)
         )
         gauge(
-            "tieline_edges_attached",
+            "tieline_sidecars_attached",
             help: "Sidecars attached to this gateway.",
-            value: Double(snapshot.edges.count)
+            value: Double(snapshot.sidecars.count)
         )
         if let certificateEnd {
             gauge(
@@ -203,10 +203,10 @@ extension MetricsWriter {
             value: Double(link.losses)
         )
         counter(
-            "tieline_link_lanes_dialled_total",
+            "tieline_link_lanes_dialed_total",
             help: "Lanes dialed for the link, those that failed included.",
             labels,
-            value: Double(link.lanesDialled)
+            value: Double(link.lanesDialed)
         )
         guard let roundTrip = link.roundTripMicroseconds else { return }
         gauge(

@@ -56,11 +56,11 @@ struct Graph {
             case .mesh:
                 guard nodes[key.from].site == nodes[key.to].site else { continue }
                 cost = .zero
-            case .link(let dialler, _):
-                // Only the dialling site's word counts, and a Link never joins a site to itself.
+            case .link(let dialer, _):
+                // Only the dialing site's word counts, and a Link never joins a site to itself.
                 let (from, to) = (nodes[key.from].site, nodes[key.to].site)
-                guard from != to, dialler == from || dialler == to,
-                    let declared = dialler == from ? ownCost : otherCost
+                guard from != to, dialer == from || dialer == to,
+                    let declared = dialer == from ? ownCost : otherCost
                 else { continue }
                 cost = PathCost(declared)
             }

@@ -83,12 +83,12 @@ package struct LSAEdge: Hashable, Comparable, Sendable {
 package enum EdgeName: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Cost 0, within one site only.
     case mesh
-    case link(dialler: SiteID, name: LinkName)
+    case link(dialer: SiteID, name: LinkName)
 
     package var description: String {
         switch self {
         case .mesh: "mesh"
-        case .link(let dialler, let name): "\(dialler)/\(name)"
+        case .link(let dialer, let name): "\(dialer)/\(name)"
         }
     }
 
@@ -129,7 +129,7 @@ package struct LSAKey: Hashable, Comparable, Sendable {
     }
 }
 
-/// Which LSA, and how new: what acknowledgements and summaries consist of.
+/// Which LSA, and how new: what acknowledgments and summaries consist of.
 package struct LSAHeader: Hashable, Sendable {
     package var key: LSAKey
     package var sequence: UInt64
@@ -154,9 +154,9 @@ package struct SignedLSA: Hashable, Sendable {
 /// What a proxy holds between two keys, for the database exchange when an adjacency comes up.
 ///
 /// It stands by itself: whoever gets it sends what the sender lacks in that range, and answers with
-/// `summaryAcknowledgement` what it wants.
+/// `summaryAcknowledgment` what it wants.
 package struct LSASummary: Hashable, Sendable {
-    /// Chosen by the sender; comes back in the acknowledgement.
+    /// Chosen by the sender; comes back in the acknowledgment.
     package var number: UInt32
     /// The range begins above this key; nil: with the first one.
     package var after: LSAKey?

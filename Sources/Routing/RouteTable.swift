@@ -2,7 +2,7 @@ package import NetworkModel
 
 /// What routing knows at one moment: the way to every gateway, and who serves what.
 ///
-/// Immutable once published; every loop and every attached edge reads the same value.
+/// Immutable once published; every loop and every attached sidecar reads the same value.
 package struct RouteTable: Equatable, Sendable {
     /// Increases with every published table of one instance.
     package var version: UInt64

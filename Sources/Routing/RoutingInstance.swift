@@ -87,17 +87,17 @@ package struct RoutingInstance: Sendable {
             guard adjacencies[neighbor] != nil,
                 receive(signed, from: neighbor, at: now, wall: wall)
             else { break }
-            outputs.append(.send(.acknowledgement([signed.lsa.header]), to: neighbor))
+            outputs.append(.send(.acknowledgment([signed.lsa.header]), to: neighbor))
         case .receivedKnown(let header, let neighbor):
             guard adjacencies[neighbor] != nil else { break }
             receiveKnown(header, from: neighbor)
-            outputs.append(.send(.acknowledgement([header]), to: neighbor))
+            outputs.append(.send(.acknowledgment([header]), to: neighbor))
         case .acknowledged(let headers, let neighbor): acknowledge(headers, from: neighbor)
         case .summary(let summary, let neighbor):
             // One that comes too soon is not answered: it comes again.
             guard adjacencies[neighbor]?.comparisons.take(at: now) == true else { break }
             let wanted = compare(summary, with: neighbor)
-            let answer = RoutingMessage.summaryAcknowledgement(
+            let answer = RoutingMessage.summaryAcknowledgment(
                 number: summary.number,
                 wanted: wanted
             )

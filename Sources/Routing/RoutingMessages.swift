@@ -5,10 +5,10 @@ package enum RoutingMessage: Hashable, Sendable {
     /// A signed LSA as its origin encoded it.
     case lsa([UInt8])
     /// "I hold each of these, or a newer one": at most `RoutingLimits.headersPerMessage`.
-    case acknowledgement([LSAHeader])
+    case acknowledgment([LSAHeader])
     case summary(LSASummary)
-    /// Answers a summary by its number, with what the sender of the acknowledgement wants to be sent.
-    case summaryAcknowledgement(number: UInt32, wanted: [LSAKey])
+    /// Answers a summary by its number, with what the sender of the acknowledgment wants to be sent.
+    case summaryAcknowledgment(number: UInt32, wanted: [LSAKey])
 }
 
 /// Everything that can happen to a routing instance.

@@ -1,6 +1,6 @@
 package import NetworkModel
 
-/// Which service ports of other sites somebody here uses: those configured here, and those that an attached edge asks for.
+/// Which service ports of other sites somebody here uses: those configured here, and those that an attached sidecar asks for.
 ///
 /// What others advertise beyond them is held and flooded on as it was signed, and costs nothing else.
 package struct ServiceInterest: Equatable, Sendable {

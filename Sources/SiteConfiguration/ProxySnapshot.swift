@@ -3,7 +3,7 @@ package import NetworkModel
 /// What one gateway observes, as `GET /v1/snapshot` answers it.
 ///
 /// Counters are cumulative for the life of the proxy instance (`proxy`); the reader keeps a cursor per instance
-/// and adds differences. A gateway reports its attached edges one by one, keyed by their ProxyID: an edge that is
+/// and adds differences. A gateway reports its attached sidecars one by one, keyed by their ProxyID: a sidecar that is
 /// attached to two gateways appears in both snapshots with the same counters, and counts once.
 package struct ProxySnapshot: Codable, Equatable, Sendable {
     /// Increases whenever anything below changed; the argument `after` of a long poll.
@@ -28,7 +28,7 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
     /// What this gateway itself has opened as ingress.
     package var counters: [ServiceCounters]
     package var failovers: [FailoverSnapshot]
-    package var edges: [EdgeSnapshot]
+    package var sidecars: [SidecarSnapshot]
 
     package init(proxy: ProxyID) {
         version = 0
@@ -41,7 +41,7 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
         services = []
         counters = []
         failovers = []
-        edges = []
+        sidecars = []
     }
 }
 
@@ -81,12 +81,12 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     private var roundTrip: Counted?
     /// How often an established link was lost.
     @Counted package var losses: UInt64
-    /// Lanes dialled so far, those that failed included.
-    @Counted package var lanesDialled: UInt64
+    /// Lanes dialed so far, those that failed included.
+    @Counted package var lanesDialed: UInt64
     package var lastLoss: LinkLoss?
 
     private enum CodingKeys: String, CodingKey {
-        case name, reason, message, remote, cost, active, opened, losses, lanesDialled, lastLoss
+        case name, reason, message, remote, cost, active, opened, losses, lanesDialed, lastLoss
         case roundTrip = "roundTripMicroseconds"
     }
 
@@ -98,7 +98,7 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
         active = 0
         opened = 0
         losses = 0
-        lanesDialled = 0
+        lanesDialed = 0
     }
 }
 
@@ -117,7 +117,7 @@ package struct LinkLoss: Codable, Equatable, Sendable {
     }
 }
 
-/// A site that dialled this one and was refused.
+/// A site that dialed this one and was refused.
 package struct RefusedLink: Codable, Equatable, Sendable {
     package var site: SiteName
     package var reason: LinkSnapshot.Reason
@@ -155,7 +155,7 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         package var state: State
         /// Why it is not usable, as a reason.
         package var reason: String?
-        /// `local`, `link/NAME` (a Link of this site) or `from/SITEID` (a site that dialled this one).
+        /// `local`, `link/NAME` (a Link of this site) or `from/SITEID` (a site that dialed this one).
         package var via: String
 
         package init(
@@ -232,9 +232,9 @@ package struct ServiceCounters: Codable, Equatable, Sendable {
 }
 
 /// A sidecar attached to the gateway that reports it.
-package struct EdgeSnapshot: Codable, Equatable, Sendable {
+package struct SidecarSnapshot: Codable, Equatable, Sendable {
     package var proxy: ProxyID
-    /// The generation of the table that the edge has acknowledged.
+    /// The generation of the table that the sidecar has acknowledged.
     @Counted package var appliedGeneration: UInt64
     package var counters: [ServiceCounters]
     package var failovers: [FailoverSnapshot]

@@ -110,7 +110,7 @@ package struct HostAndPort: Hashable, Sendable, Codable, CustomStringConvertible
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// How a silent neighbour is noticed: down after max(misses x heartbeat, 3 x the lane's RTO).
+/// How a silent neighbor is noticed: down after max(misses x heartbeat, 3 x the lane's RTO).
 package struct HealthParameters: Hashable, Sendable {
     package static let standard = HealthParameters(heartbeat: .milliseconds(250), misses: 3)
 

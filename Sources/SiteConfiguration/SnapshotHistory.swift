@@ -123,7 +123,7 @@ extension ProxySnapshot {
         switch part {
         case .links: links == other.links
         case .failovers: failovers == other.failovers
-        case .edges: edges == other.edges
+        case .sidecars: sidecars == other.sidecars
         }
     }
 
@@ -131,7 +131,7 @@ extension ProxySnapshot {
         switch part {
         case .links: links = []
         case .failovers: failovers = []
-        case .edges: edges = []
+        case .sidecars: sidecars = []
         }
     }
 

@@ -6,7 +6,7 @@ package import NetworkModel
 /// nobody who did not ask for it by the argument `instance`.
 package struct SnapshotUpdate: Equatable, Sendable {
     /// Parts of a snapshot that are sent whole or not at all.
-    package enum Part: String, CaseIterable, Sendable { case links, failovers, edges }
+    package enum Part: String, CaseIterable, Sendable { case links, failovers, sidecars }
 
     /// The version that this has to be applied to; nil when `snapshot` is whole.
     package var base: UInt64?
@@ -70,7 +70,7 @@ extension ProxySnapshot {
             switch part {
             case .links: next.links = links
             case .failovers: next.failovers = failovers
-            case .edges: next.edges = edges
+            case .sidecars: next.sidecars = sidecars
             }
         }
         return next
@@ -81,7 +81,9 @@ extension ProxySnapshot {
         var ordered = self
         ordered.services.order(by: \.service)
         ordered.counters.order(by: \.service)
-        for index in ordered.edges.indices { ordered.edges[index].counters.order(by: \.service) }
+        for index in ordered.sidecars.indices {
+            ordered.sidecars[index].counters.order(by: \.service)
+        }
         return ordered
     }
 }

@@ -34,7 +34,7 @@ package struct ConditionWriter {
         at now: Timestamp
     ) -> [Condition] {
         var writer = ConditionWriter(of: object, judging: observedGeneration, at: now)
-        writer.summarise([Check(status: .no, reason: .progressing, message: message)], stalls: [])
+        writer.summarize([Check(status: .no, reason: .progressing, message: message)], stalls: [])
         return writer.conditions
     }
 
@@ -99,15 +99,15 @@ package struct ConditionWriter {
     }
 
     /// As below, with the conditions of these types as checks.
-    package mutating func summarise(_ parts: [ConditionType], stalls: Set<Reason>) {
-        summarise(parts.compactMap(check), stalls: stalls)
+    package mutating func summarize(_ parts: [ConditionType], stalls: Set<Reason>) {
+        summarize(parts.compactMap(check), stalls: stalls)
     }
 
     /// Sets `Ready` from what it rests on, and beside it `Stalled` or `Reconciling` while they hold.
     ///
     /// `checks` come in the order of their weight: the first that is not True is Ready's reason. `stalls` are the reasons
     /// that last until the author of the object changes something.
-    package mutating func summarise(_ checks: [Check], stalls: Set<Reason>) {
+    package mutating func summarize(_ checks: [Check], stalls: Set<Reason>) {
         guard let failing = checks.first(where: { $0.status != .yes }) else {
             set(.ready, .yes, .ready)
             remove(.stalled)

@@ -63,7 +63,7 @@ package enum LinkSummary {
             writer.setAccepted(facts.problem)
             setConnected(&writer, link: link, facts: facts)
         }
-        writer.summarise(
+        writer.summarize(
             checks(writer, facts: facts),
             stalls: NoSite.stalls(stalls, link.status.conditions, at: now)
         )
@@ -86,7 +86,7 @@ package enum LinkSummary {
         let isKept = writer.isOfAnotherGeneration(.connected)
         if let connected, facts.finding != nil || !isKept && ownFaults.contains(connected.reason) {
             checks.append(connected)
-        } else if facts.isApplied, facts.view.isDialling, isKept {
+        } else if facts.isApplied, facts.view.isDialing, isKept {
             checks.append(.init(status: .no, reason: .progressing, message: firstDial))
         }
         return checks.compactMap(\.self)
@@ -122,7 +122,7 @@ package enum LinkSummary {
         let reason = Reason(rawValue: view.reason.rawValue) ?? .connecting
         // What gateways see that work with an earlier generation says nothing of this one; nor do they before the first
         // lane that they dial for it is up, or has failed.
-        let isKnown = facts.isApplied && !view.isDialling
+        let isKnown = facts.isApplied && !view.isDialing
         if view.gateways > 0, !isKnown, writer.isOfAnotherGeneration(.connected) {
             writer.keepUntilApplied(.connected)
             return

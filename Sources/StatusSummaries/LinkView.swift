@@ -25,7 +25,7 @@ package struct LinkView: Equatable, Sendable {
     package var isSilent: Bool { connected == 0 && silent > 0 }
 
     /// Whether no gateway can say yet what becomes of the Link: none has a lane, or has failed to get one.
-    package var isDialling: Bool {
+    package var isDialing: Bool {
         gateways > 0 && connected == 0 && silent == 0 && reason == .connecting
     }
 

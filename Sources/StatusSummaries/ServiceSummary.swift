@@ -80,7 +80,7 @@ package enum ServiceSummary {
             setHasTargets(&writer, service: service, facts: facts)
         }
         // Whether some site offers targets is told by HasTargets alone.
-        writer.summarise(
+        writer.summarize(
             [.accepted, .programmed],
             stalls: NoSite.stalls(stalls, service.status.conditions, at: now)
         )

@@ -76,14 +76,14 @@ package enum SiteSummary {
             writer.set(.accepted, .no, finding.reason, finding.message)
             writer.remove(.programmed)
             writer.remove(.reachable)
-            writer.summarise([.accepted], stalls: stalls)
+            writer.summarize([.accepted], stalls: stalls)
             status.take(writer.conditions)
             return status
         }
         writer.setAccepted(facts.problem)
         setProgrammed(&writer, site: site, facts: facts)
         let isReachable = setReachable(&writer, site: site, facts: facts)
-        writer.summarise(
+        writer.summarize(
             isReachable == false
                 ? [.accepted, .programmed, .reachable] : [.accepted, .programmed],
             stalls: stalls
@@ -220,7 +220,7 @@ package enum SiteSummary {
         status.proxies = SiteStatus.Proxies(
             desired: facts.desiredGateways,
             ready: Int32(clamping: facts.view.gateways.count(where: \.isServing)),
-            sidecars: Int32(clamping: proxies.count(where: \.isEdge))
+            sidecars: Int32(clamping: proxies.count(where: \.isSidecar))
         )
         var ledger = CounterLedger(cursors: site.status.cursors)
         ledger.count(

@@ -36,7 +36,7 @@ package struct GatewayView: Equatable, Sendable {
 /// What all proxies of one site observe, put together.
 ///
 /// Gateways see the network, so what they say of links and targets is merged. Counters belong to the proxy that has
-/// the clients: each proxy is counted once, also an edge that two gateways report.
+/// the clients: each proxy is counted once, also a sidecar that two gateways report.
 package struct SiteView: Equatable, Sendable {
     package var gateways: [GatewayView] {
         didSet { self = SiteView(gateways: gateways) }
@@ -71,17 +71,18 @@ package struct SiteView: Equatable, Sendable {
     private static func merge(_ gateways: [GatewayView]) -> [ProxyView] {
         var found: [ProxyID: ProxyView] = [:]
         for snapshot in gateways.compactMap(\.snapshot) {
-            found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isEdge: false)].take(
+            found[snapshot.proxy, default: ProxyView(proxy: snapshot.proxy, isSidecar: false)].take(
                 appliedGeneration: snapshot.appliedGeneration,
                 counters: snapshot.counters,
                 failovers: snapshot.failovers
             )
-            for edge in snapshot.edges {
-                found[edge.proxy, default: ProxyView(proxy: edge.proxy, isEdge: true)].take(
-                    appliedGeneration: edge.appliedGeneration,
-                    counters: edge.counters,
-                    failovers: edge.failovers
-                )
+            for sidecar in snapshot.sidecars {
+                found[sidecar.proxy, default: ProxyView(proxy: sidecar.proxy, isSidecar: true)]
+                    .take(
+                        appliedGeneration: sidecar.appliedGeneration,
+                        counters: sidecar.counters,
+                        failovers: sidecar.failovers
+                    )
             }
         }
         return found.values.sorted { $0.proxy < $1.proxy }
@@ -96,13 +97,13 @@ package struct SiteView: Equatable, Sendable {
             && serving.allSatisfy { ($0.snapshot?.appliedGeneration ?? 0) >= generation }
     }
 
-    /// As `gatewaysApplied`, and every attached edge routes with it too.
+    /// As `gatewaysApplied`, and every attached sidecar routes with it too.
     ///
-    /// An edge that has yet to take up its first table serves nobody: it is not waited for.
+    /// A sidecar that has yet to take up its first table serves nobody: it is not waited for.
     package func allApplied(_ generation: UInt64) -> Bool {
         gatewaysApplied(generation)
             && proxies.allSatisfy { proxy in
-                !proxy.isEdge || proxy.appliedGeneration == 0
+                !proxy.isSidecar || proxy.appliedGeneration == 0
                     || proxy.appliedGeneration >= generation
             }
     }
@@ -118,13 +119,13 @@ package struct ProxyView: Equatable, Sendable {
     }
 
     package let proxy: ProxyID
-    package let isEdge: Bool
+    package let isSidecar: Bool
     package private(set) var appliedGeneration: UInt64 = 0
     private var reports: [Report] = []
 
-    package init(proxy: ProxyID, isEdge: Bool) {
+    package init(proxy: ProxyID, isSidecar: Bool) {
         self.proxy = proxy
-        self.isEdge = isEdge
+        self.isSidecar = isSidecar
     }
 
     /// All that it counted.

@@ -48,7 +48,7 @@ package enum CertificateError: Error, Hashable, Sendable, CustomStringConvertibl
         case .usage(let reason): "the leaf may not be used so: \(reason)"
         case .names(let count): "the leaf has \(count) alternative names, not exactly one URI"
         case .name(let uri):
-            "the leaf's name \(uri) is not spiffe://tieline/site/SITEID/gateway or /edge"
+            "the leaf's name \(uri) is not spiffe://tieline/site/SITEID/gateway or /sidecar"
         case .siteMismatch(let derived, let named):
             "the leaf is named for site \(named) but signed by the key of site \(derived)"
         }

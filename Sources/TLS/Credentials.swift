@@ -2,7 +2,7 @@ import COpenSSL
 
 /// A proxy's leaf with the site CA that signed it and the leaf's private key; checked when made, then immutable.
 package struct Credentials: Sendable {
-    /// Whom they speak for, by the same rules that a neighbour applies.
+    /// Whom they speak for, by the same rules that a neighbor applies.
     package let identity: NeighborIdentity
     /// DER: the leaf, then the site CA; what link state advertisements carry.
     package let chain: [[UInt8]]

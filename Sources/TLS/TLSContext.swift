@@ -84,7 +84,7 @@ private let selectProtocol: SSL_CTX_alpn_select_cb_func = {
         guard start + length <= Int(offeredCount) else { break }
         let name = unsafe UnsafeBufferPointer(start: offered + start, count: length)
         if unsafe name.elementsEqual(wanted) {
-            // The answer points into the neighbour's own list, which outlives the call.
+            // The answer points into the neighbor's own list, which outlives the call.
             unsafe selected?.pointee = unsafe offered + start
             unsafe count?.pointee = UInt8(length)
             return SSL_TLSEXT_ERR_OK
@@ -124,7 +124,7 @@ private let verifyNeighbor: @convention(c) (OpaquePointer?, UnsafeMutableRawPoin
 }
 
 extension CertificateError {
-    /// The code from which OpenSSL chooses the alert, so that the neighbour learns the kind of fault.
+    /// The code from which OpenSSL chooses the alert, so that the neighbor learns the kind of fault.
     fileprivate var verificationCode: Int32 {
         switch self {
         case .expired: X509_V_ERR_CERT_HAS_EXPIRED

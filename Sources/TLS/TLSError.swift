@@ -2,11 +2,11 @@ import COpenSSL
 
 /// Why something that needs OpenSSL failed.
 package enum TLSError: Error, Hashable, Sendable, CustomStringConvertible {
-    /// The certificate chain (the neighbour's, or our own when credentials are loaded) breaks a rule.
+    /// The certificate chain (the neighbor's, or our own when credentials are loaded) breaks a rule.
     case certificate(CertificateError)
-    /// The neighbour refused: the TLS alert that it sent, by number (RFC 8446 section 6) and name.
+    /// The neighbor refused: the TLS alert that it sent, by number (RFC 8446 section 6) and name.
     case alert(code: UInt8, name: String)
-    /// The neighbour ended the connection, orderly or not.
+    /// The neighbor ended the connection, orderly or not.
     case ended
     /// Everything else: what was tried and OpenSSL's reason.
     case library(operation: String, reason: String)

@@ -72,14 +72,14 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
 
     /// Verified; nil before the handshake is done.
     package var neighbor: NeighborIdentity? { isEstablished ? state.neighbor : nil }
-    /// The handshake is done, the neighbour's chain verified and the protocol agreed.
+    /// The handshake is done, the neighbor's chain verified and the protocol agreed.
     package private(set) var isEstablished = false
 
     /// What became of one portion of input.
     package struct Progress {
         /// Bytes of plaintext that were written.
         package var plaintextCount = 0
-        /// The neighbour has ended its direction in order.
+        /// The neighbor has ended its direction in order.
         package var isEnded = false
         /// The session is dead; what was decrypted before is still good, and `output` holds the alert to send.
         package var failure: TLSError?

@@ -48,7 +48,7 @@ package final class AdminServer: Sendable {
 
     /// Adds a handler for GET of exactly this path.
     ///
-    /// A handler has 60 s; its task is cancelled then, and when the client has gone.
+    /// A handler has 60 s; its task is canceled then, and when the client has gone.
     package func addRoute(_ path: String, _ handler: @escaping Handler) {
         routes.withLock { $0[path] = handler }
     }
@@ -71,7 +71,7 @@ package final class AdminServer: Sendable {
         return listener
     }
 
-    /// Serves until the task is cancelled; throws when the address cannot be bound.
+    /// Serves until the task is canceled; throws when the address cannot be bound.
     package func run() async throws(AdminServerError) {
         let listener = try listener()
         await withTaskCancellationHandler {

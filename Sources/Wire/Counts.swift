@@ -8,7 +8,7 @@ package import NetworkModel
 ///
 /// | bytes | field |
 /// |---|---|
-/// | 34 | origin: the proxy whose clients are counted; a gateway's own ProxyID towards its edges (the sum) |
+/// | 34 | origin: the proxy whose clients are counted; a gateway's own ProxyID towards its sidecars (the sum) |
 /// | 8 | version, increasing with every frame of the sender |
 /// | 1 | `Extent` |
 /// | 2 | number of entries, at most 4,096 |

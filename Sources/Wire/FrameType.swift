@@ -12,13 +12,13 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
 
     // Of the adjacency; label 0.
     case lsa = 8
-    case lsaAcknowledgement = 9
+    case lsaAcknowledgment = 9
     case counts = 10
     case table = 11
-    case tableAcknowledgement = 12
+    case tableAcknowledgment = 12
     case report = 13
     case lsaSummary = 14
-    case lsaSummaryAcknowledgement = 15
+    case lsaSummaryAcknowledgment = 15
 
     // Of one stream; the label says which. 24...31 are kept for re-attaching streams.
     case open = 16
@@ -26,7 +26,7 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case refused = 18
     case cancel = 19
     case data = 20
-    case acknowledgement = 21
+    case acknowledgment = 21
     case fin = 22
     case reset = 23
 

@@ -107,9 +107,9 @@ package struct FrameWriter: Sendable {
 
 /// The bounds that both ends of a lane hold to.
 package enum WireLimit {
-    /// Proxies on a route, from the first hop to the egress; an edge's gateway is one of them.
+    /// Proxies on a route, from the first hop to the egress; a sidecar's gateway is one of them.
     package static let route = RoutingLimits.hops
-    /// Routes of equal cost that an edge is told for one target.
+    /// Routes of equal cost that a sidecar is told for one target.
     package static let routesPerTarget = 8
     /// Payload bytes after which a list is continued in a further frame.
     package static let listPayload = 32_768

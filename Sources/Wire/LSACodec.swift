@@ -20,7 +20,7 @@ package import Routing
 /// | 1 | number of certificates, at most 2 |
 /// | ... | certificates: DER (2 + n), leaf first |
 /// | 2 | number of edges, at most 512, ascending |
-/// | ... | edges: neighbor ProxyID (34), 0 mesh or 1 link, of a link: dialling SiteID (26), Link name (1 + n); cost (4), 0 for none |
+/// | ... | edges: neighbor ProxyID (34), 0 mesh or 1 link, of a link: dialing SiteID (26), Link name (1 + n); cost (4), 0 for none |
 /// | 2 | number of services, at most 512, ascending |
 /// | ... | services: address (1 + n), port name (1 + n), endpoints (4) |
 ///
@@ -59,9 +59,9 @@ package enum LSACodec {
             switch edge.name {
             case .mesh:
                 writer.uint8(0)
-            case .link(let dialler, let name):
+            case .link(let dialer, let name):
                 writer.uint8(1)
-                writer.siteID(dialler)
+                writer.siteID(dialer)
                 writer.linkName(name)
             }
             writer.uint32(edge.cost.map { UInt32($0.value) } ?? 0)
@@ -150,7 +150,7 @@ package enum LSACodec {
             let name: EdgeName
             if try reader.flag(payload) {
                 name = .link(
-                    dialler: try reader.siteID(payload),
+                    dialer: try reader.siteID(payload),
                     name: try reader.linkName(payload)
                 )
             } else {

@@ -5,8 +5,8 @@ package import NetworkModel
 /// | bytes | field |
 /// |---|---|
 /// | 34 | ProxyID: SiteID (26 characters), instance (8) |
-/// | 1 | minor version of the protocol; from 1 on an edge says what it wants (WANTS) |
-/// | 1 | 0: gateway; 1: edge |
+/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS) |
+/// | 1 | 0: gateway; 1: sidecar |
 /// | 1 | loops of the sender, 1...64 |
 /// | 1 + n | name that the site gives itself, for display |
 /// | 1 + n | Link name; empty on the internal port, and in the acceptor's answer |
@@ -16,12 +16,12 @@ package struct Hello: Frame, Hashable {
     package static let type = FrameType.hello
     package static let mayGrow = true
     package static let minor: UInt8 = 1
-    /// The first minor version of edges that send WANTS.
+    /// The first minor version of sidecars that send WANTS.
     package static let wantsMinor: UInt8 = 1
 
     package var proxy: ProxyID
     package var minor: UInt8
-    package var isEdge: Bool
+    package var isSidecar: Bool
     package var loops: Int
     package var name: String
     package var link: LinkName?
@@ -30,7 +30,7 @@ package struct Hello: Frame, Hashable {
 
     package init(
         proxy: ProxyID,
-        isEdge: Bool,
+        isSidecar: Bool,
         loops: Int,
         name: String,
         link: LinkName?,
@@ -40,7 +40,7 @@ package struct Hello: Frame, Hashable {
     ) {
         self.proxy = proxy
         self.minor = minor
-        self.isEdge = isEdge
+        self.isSidecar = isSidecar
         self.loops = loops
         self.name = name
         self.link = link
@@ -51,7 +51,7 @@ package struct Hello: Frame, Hashable {
     package func encode(into writer: inout FrameWriter) {
         writer.proxyID(proxy)
         writer.uint8(minor)
-        writer.flag(isEdge)
+        writer.flag(isSidecar)
         writer.uint8(UInt8(clamping: loops))
         writer.text8(name)
         writer.text8(link?.text ?? "")
@@ -62,7 +62,7 @@ package struct Hello: Frame, Hashable {
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
         proxy = try reader.proxyID(payload)
         minor = try reader.uint8(payload)
-        isEdge = try reader.flag(payload)
+        isSidecar = try reader.flag(payload)
         loops = Int(try reader.uint8(payload))
         guard (1...64).contains(loops) else { throw .invalid(.list) }
         name = try reader.text8(.text, payload)
@@ -101,7 +101,7 @@ package struct Retire: Frame, Hashable {
 /// | bytes | field |
 /// |---|---|
 /// | 8 | the sender's clock in nanoseconds |
-/// | 8 | the neighbour's clock from the last heartbeat that came from it; 0: none came yet |
+/// | 8 | the neighbor's clock from the last heartbeat that came from it; 0: none came yet |
 /// | 8 | nanoseconds between that arrival and this frame |
 package struct Heartbeat: Frame, Hashable {
     package static let type = FrameType.heartbeat
@@ -179,9 +179,9 @@ package enum CloseCode: UInt16, Hashable, Sendable, CaseIterable {
     case other = 0
     /// The proxy stops.
     case shutdown = 1
-    /// The dialler's SiteID is not in `spec.allow`.
+    /// The dialer's SiteID is not in `spec.allow`.
     case notAllowed = 2
-    /// The dialled site is not the pinned one.
+    /// The dialed site is not the pinned one.
     case siteIDMismatch = 3
     /// Both ends are the same proxy.
     case toSelf = 4
@@ -189,7 +189,7 @@ package enum CloseCode: UInt16, Hashable, Sendable, CaseIterable {
     case duplicateIdentity = 5
     /// HELLO says something else than the certificate.
     case helloContradictsCertificate = 6
-    /// An edge on a Link, or a gateway of another site on the internal port.
+    /// A sidecar on a Link, or a gateway of another site on the internal port.
     case wrongRole = 7
     /// A frame that breaks the format or the rules.
     case protocolError = 8
@@ -197,6 +197,6 @@ package enum CloseCode: UInt16, Hashable, Sendable, CaseIterable {
     case configurationChanged = 9
     /// A better lane to the same proxy exists.
     case superfluous = 10
-    /// A limit (neighbours, lanes, handshakes) is reached.
+    /// A limit (neighbors, lanes, handshakes) is reached.
     case overloaded = 11
 }

@@ -7,7 +7,7 @@ package import Routing
 /// |---|---|
 /// | 2 | number of headers, at most 512 |
 /// | ... | headers: origin ProxyID (34), fragment (2), sequence (8) |
-package enum LSAAcknowledgementCodec {
+package enum LSAAcknowledgmentCodec {
     package static func encode(_ headers: [LSAHeader], into writer: inout FrameWriter) {
         writer.headers(headers)
     }
@@ -57,7 +57,7 @@ package enum LSASummaryCodec {
 /// | 4 | number of the summary |
 /// | 2 | number of keys, at most 512 |
 /// | ... | keys: origin ProxyID (34), fragment (2) |
-package enum LSASummaryAcknowledgementCodec {
+package enum LSASummaryAcknowledgmentCodec {
     package static func encode(
         number: UInt32,
         wanted: [LSAKey],
@@ -127,9 +127,9 @@ extension RoutingMessage {
     package var frameType: FrameType {
         switch self {
         case .lsa: .lsa
-        case .acknowledgement: .lsaAcknowledgement
+        case .acknowledgment: .lsaAcknowledgment
         case .summary: .lsaSummary
-        case .summaryAcknowledgement: .lsaSummaryAcknowledgement
+        case .summaryAcknowledgment: .lsaSummaryAcknowledgment
         }
     }
 
@@ -138,12 +138,12 @@ extension RoutingMessage {
         switch self {
         case .lsa(let bytes):
             writer.array(bytes)
-        case .acknowledgement(let headers):
-            LSAAcknowledgementCodec.encode(headers, into: &writer)
+        case .acknowledgment(let headers):
+            LSAAcknowledgmentCodec.encode(headers, into: &writer)
         case .summary(let summary):
             LSASummaryCodec.encode(summary, into: &writer)
-        case .summaryAcknowledgement(let number, let wanted):
-            LSASummaryAcknowledgementCodec.encode(number: number, wanted: wanted, into: &writer)
+        case .summaryAcknowledgment(let number, let wanted):
+            LSASummaryAcknowledgmentCodec.encode(number: number, wanted: wanted, into: &writer)
         }
     }
 }

@@ -1,7 +1,7 @@
-/// Why bytes from a neighbour are not the frame that they claim to be.
+/// Why bytes from a neighbor are not the frame that they claim to be.
 ///
-/// In a frame's fields it ends the lane: a neighbour that breaks the format once cannot be trusted to be in step again.
-/// In the body of an LSA, which may have come through the neighbour from afar, it only refuses that LSA.
+/// In a frame's fields it ends the lane: a neighbor that breaks the format once cannot be trusted to be in step again.
+/// In the body of an LSA, which may have come through the neighbor from afar, it only refuses that LSA.
 package enum WireError: Error, Hashable, Sendable {
     /// The payload ended before the field that starts at `offset`.
     case truncated(offset: Int)

@@ -52,7 +52,7 @@ struct CommonOptions: ParsableArguments {
         defer { log.queue.flush() }
         let logger = Logger(label: "tieline-controller")
         do {
-            try await untilSignalled { try await work(log, logger) }
+            try await untilSignaled { try await work(log, logger) }
         } catch {
             // Through the queue: whoever does not read the log must not keep the process from ending.
             logger.critical("\(error)")

@@ -2,7 +2,7 @@ import Dispatch
 import Glibc
 
 /// Runs `body` and cancels it on SIGTERM or SIGINT.
-func untilSignalled(_ body: @escaping @Sendable () async throws -> Void) async throws {
+func untilSignaled(_ body: @escaping @Sendable () async throws -> Void) async throws {
     let (signals, arrived) = AsyncStream<Int32>.makeStream()
     let sources = [SIGTERM, SIGINT].map { number in
         signal(number, SIG_IGN)

@@ -139,7 +139,7 @@ struct FailoverTests {
         #expect(balancer.takeRecords().isEmpty)
     }
 
-    @Test("connections picked before the judgement do not complete a failover")
+    @Test("connections picked before the judgment do not complete a failover")
     func earlierPick() throws {
         var balancer = ServiceBalancer([(0, 0, 1), (1, 0, 1)])
         let first = try unwrap(balancer.pick(at: .seconds(1)))

@@ -37,7 +37,7 @@ struct AuthorityRulesTests {
         let site = try FixtureSite(key: kind)
         let authority = try read(site)
         #expect(authority.siteID == site.id)
-        let leaf = try authority.issueLeaf(role: .edge, now: now)
+        let leaf = try authority.issueLeaf(role: .sidecar, now: now)
         let credentials = try Credentials(
             certificates: Array(leaf.chainPEM.utf8),
             privateKey: Array(leaf.keyPEM.utf8)
@@ -46,7 +46,7 @@ struct AuthorityRulesTests {
             credentials.chain,
             at: Int64(now.timeIntervalSince1970)
         )
-        #expect(identity.site == site.id && identity.role == .edge)
+        #expect(identity.site == site.id && identity.role == .sidecar)
     }
 
     @Test(

@@ -45,7 +45,7 @@ struct SiteAuthorityTests {
         let leaf = try authority.issueLeaf(role: .gateway, now: now)
         let second = try authority.issueLeaf(role: .gateway, now: now)
         #expect(authority.hasIssued(chainPEM: leaf.chainPEM, keyPEM: leaf.keyPEM, role: .gateway))
-        #expect(!authority.hasIssued(chainPEM: leaf.chainPEM, keyPEM: leaf.keyPEM, role: .edge))
+        #expect(!authority.hasIssued(chainPEM: leaf.chainPEM, keyPEM: leaf.keyPEM, role: .sidecar))
         #expect(
             !authority.hasIssued(chainPEM: leaf.chainPEM, keyPEM: second.keyPEM, role: .gateway)
         )
@@ -55,7 +55,7 @@ struct SiteAuthorityTests {
 
     @Test("a leaf is renewed from two thirds of its life on")
     func renewal() throws {
-        let leaf = try SiteAuthority.make(now: now).issueLeaf(role: .edge, now: now)
+        let leaf = try SiteAuthority.make(now: now).issueLeaf(role: .sidecar, now: now)
         let life: TimeInterval = 7 * 24 * 3600
         #expect(abs(leaf.notAfter.timeIntervalSince(now) - life) < 2)
         #expect(!LeafCertificate.needsRenewal(chainPEM: leaf.chainPEM, now: now + life * 0.66))

@@ -221,7 +221,7 @@ struct ChildDecisionTests {
 
     @Test("a Secret of somebody else is left alone")
     func secrets() {
-        let metadata = ObjectMeta(child: "tieline-edge", of: site)
+        let metadata = ObjectMeta(child: "tieline-sidecar", of: site)
         func ownership(_ change: (inout ObjectMeta) -> Void) -> Ownership {
             var found = metadata
             change(&found)
@@ -238,7 +238,7 @@ struct ChildDecisionTests {
             Issue.record("a foreign Secret was taken over")
             return
         }
-        #expect(message.contains("the Secret tieline-edge in namespace shop"))
+        #expect(message.contains("the Secret tieline-sidecar in namespace shop"))
         guard case .foreign = ownership({ $0.ownerReferences = [] }),
             case .foreign = ownership({ $0.ownerReferences[0].uid = "there" }),
             case .leaving = ownership({ $0.ownerReferences[0].uid = "gone" }),

@@ -89,9 +89,9 @@ struct SecretPlanTests {
         let ofOther = objects.reading(of: .gateway)
         #expect(ofOther?.isIssued == false)
         objects.authority = authority
-        objects.secrets.credentials = try leaf(of: .edge)
-        let edge = objects.reading(of: .gateway)
-        #expect(edge?.isIssued == false, "another content")
+        objects.secrets.credentials = try leaf(of: .sidecar)
+        let sidecar = objects.reading(of: .gateway)
+        #expect(sidecar?.isIssued == false, "another content")
         objects.secrets.credentials = stored
         objects.secrets.credentials?.data["tls.key"] = nil
         let withoutKey = objects.reading(of: .gateway)

@@ -124,7 +124,7 @@ struct SitePlacementTests {
         proxy.nodeSelector = ["disk": "ssd"]
         proxy.tolerations = [
             Core.Toleration {
-                $0.key = "edge"
+                $0.key = "sidecar"
                 $0.operator = "Exists"
             }
         ]

@@ -48,7 +48,7 @@ private struct History {
     var compiled: Int64 = 0
     var applied: Int64 = 0
     /// The generation whose first lane is up, or has failed.
-    var dialled: Int64 = 0
+    var dialed: Int64 = 0
     /// Whether each generation asks for something that only its author can mend.
     var isWrong: [Int64: Bool]
     var generator: SeededGenerator
@@ -65,14 +65,14 @@ private struct History {
             isWrong[generation] = Bool.random(using: &generator)
         case 1, 2: compiled = generation
         case 3, 4: applied = compiled
-        case 5, 6: dialled = applied
+        case 5, 6: dialed = applied
         default: break
         }
     }
 
     var isCompiled: Bool { compiled == generation }
     var isApplied: Bool { applied == generation }
-    var isDialling: Bool { dialled != applied }
+    var isDialing: Bool { dialed != applied }
     /// What the gateways work with, whichever generation that is.
     var seesWrong: Bool { isWrong[applied] ?? false }
     var isNowWrong: Bool { isWrong[generation] ?? false }
@@ -106,7 +106,7 @@ struct VerdictTests {
     }
 
     @Test(
-        "K5: no verdict on a Link's generation before it was compiled, applied and dialled, over random histories",
+        "K5: no verdict on a Link's generation before it was compiled, applied and dialed, over random histories",
         arguments: UInt64(0)..<100
     )
     func links(_ seed: UInt64) throws {
@@ -122,12 +122,12 @@ struct VerdictTests {
             facts.isApplied = history.isApplied
             facts.view.gateways = 1
             facts.view.reason =
-                history.isDialling ? .connecting : history.seesWrong ? .siteIDMismatch : .connected
+                history.isDialing ? .connecting : history.seesWrong ? .siteIDMismatch : .connected
             facts.view.connected = facts.view.reason == .connected ? 1 : 0
             link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
             let verdict = Verdict(link.status, generation: history.generation)
             let expected: Verdict =
-                !history.isCompiled || !history.isApplied || history.isDialling
+                !history.isCompiled || !history.isApplied || history.isDialing
                 ? .inProgress : history.isNowWrong ? .failed : .current
             #expect(verdict == expected, "seed \(seed), step \(step)")
             #expect(
@@ -290,10 +290,10 @@ struct VerdictTests {
         "K14: Ready waits for every attached sidecar; one that has taken up nothing is not waited for"
     )
     func sidecars() throws {
-        func view(_ edges: [UInt64]) throws -> SiteView {
+        func view(_ sidecars: [UInt64]) throws -> SiteView {
             let snapshot = try Samples.snapshot(generation: 6) { snapshot in
-                snapshot.edges = try edges.enumerated().map { index, generation in
-                    EdgeSnapshot(
+                snapshot.sidecars = try sidecars.enumerated().map { index, generation in
+                    SidecarSnapshot(
                         proxy: try Samples.proxy(UInt64(20 + index)),
                         appliedGeneration: generation,
                         counters: [],
@@ -311,10 +311,12 @@ struct VerdictTests {
 
     @Test("K14: what a sidecar takes up is looked at by the objects that wait for it")
     func sidecarNews() throws {
-        func snapshot(_ edges: [UInt64: UInt64]) throws -> ProxySnapshot {
+        func snapshot(_ sidecars: [UInt64: UInt64]) throws -> ProxySnapshot {
             try Samples.snapshot(generation: 9) { snapshot in
-                snapshot.edges = try edges.sorted { $0.key < $1.key }.map { number, generation in
-                    EdgeSnapshot(
+                snapshot.sidecars = try sidecars.sorted { $0.key < $1.key }.map {
+                    number,
+                    generation in
+                    SidecarSnapshot(
                         proxy: try Samples.proxy(number),
                         appliedGeneration: generation,
                         counters: [],
@@ -458,7 +460,7 @@ struct VerdictTests {
     }
 
     @Test(
-        "K5: a Link is not judged before the first lane that is dialled for it is up or has failed"
+        "K5: a Link is not judged before the first lane that is dialed for it is up or has failed"
     )
     func firstDial() throws {
         var facts = LinkFacts()

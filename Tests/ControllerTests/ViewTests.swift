@@ -9,10 +9,10 @@ import Testing
 
 @Suite("What a site's proxies say")
 struct ViewTests {
-    private func edge(_ number: UInt64, opened: UInt64, generation: UInt64 = 5) throws
-        -> EdgeSnapshot
+    private func sidecar(_ number: UInt64, opened: UInt64, generation: UInt64 = 5) throws
+        -> SidecarSnapshot
     {
-        EdgeSnapshot(
+        SidecarSnapshot(
             proxy: try Samples.proxy(number),
             appliedGeneration: generation,
             counters: [ServiceCounters(service: try Samples.port(), active: 1, opened: opened)],
@@ -20,26 +20,26 @@ struct ViewTests {
         )
     }
 
-    @Test("an edge that two gateways report counts once, by the newer report")
-    func edges() throws {
+    @Test("a sidecar that two gateways report counts once, by the newer report")
+    func sidecars() throws {
         let view = SiteView(gateways: [
             Samples.gateway(
                 "a",
-                snapshot: try Samples.snapshot(1) { $0.edges = [try edge(9, opened: 3)] }
+                snapshot: try Samples.snapshot(1) { $0.sidecars = [try sidecar(9, opened: 3)] }
             ),
             Samples.gateway(
                 "b",
-                snapshot: try Samples.snapshot(2) { $0.edges = [try edge(9, opened: 4)] }
+                snapshot: try Samples.snapshot(2) { $0.sidecars = [try sidecar(9, opened: 4)] }
             ),
         ])
         let service = ServiceView(site: view, address: try Samples.port().address)
         #expect(service.readings == [ProxyReading(proxy: try Samples.proxy(9), opened: 4)])
         #expect(service.active == 1)
         #expect(service.failovers.count == 1)
-        #expect(view.proxies.count(where: \.isEdge) == 1)
+        #expect(view.proxies.count(where: \.isSidecar) == 1)
     }
 
-    @Test("a configuration is applied once every serving gateway and every edge has it")
+    @Test("a configuration is applied once every serving gateway and every sidecar has it")
     func applied() throws {
         var view = SiteView(gateways: [
             Samples.gateway("a", snapshot: try Samples.snapshot(1, generation: 5)),
@@ -51,7 +51,7 @@ struct ViewTests {
         #expect(!view.gatewaysApplied(5))
         view.gateways[1].snapshot = try Samples.snapshot(2, generation: 6)
         #expect(view.allApplied(5))
-        view.gateways[1].snapshot?.edges = [try edge(9, opened: 0, generation: 4)]
+        view.gateways[1].snapshot?.sidecars = [try sidecar(9, opened: 0, generation: 4)]
         #expect(view.gatewaysApplied(5))
         #expect(!view.allApplied(5))
         #expect(!SiteView().gatewaysApplied(0))

@@ -103,7 +103,7 @@ struct EndpointPlanTests {
     }
 
     @Test("a Service without selector is left alone, one without pods has one empty slice")
-    func edges() throws {
+    func sidecars() throws {
         var manual = service()
         manual.spec.selector = [:]
         #expect(EndpointPlan.slices(for: manual, pods: []) == nil)

@@ -1,6 +1,6 @@
 """One lane by hand: what a proxy answers to a certificate that another kind of proxy would never show.
 
-    lane.py HOST PORT CERTIFICATE KEY SITEID gateway|edge
+    lane.py HOST PORT CERTIFICATE KEY SITEID gateway|sidecar
 
 Shakes hands, says HELLO and prints the first answer as JSON: {"hello": SITEID}, {"close": CODE, "text": ...} or {"error": ...}.
 The frames are those of Sources/Wire.
@@ -21,7 +21,7 @@ def text(value):
 
 def hello(site, role):
     proxy = site.encode() + os.urandom(8)
-    payload = proxy + bytes([0, role == "edge", 1]) + text("probe") + text("probe") + struct.pack(">QB", 250_000, 3)
+    payload = proxy + bytes([0, role == "sidecar", 1]) + text("probe") + text("probe") + struct.pack(">QB", 250_000, 3)
     return struct.pack(">I", len(payload) << 8 | HELLO) + bytes(4) + payload
 
 

@@ -47,7 +47,7 @@ def deployment(where, app, replicas, pod):
 
 def client_with_sidecar(where, app, listens, replicas=1, host="127.0.0.1"):
     """Client pods (idle) that carry the proxy as a native sidecar; `listens`: {ADDRESS/PORT: local port}."""
-    arguments = ["run", "--edge", "--gateways", f"tieline-proxy.{where}.svc:5672",
+    arguments = ["run", "--sidecar", "--gateways", f"tieline-proxy.{where}.svc:5672",
                  "--credentials", "/etc/tieline/credentials"]
     for address, port in listens.items():
         arguments += ["--listen", f"{address}={host}:{port}"]
@@ -62,7 +62,7 @@ def client_with_sidecar(where, app, listens, replicas=1, host="127.0.0.1"):
                                                                "--listen", "127.0.0.1:18080"]}
     return deployment(where, app, replicas, {
         "initContainers": [sidecar], "containers": [idle], "terminationGracePeriodSeconds": 1,
-        "volumes": [{"name": "tieline", "secret": {"secretName": "tieline-edge"}}]})
+        "volumes": [{"name": "tieline", "secret": {"secretName": "tieline-sidecar"}}]})
 
 
 class Network:

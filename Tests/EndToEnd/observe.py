@@ -23,7 +23,7 @@ def brief(snapshot):
         "services": [{"service": one["service"], "listening": one["listening"],
                       "targets": [{"site": target["site"]["id"], "via": target["via"], "state": target["state"]}
                                   for target in one["targets"]]} for one in snapshot["services"]],
-        "edges": [int(edge["appliedGeneration"]) for edge in snapshot["edges"]],
+        "sidecars": [int(sidecar["appliedGeneration"]) for sidecar in snapshot["sidecars"]],
         "linkPortError": snapshot.get("linkPortError")}
 
 

@@ -1,4 +1,4 @@
-"""Servers, gateways and whole neighbours that die or fall silent: no connection fails."""
+"""Servers, gateways and whole neighbors that die or fall silent: no connection fails."""
 import datetime
 import json
 import os

@@ -111,14 +111,14 @@ def test_two_sites_in_a_namespace(net):
         net.wait_ready("tsite", "a", "a", 5)
 
 
-def test_an_edge_leaf_on_a_link(net):
+def test_an_sidecar_leaf_on_a_link(net):
     """A sidecar's certificate opens nothing on the port for links, of its own site or of another."""
     with undisturbed(net):
         for where in "ab":
-            said = lane(net, where, "tieline-edge", "edge")
-            print(f"   edge leaf of a at site {where}'s link port: {said}")
+            said = lane(net, where, "tieline-sidecar", "sidecar")
+            print(f"   sidecar leaf of a at site {where}'s link port: {said}")
             check(said.get("close") == 7 and "a sidecar's certificate cannot be used on a Link" in said["text"],
-                  f"site {where} must say why it refuses an edge leaf: {said}")
+                  f"site {where} must say why it refuses a sidecar leaf: {said}")
         said = lane(net, "b", "tieline-proxy-credentials", "gateway")
         check(said == {"hello": net.ids["b"]}, f"the same with a gateway's leaf is let in: {said}")
 

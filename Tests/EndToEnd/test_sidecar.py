@@ -32,7 +32,7 @@ def is_ready_once_told(net):
 
 def attached(net):
     """How many sidecars each ready gateway has."""
-    return [net.metric("a", "tieline_edges_attached", required=True, pods=[pod])
+    return [net.metric("a", "tieline_sidecars_attached", required=True, pods=[pod])
             for pod in net.cluster.ready_pods("a", GATEWAYS)]
 
 
@@ -46,7 +46,7 @@ def takes_new_credentials(net, pod):
     """The mounted Secret is another one: the sidecar reads it again."""
     end = lambda: net.metric("a", "tieline_cert_expiry_timestamp_seconds", required=True, pods=[pod])
     before = end()
-    net.cluster.kubectl("delete", "secret", "-n", "a", "tieline-edge")
+    net.cluster.kubectl("delete", "secret", "-n", "a", "tieline-sidecar")
     # A controller looks at Secrets once a minute, a new one at once.
     net.cluster.kubectl("delete", "pods", "-n", "tieline-system", "--all", "--wait=false")
     wait("the sidecar has the new certificate", lambda: end() != before)

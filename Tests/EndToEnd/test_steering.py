@@ -46,18 +46,18 @@ def test_patch_to_first_steered_connection_in_under_a_second(net):
 def test_twenty_cost_changes_drop_nothing_and_redial_nothing(net):
     address = offer(net, "flows", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 1})
     losses = lambda: [net.cluster.get("tlink", "a", name)["status"].get("failovers", 0) for name in "bd"]
-    before, dials = losses(), lanes_dialled(net)
+    before, dials = losses(), lanes_dialed(net)
     with Run(net.cluster, "flow", address, count=100, seconds=120) as flow:
         check(flow.line()["flowing"] == 100, "100 connections flow")
         for turn in range(20):
             net.set_cost("a", "b", 2 + turn)
         result = flow.result()
-    print(f"   cost patched 20 times under 100 flows: {result}; lanes dialled since: {lanes_dialled(net) - dials}")
+    print(f"   cost patched 20 times under 100 flows: {result}; lanes dialed since: {lanes_dialed(net) - dials}")
     expect_undisturbed(result, 100)
-    check(losses() == before and lanes_dialled(net) == dials, "no lane may be redialled")
+    check(losses() == before and lanes_dialed(net) == dials, "no lane may be redialed")
 
 
-def lanes_dialled(net):
-    dialled = net.metric("a", "tieline_link_lanes_dialled_total", required=True)
-    check(dialled >= 2, f"both links have lanes: {dialled}")
-    return dialled
+def lanes_dialed(net):
+    dialed = net.metric("a", "tieline_link_lanes_dialed_total", required=True)
+    check(dialed >= 2, f"both links have lanes: {dialed}")
+    return dialed

@@ -82,7 +82,7 @@ class Truth:
         documents = self.recorder.documents[state.namespace]
         for uid in always:
             told = self.samples(state.namespace, uid, state.time, until)
-            generations = [[one["generation"], *filter(None, one["edges"])] for one in told]
+            generations = [[one["generation"], *filter(None, one["sidecars"])] for one in told]
             if not told:
                 problems.append("a gateway that serves has told nothing")
             elif not any(all(part(documents[number]) == wanted for number in one) for one in generations):

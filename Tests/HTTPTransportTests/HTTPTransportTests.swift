@@ -246,7 +246,7 @@ struct TransportFailureTests {
         }
     }
 
-    @Test("a cancelled task leaves its request at once")
+    @Test("a canceled task leaves its request at once")
     func cancellation() async throws {
         let server = try CannedServer { _, _ in }
         defer { server.stop() }
@@ -254,7 +254,7 @@ struct TransportFailureTests {
         #expect(await eventually { !server.requests.isEmpty })
         let start = ContinuousClock.now
         task.cancel()
-        #expect(await task.value == .cancelled)
+        #expect(await task.value == .canceled)
         // Its own time is a minute.
         #expect(ContinuousClock.now - start < .seconds(10))
     }

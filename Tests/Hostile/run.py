@@ -93,5 +93,5 @@ def main(arguments):
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except Interrupted as signalled:
-        sys.exit(128 + signalled.args[0])
+    except Interrupted as signaled:
+        sys.exit(128 + signaled.args[0])

@@ -108,7 +108,7 @@ def test_d6_streams_with_numbers_that_jump(scale):
         unharmed(place, attack)
 
 
-def test_d9_streams_without_acknowledgement_or_answer(scale):
+def test_d9_streams_without_acknowledgment_or_answer(scale):
     m = Identity()
     with Place([m.site]) as place:
         def attack(round):

@@ -101,15 +101,15 @@ class Identity:
         return self.site.encode() + (os.urandom(8) if instance is None else struct.pack(">Q", instance))
 
     def lsa(self, origin, sequence, edges, services=(), fragment=0, fragments=1, forged=False, issued=None, lifetime=1800):
-        """A signed advertisement, issued now. `edges`: (neighbor ProxyID, dialling SiteID, Link name, cost); `services`: (name, endpoints)."""
+        """A signed advertisement, issued now. `edges`: (neighbor ProxyID, dialing SiteID, Link name, cost); `services`: (name, endpoints)."""
         key = self.agreement.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         body = (b"tieline-lsa\0" + origin + struct.pack(
             ">HQQIHB", fragment, sequence, int(time.time()) if issued is None else issued, lifetime, fragments, 0) + text("hostile")
                 + long(key) + struct.pack(">B", len(self.chain)) + b"".join(long(c) for c in self.chain))
         edges = sorted(edges)
         body += struct.pack(">H", len(edges))
-        for neighbor, dialler, name, cost in edges:
-            body += neighbor + b"\1" + dialler.encode() + text(name) + struct.pack(">I", cost)
+        for neighbor, dialer, name, cost in edges:
+            body += neighbor + b"\1" + dialer.encode() + text(name) + struct.pack(">I", cost)
         services = sorted(services)
         body += struct.pack(">H", len(services))
         for name, endpoints in services:
@@ -133,7 +133,7 @@ def agreement_key(lsa):
 
 
 class Lane:
-    """One lane that this side dialled. A thread reads: it answers heartbeats and keeps what else comes."""
+    """One lane that this side dialed. A thread reads: it answers heartbeats and keeps what else comes."""
 
     def __init__(self, identity, address, proxy=None, heartbeat=0.25, misses=3, reads=True):
         self.identity, self.own = identity, proxy or identity.proxy()

@@ -34,7 +34,7 @@ struct WatchDecoderTests {
         return try decoder.decode(Data(text.utf8))
     }
 
-    @Test("each type of event is recognised")
+    @Test("each type of event is recognized")
     func types() throws {
         let events = try decode(
             line("ADDED", map("a", "1")) + line("MODIFIED", map("a", "2"))

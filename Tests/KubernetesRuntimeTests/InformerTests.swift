@@ -252,7 +252,7 @@ struct InformerTests {
     }
 
     @Test("waiting for the first list ends with the task")
-    func cancelledWait() async throws {
+    func canceledWait() async throws {
         var configuration = try ClientConfiguration.load(kubeconfig: TestAPIServer.kubeconfig)
         configuration.server = "https://127.0.0.1:1"
         let informer = Informer<Core.ConfigMap>(

@@ -90,7 +90,7 @@ struct WorkQueueTests {
         }
     }
 
-    @Test("a waiting worker gets a key at once; a cancelled one gets none and takes none")
+    @Test("a waiting worker gets a key at once; a canceled one gets none and takes none")
     func workers() async {
         await withQueue { queue in
             let patient = Task { await queue.next() }

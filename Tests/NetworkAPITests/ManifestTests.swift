@@ -88,9 +88,9 @@ struct ManifestTests {
         ),
         Bad(
             from: "cost: 20",
-            to: "colour: red",
+            to: "color: red",
             line: 8,
-            field: "spec.colour",
+            field: "spec.color",
             message: "known here"
         ),
         Bad(from: "cost: 20", to: "cost: 20\n  cost: 30", line: 8, field: "", message: "twice"),

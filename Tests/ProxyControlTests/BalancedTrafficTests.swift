@@ -226,18 +226,18 @@ struct BalancedTrafficTests {
         try client.link(to: near, cost: 1)
         try client.link(to: far, cost: 51)
         let service = try #require(ServicePort("backend/http"))
-        var edges: [(Proxy, Endpoint)] = []
+        var sidecars: [(Proxy, Endpoint)] = []
         for _ in 0..<3 {
             let endpoint = Endpoint(address: Loopback.address(), port: 8080)
-            let listener = EdgeListener(service: service, endpoint: endpoint)
-            edges.append((try ingress.edge(of: client.gateway.address, [listener]), endpoint))
+            let listener = SidecarListener(service: service, endpoint: endpoint)
+            sidecars.append((try ingress.sidecar(of: client.gateway.address, [listener]), endpoint))
         }
-        for (edge, _) in edges {
-            await edge.wait("both usable") { $0.usable == 2 }
+        for (sidecar, _) in sidecars {
+            await sidecar.wait("both usable") { $0.usable == 2 }
         }
         var held: [String: Int] = [:]
         for index in 0..<200 {
-            let name = await traffic.connect(to: edges[index % 3].1)?.name ?? "none"
+            let name = await traffic.connect(to: sidecars[index % 3].1)?.name ?? "none"
             held[name, default: 0] += 1
             try await ContinuousClock().sleep(for: .milliseconds(5))
         }
@@ -245,9 +245,9 @@ struct BalancedTrafficTests {
         #expect(nears + fars == 200)
         #expect(abs(nears - fars - 50) <= 13)
         await client.proxy.wait("reported") { snapshot in
-            snapshot.edges.reduce(0) { $0 + ($1.counters.first?.opened ?? 0) } == 200
+            snapshot.sidecars.reduce(0) { $0 + ($1.counters.first?.opened ?? 0) } == 200
         }
-        for (edge, _) in edges { await edge.stop() }
+        for (sidecar, _) in sidecars { await sidecar.stop() }
         await stop(client, near, far)
     }
 }

@@ -33,7 +33,7 @@ struct ConfigurationDifferenceTests {
     func equal() throws {
         let (difference, new) = try difference { _ in }
         #expect(difference == ConfigurationDifference(from: new, to: new))
-        #expect(difference.dialled.isEmpty && difference.closed.isEmpty)
+        #expect(difference.dialed.isEmpty && difference.closed.isEmpty)
         #expect(!difference.routingChanged && difference.services.isEmpty)
     }
 
@@ -59,7 +59,7 @@ struct ConfigurationDifferenceTests {
             )
         }
         #expect(difference.renamed.map(\.text) == ["a"] && difference.closed.isEmpty)
-        #expect(difference.dialled.map(\.name.text) == ["c"])
+        #expect(difference.dialed.map(\.name.text) == ["c"])
     }
 
     @Test("B6: what ends with a port or a Service, and what is only another name")
@@ -93,7 +93,7 @@ struct ConfigurationDifferenceTests {
         #expect(difference == ConfigurationDifference(from: new, to: new))
         let (moved, _) = try self.difference { $0.links[0].remoteSite = third }
         #expect(moved.closed.map(\.text) == ["a"])
-        #expect(moved.dialled.map(\.name.text) == ["a"])
+        #expect(moved.dialed.map(\.name.text) == ["a"])
         let (more, pinned) = try self.difference { $0.links[0].nextRemoteSite = third }
         #expect(more == ConfigurationDifference(from: pinned, to: pinned))
     }
@@ -110,7 +110,7 @@ struct ConfigurationDifferenceTests {
             $0.acceptsLinks = false
         }
         #expect(difference.closed.map(\.text) == ["a"])
-        #expect(difference.dialled == [fresh])
+        #expect(difference.dialed == [fresh])
         #expect(difference.disallowed == [other])
         #expect(difference.acceptsLinks == false)
         #expect(difference.routingChanged)
@@ -121,7 +121,7 @@ struct ConfigurationDifferenceTests {
         let service = try ServiceConfiguration.backend()
         let (_, new) = try difference { $0.services = [service] }
         let first = ConfigurationDifference(from: nil, to: new)
-        #expect(first.dialled == new.links)
+        #expect(first.dialed == new.links)
         #expect(first.acceptsLinks == true && first.routingChanged)
         #expect(first.services.after == new.services && first.services.before.isEmpty)
     }

@@ -53,7 +53,7 @@ struct CountsTests {
         #expect(ledger.sum(web) == [target: 1])
     }
 
-    @Test("an edge that two gateways report counts once, and stays until both are silent")
+    @Test("a sidecar that two gateways report counts once, and stays until both are silent")
     func twoReporters() throws {
         let web = try service()
         var ledger = CountsLedger()
@@ -71,7 +71,7 @@ struct CountsTests {
         #expect(ledger.services.isEmpty)
     }
 
-    @Test("a sum for an edge leaves out the edge itself")
+    @Test("a sum for a sidecar leaves out the sidecar itself")
     func excluding() throws {
         let web = try service()
         var ledger = CountsLedger()
@@ -142,10 +142,10 @@ struct CountsTests {
         let web = try service()
         var ledger = CountsLedger()
         for instance in 0..<5_000 as Range<UInt64> {
-            let edge = 100 + instance
-            _ = ledger.apply(counts(edge, version: 2 * instance + 1, [web: 1]), from: proxy(1))
+            let sidecar = 100 + instance
+            _ = ledger.apply(counts(sidecar, version: 2 * instance + 1, [web: 1]), from: proxy(1))
             _ = ledger.apply(
-                counts(edge, version: 2 * instance + 2, extent: .origin, [:]),
+                counts(sidecar, version: 2 * instance + 2, extent: .origin, [:]),
                 from: proxy(1)
             )
         }

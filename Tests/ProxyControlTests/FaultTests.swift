@@ -300,7 +300,7 @@ struct FaultTests {
     }
 
     @Test("a sidecar with two gateways loses one: no connection fails")
-    func edgeLosesGateway() async throws {
+    func sidecarLosesGateway() async throws {
         let main = try TestSite("main")
         let addresses = [Loopback.address(), Loopback.address()]
         let gateways = [
@@ -316,23 +316,23 @@ struct FaultTests {
         }
         let key = try #require(ServicePort("backend/http"))
         let endpoint = Endpoint(address: Loopback.address(), port: 8080)
-        let listener = EdgeListener(service: key, endpoint: endpoint)
-        let edge = try main.edge(of: addresses[0], [listener])
-        await edge.wait("usable") { $0.usable == 1 }
+        let listener = SidecarListener(service: key, endpoint: endpoint)
+        let sidecar = try main.sidecar(of: addresses[0], [listener])
+        await sidecar.wait("usable") { $0.usable == 1 }
         #expect(await traffic.hold(5, at: endpoint) == ["main": 5])
         let counted = await gateways[0].proxy.wait("counted") {
             $0.target(main)?.connections == 5
         }
-        #expect(counted.edges.count == 1)
+        #expect(counted.sidecars.count == 1)
         await gateways[0].proxy.stop()
-        await edge.wait("alone") { $0.usable == 0 }
-        #expect(edge.snapshot.backend.map(\.reason) == ["LinkLost"])
+        await sidecar.wait("alone") { $0.usable == 0 }
+        #expect(sidecar.snapshot.backend.map(\.reason) == ["LinkLost"])
         let third = try main.gateway(at: addresses[0], mesh: addresses[1])
         third.proxy.setEndpoints(service: "backend-pods", [pod])
         third.proxy.apply(document)
-        await edge.wait("attached again", limit: .seconds(20)) { $0.usable == 1 }
+        await sidecar.wait("attached again", limit: .seconds(20)) { $0.usable == 1 }
         #expect(await traffic.hold(5, at: endpoint) == ["main": 5])
-        await edge.stop()
+        await sidecar.stop()
         await third.proxy.stop()
         await gateways[1].proxy.stop()
         traffic.stop()

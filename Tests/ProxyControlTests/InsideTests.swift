@@ -33,39 +33,39 @@ struct InsideTests {
     }
 
     /// A sidecar is told of what it listens for.
-    private func listener() throws -> EdgeListener {
-        EdgeListener(
+    private func listener() throws -> SidecarListener {
+        SidecarListener(
             service: try #require(ServicePort("backend/http")),
             endpoint: Endpoint(address: Loopback.address(), port: 8080)
         )
     }
 
     @Test("a sidecar attaches, learns targets and costs, and acknowledges every configuration")
-    func edge() async throws {
+    func sidecar() async throws {
         let site = try TestSite("west", acceptsLinks: false)
         let gateway = try site.gateway()
         gateway.proxy.setEndpoints(service: "backend-pods", pods(3))
         let service = try ServiceConfiguration.backend()
         gateway.proxy.apply(site.edit { $0.services = [service] })
-        let edge = try site.edge(of: gateway.address, [listener()])
-        let learned = await edge.wait("the local target") { $0.target(site)?.state == .usable }
+        let sidecar = try site.sidecar(of: gateway.address, [listener()])
+        let learned = await sidecar.wait("the local target") { $0.target(site)?.state == .usable }
         #expect(learned.target(site)?.pathCost == .zero)
         #expect(learned.target(site)?.endpoints == 3)
-        #expect(edge.isReady)
-        await gateway.proxy.wait("acknowledged") { $0.edges.first?.appliedGeneration == 1 }
-        #expect(gateway.proxy.snapshot.edges.first?.proxy == edge.id)
+        #expect(sidecar.isReady)
+        await gateway.proxy.wait("acknowledged") { $0.sidecars.first?.appliedGeneration == 1 }
+        #expect(gateway.proxy.snapshot.sidecars.first?.proxy == sidecar.id)
         // A change that concerns no target is acknowledged too.
         gateway.proxy.apply(site.edit { $0.drain = .standard })
-        await gateway.proxy.wait("acknowledged again") { $0.edges.first?.appliedGeneration == 2 }
+        await gateway.proxy.wait("acknowledged again") { $0.sidecars.first?.appliedGeneration == 2 }
         gateway.proxy.setEndpoints(service: "backend-pods", pods(1))
-        await edge.wait("fewer servers") { $0.target(site)?.endpoints == 1 }
-        await edge.stop()
-        await gateway.proxy.wait("detached") { $0.edges.isEmpty }
+        await sidecar.wait("fewer servers") { $0.target(site)?.endpoints == 1 }
+        await sidecar.stop()
+        await gateway.proxy.wait("detached") { $0.sidecars.isEmpty }
         await gateway.proxy.stop()
     }
 
     @Test("a sidecar survives its gateway and attaches to the next one at that address")
-    func edgeReattaches() async throws {
+    func sidecarReattaches() async throws {
         let site = try TestSite("west", acceptsLinks: false)
         let address = Loopback.address()
         let service = try ServiceConfiguration.backend()
@@ -73,17 +73,17 @@ struct InsideTests {
         let first = try site.gateway(at: address)
         first.proxy.setEndpoints(service: "backend-pods", pods(1))
         first.proxy.apply(document)
-        let edge = try site.edge(of: address, [listener()])
-        await edge.wait("attached") { $0.target(site)?.state == .usable }
+        let sidecar = try site.sidecar(of: address, [listener()])
+        await sidecar.wait("attached") { $0.target(site)?.state == .usable }
         await first.proxy.stop()
-        await edge.wait("alone") { $0.target(site)?.state != .usable }
+        await sidecar.wait("alone") { $0.target(site)?.state != .usable }
         let second = try site.gateway(at: address)
         second.proxy.setEndpoints(service: "backend-pods", pods(1))
         second.proxy.apply(document)
-        await edge.wait("attached again", limit: .seconds(15)) {
+        await sidecar.wait("attached again", limit: .seconds(15)) {
             $0.target(site)?.state == .usable
         }
-        await edge.stop()
+        await sidecar.stop()
         await second.proxy.stop()
     }
 
@@ -98,7 +98,7 @@ struct InsideTests {
         #expect(throws: ProxyError.self) {
             try Proxy(
                 options: ProxyOptions(role: .gateway(mesh: nil)),
-                credentials: site.credentials(.edge)
+                credentials: site.credentials(.sidecar)
             )
         }
     }

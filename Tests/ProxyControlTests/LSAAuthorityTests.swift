@@ -39,13 +39,13 @@ struct LSAAuthorityTests {
         #expect(try authority.verify(signed.bytes, at: now) == signed, "from the cache")
     }
 
-    @Test("an edge's leaf, another site's name, a changed byte, an old leaf: refused")
+    @Test("a sidecar's leaf, another site's name, a changed byte, an old leaf: refused")
     func refused() throws {
         var authority = LSAAuthority()
         let (east, west) = (try TestSite("east"), try TestSite("west"))
-        let edge = try signed(east, .edge)
-        #expect(throws: LSAAuthority.Refusal.wrongOrigin(edge.lsa.origin)) {
-            try authority.verify(edge.bytes, at: now)
+        let sidecar = try signed(east, .sidecar)
+        #expect(throws: LSAAuthority.Refusal.wrongOrigin(sidecar.lsa.origin)) {
+            try authority.verify(sidecar.bytes, at: now)
         }
         let stolen = try signed(east, as: west.id)
         #expect(throws: LSAAuthority.Refusal.wrongOrigin(stolen.lsa.origin)) {

@@ -42,7 +42,7 @@ struct LinkTests {
     }
 
     @Test(
-        "a Link connects, and the dialling site sees the other's servers at its cost",
+        "a Link connects, and the dialing site sees the other's servers at its cost",
         arguments: [1, 2]
     )
     func connects(loops: Int) async throws {

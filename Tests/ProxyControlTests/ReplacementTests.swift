@@ -56,18 +56,18 @@ struct ReplacementTests {
         return failed
     }
 
-    @Test("K6: a Link to other endpoints is dialled beside; nobody is refused, nothing is reset")
+    @Test("K6: a Link to other endpoints is dialed beside; nobody is refused, nothing is reset")
     func otherEndpoint() async throws {
         let pair = try await Pair(traffic)
         let held = try #require(await traffic.connect(to: pair.west.listen))
-        let dialled = pair.west.proxy.snapshot.links.first?.lanesDialled ?? 0
+        let dialed = pair.west.proxy.snapshot.links.first?.lanesDialed ?? 0
         // The same gateway under another name.
         let other = HostAndPort(host: "::ffff:\(pair.east.gateway.address)", port: 5671)
         let failed = await failures(at: pair.west.listen) {
             pair.west.proxy.apply(pair.west.site.edit { $0.links[0].endpoints = [other] })
         } until: {
             let link = pair.west.proxy.snapshot.links.first
-            return link?.lanesDialled ?? 0 > dialled && link?.reason == .connected
+            return link?.lanesDialed ?? 0 > dialed && link?.reason == .connected
         }
         #expect(failed == 0)
         #expect(await traffic.isOpen(held))
@@ -129,7 +129,7 @@ struct ReplacementTests {
         }
         let link = try #require(pair.west.proxy.snapshot.links.first)
         #expect(link.remote?.id == east)
-        #expect(link.lanesDialled == before.lanesDialled)
+        #expect(link.lanesDialed == before.lanesDialed)
         #expect(link.losses == before.losses)
         #expect(await traffic.isOpen(held))
         // The pin by which the lane came is taken out.

@@ -55,17 +55,17 @@ struct SharedCountsTests {
         try configure(second, pod, listens: false)
         let listen = Endpoint(address: Loopback.address(), port: 8080)
         let service = try #require(ServicePort("backend/http"))
-        let listener = EdgeListener(service: service, endpoint: listen)
+        let listener = SidecarListener(service: service, endpoint: listen)
         for round in 1...2 {
-            let edge = try site.edge(of: first.address, [listener])
-            await edge.wait("usable") { $0.usable == 1 }
+            let sidecar = try site.sidecar(of: first.address, [listener])
+            await sidecar.wait("usable") { $0.usable == 1 }
             #expect(await traffic.hold(3, at: listen) == ["pod": 3])
             for gateway in [first, second] {
                 await gateway.proxy.wait("three connections, round \(round)") {
                     $0.target(site)?.connections == 3
                 }
             }
-            await edge.stop()
+            await sidecar.stop()
             for gateway in [first, second] {
                 await gateway.proxy.wait("none, round \(round)") {
                     $0.target(site)?.connections == 0

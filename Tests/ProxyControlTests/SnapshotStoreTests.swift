@@ -40,8 +40,8 @@ struct SnapshotStoreTests {
             let old = await store.wait(after: 2, limit: .milliseconds(milliseconds))
             #expect(old.version == 2)
         }
-        let cancelled = Task { await store.wait(after: 2, limit: .seconds(30)) }
-        cancelled.cancel()
-        #expect(await cancelled.value.version == 2)
+        let canceled = Task { await store.wait(after: 2, limit: .seconds(30)) }
+        canceled.cancel()
+        #expect(await canceled.value.version == 2)
     }
 }

@@ -67,18 +67,18 @@ final class TestSite: Sendable {
     }
 
     /// A sidecar that attaches to a gateway.
-    func edge(of gateway: IPAddress, _ listeners: [EdgeListener] = [], loops: Int = 1) throws
+    func sidecar(of gateway: IPAddress, _ listeners: [SidecarListener] = [], loops: Int = 1) throws
         -> Proxy
     {
         let proxy = try Proxy(
             options: ProxyOptions(
-                role: .edge(
+                role: .sidecar(
                     gateways: HostAndPort(host: "\(gateway)", port: 5672),
                     listeners: listeners
                 ),
                 loops: loops
             ),
-            credentials: credentials(.edge)
+            credentials: credentials(.sidecar)
         )
         try proxy.start()
         return proxy

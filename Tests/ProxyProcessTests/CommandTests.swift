@@ -30,11 +30,11 @@ struct CommandTests {
         #expect(site.bind?.description == "127.0.0.2")
         #expect("\(site.admin)" == "[::1]:80")
 
-        let edge = try options([
-            "--edge", "--gateways", "tieline-proxy.shop.svc:5672", "--credentials", "/k",
+        let sidecar = try options([
+            "--sidecar", "--gateways", "tieline-proxy.shop.svc:5672", "--credentials", "/k",
             "--listen", "backend/http=127.0.0.1:8080", "--listen", "db/tcp=127.0.0.1:5432",
         ])
-        guard case .edge(_, let gateways, let listeners) = edge.mode else {
+        guard case .sidecar(_, let gateways, let listeners) = sidecar.mode else {
             Issue.record("not a sidecar")
             return
         }
@@ -48,21 +48,24 @@ struct CommandTests {
     @Test(
         "wrong arguments are refused with what to write",
         arguments: [
-            ([], "--site-dir"), (["--edge"], "--gateways"),
-            (["--site-dir", "/d", "--edge"], "--bind"),
+            ([], "--site-dir"), (["--sidecar"], "--gateways"),
+            (["--site-dir", "/d", "--sidecar"], "--bind"),
             (["--site-dir", "/d", "--bind", "here"], "not an IP address"),
             (["--site-dir", "/d", "--admin", "5673"], "HOST:PORT"),
             (["--site-dir", "/d", "--loops", "9"], "0 to 8"),
             (["--site-dir", "/d", "--log-level", "loud"], "loud"),
             (
                 [
-                    "--edge", "--gateways", "g:1", "--credentials", "/k", "--listen",
+                    "--sidecar", "--gateways", "g:1", "--credentials", "/k", "--listen",
                     "a=127.0.0.1:1",
                 ],
                 "ADDRESS/PORTNAME"
             ),
             (
-                ["--edge", "--gateways", "g:1", "--credentials", "/k", "--listen", "a/b=host:1"],
+                [
+                    "--sidecar", "--gateways", "g:1", "--credentials", "/k", "--listen",
+                    "a/b=host:1",
+                ],
                 "not an IP address"
             ),
         ]

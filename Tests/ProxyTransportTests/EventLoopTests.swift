@@ -42,7 +42,7 @@ struct EventLoopTests {
         }
     }
 
-    @Test("timers fire in the order of their deadlines, cancelled ones never")
+    @Test("timers fire in the order of their deadlines, canceled ones never")
     func timers() throws {
         try withLoops { loop, _ in
             let fired = Shared<[Int]>([])

@@ -48,7 +48,7 @@ struct LaneFaultTests {
             let start = EventLoop.clock()
             path.stop(.forth, .back)
             #expect(eventually { pair.isClosed })
-            for log in [pair.dialler, pair.acceptor] {
+            for log in [pair.dialer, pair.acceptor] {
                 guard case .silent(let time)? = log.value.reasons.first else {
                     Issue.record("\(log.value.reasons)")
                     continue
@@ -61,16 +61,16 @@ struct LaneFaultTests {
         }
     }
 
-    @Test("a neighbour whose loop hangs is noticed, though its kernel acknowledges everything")
+    @Test("a neighbor whose loop hangs is noticed, though its kernel acknowledges everything")
     func hung() throws {
         try withPath { pair, _, _, second in
             let start = EventLoop.clock()
             second.mailbox.post { _ in sleep(3) }
-            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
-            guard case .silent? = pair.dialler.value.reasons.first else {
+            #expect(eventually { !pair.dialer.value.reasons.isEmpty })
+            guard case .silent? = pair.dialer.value.reasons.first else {
                 return #expect(Bool(false))
             }
-            let noticed = try #require(pair.dialler.value.closedAt) - start
+            let noticed = try #require(pair.dialer.value.closedAt) - start
             #expect(noticed < .milliseconds(1500), "noticed after \(noticed)")
             // The hung end wakes up to a lane that was ended: it reads that before it judges.
             #expect(eventually { pair.isClosed })
@@ -79,29 +79,29 @@ struct LaneFaultTests {
     }
 
     @Test(
-        "a neighbour whose loop is flooded is not taken for dead: heartbeats leave in the midst of a turn"
+        "a neighbor whose loop is flooded is not taken for dead: heartbeats leave in the midst of a turn"
     )
     func flooded() throws {
         try withPath { pair, _, _, second in
             // The first one is a turn; while it lasts, the others gather to one turn of 2 s.
             for _ in 0..<40 { second.mailbox.post { _ in usleep(50_000) } }
             usleep(2_500_000)
-            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.dialer.value.reasons == [])
             #expect(pair.acceptor.value.reasons == [])
         }
     }
 
-    @Test("a neighbour that sends but does not read is noticed by the echoes that stay away")
+    @Test("a neighbor that sends but does not read is noticed by the echoes that stay away")
     func deaf() throws {
         try withPath { pair, path, _, _ in
             let start = EventLoop.clock()
             path.stop(.forth)
-            // The acceptor hears nothing: it judges first, and its end reaches the dialler.
+            // The acceptor hears nothing: it judges first, and its end reaches the dialer.
             #expect(eventually { pair.isClosed })
             guard case .silent? = pair.acceptor.value.reasons.first else {
                 return #expect(Bool(false))
             }
-            let noticed = try #require(pair.dialler.value.closedAt) - start
+            let noticed = try #require(pair.dialer.value.closedAt) - start
             #expect(noticed < .seconds(5))
         }
     }
@@ -114,7 +114,7 @@ struct LaneFaultTests {
                 second.mailbox.post { _ in usleep(400_000) }
                 usleep(600_000)
             }
-            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.dialer.value.reasons == [])
             #expect(pair.acceptor.value.reasons == [])
         }
     }
@@ -129,7 +129,7 @@ struct LaneFaultTests {
                 #expect(lane.queuedControlCount <= Lane.controlCountMax)
             }
             #expect(eventually { pair.isClosed })
-            #expect(pair.dialler.value.reasons == [.overflow])
+            #expect(pair.dialer.value.reasons == [.overflow])
         }
     }
 
@@ -144,15 +144,15 @@ struct LaneFaultTests {
             }
             #expect(eventually { pair.isClosed })
             #expect(pair.acceptor.value.reasons.count == 1)
-            guard case .closedByNeighbor(let closing)? = pair.dialler.value.reasons.first else {
-                Issue.record("\(pair.dialler.value.reasons)")
+            guard case .closedByNeighbor(let closing)? = pair.dialer.value.reasons.first else {
+                Issue.record("\(pair.dialer.value.reasons)")
                 return
             }
             #expect(closing.explanation.contains("66561 bytes"))
         }
     }
 
-    @Test("a dialler that says nothing is dropped after five seconds")
+    @Test("a dialer that says nothing is dropped after five seconds")
     func handshakeTimeout() throws {
         try withLoops { first, second in
             let pair = try LanePair(first, second)
@@ -179,7 +179,7 @@ struct LaneFaultTests {
             guard case .handshake? = pair.acceptor.value.reasons.first else {
                 return #expect(Bool(false))
             }
-            #expect(pair.dialler.value.reasons == [])
+            #expect(pair.dialer.value.reasons == [])
             first.withEnd { _, lane in
                 // A header that announces more than a frame may have, past the queues.
                 let header: [UInt8] = [0xFF, 0xFF, 0xFF, 200, 0, 0, 0, 0]
@@ -188,9 +188,9 @@ struct LaneFaultTests {
                 }
                 lane.sendRecords()
             }
-            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
-            guard case .closedByNeighbor(let closing)? = pair.dialler.value.reasons.first else {
-                Issue.record("\(pair.dialler.value.reasons)")
+            #expect(eventually { !pair.dialer.value.reasons.isEmpty })
+            guard case .closedByNeighbor(let closing)? = pair.dialer.value.reasons.first else {
+                Issue.record("\(pair.dialer.value.reasons)")
                 return
             }
             #expect(closing.reason == .protocolError)
@@ -207,7 +207,7 @@ struct LaneLivenessTests {
     }
 
     @Test(
-        "a silent neighbour is judged at three heartbeats, and later when the loop itself was late"
+        "a silent neighbor is judged at three heartbeats, and later when the loop itself was late"
     )
     func silence() {
         let liveness = LaneLiveness(at: instant(0))
@@ -220,7 +220,7 @@ struct LaneLivenessTests {
         #expect(liveness.judge(at: instant(1200), lateness: .milliseconds(500), health) == nil)
     }
 
-    @Test("the round trip leaves out what the neighbour held, and slow lanes get more time")
+    @Test("the round trip leaves out what the neighbor held, and slow lanes get more time")
     func roundTrip() {
         var near = LaneLiveness(at: instant(0))
         var far = LaneLiveness(at: instant(0))
@@ -257,7 +257,7 @@ struct LaneLivenessTests {
         #expect(slow.silenceMax(health) == .seconds(9))
     }
 
-    @Test("a neighbour that sends and never answers is judged too")
+    @Test("a neighbor that sends and never answers is judged too")
     func unanswered() {
         var liveness = LaneLiveness(at: instant(0))
         for time in stride(from: UInt64(100), through: 2900, by: 100) {

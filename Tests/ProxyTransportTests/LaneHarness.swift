@@ -101,13 +101,13 @@ func checksum(_ bytes: [UInt8], _ start: UInt64 = 0) -> UInt64 {
     }
 }
 
-/// Both ends of a lane over loopback: the dialler on one loop, the acceptor on the other.
+/// Both ends of a lane over loopback: the dialer on one loop, the acceptor on the other.
 struct LanePair {
-    let dialler = LaneLog()
+    let dialer = LaneLog()
     let acceptor = LaneLog()
-    let diallerLoop: EventLoopThread
+    let dialerLoop: EventLoopThread
     let acceptorLoop: EventLoopThread
-    var diallerContext: TLSContext
+    var dialerContext: TLSContext
     var acceptorContext: TLSContext
     var expectedSite: SiteID?
     /// Slow to judge: a busy machine must not end a lane of a test that is about something else.
@@ -115,16 +115,16 @@ struct LanePair {
     /// Where to dial instead of the acceptor's own port.
     var detour: (@Sendable (UInt16) -> UInt16)?
 
-    init(_ diallerLoop: EventLoopThread, _ acceptorLoop: EventLoopThread) throws {
-        self.diallerLoop = diallerLoop
+    init(_ dialerLoop: EventLoopThread, _ acceptorLoop: EventLoopThread) throws {
+        self.dialerLoop = dialerLoop
         self.acceptorLoop = acceptorLoop
-        diallerContext = try FixtureSite("dialler").context()
+        dialerContext = try FixtureSite("dialer").context()
         acceptorContext = try FixtureSite("acceptor").context()
     }
 
     /// Listens, dials; `prepare` runs on each end's loop before its lane begins.
     func connect(
-        diallerEnd prepareDialler: @escaping @Sendable (LaneEnd) -> Void = { _ in },
+        dialerEnd prepareDialer: @escaping @Sendable (LaneEnd) -> Void = { _ in },
         acceptorEnd prepareAcceptor: @escaping @Sendable (LaneEnd) -> Void = { _ in }
     ) -> UInt16 {
         let accepting = Lane.Parameters(context: acceptorContext, health: health)
@@ -151,23 +151,23 @@ struct LanePair {
             return listener.endpoint.port
         }
         guard let port, port != 0 else { return 0 }
-        dial(detour?(port) ?? port, prepareDialler)
+        dial(detour?(port) ?? port, prepareDialer)
         return port
     }
 
     func dial(_ port: UInt16, _ prepare: @escaping @Sendable (LaneEnd) -> Void = { _ in }) {
         let parameters = Lane.Parameters(
-            context: diallerContext,
+            context: dialerContext,
             health: health,
             expectedSites: expectedSite.map { [$0] }
         )
-        let log = dialler
-        _ = diallerLoop.run { loop -> Bool in
+        let log = dialer
+        _ = dialerLoop.run { loop -> Bool in
             let end = LaneEnd(log)
             prepare(end)
             loop.setLocal(end)
             end.lane = Lane(
-                dialling: Endpoint(address: loopback, port: port),
+                dialing: Endpoint(address: loopback, port: port),
                 parameters,
                 delegate: end,
                 on: loop
@@ -176,8 +176,8 @@ struct LanePair {
         }
     }
 
-    var isEstablished: Bool { dialler.value.isEstablished && acceptor.value.isEstablished }
-    var isClosed: Bool { !dialler.value.reasons.isEmpty && !acceptor.value.reasons.isEmpty }
+    var isEstablished: Bool { dialer.value.isEstablished && acceptor.value.isEstablished }
+    var isClosed: Bool { !dialer.value.reasons.isEmpty && !acceptor.value.reasons.isEmpty }
 }
 
 extension EventLoopThread {

@@ -18,9 +18,9 @@ struct LaneTests {
             #expect(pair.connect() != 0)
             #expect(eventually { pair.isEstablished })
             let acceptorSite = pair.acceptorContext.credentials.identity.site
-            #expect(pair.dialler.value.neighbor?.site == acceptorSite)
-            let diallerSite = pair.diallerContext.credentials.identity.site
-            #expect(pair.acceptor.value.neighbor?.site == diallerSite)
+            #expect(pair.dialer.value.neighbor?.site == acceptorSite)
+            let dialerSite = pair.dialerContext.credentials.identity.site
+            #expect(pair.acceptor.value.neighbor?.site == dialerSite)
             let roundTrip = Shared<Duration?>(nil)
             #expect(
                 eventually {
@@ -35,7 +35,7 @@ struct LaneTests {
             let closing = LaneClosing(.shutdown, "the test is over")
             first.withEnd { _, lane in lane.close(closing) }
             #expect(eventually { pair.isClosed })
-            #expect(pair.dialler.value.reasons == [.closedHere(closing)])
+            #expect(pair.dialer.value.reasons == [.closedHere(closing)])
             #expect(pair.acceptor.value.reasons == [.closedByNeighbor(closing)])
         }
     }
@@ -89,18 +89,18 @@ struct LaneTests {
                 }
                 end.onEstablished = { $0.requestData() }
             }
-            _ = pair.connect(diallerEnd: prepare, acceptorEnd: prepare)
+            _ = pair.connect(dialerEnd: prepare, acceptorEnd: prepare)
             let total = count * 65_536
             #expect(
                 eventually(within: .seconds(40)) {
-                    pair.dialler.value.byteCount == total && pair.acceptor.value.byteCount == total
+                    pair.dialer.value.byteCount == total && pair.acceptor.value.byteCount == total
                 }
             )
             let expected = (0..<count).reduce(UInt64(0)) { sum, number in
                 let seed = UInt8(truncatingIfNeeded: number)
                 return checksum([UInt8](repeating: seed, count: 65_536), sum)
             }
-            for log in [pair.dialler, pair.acceptor] {
+            for log in [pair.dialer, pair.acceptor] {
                 #expect(log.value.checksum == expected)
                 #expect(log.value.reasons == [])
             }
@@ -112,7 +112,7 @@ struct LaneTests {
         try withLoops { first, second in
             let pair = try LanePair(first, second)
             _ = pair.connect(
-                diallerEnd: { end in
+                dialerEnd: { end in
                     var sent = 0
                     end.produce = { lane, buffer, limit in
                         guard sent < 2000 else { return }
@@ -141,18 +141,18 @@ struct LaneTests {
         }
     }
 
-    @Test("a dialler that pinned another site ends the lane, and the acceptor is told why")
+    @Test("a dialer that pinned another site ends the lane, and the acceptor is told why")
     func pinned() throws {
         try withLoops { first, second in
             var pair = try LanePair(first, second)
-            pair.expectedSite = pair.diallerContext.credentials.identity.site
+            pair.expectedSite = pair.dialerContext.credentials.identity.site
             _ = pair.connect()
             #expect(eventually { pair.isClosed })
-            guard case .unexpectedSite(let found)? = pair.dialler.value.reasons.first else {
+            guard case .unexpectedSite(let found)? = pair.dialer.value.reasons.first else {
                 return #expect(Bool(false))
             }
             #expect(found.site == pair.acceptorContext.credentials.identity.site)
-            #expect(!pair.dialler.value.isEstablished)
+            #expect(!pair.dialer.value.isEstablished)
             guard case .closedByNeighbor(let close)? = pair.acceptor.value.reasons.first else {
                 Issue.record("\(pair.acceptor.value.reasons)")
                 return
@@ -167,20 +167,20 @@ struct LaneTests {
             var pair = try LanePair(first, second)
             let site = try FixtureSite { $0.notBefore = -9000 }
             let leaf = try site.leaf { ($0.notBefore, $0.notAfter) = (-5000, -1000) }
-            pair.diallerContext = try TLSContext(credentials: leaf.credentials())
+            pair.dialerContext = try TLSContext(credentials: leaf.credentials())
             _ = pair.connect()
             #expect(eventually { pair.isClosed })
             guard
                 case .handshake(.certificate(.expired))? = pair.acceptor.value.reasons.first,
-                case .handshake(.alert(45, _))? = pair.dialler.value.reasons.first
+                case .handshake(.alert(45, _))? = pair.dialer.value.reasons.first
             else {
-                Issue.record("\(pair.acceptor.value.reasons) \(pair.dialler.value.reasons)")
+                Issue.record("\(pair.acceptor.value.reasons) \(pair.dialer.value.reasons)")
                 return
             }
         }
     }
 
-    @Test("nobody listens: the dialler is told that it was refused")
+    @Test("nobody listens: the dialer is told that it was refused")
     func refused() throws {
         try withLoops { first, second in
             let pair = try LanePair(first, second)
@@ -188,8 +188,8 @@ struct LaneTests {
             #expect(eventually { pair.isEstablished })
             second.closeListener()
             pair.dial(port)
-            #expect(eventually { !pair.dialler.value.reasons.isEmpty })
-            guard case .connect(let error)? = pair.dialler.value.reasons.first else {
+            #expect(eventually { !pair.dialer.value.reasons.isEmpty })
+            guard case .connect(let error)? = pair.dialer.value.reasons.first else {
                 return #expect(Bool(false))
             }
             #expect("\(error)".contains("refused"))
@@ -233,12 +233,12 @@ struct LaneTests {
             #expect(eventually { pair.acceptor.value.frameCount == 200 })
             #expect(pair.acceptor.value.frames.map(\.label) == Array(0..<200))
             #expect(pair.acceptor.value.loopIndex == 2)
-            #expect(eventually { pair.dialler.value.frameCount == 2 })
-            #expect(pair.dialler.value.frames.map(\.label) == [1000, 1001])
+            #expect(eventually { pair.dialer.value.frameCount == 2 })
+            #expect(pair.dialer.value.frames.map(\.label) == [1000, 1001])
             let closing = LaneClosing(.superfluous)
             third.withEnd { _, lane in lane.close(closing) }
             #expect(eventually { pair.isClosed })
-            #expect(pair.dialler.value.reasons == [.closedByNeighbor(closing)])
+            #expect(pair.dialer.value.reasons == [.closedByNeighbor(closing)])
             #expect(pair.acceptor.value.reasons == [.closedHere(closing)])
         }
     }

@@ -7,7 +7,7 @@ import Testing
 struct DatabaseBoundsTests {
     private func instance() -> RoutingInstance {
         var instance = RoutingInstance(origin: gateway(0))
-        let edge = EdgeName.link(dialler: site(0), name: link("l"))
+        let edge = EdgeName.link(dialer: site(0), name: link("l"))
         _ = instance.handle(
             .adjacency(neighbor: gateway(1), edges: [edge]),
             at: .milliseconds(1_000)

@@ -9,7 +9,7 @@ struct NeighborWorkTests {
     private let now = Instant.milliseconds(2_000)
 
     private func edge(_ index: Int) -> EdgeName {
-        .link(dialler: site(0), name: link("l\(index)"))
+        .link(dialer: site(0), name: link("l\(index)"))
     }
 
     /// A gateway with so many neighbors, which have answered all that it said; of `origins` others it holds what they say.
@@ -47,7 +47,7 @@ struct NeighborWorkTests {
     /// Gateway 1, and `count` others that are linked with it.
     private func advertisements(_ count: Int) -> [SignedLSA] {
         let others = (1...count).map { index in
-            (gateway(100 + index), EdgeName.link(dialler: site(1), name: link("o\(index)")))
+            (gateway(100 + index), EdgeName.link(dialer: site(1), name: link("o\(index)")))
         }
         var hub = others.map { LSAEdge(neighbor: $0.0, name: $0.1, cost: cost(1)) }
         hub.append(LSAEdge(neighbor: gateway(0), name: edge(1), cost: nil))
@@ -87,7 +87,7 @@ struct NeighborWorkTests {
         for case .send(let message, _) in outputs {
             switch message {
             case .lsa: lsas += 1
-            case .summaryAcknowledgement: answers += 1
+            case .summaryAcknowledgment: answers += 1
             default: break
             }
         }

@@ -77,7 +77,7 @@ struct OriginationTests {
     func withdrawal() {
         var instance = RoutingInstance(origin: gateway(0))
         _ = instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
-        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        let edge = EdgeName.link(dialer: site(1), name: link("l"))
         _ = instance.handle(
             .adjacency(neighbor: gateway(1), edges: [edge]),
             at: .milliseconds(1_200)
@@ -139,7 +139,7 @@ struct OriginationTests {
             for entry in lsa.services { places[entry.service] = lsa.fragment }
         }
         // Both sort before everything that is there.
-        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        let edge = EdgeName.link(dialer: site(1), name: link("l"))
         services[service("a/http")] = 1
         let changed =
             signed(
@@ -162,7 +162,7 @@ struct OriginationTests {
     func overtaken() {
         var instance = RoutingInstance(origin: gateway(0))
         _ = instance.handle(.services([service("s/p"): 1]), at: .milliseconds(1_000))
-        let edge = EdgeName.link(dialler: site(1), name: link("l"))
+        let edge = EdgeName.link(dialer: site(1), name: link("l"))
         _ = instance.handle(
             .adjacency(neighbor: gateway(1), edges: [edge]),
             at: .milliseconds(1_200)

@@ -28,7 +28,7 @@ private struct Bench {
     mutating func dial(_ index: Int, cost value: Int) {
         costs[link("to\(index)")] = cost(value)
         feed(.configure(RoutingConfiguration(linkCosts: costs)))
-        let name = EdgeName.link(dialler: site(0), name: link("to\(index)"))
+        let name = EdgeName.link(dialer: site(0), name: link("to\(index)"))
         feed(.adjacency(neighbor: gateway(index), edges: [name]))
     }
 
@@ -66,18 +66,18 @@ private func lsa(
     )
 }
 
-private func accepted(_ neighbor: ProxyID, _ dialler: Int, _ name: String) -> LSAEdge {
+private func accepted(_ neighbor: ProxyID, _ dialer: Int, _ name: String) -> LSAEdge {
     LSAEdge(
         neighbor: neighbor,
-        name: .link(dialler: site(dialler), name: link(name)),
+        name: .link(dialer: site(dialer), name: link(name)),
         cost: nil
     )
 }
 
-private func dialled(_ neighbor: ProxyID, _ dialler: Int, _ name: String, _ value: Int) -> LSAEdge {
+private func dialed(_ neighbor: ProxyID, _ dialer: Int, _ name: String, _ value: Int) -> LSAEdge {
     LSAEdge(
         neighbor: neighbor,
-        name: .link(dialler: site(dialler), name: link(name)),
+        name: .link(dialer: site(dialer), name: link(name)),
         cost: cost(value)
     )
 }
@@ -96,7 +96,7 @@ struct RouteTableTests {
                     index,
                     edges: [
                         accepted(gateway(index - 1), index - 1, "to\(index)"),
-                        dialled(gateway(index + 1), index, "to\(index + 1)", 1),
+                        dialed(gateway(index + 1), index, "to\(index + 1)", 1),
                     ],
                     endpoints: 1
                 )
@@ -126,14 +126,14 @@ struct RouteTableTests {
         bench.dial(1, cost: 3)
         bench.dial(2, cost: 100)
         bench.learn(
-            lsa(1, edges: [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 4)])
+            lsa(1, edges: [accepted(gateway(0), 0, "to1"), dialed(gateway(2), 1, "x", 4)])
         )
         bench.learn(
             lsa(2, edges: [accepted(gateway(0), 0, "to2"), accepted(gateway(1), 1, "x")])
         )
         #expect(bench.target(2)?.cost == PathCost(7))
         #expect(bench.target(2)?.routes == [[gateway(1), gateway(2)]])
-        #expect(bench.target(2)?.via == .link(dialler: site(0), name: link("to1")))
+        #expect(bench.target(2)?.via == .link(dialer: site(0), name: link("to1")))
         #expect(bench.target(1)?.routes == [[gateway(1)]])
         #expect(bench.instance.table.siteNames == [site(1): "site-1", site(2): "site-2"])
     }
@@ -142,17 +142,17 @@ struct RouteTableTests {
     func twoWay() {
         var bench = Bench()
         bench.dial(1, cost: 3)
-        bench.learn(lsa(1, edges: [dialled(gateway(2), 1, "x", 4)]))
+        bench.learn(lsa(1, edges: [dialed(gateway(2), 1, "x", 4)]))
         #expect(bench.target(1)?.absence == .linkLost)
         bench.learn(lsa(1, sequence: 2, edges: [accepted(gateway(0), 0, "to1")]))
         #expect(bench.target(1)?.cost == PathCost(3))
     }
 
-    @Test("only the dialling site's cost counts, also against an acceptor that names one")
+    @Test("only the dialing site's cost counts, also against an acceptor that names one")
     func declaredCost() {
         var bench = Bench()
         bench.dial(1, cost: 30)
-        bench.learn(lsa(1, edges: [dialled(gateway(0), 0, "to1", 1)]))
+        bench.learn(lsa(1, edges: [dialed(gateway(0), 0, "to1", 1)]))
         #expect(bench.target(1)?.cost == PathCost(30))
     }
 
@@ -162,8 +162,8 @@ struct RouteTableTests {
         bench.costs[link("second")] = cost(2)
         bench.dial(1, cost: 9)
         let both: [EdgeName] = [
-            .link(dialler: site(0), name: link("to1")),
-            .link(dialler: site(0), name: link("second")),
+            .link(dialer: site(0), name: link("to1")),
+            .link(dialer: site(0), name: link("second")),
         ]
         bench.feed(.adjacency(neighbor: gateway(1), edges: both))
         bench.learn(
@@ -180,7 +180,7 @@ struct RouteTableTests {
         var bench = Bench()
         bench.dial(1, cost: 5)
         let other = gateway(1, 2)
-        let name = EdgeName.link(dialler: site(0), name: link("to1"))
+        let name = EdgeName.link(dialer: site(0), name: link("to1"))
         bench.feed(.adjacency(neighbor: other, edges: [name]))
         let mesh = { LSAEdge(neighbor: $0, name: .mesh, cost: nil) }
         bench.learn(
@@ -204,7 +204,7 @@ struct RouteTableTests {
         var bench = Bench()
         bench.dial(1, cost: 1)
         let far = lsa(2, edges: [accepted(gateway(1), 1, "x")])
-        let near = [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 1)]
+        let near = [accepted(gateway(0), 0, "to1"), dialed(gateway(2), 1, "x", 1)]
         bench.learn(lsa(1, edges: near))
         bench.learn(far)
         #expect(bench.target(2)?.cost == PathCost(2))
@@ -221,7 +221,7 @@ struct RouteTableTests {
     func absences() {
         var bench = Bench()
         bench.dial(1, cost: 1)
-        let edges = [accepted(gateway(0), 0, "to1"), dialled(gateway(2), 1, "x", 1)]
+        let edges = [accepted(gateway(0), 0, "to1"), dialed(gateway(2), 1, "x", 1)]
         bench.learn(lsa(1, edges: edges, endpoints: nil))
         bench.learn(lsa(2, edges: [accepted(gateway(1), 1, "x")]))
         bench.learn(lsa(2, sequence: 2, edges: [accepted(gateway(1), 1, "x")], endpoints: 0))

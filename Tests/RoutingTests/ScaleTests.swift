@@ -6,7 +6,7 @@ import Testing
 /// What costs grow with: what changed and what somebody here uses, not what others advertise.
 @Suite("Scale")
 struct ScaleTests {
-    private let edge = EdgeName.link(dialler: site(0), name: link("l"))
+    private let edge = EdgeName.link(dialer: site(0), name: link("l"))
 
     private func name(_ number: Int) -> ServicePort { service("service-\(10_000 + number)/http") }
 
@@ -169,7 +169,7 @@ struct ScaleTests {
             }[0]
             if instance.isTooSoon(signed.lsa.header, at: now) { continue }
             for output in instance.handle(.received(signed, from: gateway(1)), at: now) {
-                guard case .send(.acknowledgement(let headers), to: gateway(1)) = output else {
+                guard case .send(.acknowledgment(let headers), to: gateway(1)) = output else {
                     continue
                 }
                 acknowledged = max(acknowledged, headers.map(\.sequence).max() ?? 0)

@@ -102,7 +102,7 @@ struct SimulatedNetwork {
     /// `from` dials `to`; both see the adjacency a little later, not at the same time.
     mutating func connect(_ from: ProxyID, _ to: ProxyID, _ name: LinkName, cost: Int) {
         setCost(name, cost, at: from)
-        links[Link(from: from, to: to, name: .link(dialler: from.site, name: name))] = cost
+        links[Link(from: from, to: to, name: .link(dialer: from.site, name: name))] = cost
         changed(from, to)
     }
 
@@ -179,9 +179,9 @@ struct SimulatedNetwork {
                 } else {
                     feed(.receivedKnown(signed.lsa.header, from: from), to: to)
                 }
-            case .acknowledgement(let headers): feed(.acknowledged(headers, from: from), to: to)
+            case .acknowledgment(let headers): feed(.acknowledged(headers, from: from), to: to)
             case .summary(let summary): feed(.summary(summary, from: from), to: to)
-            case .summaryAcknowledgement(let number, let wanted):
+            case .summaryAcknowledgment(let number, let wanted):
                 feed(.summaryAcknowledged(number: number, wanted: wanted, from: from), to: to)
             }
         }

@@ -21,9 +21,9 @@ struct SimulationTests {
             let from = Int.random(in: 0..<count, using: &random)
             let to = Int.random(in: 0..<count, using: &random)
             guard from != to else { continue }
-            let dialler = from == 0 ? gateway(0, .random(in: 1...2, using: &random)) : gateway(from)
+            let dialer = from == 0 ? gateway(0, .random(in: 1...2, using: &random)) : gateway(from)
             network.connect(
-                dialler,
+                dialer,
                 gateway(to),
                 link("l\(number)"),
                 cost: .random(in: 1...20, using: &random)
@@ -76,7 +76,7 @@ struct SimulationTests {
         let middle = SimulatedNetwork.Link(
             from: gateway(2),
             to: gateway(3),
-            name: .link(dialler: site(2), name: link("l2"))
+            name: .link(dialer: site(2), name: link("l2"))
         )
         for pause in [500, 59_990, 70_000] {
             network.cut(middle)
@@ -90,7 +90,7 @@ struct SimulationTests {
     }
 
     @Test("a gateway that is gone is forgotten everywhere after a minute, and nothing revives it")
-    func ageing() {
+    func aging() {
         var network = SimulatedNetwork(seed: 5)
         for index in 0..<4 { network.add(gateway(index)) }
         for index in 0..<3 {
@@ -122,13 +122,13 @@ struct SimulationTests {
         let last = SimulatedNetwork.Link(
             from: gateway(0),
             to: gateway(1),
-            name: .link(dialler: site(0), name: link("l0"))
+            name: .link(dialer: site(0), name: link("l0"))
         )
         network.changeCost(last, to: 77)
         network.run(milliseconds: 200)
         #expect(network.complaints() == [])
         #expect(network.instances[gateway(9)]?.table.gateways[gateway(0)]?.cost == PathCost(85))
-        // An LSA and its acknowledgement per adjacency.
+        // An LSA and its acknowledgment per adjacency.
         #expect(network.messageCount - before == 18)
     }
 
@@ -144,7 +144,7 @@ struct SimulationTests {
         #expect(network.messageCount == messages)
         network.run(milliseconds: 600_000)
         #expect(network.changes == changes)
-        // And every advertisement once more: an LSA and its acknowledgement per adjacency.
+        // And every advertisement once more: an LSA and its acknowledgment per adjacency.
         #expect(network.messageCount - messages <= 4 * 2 * 11 + 3 * 2 * 2)
     }
 

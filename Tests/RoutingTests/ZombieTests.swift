@@ -35,7 +35,7 @@ struct ZombieTests {
         let mv = SimulatedNetwork.Link(
             from: gateway(2),
             to: gateway(1),
-            name: .link(dialler: site(2), name: link("mv"))
+            name: .link(dialer: site(2), name: link("mv"))
         )
         network.cut(mv)
         network.run(milliseconds: 2_000)
@@ -82,7 +82,7 @@ struct ZombieTests {
     func agesOut() {
         var instance = RoutingInstance(origin: gateway(0))
         _ = instance.handle(.interest(.all), at: .milliseconds(0))
-        let name = EdgeName.link(dialler: site(1), name: link("l"))
+        let name = EdgeName.link(dialer: site(1), name: link("l"))
         _ = instance.handle(
             .adjacency(neighbor: gateway(1), edges: [name]),
             at: .milliseconds(1_000)

@@ -92,7 +92,7 @@ struct GoldenTests {
             cost: try #require(LinkCost(20))
         )
         link.remote = other
-        (link.active, link.opened, link.losses, link.lanesDialled) = (1, 2, 3, 4)
+        (link.active, link.opened, link.losses, link.lanesDialed) = (1, 2, 3, 4)
         link.roundTripMicroseconds = 99
         link.lastLoss = LinkLoss(time: 1_795_800_000, reason: "silent", connections: 5)
         snapshot.links = [link]
@@ -138,8 +138,8 @@ struct GoldenTests {
             durationMilliseconds: 3
         )
         snapshot.failovers = [failover]
-        snapshot.edges = [
-            EdgeSnapshot(
+        snapshot.sidecars = [
+            SidecarSnapshot(
                 proxy: ProxyID(site: site.id, instance: 2),
                 appliedGeneration: 3,
                 counters: [counters],

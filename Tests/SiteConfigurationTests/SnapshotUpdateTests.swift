@@ -42,8 +42,8 @@ struct SnapshotUpdateTests {
                 snapshot.failovers.append(record)
             case 4: snapshot.appliedGeneration += 1
             case 5:
-                snapshot.edges = [
-                    EdgeSnapshot(
+                snapshot.sidecars = [
+                    SidecarSnapshot(
                         proxy: proxy(UInt64.random(in: 2..<4, using: &random)),
                         appliedGeneration: 1,
                         counters: [],

@@ -36,7 +36,7 @@ struct FairnessTests {
     ) throws -> Answer {
         try withEngine { engine in
             let neighbor = ProxyID(site: engine.view.proxy.site, instance: 2)
-            return try body(engine.attach(Conduit(), neighbor: neighbor, isEdge: false))
+            return try body(engine.attach(Conduit(), neighbor: neighbor, isSidecar: false))
         }
     }
 
@@ -49,7 +49,7 @@ struct FairnessTests {
         let own = ProxyID(site: site, instance: 1)
         let view = DataPlaneView(
             proxy: own,
-            isEdge: false,
+            isSidecar: false,
             services: [:],
             keys: KeyRing(),
             isDraining: false
@@ -91,14 +91,14 @@ struct FairnessTests {
         #expect(loops > bulk, "100 streams had \(loops) bytes, one had \(bulk)")
     }
 
-    @Test("D4: acknowledgements of a stream in transit leave one at a time, however fast they come")
-    func acknowledgementsInTransit() throws {
+    @Test("D4: acknowledgments of a stream in transit leave one at a time, however fast they come")
+    func acknowledgmentsInTransit() throws {
         try withEngine { engine in
             let site = engine.view.proxy.site
             let (inside, outside) = (Conduit(), Conduit())
             let hops = (2...3).map { ProxyID(site: site, instance: $0) }
-            let before = engine.attach(inside, neighbor: hops[0], isEdge: false)
-            let after = engine.attach(outside, neighbor: hops[1], isEdge: false)
+            let before = engine.attach(inside, neighbor: hops[0], isSidecar: false)
+            let after = engine.attach(outside, neighbor: hops[1], isSidecar: false)
             let open = Open(
                 name: StreamName(ingress: hops[0], number: 1),
                 service: TestProxy.backend,
@@ -123,13 +123,13 @@ struct FairnessTests {
             let told = outside.sent
             for window in 1...10_000 {
                 var writer = FrameWriter()
-                Acknowledgement(offset: 0, window: UInt32(window)).encode(into: &writer)
-                unsafe before.received(.acknowledgement, label: 5, writer.bytes.span.bytes)
+                Acknowledgment(offset: 0, window: UInt32(window)).encode(into: &writer)
+                unsafe before.received(.acknowledgment, label: 5, writer.bytes.span.bytes)
             }
             #expect(outside.sent == told, "they wait for their turn")
             var buffer = FrameBuffer()
             _ = after.produceData(into: &buffer, limit: 64 * 1024)
-            #expect(buffer.count == FrameHeader.size + Acknowledgement.size)
+            #expect(buffer.count == FrameHeader.size + Acknowledgment.size)
             // What waits beyond bounds is not added to.
             outside.isBacklogged = true
             #expect(!after.open(Source(1)))

@@ -184,8 +184,8 @@ struct HostileStreamTests {
             var opened = 0
             // Nothing leaves within one turn; a label that nobody has is ignored over there.
             while opened < LabelTable.limit / 2, bridge.carrier.open(StreamEnd()) {
-                bridge.send(.acknowledgement, label: 77) { writer in
-                    Acknowledgement(offset: 0, window: 0).encode(into: &writer)
+                bridge.send(.acknowledgment, label: 77) { writer in
+                    Acknowledgment(offset: 0, window: 0).encode(into: &writer)
                     writer.array(Array(repeating: 0, count: 100))
                 }
                 opened += 1

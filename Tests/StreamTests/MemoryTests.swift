@@ -6,10 +6,10 @@ import Testing
 
 @testable import Proxy
 
-/// What clients and neighbours that take nothing can make a proxy keep.
+/// What clients and neighbors that take nothing can make a proxy keep.
 @Suite("Memory", .timeLimit(.minutes(2)), .serialized)
 struct MemoryTests {
-    @Test("neighbours that acknowledge nothing fill no more than the limit, and nobody is reset")
+    @Test("neighbors that acknowledge nothing fill no more than the limit, and nobody is reset")
     func limit() throws {
         let memory = StreamEngine.Memory(limit: 2 << 20, pressure: 1 << 20)
         let near = try TestProxy(FixtureSite("near"), memory: memory)
@@ -43,7 +43,7 @@ struct MemoryTests {
             usleep(5_000)
         }
         #expect(most <= memory.limit + 128 << 10)
-        goes.fulfil(true)
+        goes.fulfill(true)
         for client in clients { #expect(client.value == "true \(size)") }
         #expect(eventually { [near, far].allSatisfy { (try? $0.isEmpty) == true } })
     }

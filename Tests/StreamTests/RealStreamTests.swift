@@ -92,7 +92,7 @@ struct RealStreamTests {
         let chain = try Chain()
         defer { chain.stop() }
         let ends = Promise<TestSocket.End?>()
-        let first = TestServer { client in ends.fulfil(client.read().end) }
+        let first = TestServer { client in ends.fulfill(client.read().end) }
         chain.far.servers([first.port])
         let resetting = try #require(TestSocket.connected(to: chain.port))
         resetting.write([1])

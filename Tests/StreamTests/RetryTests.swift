@@ -293,7 +293,7 @@ struct RetryTests {
                 at: EventLoop.clock()
             )
         )
-        mayReset.fulfil(true)
+        mayReset.fulfill(true)
         #expect(eventually { bad.openCount == 0 })
         // A turn of the loop that has the RST: now `deaf` is asked.
         _ = try fork.first.streamCount

@@ -40,7 +40,7 @@ struct ShortageTests {
                     timeout: .seconds(2),
                     on: loop,
                     connected: { _, _, _ in exit(2) },
-                    failed: { reason.fulfil($0) }
+                    failed: { reason.fulfill($0) }
                 )
             }
             guard reason.value == .overloaded else { exit(3) }

@@ -20,12 +20,12 @@ struct StreamIdentityTests {
         init(_ answer: Promise<Answer>) { self.answer = answer }
 
         override func receive(_ opened: Opened) throws(StreamViolation) {
-            answer.fulfil(.opened)
+            answer.fulfill(.opened)
             sendCancel()
         }
 
         override func receive(_ refused: Refused) throws(StreamViolation) {
-            answer.fulfil(.refused(refused.reason, by: refused.by))
+            answer.fulfill(.refused(refused.reason, by: refused.by))
             detach()
         }
 
@@ -158,14 +158,14 @@ struct StreamIdentityTests {
         #expect(eventually { (try? far.isEmpty) == true && (try? middle.isEmpty) == true })
     }
 
-    @Test("an edge may use its own name only")
-    func edgeName() throws {
+    @Test("a sidecar may use its own name only")
+    func sidecarName() throws {
         defer { stop() }
         let site = try FixtureSite("home")
-        let edge = try TestProxy(site, instance: 7, isEdge: true)
+        let sidecar = try TestProxy(site, instance: 7, isSidecar: true)
         let gateway = try TestProxy(site, instance: 1)
-        defer { for proxy in [edge, gateway] { proxy.stop() } }
-        try edge.link(to: gateway)
+        defer { for proxy in [sidecar, gateway] { proxy.stop() } }
+        try sidecar.link(to: gateway)
         try gateway.link(to: far)
         try gateway.knows([far])
         try far.knows([near, middle, gateway])
@@ -173,7 +173,7 @@ struct StreamIdentityTests {
         let target = self.far.site.id
         func ask(_ name: ProxyID) throws -> Probe.Answer? {
             let answer = Promise<Probe.Answer>()
-            try edge.withEngine { engine in
+            try sidecar.withEngine { engine in
                 let probe = Probe(answer)
                 let carrier = try #require(engine.carrier(to: home, mayBridge: false))
                 try #require(carrier.open(probe))
@@ -191,6 +191,6 @@ struct StreamIdentityTests {
         }
         #expect(try ask(ProxyID(site: site.id, instance: 8)) == .refused(.noRoute, by: home))
         #expect(try ask(near.id) == .refused(.noRoute, by: home))
-        #expect(try ask(edge.id) == .opened)
+        #expect(try ask(sidecar.id) == .opened)
     }
 }

@@ -17,7 +17,7 @@ private struct Direction: ~Copyable {
     let total: UInt64
     var isEnded = false
     var forth: [Frame] = []
-    var back: [Acknowledgement] = []
+    var back: [Acknowledgment] = []
     var delivered: [UInt8] = []
     var hasDeliveredFin = false
     var now = Instant(nanoseconds: 0)
@@ -96,9 +96,9 @@ private struct Direction: ~Copyable {
 
     mutating func acknowledge(mayGrow: Bool) {
         now = now + .microseconds(50)
-        guard receiver.isAcknowledgementDue || receiver.owesAcknowledgement else { return }
+        guard receiver.isAcknowledgmentDue || receiver.owesAcknowledgment else { return }
         back.append(
-            receiver.takeAcknowledgement(at: now, roundTrip: .milliseconds(1), mayGrow: mayGrow)
+            receiver.takeAcknowledgment(at: now, roundTrip: .milliseconds(1), mayGrow: mayGrow)
         )
     }
 
@@ -200,30 +200,30 @@ struct StreamLawTests {
         }
     }
 
-    @Test("a sender refuses acknowledgements of what it never sent, and ignores late ones")
-    func acknowledgements() throws {
+    @Test("a sender refuses acknowledgments of what it never sent, and ignores late ones")
+    func acknowledgments() throws {
         let pool = BufferPool()
         var sender = StreamSender(pool)
         sender.open(window: 100)
         #expect(unsafe sender.fill(atMost: 1_000) { .bytes($0.count) } == .bytes(100))
         #expect(sender.room == 0)
         sender.didSend(60)
-        expect(.acknowledgement(offset: 61, sent: 60)) {
-            try sender.acknowledged(Acknowledgement(offset: 61, window: 100))
+        expect(.acknowledgment(offset: 61, sent: 60)) {
+            try sender.acknowledged(Acknowledgment(offset: 61, window: 100))
         }
         for offset in [UInt64.max, UInt64.max - 1] {
-            expect(.acknowledgement(offset: offset, sent: 60)) {
-                try sender.acknowledged(Acknowledgement(offset: offset, window: .max))
+            expect(.acknowledgment(offset: offset, sent: 60)) {
+                try sender.acknowledged(Acknowledgment(offset: offset, window: .max))
             }
         }
-        #expect(try sender.acknowledged(Acknowledgement(offset: 50, window: 100)))
+        #expect(try sender.acknowledged(Acknowledgment(offset: 50, window: 100)))
         #expect(sender.ring.count == 50)
         #expect(sender.room == 50)
-        #expect(try !sender.acknowledged(Acknowledgement(offset: 20, window: 1)))
+        #expect(try !sender.acknowledged(Acknowledgment(offset: 20, window: 1)))
         #expect(sender.room == 50)
         // The byte after the last is the FIN's, which was not sent.
-        expect(.acknowledgement(offset: 101, sent: 60)) {
-            try sender.acknowledged(Acknowledgement(offset: 101, window: 0))
+        expect(.acknowledgment(offset: 101, sent: 60)) {
+            try sender.acknowledged(Acknowledgment(offset: 101, window: 0))
         }
     }
 
@@ -236,11 +236,11 @@ struct StreamLawTests {
             let count = receiver.window / 8
             _ = try receiver.check(receiver.next, count: count)
             receiver.passed(count)
-            let isDue = receiver.isAcknowledgementDue
+            let isDue = receiver.isAcknowledgmentDue
             #expect(isDue)
             now = now + pause
             let before = receiver.granted
-            let frame = receiver.takeAcknowledgement(
+            let frame = receiver.takeAcknowledgment(
                 at: now,
                 roundTrip: .milliseconds(1),
                 mayGrow: mayGrow

@@ -52,7 +52,7 @@ final class TestProxy: Sendable {
 
     let site: FixtureSite
     let id: ProxyID
-    let isEdge: Bool
+    let isSidecar: Bool
     let threads: [EventLoopThread]
     let plane: StreamPlane
     let shared: SharedService
@@ -63,7 +63,7 @@ final class TestProxy: Sendable {
         _ site: FixtureSite,
         instance: UInt64 = 1,
         loops: Int = 1,
-        isEdge: Bool = false,
+        isSidecar: Bool = false,
         connect: Duration = .seconds(3),
         idle: Duration = .seconds(60),
         silence: Duration = PeerSilence.limit,
@@ -71,9 +71,9 @@ final class TestProxy: Sendable {
         memory: StreamEngine.Memory = StreamEngine.Memory()
     ) throws {
         self.site = site
-        self.isEdge = isEdge
+        self.isSidecar = isSidecar
         id = ProxyID(site: site.id, instance: instance)
-        context = try site.context(isEdge ? .edge : .gateway)
+        context = try site.context(isSidecar ? .sidecar : .gateway)
         threads = try (0..<loops).map { try EventLoopThread(index: $0) }
         plane = StreamPlane(
             mailboxes: threads.map(\.mailbox),
@@ -82,7 +82,7 @@ final class TestProxy: Sendable {
         shared = SharedService(service: Self.backend, sockets: plane.ownSockets) {}
         let view = DataPlaneView(
             proxy: id,
-            isEdge: isEdge,
+            isSidecar: isSidecar,
             services: [
                 Self.backend: ServiceEntry(
                     shared: shared,
@@ -204,7 +204,7 @@ final class TestProxy: Sendable {
         isMute: Bool = false
     ) throws {
         let (own, far, context) = (id, other.id, context)
-        let (isEdge, farContext) = (isEdge, other.context)
+        let (isSidecar, farContext) = (isSidecar, other.context)
         // No test here waits for silence, and a busy machine must not look like it.
         let health = HealthParameters(heartbeat: .milliseconds(250), misses: 20)
         let isUp = Mutex(0)
@@ -215,7 +215,7 @@ final class TestProxy: Sendable {
                 remote in
                 let session = TestSession(
                     own,
-                    isEdge: isEdge,
+                    isSidecar: isSidecar,
                     isMute: isMute,
                     on: loop,
                     count
@@ -232,9 +232,9 @@ final class TestProxy: Sendable {
             return listener.endpoint.port
         }
         try threads[loop].run { loop in
-            let session = TestSession(far, isEdge: false, on: loop, count)
+            let session = TestSession(far, isSidecar: false, on: loop, count)
             session.lane = Lane(
-                dialling: Endpoint(address: loopback, port: port),
+                dialing: Endpoint(address: loopback, port: port),
                 Lane.Parameters(context: context, health: health),
                 delegate: session,
                 on: loop
@@ -306,26 +306,26 @@ extension EventLoop {
     }
 }
 
-/// A lane whose neighbour is known beforehand.
+/// A lane whose neighbor is known beforehand.
 final class TestSession: LaneDelegate {
     var lane: Lane?
     private var carrier: StreamCarrier?
     private let neighbor: ProxyID
-    private let isEdge: Bool
+    private let isSidecar: Bool
     private let isMute: Bool
     private let loop: EventLoop
     private let count: Counter
 
     init(
         _ neighbor: ProxyID,
-        isEdge: Bool,
+        isSidecar: Bool,
         isMute: Bool = false,
         on loop: EventLoop,
         _ count: Counter
     ) {
         self.isMute = isMute
         self.neighbor = neighbor
-        self.isEdge = isEdge
+        self.isSidecar = isSidecar
         self.loop = loop
         self.count = count
         loop.local(Sessions.self, orMake: Sessions()).all.append(self)
@@ -335,7 +335,7 @@ final class TestSession: LaneDelegate {
         count.value.withLock { $0 += 1 }
         guard !isMute else { return }
         carrier = loop.local(StreamEngine.self)?
-            .attach(lane, neighbor: neighbor, isEdge: isEdge)
+            .attach(lane, neighbor: neighbor, isSidecar: isSidecar)
     }
 
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {

@@ -250,7 +250,7 @@ final class TestServer: Sendable {
 final class Promise<Value: Sendable>: Sendable {
     private let box = Mutex<Value?>(nil)
 
-    func fulfil(_ value: Value) { box.withLock { $0 = value } }
+    func fulfill(_ value: Value) { box.withLock { $0 = value } }
 
     /// Nil when it did not come in time.
     var value: Value? {

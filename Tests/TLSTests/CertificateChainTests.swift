@@ -56,7 +56,7 @@ struct CertificateChainTests {
     @Test("exactly one URI names the leaf")
     func names() throws {
         let site = try FixtureSite()
-        let two = "URI:\(site.uri(.gateway)),URI:\(site.uri(.edge))"
+        let two = "URI:\(site.uri(.gateway)),URI:\(site.uri(.sidecar))"
         #expect(refusal(try site.leaf { $0.set("subjectAltName", two) }.chain) == .names(2))
         #expect(refusal(try site.leaf { $0.set("subjectAltName", "") }.chain) == .names(0))
         #expect(

@@ -94,7 +94,7 @@ struct ForeignClientTests {
                 key: client.key
             )
         else { return #expect(Bool(false)) }
-        let two = "URI:\(site.uri(.gateway)),URI:\(site.uri(.edge))"
+        let two = "URI:\(site.uri(.gateway)),URI:\(site.uri(.sidecar))"
         let named = try site.leaf { $0.set("subjectAltName", two) }
         #expect(
             try verdict([named.certificate, named.authority], key: named.key)

@@ -8,13 +8,13 @@ struct HandshakeTests {
     @Test("both sides learn who the other is", arguments: [1, 7, 100, 1 << 20])
     func mutual(chunk: Int) throws {
         let (east, west) = (try FixtureSite("east"), try FixtureSite("west"))
-        var wire = try MemoryWire(client: east.context(), server: west.context(.edge))
+        var wire = try MemoryWire(client: east.context(), server: west.context(.sidecar))
         wire.chunk = chunk
         wire.pump()
         #expect(wire.client.failure == nil && wire.server.failure == nil)
         let server = try #require(wire.client.neighbor)
         let client = try #require(wire.server.neighbor)
-        #expect(server.site == west.id && server.role == .edge)
+        #expect(server.site == west.id && server.role == .sidecar)
         #expect(client.site == east.id && client.role == .gateway)
     }
 

@@ -171,7 +171,7 @@ struct AdminServerTests {
         }
     }
 
-    @Test("a handler is cancelled when its client has gone", .timeLimit(.minutes(1)))
+    @Test("a handler is canceled when its client has gone", .timeLimit(.minutes(1)))
     func gone() async throws {
         let (ends, told) = AsyncStream<Bool>.makeStream()
         try await withServer { server, port in

@@ -126,13 +126,13 @@ struct FrameTests {
     @Test("a table of 3,000 services fits into frames, in order, with one start and one end")
     func tableFragments() throws {
         let services = try (0..<3_000).map { number in
-            EdgeService(
+            SidecarService(
                 service: try Samples.service("service-\(number)/http"),
                 connect: .seconds(3),
                 idle: .seconds(3_600),
                 halfClosed: .seconds(300),
                 targets: [
-                    EdgeTarget(
+                    SidecarTarget(
                         site: Samples.west,
                         cost: PathCost(1),
                         weight: 1,
@@ -141,10 +141,10 @@ struct FrameTests {
                 ]
             )
         }
-        let table = EdgeTable(generation: 1, replacesAll: true, services: services)
+        let table = SidecarTable(generation: 1, replacesAll: true, services: services)
         let fragments = table.fragments()
         // A service may go on in the next frame.
-        var joined: [EdgeService] = []
+        var joined: [SidecarService] = []
         for service in fragments.flatMap(\.services) {
             if joined.last?.service == service.service {
                 joined[joined.count - 1].targets += service.targets
@@ -165,24 +165,24 @@ struct FrameTests {
     func serviceFragments() throws {
         let route = (1...16).map { ProxyID(site: Samples.west, instance: $0) }
         let targets = (0..<2_000).map { number in
-            EdgeTarget(
+            SidecarTarget(
                 site: SiteID(publicKeyDigest: Array(repeating: UInt8(number % 251), count: 32)),
                 cost: PathCost(UInt32(number)),
                 weight: 1,
                 routes: Array(repeating: route, count: 8)
             )
         }
-        let service = EdgeService(
+        let service = SidecarService(
             service: try Samples.service("web/http"),
             connect: .seconds(3),
             idle: .seconds(60),
             halfClosed: .seconds(5),
             targets: targets
         )
-        let table = EdgeTable(generation: 9, replacesAll: true, services: [service])
+        let table = SidecarTable(generation: 9, replacesAll: true, services: [service])
         let read = try table.fragments().map { fragment in
             #expect(fragment.encoded.count <= FrameHeader.maximumPayload)
-            return try fragment.encoded.withRawSpan { try EdgeTable.decode($0) }
+            return try fragment.encoded.withRawSpan { try SidecarTable.decode($0) }
         }
         #expect(read.allSatisfy { $0.services.count == 1 && $0.generation == 9 })
         let isSame = read.flatMap(\.services).flatMap(\.targets) == targets
@@ -191,21 +191,21 @@ struct FrameTests {
 
     @Test("more routes than the limit are not told, and not taken")
     func routesPerTarget() throws {
-        let target = EdgeTarget(
+        let target = SidecarTarget(
             site: Samples.west,
             cost: PathCost(1),
             weight: 1,
             routes: Array(repeating: [Samples.other], count: 300)
         )
-        let service = EdgeService(
+        let service = SidecarService(
             service: try Samples.service("web/http"),
             connect: .seconds(3),
             idle: .seconds(60),
             halfClosed: .seconds(5),
             targets: [target]
         )
-        let table = EdgeTable(generation: 1, replacesAll: true, services: [service])
-        let read = try table.encoded.withRawSpan { try EdgeTable.decode($0) }
+        let table = SidecarTable(generation: 1, replacesAll: true, services: [service])
+        let read = try table.encoded.withRawSpan { try SidecarTable.decode($0) }
         #expect(read.services[0].targets[0].routes.count == WireLimit.routesPerTarget)
     }
 
@@ -230,8 +230,8 @@ struct FrameTests {
         #expect(throws: WireError.invalid(.counter)) {
             try tooMany.withRawSpan { (bytes) in try Counts.decode(bytes) }
         }
-        let report = EdgeReport(counters: [
-            EdgeReport.Counter(
+        let report = SidecarReport(counters: [
+            SidecarReport.Counter(
                 service: entry.service,
                 active: 0,
                 opened: 0,
@@ -245,7 +245,7 @@ struct FrameTests {
             let start = bytes.count - 2 - 8 * (field + 1)
             bytes[start] = 0xFF
             #expect(throws: WireError.invalid(.counter)) {
-                try bytes.withRawSpan { (span) in try EdgeReport.decode(span, at: Samples.now) }
+                try bytes.withRawSpan { (span) in try SidecarReport.decode(span, at: Samples.now) }
             }
         }
     }
@@ -255,12 +255,12 @@ struct FrameTests {
         let closing = LaneClosing(.other, "gone\n2026 error: forged\u{1B}[2J\u{202E}x\u{85}")
         let read = try closing.encoded.withRawSpan { try LaneClosing.decode($0) }
         #expect(read.explanation == "gone?2026 error: forged?[2J?x?")
-        let name = EdgeTable(
+        let name = SidecarTable(
             generation: 1,
             replacesAll: true,
-            names: [EdgeSiteName(site: Samples.west, name: "öst\r\nnow \u{1F600}")]
+            names: [SidecarSiteName(site: Samples.west, name: "öst\r\nnow \u{1F600}")]
         )
-        let table = try name.encoded.withRawSpan { try EdgeTable.decode($0) }
+        let table = try name.encoded.withRawSpan { try SidecarTable.decode($0) }
         #expect(table.names.map(\.name) == ["öst??now \u{1F600}"])
     }
 

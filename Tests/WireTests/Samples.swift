@@ -73,7 +73,7 @@ enum Samples {
     static func lane() -> [Sample] {
         let hello = Hello(
             proxy: gateway,
-            isEdge: true,
+            isSidecar: true,
             loops: 2,
             name: "öst",
             link: LinkName("west"),
@@ -100,18 +100,18 @@ enum Samples {
                 Counts.Entry(service: service, target: west, open: .counterLimit),
             ]
         )
-        let table = EdgeTable(
+        let table = SidecarTable(
             generation: 3,
             replacesAll: true,
             services: [
-                EdgeService(
+                SidecarService(
                     service: service,
                     connect: .seconds(3),
                     idle: .seconds(3600),
                     halfClosed: .seconds(300),
                     targets: [
-                        EdgeTarget(site: east, cost: .zero, weight: 2, routes: [[]]),
-                        EdgeTarget(
+                        SidecarTarget(site: east, cost: .zero, weight: 2, routes: [[]]),
+                        SidecarTarget(
                             site: west,
                             cost: .unreachable,
                             weight: 0,
@@ -123,11 +123,11 @@ enum Samples {
                 )
             ],
             removed: [try self.service("gone/http")],
-            names: [EdgeSiteName(site: west, name: "west")]
+            names: [SidecarSiteName(site: west, name: "west")]
         )
-        let report = EdgeReport(
+        let report = SidecarReport(
             counters: [
-                EdgeReport.Counter(
+                SidecarReport.Counter(
                     service: service,
                     active: 1,
                     opened: 2,
@@ -152,10 +152,10 @@ enum Samples {
         return [
             Sample(counts),
             Sample(table),
-            Sample(EdgeWants([service, try self.service("gone/http")])),
-            Sample(EdgeTableAcknowledgement(generation: 3, frames: 2)),
+            Sample(SidecarWants([service, try self.service("gone/http")])),
+            Sample(SidecarTableAcknowledgment(generation: 3, frames: 2)),
             Sample(.report, bytes: written { report.encode(into: &$0, at: now) }) { bytes in
-                let value = try bytes.withRawSpan { try EdgeReport.decode($0, at: now) }
+                let value = try bytes.withRawSpan { try SidecarReport.decode($0, at: now) }
                 return written { value.encode(into: &$0, at: now) }
             },
         ]
@@ -167,7 +167,7 @@ enum Samples {
         unsigned.client = Endpoint(address: .v4(0x7F00_0001), port: 1)
         return [
             Sample(try open()),
-            Sample(unsigned, "of an edge"),
+            Sample(unsigned, "of a sidecar"),
             Sample(Opened(egress: other, window: 262_144, mac: Array(0..<16))),
             Sample(Refused(by: other, reason: .draining)),
             Sample(Cancel()),
@@ -175,7 +175,7 @@ enum Samples {
                 let offset = try bytes.withRawSpan { try DataFrame.offset($0) }
                 return written { $0.uint64(offset) } + bytes.dropFirst(DataFrame.headerSize)
             },
-            Sample(Acknowledgement(offset: 1 << 40, window: 1 << 20)),
+            Sample(Acknowledgment(offset: 1 << 40, window: 1 << 20)),
             Sample(Fin(offset: 12)),
             Sample(Reset(reason: .idle)),
         ]
@@ -198,7 +198,7 @@ enum Samples {
                 LSAEdge(neighbor: other, name: .mesh, cost: nil),
                 LSAEdge(
                     neighbor: other,
-                    name: .link(dialler: east, name: link),
+                    name: .link(dialer: east, name: link),
                     cost: .standard
                 ),
             ],
@@ -221,11 +221,11 @@ enum Samples {
                 )
             },
             Sample(
-                .lsaAcknowledgement,
-                bytes: written(RoutingMessage.acknowledgement([header]).encode)
+                .lsaAcknowledgment,
+                bytes: written(RoutingMessage.acknowledgment([header]).encode)
             ) { bytes in
-                let value = try bytes.withRawSpan { try LSAAcknowledgementCodec.decode($0) }
-                return written(RoutingMessage.acknowledgement(value).encode)
+                let value = try bytes.withRawSpan { try LSAAcknowledgmentCodec.decode($0) }
+                return written(RoutingMessage.acknowledgment(value).encode)
             },
             Sample(
                 .lsaSummary,
@@ -236,14 +236,14 @@ enum Samples {
                 return written(RoutingMessage.summary(value).encode)
             },
             Sample(
-                .lsaSummaryAcknowledgement,
+                .lsaSummaryAcknowledgment,
                 bytes: written(
-                    RoutingMessage.summaryAcknowledgement(number: 1, wanted: [key]).encode
+                    RoutingMessage.summaryAcknowledgment(number: 1, wanted: [key]).encode
                 )
             ) { bytes in
-                let value = try bytes.withRawSpan { try LSASummaryAcknowledgementCodec.decode($0) }
+                let value = try bytes.withRawSpan { try LSASummaryAcknowledgmentCodec.decode($0) }
                 return written(
-                    RoutingMessage.summaryAcknowledgement(
+                    RoutingMessage.summaryAcknowledgment(
                         number: value.number,
                         wanted: value.wanted
                     ).encode

@@ -57,7 +57,7 @@ final class Inputs: Sendable {
         return first.map { Double((now - $0).wholeNanoseconds) / 1_000_000_000 } ?? 0
     }
 
-    /// Tells what becomes unreadable and readable until the task is cancelled: the log, and by `concern` the Sites.
+    /// Tells what becomes unreadable and readable until the task is canceled: the log, and by `concern` the Sites.
     func run(_ concern: @Sendable (InputHealth.Concern) -> Void) async {
         for await _ in noted {
             while !Task.isCancelled {

@@ -68,7 +68,7 @@ final class SecretWatches: Sendable {
         self.changed = changed
     }
 
-    /// Until the task is cancelled; then all watches end.
+    /// Until the task is canceled; then all watches end.
     func run() async {
         let (forever, _) = AsyncStream<Never>.makeStream()
         for await _ in forever {}

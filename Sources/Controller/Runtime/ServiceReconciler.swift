@@ -90,7 +90,7 @@ struct ServiceReconciler: Reconciler {
         guard !service.metadata.isTerminating else { return result }
         guard !view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         if let record { observe(service, record: record, view: view, &facts) }
-        return result.sooner(try await summarise(service, facts: facts))
+        return result.sooner(try await summarize(service, facts: facts))
     }
 
     /// How long what is in other namespaces still waits for a Site; nil: there is one, nothing waits, or it has waited enough.
@@ -265,7 +265,7 @@ struct ServiceReconciler: Reconciler {
 
     // MARK: Status
 
-    private func summarise(
+    private func summarize(
         _ service: Service,
         facts: ServiceFacts
     ) async throws(APIError) -> ReconcileResult {

@@ -44,7 +44,7 @@ extension SiteReconciler {
         return SiteStatus.Tally(total: Int32(clamping: total), ready: Int32(clamping: ready))
     }
 
-    func summarise(
+    func summarize(
         _ site: Site,
         facts: SiteFacts
     ) async throws(APIError) -> ReconcileResult {

@@ -58,7 +58,7 @@ struct SiteReconciler: Reconciler {
         else { return .done }
         var facts = SiteFacts()
         facts.finding = finding
-        return try await summarise(site, facts: facts)
+        return try await summarize(site, facts: facts)
     }
 
     private func forget(_ namespace: String) {
@@ -139,7 +139,7 @@ struct SiteReconciler: Reconciler {
         observe(site, record: record, &facts)
         if facts.isUnseen { result = result.sooner(.again(after: Shared.leavingRetry)) }
         guard !facts.view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
-        return result.sooner(try await summarise(site, facts: facts))
+        return result.sooner(try await summarize(site, facts: facts))
     }
 
     /// Our own rights come first: the Secrets cannot be read without them.

@@ -23,7 +23,7 @@ struct SnapshotPoller: Sendable {
     /// In bytes; a gateway with everything at its bounds needs less.
     private static let longestSnapshot = 8 << 20
 
-    /// Polls the pods that `pods` names until the task is cancelled; each pod is named once.
+    /// Polls the pods that `pods` names until the task is canceled; each pod is named once.
     func run(_ pods: AsyncStream<SiteRegistry.GatewayKey>) async {
         await withDiscardingTaskGroup { group in
             for await gateway in pods {
@@ -180,16 +180,16 @@ struct SnapshotDifference: Equatable {
             return
         }
         moved(from: old.appliedGeneration, to: new.appliedGeneration)
-        moved(old.edges, new.edges, present: new.appliedGeneration)
+        moved(old.sidecars, new.sidecars, present: new.appliedGeneration)
         concernsLinks =
             old.links != new.links
-            || old.edges.map(\.appliedGeneration) != new.edges.map(\.appliedGeneration)
-            || old.edges.map(\.proxy) != new.edges.map(\.proxy)
+            || old.sidecars.map(\.appliedGeneration) != new.sidecars.map(\.appliedGeneration)
+            || old.sidecars.map(\.proxy) != new.sidecars.map(\.proxy)
         collect(ListDifference(old.services, new.services, by: \.service))
         collect(ListDifference(old.counters, new.counters, by: \.service))
         collect(old.failovers, new.failovers, by: \.service)
-        collect(old.edges.flatMap(\.counters), new.edges.flatMap(\.counters), by: \.service)
-        collect(old.edges.flatMap(\.failovers), new.edges.flatMap(\.failovers), by: \.service)
+        collect(old.sidecars.flatMap(\.counters), new.sidecars.flatMap(\.counters), by: \.service)
+        collect(old.sidecars.flatMap(\.failovers), new.sidecars.flatMap(\.failovers), by: \.service)
     }
 
     private mutating func moved(from old: UInt64, to new: UInt64) {
@@ -201,16 +201,19 @@ struct SnapshotDifference: Equatable {
             } ?? range
     }
 
-    /// Edges that took up another configuration, or that are waited for since now, or not any more.
-    private mutating func moved(_ old: [EdgeSnapshot], _ new: [EdgeSnapshot], present: UInt64) {
+    /// Sidecars that took up another configuration, or that are waited for since now, or not any more.
+    private mutating func moved(_ old: [SidecarSnapshot], _ new: [SidecarSnapshot], present: UInt64)
+    {
         guard
             old.map(\.proxy) != new.map(\.proxy)
                 || old.map(\.appliedGeneration) != new.map(\.appliedGeneration)
         else { return }
-        func generations(_ edges: [EdgeSnapshot]) -> [ProxyID: UInt64] {
+        func generations(_ sidecars: [SidecarSnapshot]) -> [ProxyID: UInt64] {
             // One that has taken up nothing yet is not waited for.
             Dictionary(
-                edges.map { ($0.proxy, $0.appliedGeneration == 0 ? present : $0.appliedGeneration) }
+                sidecars.map {
+                    ($0.proxy, $0.appliedGeneration == 0 ? present : $0.appliedGeneration)
+                }
             ) { first, _ in first }
         }
         let (before, after) = (generations(old), generations(new))

@@ -52,7 +52,7 @@ enum UnreadableSummary {
             "this version of Tieline does not understand the object: \(problem); what was last understood of it "
                 + "stays in force: correct the field"
         )
-        writer.summarise([.accepted], stalls: [.invalid])
+        writer.summarize([.accepted], stalls: [.invalid])
         status.take(writer.conditions)
         return status
     }

@@ -67,7 +67,7 @@ struct World: Sendable {
         pods = follow(Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"))
     }
 
-    /// Follows the server until the task is cancelled.
+    /// Follows the server until the task is canceled.
     func run() async {
         await withDiscardingTaskGroup { group in
             group.addTask { await sites.run() }
@@ -99,7 +99,7 @@ struct World: Sendable {
     /// The kinds of which no whole list was taken in yet; absence in the other stores means absence in the cluster.
     var unread: [String] { states.filter { !$0.hasSynced }.map(\.kind) }
 
-    /// Waits until every store has taken in a whole list; false when the task was cancelled before.
+    /// Waits until every store has taken in a whole list; false when the task was canceled before.
     func waitUntilSynced() async -> Bool {
         guard await sites.waitUntilSynced(), await links.waitUntilSynced(),
             await services.waitUntilSynced(), await namespaces.waitUntilSynced(),
@@ -215,7 +215,7 @@ extension StoreIndex<Service> {
 }
 
 extension Core.Pod {
-    /// Whether this is a running gateway of the Site: made by its Deployment, not merely labelled like one.
+    /// Whether this is a running gateway of the Site: made by its Deployment, not merely labeled like one.
     func isGateway(of site: Site) -> Bool {
         isGateway && Names.gatewaySelector(site).allSatisfy { metadata.labels[$0.key] == $0.value }
     }

@@ -17,7 +17,7 @@ struct IdentityRecord: Equatable, Sendable {
         if let siteID = site.status.siteID {
             return IdentityRecord(siteID: siteID, place: "status.siteID")
         }
-        for secret in [secrets.credentials, secrets.edge, secrets.configuration] {
+        for secret in [secrets.credentials, secrets.sidecar, secrets.configuration] {
             guard let secret, secret.metadata.mayBe(of: site) else { continue }
             if let siteID = IdentityPlan.siteID(secret)
                 ?? ConfigurationPlan.read(secret)?.configuration.site.id

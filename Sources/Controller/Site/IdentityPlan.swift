@@ -9,7 +9,7 @@ struct SiteSecrets: Equatable, Sendable {
     var authority: Core.Secret?
     var configuration: Core.Secret?
     var credentials: Core.Secret?
-    var edge: Core.Secret?
+    var sidecar: Core.Secret?
 
     init() {}
 
@@ -19,7 +19,7 @@ struct SiteSecrets: Equatable, Sendable {
             (ChildName.authoritySecret, \.authority),
             (ChildName.configurationSecret, \.configuration),
             (ChildName.credentialsSecret, \.credentials),
-            (ChildName.edgeSecret, \.edge),
+            (ChildName.sidecarSecret, \.sidecar),
         ]
     }
 }
@@ -84,7 +84,7 @@ enum IdentityPlan {
             return nil
         }
         let leaf = try authority.issueLeaf(role: role, now: now)
-        let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
+        let name = role == .sidecar ? ChildName.sidecarSecret : ChildName.credentialsSecret
         let secret = Core.Secret {
             $0.metadata = ObjectMeta(child: name, of: site)
             $0.metadata.uid = existing?.metadata.uid

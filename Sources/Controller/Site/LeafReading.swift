@@ -50,7 +50,7 @@ extension SiteSecrets {
     static func leaf(of role: ProxyRole) -> WritableKeyPath<Self, Core.Secret?> {
         switch role {
         case .gateway: \.credentials
-        case .edge: \.edge
+        case .sidecar: \.sidecar
         }
     }
 }

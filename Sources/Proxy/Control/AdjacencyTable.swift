@@ -13,7 +13,7 @@ struct AdjacencyTable {
         /// A gateway of this site, seen by another one.
         case sibling
         /// A sidecar of this site, seen by its gateway.
-        case edge
+        case sidecar
         /// A gateway of this site, seen by a sidecar.
         case home
     }
@@ -21,9 +21,9 @@ struct AdjacencyTable {
     struct LaneEntry {
         let id: LaneID
         let loop: Int
-        /// Nil for lanes to and from edges.
+        /// Nil for lanes to and from sidecars.
         let edge: EdgeName?
-        let isDialled: Bool
+        let isDialed: Bool
         let gauge: LaneGauge
     }
 
@@ -35,7 +35,7 @@ struct AdjacencyTable {
         var loops: Int
         /// In the order of establishment: the first carries the control frames.
         var lanes: [LaneEntry]
-        /// An edge that says which services it wants.
+        /// A sidecar that says which services it wants.
         let tellsWants: Bool
         var isDraining = false
 
@@ -64,7 +64,7 @@ struct AdjacencyTable {
                 name: hello.name,
                 loops: hello.loops,
                 lanes: [lane],
-                tellsWants: hello.isEdge && hello.minor >= Hello.wantsMinor
+                tellsWants: hello.isSidecar && hello.minor >= Hello.wantsMinor
             )
             return true
         }
@@ -106,8 +106,8 @@ struct AdjacencyTable {
         adjacencies.values.filter { $0.kind == kind }.map(\.neighbor).sorted()
     }
 
-    /// Lanes that this proxy dialled to `neighbor`.
-    func dialledLanes(to neighbor: ProxyID) -> Int {
-        (adjacencies[neighbor]?.lanes ?? []).count { $0.isDialled }
+    /// Lanes that this proxy dialed to `neighbor`.
+    func dialedLanes(to neighbor: ProxyID) -> Int {
+        (adjacencies[neighbor]?.lanes ?? []).count { $0.isDialed }
     }
 }

@@ -5,8 +5,8 @@ import SiteConfiguration
 ///
 /// Other endpoints, heartbeats and costs end nothing: a link takes them over as it runs. Pure.
 struct ConfigurationDifference: Equatable {
-    /// To be dialled: new ones, and those that pin none of the sites that they did.
-    var dialled: [LinkConfiguration] = []
+    /// To be dialed: new ones, and those that pin none of the sites that they did.
+    var dialed: [LinkConfiguration] = []
     /// Whose lanes are closed: removed ones, and those that pin none of the sites that they did.
     var closed: [LinkName] = []
     /// Under another name now, with the same site and endpoints: others take the place of their lanes.
@@ -41,17 +41,17 @@ struct ConfigurationDifference: Equatable {
         )
         for link in new.links {
             guard let known = before[link.name] else {
-                dialled.append(link)
+                dialed.append(link)
                 continue
             }
             if !known.leadsToSite(of: link) {
                 closed.append(link.name)
-                dialled.append(link)
+                dialed.append(link)
             }
         }
         let names = Set(new.links.map(\.name))
         for link in old?.links ?? [] where !names.contains(link.name) {
-            let isRenamed = dialled.contains {
+            let isRenamed = dialed.contains {
                 $0.leadsToSite(of: link) && $0.endpoints == link.endpoints
             }
             if isRenamed { renamed.append(link.name) } else { closed.append(link.name) }

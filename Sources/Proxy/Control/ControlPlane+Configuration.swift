@@ -29,8 +29,8 @@ extension ControlPlane {
         let changed = services.configure(difference.services)
         if !changed.new.isEmpty || !changed.gone.isEmpty { updateInterest() }
         if difference.routingChanged { configureRouting() }
-        // Edges acknowledge every generation.
-        edges.changed([], names: difference.routingChanged ? [core.id.site] : [])
+        // Sidecars acknowledge every generation.
+        sidecars.changed([], names: difference.routingChanged ? [core.id.site] : [])
         if changed.there.isEmpty, changed.gone.isEmpty {
             updateReadiness()
         } else {
@@ -69,7 +69,7 @@ extension ControlPlane {
         for name in difference.closed { links.removeValue(forKey: name)?.stop() }
         for name in difference.renamed { links.removeValue(forKey: name)?.leave() }
         for link in configuration.links { links[link.name]?.update(link) }
-        for link in difference.dialled where !isDraining {
+        for link in difference.dialed where !isDraining {
             let dialer = LinkDialer(link, control: self)
             links[link.name] = dialer
             dialer.start()
@@ -82,7 +82,7 @@ extension ControlPlane {
         }
         for neighbor in adjacencies.neighbors(.remote)
         where difference.disallowed.contains(neighbor.site) {
-            for lane in adjacencies[neighbor]?.lanes ?? [] where !lane.isDialled {
+            for lane in adjacencies[neighbor]?.lanes ?? [] where !lane.isDialed {
                 let text = LinkFailure.notAllowed(SiteName(id: neighbor.site), remote: core.id.site)
                 closeLane(lane.id, LaneClosing(.notAllowed, text))
             }
@@ -123,7 +123,7 @@ extension ControlPlane {
     func beginDrain() -> DrainParameters {
         isDraining = true
         configureRouting()
-        for kind in [AdjacencyTable.Kind.remote, .sibling, .edge, .home] {
+        for kind in [AdjacencyTable.Kind.remote, .sibling, .sidecar, .home] {
             for neighbor in adjacencies.neighbors(kind) { send(.goAway, [], to: neighbor) }
         }
         publish()

@@ -61,7 +61,7 @@ extension ControlPlane {
         guard lanes.count < 2 * Self.lanesPerNeighbor + Self.linksPerNeighbor,
             let link = candidate.hello.link
         else { return false }
-        let edge = EdgeName.link(dialler: candidate.identity.site, name: link)
+        let edge = EdgeName.link(dialer: candidate.identity.site, name: link)
         return !lanes.contains { $0.edge == edge }
     }
 
@@ -103,7 +103,7 @@ extension ControlPlane {
             return LaneClosing(.wrongRole, "the internal port is for proxies of this site")
         }
         if candidate.identity.role == .gateway, core.id < neighbor,
-            adjacencies.dialledLanes(to: neighbor) > 0
+            adjacencies.dialedLanes(to: neighbor) > 0
         {
             return LaneClosing(.superfluous, "lanes to \(neighbor) exist")
         }
@@ -111,8 +111,8 @@ extension ControlPlane {
     }
 
     private func kind(of candidate: LaneCandidate) -> AdjacencyTable.Kind {
-        if core.isEdge { return .home }
-        if candidate.identity.role == .edge { return .edge }
+        if core.isSidecar { return .home }
+        if candidate.identity.role == .sidecar { return .sidecar }
         return candidate.identity.site == core.id.site ? .sibling : .remote
     }
 
@@ -160,19 +160,19 @@ extension ControlPlane {
         let link = candidate.hello.link
         let edge: EdgeName? =
             switch kind(of: candidate) {
-            case .remote: link.map { .link(dialler: candidate.identity.site, name: $0) }
+            case .remote: link.map { .link(dialer: candidate.identity.site, name: $0) }
             case .sibling: .mesh
-            case .edge, .home: nil
+            case .sidecar, .home: nil
             }
-        add(candidate, loop: index, edge: edge, isDialled: false, gauge: gauge)
+        add(candidate, loop: index, edge: edge, isDialed: false, gauge: gauge)
         // It may have been disallowed while it was on its way.
         if candidate.purpose == .link, let closing = objectionToLink(candidate) {
             closeLane(id, closing)
         }
     }
 
-    /// A lane that this proxy dialled has exchanged HELLOs and is open for streams.
-    func dialled(_ candidate: LaneCandidate) {
+    /// A lane that this proxy dialed has exchanged HELLOs and is open for streams.
+    func dialed(_ candidate: LaneCandidate) {
         guard let owner = dials[candidate.id] else { return }
         switch owner {
         case .link(let name):
@@ -182,12 +182,12 @@ extension ControlPlane {
                 }
                 return
             }
-            let edge = EdgeName.link(dialler: core.id.site, name: name)
+            let edge = EdgeName.link(dialer: core.id.site, name: name)
             add(
                 candidate,
                 loop: candidate.loop,
                 edge: edge,
-                isDialled: true,
+                isDialed: true,
                 gauge: candidate.gauge
             )
             dialer.laneUp(candidate.id, candidate.hello)
@@ -196,8 +196,8 @@ extension ControlPlane {
             add(
                 candidate,
                 loop: candidate.loop,
-                edge: core.isEdge ? nil : .mesh,
-                isDialled: true,
+                edge: core.isSidecar ? nil : .mesh,
+                isDialed: true,
                 gauge: candidate.gauge
             )
             inside?.laneUp(candidate.id, candidate.hello, at: address)
@@ -209,21 +209,21 @@ extension ControlPlane {
         _ candidate: LaneCandidate,
         loop: Int,
         edge: EdgeName?,
-        isDialled: Bool,
+        isDialed: Bool,
         gauge: LaneGauge
     ) {
         let entry = AdjacencyTable.LaneEntry(
             id: candidate.id,
             loop: loop,
             edge: edge,
-            isDialled: isDialled,
+            isDialed: isDialed,
             gauge: gauge
         )
         let neighbor = candidate.hello.proxy
         let kind = kind(of: candidate)
         let account = core.accounts.account(of: neighbor.site)
         if laneAccounts[candidate.id] == nil {
-            // Dialled: this side asked for it.
+            // Dialed: this side asked for it.
             account.add(.lanes)
             laneAccounts[candidate.id] = account
         }
@@ -266,12 +266,12 @@ extension ControlPlane {
         switch kind {
         case .remote: break
         case .sibling: counts.disturbed(neighbor)
-        case .edge:
+        case .sidecar:
             counts.disturbed(neighbor)
-            edges.disturbed(neighbor)
+            sidecars.disturbed(neighbor)
         case .home:
             counts.disturbed(neighbor)
-            edge?.disturbed(neighbor)
+            sidecar?.disturbed(neighbor)
         }
     }
 
@@ -283,27 +283,27 @@ extension ControlPlane {
         do {
             switch (type, kind) {
             case (.goAway, _): goAway(neighbor)
-            case (.lsa, .remote), (.lsa, .sibling), (.lsaAcknowledgement, .remote),
-                (.lsaAcknowledgement, .sibling), (.lsaSummary, .remote), (.lsaSummary, .sibling),
-                (.lsaSummaryAcknowledgement, .remote), (.lsaSummaryAcknowledgement, .sibling):
+            case (.lsa, .remote), (.lsa, .sibling), (.lsaAcknowledgment, .remote),
+                (.lsaAcknowledgment, .sibling), (.lsaSummary, .remote), (.lsaSummary, .sibling),
+                (.lsaSummaryAcknowledgment, .remote), (.lsaSummaryAcknowledgment, .sibling):
                 try routing?.receive(type, bytes, from: neighbor)
-            case (.counts, .sibling), (.counts, .edge), (.counts, .home):
+            case (.counts, .sibling), (.counts, .sidecar), (.counts, .home):
                 counts.received(try decode(bytes, Counts.decode), from: neighbor)
             case (.table, .home):
-                edge?.received(try decode(bytes, EdgeTable.decode), from: neighbor)
-            case (.tableAcknowledgement, .edge):
-                edges.acknowledged(
-                    try decode(bytes, EdgeTableAcknowledgement.decode),
+                sidecar?.received(try decode(bytes, SidecarTable.decode), from: neighbor)
+            case (.tableAcknowledgment, .sidecar):
+                sidecars.acknowledged(
+                    try decode(bytes, SidecarTableAcknowledgment.decode),
                     by: neighbor
                 )
-            case (.wants, .edge):
-                edges.wanted(try decode(bytes, EdgeWants.decode), by: neighbor)
-            case (.report, .edge):
+            case (.wants, .sidecar):
+                sidecars.wanted(try decode(bytes, SidecarWants.decode), by: neighbor)
+            case (.report, .sidecar):
                 let now = loop.now
                 let report = try bytes.withRawSpan { span throws(WireError) in
-                    try EdgeReport.decode(span, at: now)
+                    try SidecarReport.decode(span, at: now)
                 }
-                edges.reported(report, by: neighbor)
+                sidecars.reported(report, by: neighbor)
             default:
                 closeLane(id, LaneClosing(.protocolError, "\(type) from a \(kind) neighbor"))
             }
@@ -319,12 +319,12 @@ extension ControlPlane {
         try bytes.withRawSpan(decoder)
     }
 
-    /// The neighbor drains: other lanes are dialled while its own still carry streams.
+    /// The neighbor drains: other lanes are dialed while its own still carry streams.
     private func goAway(_ neighbor: ProxyID) {
         guard let adjacency = adjacencies[neighbor], !adjacency.isDraining else { return }
         adjacencies.setDraining(neighbor)
-        let lanes = adjacency.lanes.filter(\.isDialled).map(\.id)
+        let lanes = adjacency.lanes.filter(\.isDialed).map(\.id)
         for link in links.values { link.replace(lanes) }
-        edge?.draining(neighbor)
+        sidecar?.draining(neighbor)
     }
 }

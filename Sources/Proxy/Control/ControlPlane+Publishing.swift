@@ -31,7 +31,7 @@ extension ControlPlane {
     func publishView() {
         let view = DataPlaneView(
             proxy: core.id,
-            isEdge: core.isEdge,
+            isSidecar: core.isSidecar,
             services: serviceEntries,
             keys: keyRing,
             // Whoever has not heard of the drain yet is still served.
@@ -68,7 +68,7 @@ extension ControlPlane {
     private func publishListeners() {
         guard !hasStoppedListening else { return }
         let listeners =
-            edge?.clientListeners ?? services.listeners(bind: core.options.bind)
+            sidecar?.clientListeners ?? services.listeners(bind: core.options.bind)
         // What is not wanted any more cannot fail any more.
         listenerReports.keep(listeners.map(\.place))
         core.tellAgents { $0.setClientListeners(listeners) }
@@ -76,7 +76,7 @@ extension ControlPlane {
 
     private func entry(of key: ServicePort) -> ServiceEntry? {
         guard let shared = sharedServices[key] else { return nil }
-        let timeouts = edge?.routes.timeouts(key) ?? services.timeouts(key)
+        let timeouts = sidecar?.routes.timeouts(key) ?? services.timeouts(key)
         return ServiceEntry(shared: shared, timeouts: timeouts)
     }
 }

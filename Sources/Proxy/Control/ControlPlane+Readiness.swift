@@ -11,7 +11,7 @@ extension ControlPlane {
 
     func updateReadiness() {
         let isReady =
-            edge?.isReady ?? (document != nil && isOpenInside && hasSettled)
+            sidecar?.isReady ?? (document != nil && isOpenInside && hasSettled)
         snapshots.setReady(isReady && !isDraining)
     }
 

@@ -5,7 +5,7 @@ import Routing
 // Services: what routes, servers and connections change about them.
 
 extension ControlPlane {
-    /// Changes of counts are taken at once after quiet, then at most this often: as siblings and edges hear of them.
+    /// Changes of counts are taken at once after quiet, then at most this often: as siblings and sidecars hear of them.
     private static let changeInterval: Duration = .milliseconds(50)
 
     func makeService(_ key: ServicePort) -> SharedService {
@@ -15,7 +15,7 @@ extension ControlPlane {
         }
     }
 
-    var sharedServices: [ServicePort: SharedService] { edge?.shared ?? services.shared }
+    var sharedServices: [ServicePort: SharedService] { sidecar?.shared ?? services.shared }
 
     private func servicesChanged() {
         let earliest = lastChanges + Self.changeInterval
@@ -34,12 +34,12 @@ extension ControlPlane {
             guard let service = sharedServices[key] else { continue }
             own[key] = service.ownCounts
             failovers.append(service.takeRecords())
-            guard !core.isEdge else { continue }
+            guard !core.isSidecar else { continue }
             services.doubtHosts(of: key)
             if services.isAbandoned(key) { refreshSoon([key]) }
         }
         counts.ownChanged(own)
-        if !core.isEdge { refreshSoon(services.recount(changed)) }
+        if !core.isSidecar { refreshSoon(services.recount(changed)) }
         snapshotChanged(changed)
     }
 
@@ -66,7 +66,7 @@ extension ControlPlane {
     func refreshServices(_ keys: Set<ServicePort>, retimed: Set<ServicePort> = []) {
         var refreshed = services.refresh(keys, routeTable, at: loop.now)
         refreshed.entries.formUnion(retimed)
-        edges.changed(keys)
+        sidecars.changed(keys)
         shown.mark(keys)
         publish(refreshed)
     }
@@ -80,14 +80,14 @@ extension ControlPlane {
             }
         }
         let refreshed = services.refresh(changes.services, table, at: loop.now)
-        edges.changed(changes.services, names: changes.names)
+        sidecars.changed(changes.services, names: changes.names)
         shown.mark(changes.services)
         publish(refreshed)
     }
 
     /// Tells routing what somebody here uses of what others advertise.
     func updateInterest() {
-        var interest = edges.wants
+        var interest = sidecars.wants
         interest.services.formUnion(services.ports)
         routing?.feed(.interest(interest))
     }

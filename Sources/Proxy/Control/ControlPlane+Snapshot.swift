@@ -48,7 +48,7 @@ extension ControlPlane {
         snapshot.links = links.values.map(link).sorted { $0.name < $1.name }
         snapshot.refused = refusals.links
         // A sidecar's snapshot is for metrics only.
-        if core.isEdge { shown.markAll() }
+        if core.isSidecar { shown.markAll() }
         let shared = sharedServices
         let context = ShownServices.Context(
             names: siteNames,
@@ -62,12 +62,12 @@ extension ControlPlane {
         snapshot.services = shown.services
         snapshot.counters = shown.counters
         snapshot.failovers = failovers.records.map { self.snapshot(of: $0, at: now) }
-        snapshot.edges = edges.snapshots(at: now)
+        snapshot.sidecars = sidecars.snapshots(at: now)
         return snapshot
     }
 
     private func isShown(_ key: ServicePort) -> Bool {
-        core.isEdge || services.configuration(key) != nil
+        core.isSidecar || services.configuration(key) != nil
     }
 
     // MARK: Links
@@ -104,7 +104,7 @@ extension ControlPlane {
             lanes.compactMap(\.gauge.roundTrip).min()
         )
         snapshot.losses = dialer.losses
-        snapshot.lanesDialled = dialer.dials
+        snapshot.lanesDialed = dialer.dials
         snapshot.lastLoss = dialer.lastLoss
         return snapshot
     }
@@ -155,14 +155,14 @@ extension ControlPlane {
             targets: targets
         )
         snapshot.listenError = error
-        let problems = core.isEdge ? [] : services.problems(key)
+        let problems = core.isSidecar ? [] : services.problems(key)
         if !problems.isEmpty { snapshot.hostProblems = problems }
         return snapshot
     }
 
     private func listener(_ key: ServicePort) -> ClientListener? {
-        guard let edge else { return services.listener(key, bind: core.options.bind) }
-        return edge.clientListeners.first { $0.service == key }
+        guard let sidecar else { return services.listener(key, bind: core.options.bind) }
+        return sidecar.clientListeners.first { $0.service == key }
     }
 
     private func describe(_ state: TargetState) -> (ServiceSnapshot.State, String?) {
@@ -176,12 +176,12 @@ extension ControlPlane {
         }
     }
 
-    /// How connections leave this site: `local`, over a Link of its own, or over one that another site dialled.
+    /// How connections leave this site: `local`, over a Link of its own, or over one that another site dialed.
     private func via(_ site: SiteID, _ route: RouteTarget?) -> String {
         guard site != core.id.site else { return "local" }
         switch route?.via {
         case .link(core.id.site, let name)?: return "link/\(name)"
-        case .link(let dialler, _)?: return "from/\(name(dialler).displayName)"
+        case .link(let dialer, _)?: return "from/\(name(dialer).displayName)"
         case .mesh?, nil:
             // A sibling has the way: the site after it tells which Link that is.
             let next = route?.routes.first?.first { $0.site != core.id.site }?.site ?? site
@@ -191,14 +191,14 @@ extension ControlPlane {
     }
 
     func name(_ site: SiteID) -> SiteName {
-        if let edge { return SiteName(id: site, name: edge.routes.names[site] ?? "") }
+        if let sidecar { return SiteName(id: site, name: sidecar.routes.names[site] ?? "") }
         if site == core.id.site { return siteName }
         return SiteName(id: site, name: routeTable.siteNames[site] ?? "")
     }
 
     /// The names that sites give themselves; this one's as configured.
     var siteNames: [SiteID: String] {
-        if let edge { return edge.routes.names }
+        if let sidecar { return sidecar.routes.names }
         var names = routeTable.siteNames
         names[core.id.site] = siteName.name
         return names

@@ -6,7 +6,7 @@ import SiteConfiguration
 import TLS
 import Wire
 
-/// The control plane of one proxy: adjacencies, routing, services, counts, edges, snapshot.
+/// The control plane of one proxy: adjacencies, routing, services, counts, sidecars, snapshot.
 ///
 /// Confined to loop 0.
 ///
@@ -20,7 +20,7 @@ final class ControlPlane {
     var document: ConfigurationDocument?
     var links: [LinkName: LinkDialer] = [:]
     var inside: InsideDialer?
-    /// Lanes that this proxy dialled, until they end.
+    /// Lanes that this proxy dialed, until they end.
     var dials: [LaneID: DialOwner] = [:]
     /// Lanes that were let in and have not yet said that they are in place.
     var admitted: [LaneID: (candidate: LaneCandidate, loop: Int)] = [:]
@@ -59,11 +59,11 @@ final class ControlPlane {
     private(set) lazy var lanePorts = LanePorts(control: self)
     private(set) lazy var services = ServiceTable(control: self)
     private(set) lazy var counts = CountsExchange(control: self)
-    private(set) lazy var edges = EdgeServer(control: self)
-    /// Nil for an edge.
+    private(set) lazy var sidecars = SidecarServer(control: self)
+    /// Nil for a sidecar.
     private(set) var routing: RoutingShell?
     /// Nil for a gateway.
-    private(set) var edge: EdgeClient?
+    private(set) var sidecar: SidecarClient?
     /// The key that others agree with; what it gives with theirs is in `keyRing`.
     var keys: KeyAgreement
     var keyRing = KeyRing()
@@ -97,9 +97,9 @@ final class ControlPlane {
             )
             lanePorts.listen(.inside, on: core.options.internalPort)
             if let mesh { inside = InsideDialer(mesh, kind: .sibling, control: self) }
-        case .edge(let gateways, let listeners):
-            let client = EdgeClient(control: self, listeners: listeners)
-            edge = client
+        case .sidecar(let gateways, let listeners):
+            let client = SidecarClient(control: self, listeners: listeners)
+            sidecar = client
             client.start()
             inside = InsideDialer(gateways, kind: .home, control: self)
         }
@@ -147,7 +147,7 @@ final class ControlPlane {
 
     var routeTable: RouteTable { routing?.table ?? RouteTable(origin: core.id) }
 
-    /// An edge's gateways, the first attached first.
+    /// A sidecar's gateways, the first attached first.
     private(set) var homes: [ProxyID] = []
 
     var health: HealthParameters { document?.configuration.health ?? .standard }
@@ -157,7 +157,7 @@ final class ControlPlane {
         let health = link?.health ?? self.health
         return Hello(
             proxy: core.id,
-            isEdge: core.isEdge,
+            isSidecar: core.isSidecar,
             loops: core.loops,
             name: siteName.name,
             link: link?.name,
@@ -185,7 +185,7 @@ final class ControlPlane {
         if let index = loop(of: id) {
             core.tellAgent(index) { $0.close(id, closing) }
         } else {
-            // Still being dialled: only its agent knows it.
+            // Still being dialed: only its agent knows it.
             core.tellAgents { $0.close(id, closing) }
         }
     }
@@ -213,14 +213,14 @@ final class ControlPlane {
         switch kind {
         case .remote: break
         case .sibling: counts.neighborUp(neighbor)
-        case .edge:
+        case .sidecar:
             counts.neighborUp(neighbor)
-            edges.attached(neighbor, tellsWants: adjacencies[neighbor]?.tellsWants ?? false)
+            sidecars.attached(neighbor, tellsWants: adjacencies[neighbor]?.tellsWants ?? false)
             updateInterest()
         case .home:
             homes.append(neighbor)
             counts.neighborUp(neighbor)
-            edge?.attached(neighbor)
+            sidecar?.attached(neighbor)
         }
     }
 
@@ -231,13 +231,13 @@ final class ControlPlane {
         case .sibling:
             counts.neighborDown(neighbor)
             inside?.siblingLost()
-        case .edge:
-            edges.detached(neighbor)
+        case .sidecar:
+            sidecars.detached(neighbor)
             updateInterest()
             counts.neighborDown(neighbor)
         case .home:
             homes.removeAll { $0 == neighbor }
-            edge?.detached(neighbor)
+            sidecar?.detached(neighbor)
             counts.neighborDown(neighbor)
         }
         updateReadiness()

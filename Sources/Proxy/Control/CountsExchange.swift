@@ -3,8 +3,8 @@ import Wire
 
 /// Keeps the site's proxies informed of each other's open connections.
 ///
-/// A gateway tells its siblings its own counts and those of each edge that is attached to it, and tells each edge the sum
-/// of all others. An edge tells every gateway its own counts, and believes the sums of one of them. Changes leave at once
+/// A gateway tells its siblings its own counts and those of each sidecar that is attached to it, and tells each sidecar the sum
+/// of all others. A sidecar tells every gateway its own counts, and believes the sums of one of them. Changes leave at once
 /// after quiet, then at most every 50 ms. After frames may have been lost everything is told anew. Confined to loop 0.
 final class CountsExchange {
     private struct Neighbor {
@@ -20,8 +20,8 @@ final class CountsExchange {
     private var own: CountsTable = [:]
     private var version: UInt64 = 0
     private var dirty: Set<ServicePort> = []
-    /// What changed of edges, or (without service ports) that they have left.
-    private var dirtyEdges: [ProxyID: Set<ServicePort>] = [:]
+    /// What changed of sidecars, or (without service ports) that they have left.
+    private var dirtySidecars: [ProxyID: Set<ServicePort>] = [:]
     private var refusalsSaid = Instant(nanoseconds: 0)
     private var isScheduled = false
     private var lastSent = Instant(nanoseconds: 0)
@@ -39,13 +39,13 @@ final class CountsExchange {
 
     func received(_ counts: Counts, from neighbor: ProxyID) {
         guard isCredible(counts, from: neighbor) else { return }
-        let isEdge = control.adjacencies[neighbor]?.kind == .edge
+        let isSidecar = control.adjacencies[neighbor]?.kind == .sidecar
         let known = control.sharedServices
-        let changed = ledger.apply(counts, from: neighbor) { !isEdge || known[$0] != nil }
+        let changed = ledger.apply(counts, from: neighbor) { !isSidecar || known[$0] != nil }
         sayRefusals(of: neighbor)
         applyOthers(changed)
-        if isEdge { dirtyEdges[neighbor, default: []].formUnion(changed) }
-        if !control.core.isEdge { touch(changed) }
+        if isSidecar { dirtySidecars[neighbor, default: []].formUnion(changed) }
+        if !control.core.isSidecar { touch(changed) }
     }
 
     /// At most once a minute.
@@ -60,12 +60,12 @@ final class CountsExchange {
         )
     }
 
-    /// An edge speaks for itself only, and the ProxyIDs of a site stay within it.
+    /// A sidecar speaks for itself only, and the ProxyIDs of a site stay within it.
     private func isCredible(_ counts: Counts, from neighbor: ProxyID) -> Bool {
         guard counts.origin.site == control.core.id.site, counts.origin != control.core.id
         else { return false }
         switch control.adjacencies[neighbor]?.kind {
-        case .edge, .home: return counts.origin == neighbor
+        case .sidecar, .home: return counts.origin == neighbor
         case .sibling: return true
         case .remote, nil: return false
         }
@@ -74,7 +74,7 @@ final class CountsExchange {
     func neighborUp(_ neighbor: ProxyID) {
         neighbors[neighbor] = Neighbor()
         touch([])
-        if control.core.isEdge { applyOthers(ledger.services) }
+        if control.core.isSidecar { applyOthers(ledger.services) }
     }
 
     /// Control frames to this neighbor may have been lost.
@@ -87,9 +87,9 @@ final class CountsExchange {
         neighbors[neighbor] = nil
         let before = ledger.services
         let changed = ledger.drop(neighbor)
-        applyOthers(control.core.isEdge ? before : changed)
-        dirtyEdges[neighbor, default: []].formUnion(changed)
-        if !control.core.isEdge { touch(changed) }
+        applyOthers(control.core.isSidecar ? before : changed)
+        dirtySidecars[neighbor, default: []].formUnion(changed)
+        if !control.core.isSidecar { touch(changed) }
     }
 
     private func applyOthers(_ services: Set<ServicePort>) {
@@ -99,7 +99,7 @@ final class CountsExchange {
     /// Tells one balancer what the site's other proxies have open.
     func applyOthers(_ service: ServicePort) {
         let counts: [SiteID: UInt64]
-        if control.core.isEdge {
+        if control.core.isSidecar {
             // Sums of several gateways overlap: one of them is believed.
             counts = control.homes.first.map { ledger.table(of: $0)[service] ?? [:] } ?? [:]
         } else {
@@ -124,8 +124,8 @@ final class CountsExchange {
         lastSent = EventLoop.clock()
         let changed = dirty
         dirty = []
-        let changedEdges = dirtyEdges
-        dirtyEdges = [:]
+        let changedSidecars = dirtySidecars
+        dirtySidecars = [:]
         for neighbor in neighbors.keys.sorted() {
             guard let kind = control.adjacencies[neighbor]?.kind else { continue }
             let anew = neighbors[neighbor]?.needsAll == true
@@ -134,8 +134,8 @@ final class CountsExchange {
             case .home: tellOwn(neighbor, changed, anew: anew)
             case .sibling:
                 tellOwn(neighbor, changed, anew: anew)
-                tellEdges(neighbor, changedEdges, anew: anew)
-            case .edge:
+                tellSidecars(neighbor, changedSidecars, anew: anew)
+            case .sidecar:
                 tell(
                     neighbor,
                     control.core.id,
@@ -153,25 +153,25 @@ final class CountsExchange {
         tell(neighbor, control.core.id, changed, anew: anew, { self.own[$0] }, { self.own })
     }
 
-    /// What edges count; of those that have left, that their connections are gone, as far as this gateway knows.
-    private func tellEdges(
+    /// What sidecars count; of those that have left, that their connections are gone, as far as this gateway knows.
+    private func tellSidecars(
         _ neighbor: ProxyID,
         _ changed: [ProxyID: Set<ServicePort>],
         anew: Bool
     ) {
-        for edge in anew ? control.adjacencies.neighbors(.edge) : changed.keys.sorted() {
-            guard control.adjacencies[edge]?.kind == .edge else {
-                retract(edge, from: neighbor)
+        for sidecar in anew ? control.adjacencies.neighbors(.sidecar) : changed.keys.sorted() {
+            guard control.adjacencies[sidecar]?.kind == .sidecar else {
+                retract(sidecar, from: neighbor)
                 continue
             }
-            let table = ledger.table(of: edge)
-            tell(neighbor, edge, changed[edge] ?? [], { table[$0] }, { table })
+            let table = ledger.table(of: sidecar)
+            tell(neighbor, sidecar, changed[sidecar] ?? [], { table[$0] }, { table })
         }
     }
 
-    private func retract(_ edge: ProxyID, from neighbor: ProxyID) {
-        guard neighbors[neighbor]?.outboxes.removeValue(forKey: edge) != nil else { return }
-        let counts = Counts(origin: edge, version: version + 1, extent: .origin, entries: [])
+    private func retract(_ sidecar: ProxyID, from neighbor: ProxyID) {
+        guard neighbors[neighbor]?.outboxes.removeValue(forKey: sidecar) != nil else { return }
+        let counts = Counts(origin: sidecar, version: version + 1, extent: .origin, entries: [])
         send(counts, to: neighbor)
     }
 
@@ -203,15 +203,15 @@ final class CountsExchange {
         }
     }
 
-    /// Connections of all the site's proxies but `edge`.
-    private func sum(_ service: ServicePort, without edge: ProxyID) -> [SiteID: UInt64] {
-        ledger.sum(service, excluding: edge).merging(own[service] ?? [:]) { $0 + $1 }
+    /// Connections of all the site's proxies but `sidecar`.
+    private func sum(_ service: ServicePort, without sidecar: ProxyID) -> [SiteID: UInt64] {
+        ledger.sum(service, excluding: sidecar).merging(own[service] ?? [:]) { $0 + $1 }
     }
 
-    private func sums(without edge: ProxyID) -> CountsTable {
+    private func sums(without sidecar: ProxyID) -> CountsTable {
         var table: CountsTable = [:]
         for service in ledger.services.union(own.keys) {
-            let sum = sum(service, without: edge)
+            let sum = sum(service, without: sidecar)
             if !sum.isEmpty { table[service] = sum }
         }
         return table

@@ -6,7 +6,7 @@ typealias CountsTable = [ServicePort: [SiteID: UInt64]]
 
 /// What the site's other proxies have open, by who counts it and who says so.
 ///
-/// An origin (a gateway or an edge) may be reported by several gateways; it counts once: in its own words when it is a
+/// An origin (a gateway or a sidecar) may be reported by several gateways; it counts once: in its own words when it is a
 /// neighbor, else in those of the smallest reporter. What a reporter said goes with its adjacency, or when it begins anew.
 /// The sums over all origins are kept up to date by differences, so that asking costs nothing. Pure.
 struct CountsLedger {

@@ -2,13 +2,13 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// Keeps lanes to every address of one name of the own site: a gateway's siblings, or an edge's gateways.
+/// Keeps lanes to every address of one name of the own site: a gateway's siblings, or a sidecar's gateways.
 ///
 /// The name is resolved every 5 s and soon after a loss. Between two gateways the one with the smaller ProxyID dials;
 /// the other's attempt is turned away with `superfluous` once it has. Confined to loop 0.
 final class InsideDialer {
     private struct Place {
-        var dialling: Set<LaneID> = []
+        var dialing: Set<LaneID> = []
         var up: Set<LaneID> = []
         var wanted = 1
         var backOff = BackOff()
@@ -66,7 +66,7 @@ final class InsideDialer {
             error = nil
             for address in places.keys where !addresses.contains(address) {
                 places[address]?.isListed = false
-                if places[address]?.up.isEmpty == true, places[address]?.dialling.isEmpty == true {
+                if places[address]?.up.isEmpty == true, places[address]?.dialing.isEmpty == true {
                     places[address] = nil
                 }
             }
@@ -86,9 +86,9 @@ final class InsideDialer {
         guard !isStopped, var place = places[address], place.isListed,
             EventLoop.clock() >= place.retryAt
         else { return }
-        while place.dialling.count + place.up.count < place.wanted {
+        while place.dialing.count + place.up.count < place.wanted {
             let id = control.core.makeLaneID()
-            place.dialling.insert(id)
+            place.dialing.insert(id)
             let current = control.core.current
             let order = DialOrder(
                 id: id,
@@ -108,7 +108,7 @@ final class InsideDialer {
     }
 
     func laneUp(_ id: LaneID, _ hello: Hello, at address: IPAddress) {
-        guard places[address]?.dialling.remove(id) != nil else { return }
+        guard places[address]?.dialing.remove(id) != nil else { return }
         places[address]?.up.insert(id)
         places[address]?.backOff.reset()
         // The larger ProxyID keeps the one lane that it got; the rest is the smaller one's to dial.
@@ -119,7 +119,7 @@ final class InsideDialer {
 
     func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool, at address: IPAddress) {
         guard places[address] != nil else { return }
-        places[address]?.dialling.remove(id)
+        places[address]?.dialing.remove(id)
         places[address]?.up.remove(id)
         if places[address]?.up.isEmpty == true { places[address]?.wanted = 1 }
         var wait = places[address]?.backOff.next(using: &control.random) ?? .zero
@@ -142,7 +142,7 @@ final class InsideDialer {
         if wasUp { resolve() }
     }
 
-    /// A sibling that dialled us is gone: whoever was superfluous may be needed.
+    /// A sibling that dialed us is gone: whoever was superfluous may be needed.
     func siblingLost() {
         for address in places.keys.sorted() {
             guard places[address]?.up.isEmpty == true else { continue }

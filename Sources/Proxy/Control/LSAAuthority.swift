@@ -15,7 +15,7 @@ struct LSAAuthority {
     enum Refusal: Error, Equatable, CustomStringConvertible {
         case malformed(String)
         case certificate(String)
-        /// The certificate speaks for another site, or for an edge.
+        /// The certificate speaks for another site, or for a sidecar.
         case wrongOrigin(ProxyID)
         case signature(ProxyID)
 

@@ -5,7 +5,7 @@ import Wire
 
 /// One lane from its first byte to its last: HELLO, admission, then frames to where they belong.
 ///
-/// The dialler greets first. An accepted lane waits for the control plane's verdict before it greets, so a neighbor
+/// The dialer greets first. An accepted lane waits for the control plane's verdict before it greets, so a neighbor
 /// that is not wanted never gets further than its own HELLO.
 final class LaneSession: LaneDelegate {
     private enum Phase {
@@ -21,7 +21,7 @@ final class LaneSession: LaneDelegate {
     let gauge = LaneGauge()
     private(set) var lane: Lane?
     private unowned let agent: LoopAgent
-    /// What a dialler greets with.
+    /// What a dialer greets with.
     private let hello: Hello?
     private var phase = Phase.connecting
     private var helloTimer: TimerID?
@@ -94,7 +94,8 @@ final class LaneSession: LaneDelegate {
         let hello = try Hello.decode(payload)
         guard let lane, let identity = lane.neighbor else { return }
         cancelTimer()
-        guard hello.proxy.site == identity.site, hello.isEdge == (identity.role == .edge) else {
+        guard hello.proxy.site == identity.site, hello.isSidecar == (identity.role == .sidecar)
+        else {
             end(
                 LaneClosing(
                     .helloContradictsCertificate,
@@ -117,13 +118,13 @@ final class LaneSession: LaneDelegate {
         case .acceptor:
             phase = .awaitingAdmission(candidate)
             agent.core.tellControl { $0.admit(candidate) }
-        case .dialler:
+        case .dialer:
             guard identity.role == .gateway else {
                 end(LaneClosing(.wrongRole, "a sidecar's certificate on a gateway's port"))
                 return
             }
             attach(to: hello)
-            agent.core.tellControl { $0.dialled(candidate) }
+            agent.core.tellControl { $0.dialed(candidate) }
         }
     }
 
@@ -174,7 +175,7 @@ final class LaneSession: LaneDelegate {
 
     private func attach(to hello: Hello) {
         guard let lane else { return }
-        let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isEdge: hello.isEdge)
+        let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isSidecar: hello.isSidecar)
         lane.account = carrier.account.number
         phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
         DescriptorBudget.countLane(1)
@@ -213,7 +214,7 @@ final class LaneSession: LaneDelegate {
         lane?.send(type.rawValue, payload)
     }
 
-    /// Dialler: other heartbeats from now on, announced to the neighbor.
+    /// Dialer: other heartbeats from now on, announced to the neighbor.
     func retime(_ hello: Hello) {
         lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
         guard case .up = phase else { return }
@@ -248,7 +249,7 @@ extension RawSpan {
 }
 
 extension HealthParameters {
-    /// The heartbeats that a dialler asks for, within what one neighbor may make this proxy do.
+    /// The heartbeats that a dialer asks for, within what one neighbor may make this proxy do.
     ///
     /// Ours are sent at its interval, but no more than ten a second: no lane is judged by less than three retransmission
     /// time-outs. A neighbor is believed to live for two minutes at most.

@@ -15,9 +15,9 @@ struct LaneID: Hashable, Comparable, Sendable {
 
 /// Which of the two ports a lane belongs to.
 enum LanePurpose: Hashable, Sendable {
-    /// Between sites: dialled for a Link, or accepted on the link port.
+    /// Between sites: dialed for a Link, or accepted on the link port.
     case link
-    /// Within a site: mesh and edges.
+    /// Within a site: mesh and sidecars.
     case inside
 }
 

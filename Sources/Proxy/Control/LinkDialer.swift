@@ -2,14 +2,14 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// Keeps the lanes of one Link dialled: the endpoints in turn, names resolved each time, never giving up.
+/// Keeps the lanes of one Link dialed: the endpoints in turn, names resolved each time, never giving up.
 ///
 /// One lane at first; once the neighbor's HELLO tells its loops, max(loops of both) and at most eight. Confined to loop 0.
 final class LinkDialer {
     private enum State {
         /// Waits for its timer, or for a look-up.
         case waiting
-        case dialling(LaneID, HostAndPort)
+        case dialing(LaneID, HostAndPort)
         case up(LaneID, HostAndPort)
     }
 
@@ -28,7 +28,7 @@ final class LinkDialer {
     /// Which of the pinned sites answered last.
     private(set) var remoteSite: SiteID?
     private(set) var losses: UInt64 = 0
-    /// Lanes dialled so far, those that failed included.
+    /// Lanes dialed so far, those that failed included.
     private(set) var dials: UInt64 = 0
     private(set) var lastLoss: LinkLoss?
     /// Streams that lanes of this Link carried which have ended.
@@ -36,7 +36,7 @@ final class LinkDialer {
     private unowned let control: ControlPlane
     private var slots = [Slot()]
     /// Lanes of draining neighbors, or to endpoints that are not listed any more: they carry their streams to the end, new
-    /// ones were dialled in their place.
+    /// ones were dialed in their place.
     private var retired: Set<LaneID> = []
     /// The last error of every endpoint.
     private var errors: [String: String] = [:]
@@ -52,12 +52,12 @@ final class LinkDialer {
         slots.contains { if case .up = $0.state { true } else { false } }
     }
 
-    /// Every lane that was dialled and has not ended.
+    /// Every lane that was dialed and has not ended.
     var lanes: [LaneID] {
         retired.sorted()
             + slots.compactMap { slot in
                 switch slot.state {
-                case .up(let id, _), .dialling(let id, _): id
+                case .up(let id, _), .dialing(let id, _): id
                 case .waiting: nil
                 }
             }
@@ -118,7 +118,7 @@ final class LinkDialer {
         for index in slots.indices {
             switch slots[index].state {
             case .up(_, let endpoint) where configuration.endpoints.contains(endpoint): continue
-            case .dialling(_, let endpoint) where configuration.endpoints.contains(endpoint):
+            case .dialing(_, let endpoint) where configuration.endpoints.contains(endpoint):
                 continue
             default: giveUp(slots[index])
             }
@@ -137,7 +137,7 @@ final class LinkDialer {
     private func giveUp(_ slot: Slot) {
         switch slot.state {
         case .waiting: break
-        case .dialling(let id, _): control.closeLane(id, LaneClosing(.configurationChanged))
+        case .dialing(let id, _): control.closeLane(id, LaneClosing(.configurationChanged))
         case .up(let id, _):
             retired.insert(id)
             control.drains.add([id], of: configuration)
@@ -178,7 +178,7 @@ final class LinkDialer {
         case .success(let addresses):
             let id = control.core.makeLaneID()
             dials += 1
-            slots[index].state = .dialling(id, target)
+            slots[index].state = .dialing(id, target)
             let order = DialOrder(
                 id: id,
                 purpose: .link,
@@ -231,8 +231,8 @@ final class LinkDialer {
 
     /// A lane of this Link has exchanged HELLOs.
     func laneUp(_ id: LaneID, _ hello: Hello) {
-        // What is pinned may be another site since it was dialled.
-        guard let index = slot(of: id), case .dialling(_, let endpoint) = slots[index].state,
+        // What is pinned may be another site since it was dialed.
+        guard let index = slot(of: id), case .dialing(_, let endpoint) = slots[index].state,
             isPinned(hello.proxy.site)
         else {
             control.closeLane(id, LaneClosing(.configurationChanged))
@@ -257,7 +257,7 @@ final class LinkDialer {
         retired.remove(id)
         guard !isStopped, let index = slot(of: id) else { return }
         var endpoint = configuration.endpoints.first.map { "\($0)" } ?? ""
-        if case .dialling(_, let dialled) = slots[index].state { endpoint = "\(dialled)" }
+        if case .dialing(_, let dialed) = slots[index].state { endpoint = "\(dialed)" }
         slots[index].state = .waiting
         if wasUp, !isConnected {
             losses += 1
@@ -276,7 +276,7 @@ final class LinkDialer {
         fail(index, failure, at: endpoint)
     }
 
-    /// The neighbor of these lanes drains: others are dialled before it closes them.
+    /// The neighbor of these lanes drains: others are dialed before it closes them.
     func replace(_ draining: [LaneID]) {
         for index in slots.indices {
             guard case .up(let id, _) = slots[index].state, draining.contains(id) else { continue }
@@ -290,7 +290,7 @@ final class LinkDialer {
     private func slot(of id: LaneID) -> Int? {
         slots.firstIndex { slot in
             switch slot.state {
-            case .up(id, _), .dialling(id, _): true
+            case .up(id, _), .dialing(id, _): true
             default: false
             }
         }

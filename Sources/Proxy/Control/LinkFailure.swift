@@ -8,7 +8,7 @@ struct LinkFailure: Equatable {
     var reason: LinkSnapshot.Reason
     var message: String
 
-    /// Reads the end of a lane that was dialled for `link` at `endpoint`.
+    /// Reads the end of a lane that was dialed for `link` at `endpoint`.
     init(_ end: LaneCloseReason, link: LinkConfiguration, endpoint: String, site: SiteName) {
         switch end {
         case .unexpectedSite(let identity):

@@ -72,7 +72,7 @@ final class LoopAgent {
         )
         sessions[order.id] = session
         let lane = Lane(
-            dialling: order.endpoint,
+            dialing: order.endpoint,
             order.parameters,
             delegate: session,
             on: loop

@@ -8,7 +8,7 @@ final class ProxyCore: Sendable {
     let id: ProxyID
     let options: ProxyOptions
     let mailboxes: [Mailbox]
-    let isEdge: Bool
+    let isSidecar: Bool
     /// What the stream engines share.
     let plane: StreamPlane
     private let laneNumber = Atomic<UInt64>(0)
@@ -26,7 +26,7 @@ final class ProxyCore: Sendable {
         self.options = options
         self.mailboxes = mailboxes
         plane = StreamPlane(mailboxes: mailboxes, accounts: NeighborAccounts(own: id.site))
-        if case .edge = options.role { isEdge = true } else { isEdge = false }
+        if case .sidecar = options.role { isSidecar = true } else { isSidecar = false }
         streams = Mutex(Array(repeating: 0, count: mailboxes.count))
         acceptance = Mutex(Acceptance(context: context, health: .standard))
     }

@@ -86,9 +86,9 @@ final class RoutingShell {
     func receive(_ type: FrameType, _ bytes: [UInt8], from neighbor: ProxyID) throws(WireError) {
         switch type {
         case .lsa: try receiveLSA(bytes, from: neighbor)
-        case .lsaAcknowledgement:
+        case .lsaAcknowledgment:
             let headers = try bytes.withRawSpan { span throws(WireError) in
-                try LSAAcknowledgementCodec.decode(span)
+                try LSAAcknowledgmentCodec.decode(span)
             }
             feed(.acknowledged(headers, from: neighbor))
         case .lsaSummary:
@@ -96,9 +96,9 @@ final class RoutingShell {
                 try LSASummaryCodec.decode(span)
             }
             feed(.summary(summary, from: neighbor))
-        case .lsaSummaryAcknowledgement:
+        case .lsaSummaryAcknowledgment:
             let (number, wanted) = try bytes.withRawSpan { span throws(WireError) in
-                try LSASummaryAcknowledgementCodec.decode(span)
+                try LSASummaryAcknowledgmentCodec.decode(span)
             }
             feed(.summaryAcknowledged(number: number, wanted: wanted, from: neighbor))
         default: break

@@ -7,7 +7,7 @@ import Synchronization
 final class ServiceChanges: Sendable {
     private struct State {
         var services: Set<ServicePort> = []
-        var isSignalled = false
+        var isSignaled = false
     }
 
     private let state = Mutex(State())
@@ -16,14 +16,14 @@ final class ServiceChanges: Sendable {
     func insert(_ service: ServicePort) -> Bool {
         state.withLock { state in
             state.services.insert(service)
-            defer { state.isSignalled = true }
-            return !state.isSignalled
+            defer { state.isSignaled = true }
+            return !state.isSignaled
         }
     }
 
     func take() -> Set<ServicePort> {
         state.withLock { state in
-            state.isSignalled = false
+            state.isSignaled = false
             defer { state.services = [] }
             return state.services
         }

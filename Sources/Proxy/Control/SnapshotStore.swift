@@ -62,7 +62,7 @@ final class SnapshotStore: Sendable {
             return state.nextWaiter
         }
         let timer = Task {
-            // Cancelled once the wait is over: nobody is left to release then.
+            // Canceled once the wait is over: nobody is left to release then.
             guard (try? await Task.sleep(for: limit)) != nil else { return }
             self.release(id)
         }

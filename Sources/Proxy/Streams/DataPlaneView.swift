@@ -20,7 +20,7 @@ struct ServiceEntry: Sendable {
 /// What every loop needs to know for streams; immutable, published anew when anything changes.
 struct DataPlaneView: Sendable {
     var proxy: ProxyID
-    var isEdge: Bool
+    var isSidecar: Bool
     var services: [ServicePort: ServiceEntry]
     var keys: KeyRing
     /// New streams from elsewhere are refused.

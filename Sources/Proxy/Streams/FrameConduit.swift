@@ -1,6 +1,6 @@
 import Wire
 
-/// What carries frames to one neighbour: a `Lane`, or a `LoopBridge` to another loop of this proxy.
+/// What carries frames to one neighbor: a `Lane`, or a `LoopBridge` to another loop of this proxy.
 protocol FrameConduit: AnyObject {
     /// Queues a control frame; it goes before data.
     func send(_ type: UInt8, label: UInt32, _ payload: [UInt8])

@@ -22,7 +22,7 @@ extension IngressConnection {
                 client: client,
                 window: UInt32(receiver.window)
             )
-            if !view.isEdge {
+            if !view.isSidecar {
                 guard let signature = view.keys.seal(open, signer: view.proxy) else { continue }
                 open.signature = signature
             }

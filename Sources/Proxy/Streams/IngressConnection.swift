@@ -83,7 +83,7 @@ final class IngressConnection: SocketStream {
         resetBy = []
         triedRoutes = []
         let view = engine.view
-        if pick.site == view.proxy.site, !view.isEdge {
+        if pick.site == view.proxy.site, !view.isSidecar {
             connect()
         } else if !open(pick) {
             unreachable()
@@ -189,7 +189,7 @@ final class IngressConnection: SocketStream {
         guard case .opening(let open, let limit) = phase else { throw .unexpected(.opened) }
         let view = engine.view
         let isGenuine =
-            view.isEdge
+            view.isSidecar
             || view.keys.isGenuine(
                 .opened,
                 to: open,
@@ -214,7 +214,7 @@ final class IngressConnection: SocketStream {
         let view = engine.view
         // What a hop on the way says is no word of the target.
         let isGenuine =
-            view.isEdge
+            view.isSidecar
             ? refusal.by == open.route.last
             : view.keys.isGenuine(
                 .refused,

@@ -1,9 +1,9 @@
 /// The streams of one carrier by label.
 ///
 /// The opener of a stream chooses its label: a place in the opener's table (17 bits) with the generation of that
-/// place (14 bits), so that late frames of an earlier stream are recognised. Both directions use the same number; the
+/// place (14 bits), so that late frames of an earlier stream are recognized. Both directions use the same number; the
 /// highest bit says that the sender of the frame is not the opener. So each side has a table of its own choice and one
-/// of the neighbour's, and a frame can reach no stream of another neighbour.
+/// of the neighbor's, and a frame can reach no stream of another neighbor.
 struct LabelTable {
     static let answerBit: UInt32 = 1 << 31
     private static let indexBits: UInt32 = 17

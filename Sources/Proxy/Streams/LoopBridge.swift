@@ -25,7 +25,7 @@ final class BridgeMeter: Sendable {
 ///
 /// Both ends are one adjacency of the proxy with itself: the other loop is a hop like any other. Frames are collected
 /// and posted once per turn. What is under way is bounded: data waits, streams are refused, and of those that are open each
-/// adds few control frames, one acknowledgement at a time.
+/// adds few control frames, one acknowledgment at a time.
 final class LoopBridge: FrameConduit, EventHandler {
     private static let batch = 128 * 1024
 
@@ -38,7 +38,7 @@ final class LoopBridge: FrameConduit, EventHandler {
     private(set) lazy var carrier = StreamCarrier(
         self,
         neighbor: engine.view.proxy,
-        isEdge: false,
+        isSidecar: false,
         isBridge: true,
         engine: engine
     )

@@ -61,7 +61,7 @@ struct ReplayWindow: Sendable {
 /// restarted, and whoever takes up the most loses the windows that were used longest ago.
 struct ReplayGuard: Sendable {
     struct Limits: Sendable {
-        /// Far beyond 1,000 sites with a few gateways and edges each; 128 MiB if every window is full.
+        /// Far beyond 1,000 sites with a few gateways and sidecars each; 128 MiB if every window is full.
         var total = 16_384
         /// One key can sign for many gateways.
         var site = 2_048

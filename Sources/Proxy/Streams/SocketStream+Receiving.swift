@@ -40,10 +40,10 @@ extension SocketStream {
     }
 
     func acknowledgeIfDue() {
-        if receiver.isAcknowledgementDue {
-            let frame = takeAcknowledgement()
-            carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
-        } else if receiver.owesAcknowledgement, !owesLazily {
+        if receiver.isAcknowledgmentDue {
+            let frame = takeAcknowledgment()
+            carrier?.conduit.send(.acknowledgment, label: label) { frame.encode(into: &$0) }
+        } else if receiver.owesAcknowledgment, !owesLazily {
             // So that the sender's ring is not held for long by the last bytes of a burst.
             owesLazily = true
             engine.acknowledgeLazily(self)
@@ -53,14 +53,14 @@ extension SocketStream {
     /// What `acknowledgeLazily` asked for.
     func acknowledgeNow() {
         owesLazily = false
-        guard receiver.owesAcknowledgement, isAttached else { return }
-        let frame = takeAcknowledgement()
-        carrier?.conduit.send(.acknowledgement, label: label) { frame.encode(into: &$0) }
+        guard receiver.owesAcknowledgment, isAttached else { return }
+        let frame = takeAcknowledgment()
+        carrier?.conduit.send(.acknowledgment, label: label) { frame.encode(into: &$0) }
     }
 
-    func takeAcknowledgement() -> Acknowledgement {
+    func takeAcknowledgment() -> Acknowledgment {
         let before = receiver.window
-        let frame = receiver.takeAcknowledgement(
+        let frame = receiver.takeAcknowledgment(
             at: engine.loop.now,
             roundTrip: carrier?.conduit.roundTrip ?? .milliseconds(1),
             mayGrow: engine.mayGrow(before, in: receiver.pending.pool)

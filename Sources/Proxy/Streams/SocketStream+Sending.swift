@@ -8,7 +8,7 @@ extension SocketStream {
 
     /// The bytes that may be read from the socket now.
     ///
-    /// The window is the neighbour's word; the memory is ours. When that is short, the stream asks again later.
+    /// The window is the neighbor's word; the memory is ours. When that is short, the stream asks again later.
     var readRoom: Int {
         let room = sender.room
         guard room > 0 else { return 0 }

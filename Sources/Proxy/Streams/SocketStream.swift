@@ -4,7 +4,7 @@ import Wire
 /// The end of a stream that has a socket: a client's at the ingress, a server's at the egress.
 ///
 /// Bytes from the socket are read only when the carrier asks for them and go into its buffer at once; until their
-/// acknowledgement a copy stays in the sender's ring. Bytes from the carrier are written to the socket at once; what it
+/// acknowledgment a copy stays in the sender's ring. Bytes from the carrier are written to the socket at once; what it
 /// does not take waits, bounded by the window. Whatever ends the stream leads through `close`, once.
 class SocketStream: StreamEnd, EventHandler {
     static let readMinimum = 4_096
@@ -174,12 +174,12 @@ class SocketStream: StreamEnd, EventHandler {
     final override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {
         guard isOpen else { return false }
         var room = limit
-        if receiver.owesAcknowledgement {
-            let frame = takeAcknowledgement()
-            buffer.append(type: .acknowledgement, label: label) {
+        if receiver.owesAcknowledgment {
+            let frame = takeAcknowledgment()
+            buffer.append(type: .acknowledgment, label: label) {
                 frame.encode(into: &$0)
             }
-            room -= FrameHeader.size + Acknowledgement.size
+            room -= FrameHeader.size + Acknowledgment.size
         }
         while room > 512 {
             let most = min(room - FrameHeader.size - DataFrame.headerSize, FrameHeader.maximumData)
@@ -239,10 +239,10 @@ class SocketStream: StreamEnd, EventHandler {
     }
 
     final override func receive(
-        _ acknowledgement: Acknowledgement
+        _ acknowledgment: Acknowledgment
     ) throws(StreamViolation) {
-        guard isOpen else { throw .unexpected(.acknowledgement) }
-        if try sender.acknowledged(acknowledgement) {
+        guard isOpen else { throw .unexpected(.acknowledgment) }
+        if try sender.acknowledged(acknowledgment) {
             if sender.isFinAcknowledged { return finishIfDone() }
             requestDataIfPossible()
         }

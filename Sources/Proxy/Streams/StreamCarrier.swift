@@ -18,7 +18,7 @@ final class StreamCarrier {
     let conduit: any FrameConduit
     /// Who is at the other end; this proxy itself for a bridge between loops.
     let neighbor: ProxyID
-    let isEdge: Bool
+    let isSidecar: Bool
     let isBridge: Bool
     /// Of the neighbor's site; what it opens is drawn from there.
     let account: NeighborAccount
@@ -26,7 +26,7 @@ final class StreamCarrier {
     private var labels = LabelTable()
     private var fresh = StreamEndQueue()
     private var busy = StreamEndQueue()
-    /// Streams in transit that have an acknowledgement to pass on: each has one place, however many came for it.
+    /// Streams in transit that have an acknowledgment to pass on: each has one place, however many came for it.
     private var owing: [StreamEnd] = []
     private(set) var isClosed = false
     /// It carries its streams to the end; new ones get it only while the neighbor has no other.
@@ -37,13 +37,13 @@ final class StreamCarrier {
     init(
         _ conduit: any FrameConduit,
         neighbor: ProxyID,
-        isEdge: Bool,
+        isSidecar: Bool,
         isBridge: Bool,
         engine: StreamEngine
     ) {
         self.conduit = conduit
         self.neighbor = neighbor
-        self.isEdge = isEdge
+        self.isSidecar = isSidecar
         self.isBridge = isBridge
         account = engine.plane.accounts.account(of: neighbor.site)
         self.engine = engine
@@ -68,10 +68,10 @@ final class StreamCarrier {
         return true
     }
 
-    /// Gives `end` the label that the neighbour chose in its OPEN.
+    /// Gives `end` the label that the neighbor chose in its OPEN.
     func accept(_ end: StreamEnd, label: UInt32) {
         guard let (answer, replaced) = labels.accept(label, end) else { return }
-        // The neighbour has forgotten that stream: so must this side.
+        // The neighbor has forgotten that stream: so must this side.
         if let replaced {
             replaced.detach()
             replaced.carrierLost()
@@ -97,7 +97,7 @@ final class StreamCarrier {
 
     // MARK: Receiving
 
-    /// Takes one frame of a stream from the neighbour; `payload` is valid during the call only.
+    /// Takes one frame of a stream from the neighbor; `payload` is valid during the call only.
     func received(_ type: FrameType, label: UInt32, _ payload: RawSpan) {
         guard !isClosed else { return }
         do throws(WireError) {
@@ -122,8 +122,8 @@ final class StreamCarrier {
             attempt(end) { (end) throws(StreamViolation) in
                 try end.receive(data: payload, at: offset)
             }
-        case .acknowledgement:
-            let frame = try Acknowledgement.decode(payload)
+        case .acknowledgment:
+            let frame = try Acknowledgment.decode(payload)
             attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
         case .opened:
             let frame = try Opened.decode(payload)
@@ -166,23 +166,23 @@ final class StreamCarrier {
         conduit.requestData()
     }
 
-    /// Asks for `produceAcknowledgement` of `end`, before any data.
+    /// Asks for `produceAcknowledgment` of `end`, before any data.
     func acknowledgeSoon(_ end: StreamEnd) {
-        guard !end.owesAcknowledgement, !isClosed else { return }
-        end.owesAcknowledgement = true
+        guard !end.owesAcknowledgment, !isClosed else { return }
+        end.owesAcknowledgment = true
         owing.append(end)
         conduit.requestData()
     }
 
-    /// Appends acknowledgements; gives how much room is left.
-    private func produceAcknowledgements(into buffer: inout FrameBuffer, limit: Int) -> Int {
-        let size = FrameHeader.size + Acknowledgement.size
+    /// Appends acknowledgments; gives how much room is left.
+    private func produceAcknowledgments(into buffer: inout FrameBuffer, limit: Int) -> Int {
+        let size = FrameHeader.size + Acknowledgment.size
         let count = min(owing.count, limit / size)
         guard count > 0 else { return limit }
         let before = buffer.count
         for end in owing[..<count] {
-            end.owesAcknowledgement = false
-            if end.carrier === self { end.produceAcknowledgement(into: &buffer) }
+            end.owesAcknowledgment = false
+            if end.carrier === self { end.produceAcknowledgment(into: &buffer) }
         }
         owing.removeFirst(count)
         return limit - (buffer.count - before)
@@ -191,7 +191,7 @@ final class StreamCarrier {
     /// Appends data frames of about `limit` bytes in sum, for as long as one step may last: of little from many streams each
     /// costs a system call; true when streams with more wait.
     func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
-        var room = produceAcknowledgements(into: &buffer, limit: limit)
+        var room = produceAcknowledgments(into: &buffer, limit: limit)
         let stop = EventLoop.clock() + engine.loop.stepTime
         var asked = 0
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {

@@ -16,8 +16,8 @@ class StreamEnd {
     final var isQueued: Bool { line != .none }
     /// Bytes it may send in its turn; what deficit round robin counts.
     final var deficit = 0
-    /// Waits among those of the carrier that have an acknowledgement to send.
-    final var owesAcknowledgement = false
+    /// Waits among those of the carrier that have an acknowledgment to send.
+    final var owesAcknowledgment = false
     /// Its neighbors in the carrier's queue.
     fileprivate final var nextInQueue: StreamEnd?
     fileprivate final var previousInQueue: StreamEnd?
@@ -42,8 +42,8 @@ class StreamEnd {
     /// Asks to be called for data in turn.
     final func requestData() { carrier?.enqueue(self) }
 
-    /// Appends the newest acknowledgement of what came from the other side of this proxy.
-    func produceAcknowledgement(into buffer: inout FrameBuffer) {}
+    /// Appends the newest acknowledgment of what came from the other side of this proxy.
+    func produceAcknowledgment(into buffer: inout FrameBuffer) {}
 
     /// Appends data frames of about `limit` bytes; true when there is more to send now.
     func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool { false }
@@ -55,19 +55,19 @@ class StreamEnd {
     func receive(data payload: RawSpan, at offset: UInt64) throws(StreamViolation) {
         throw .unexpected(.data)
     }
-    func receive(_ acknowledgement: Acknowledgement) throws(StreamViolation) {
-        throw .unexpected(.acknowledgement)
+    func receive(_ acknowledgment: Acknowledgment) throws(StreamViolation) {
+        throw .unexpected(.acknowledgment)
     }
     func receive(_ fin: Fin) throws(StreamViolation) { throw .unexpected(.fin) }
     func receive(_ reset: Reset) {}
 
-    /// The neighbour broke the rules of this stream.
+    /// The neighbor broke the rules of this stream.
     func violated(_ violation: StreamViolation) {}
 
     /// The carrier is gone, and the label with it.
     func carrierLost() {}
 
-    /// Ends the stream when the other end of its socket owes an acknowledgement and has been silent for `limit`.
+    /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration) {}
 
     /// Whose client or server is at this end; nil in transit.

@@ -19,7 +19,7 @@ extension StreamEngine {
 
     /// The index of the next hop (the route's count when this is the egress); nil when the stream has no business here.
     ///
-    /// The frame must come from the proxy before this one on the route: nobody else can speak for it. An edge is
+    /// The frame must come from the proxy before this one on the route: nobody else can speak for it. A sidecar is
     /// before its gateway only, and so under its own name only.
     private func position(in open: Open, from carrier: StreamCarrier) -> Int? {
         let own = open.route.firstIndex(of: view.proxy)
@@ -30,7 +30,7 @@ extension StreamEngine {
         }
         guard let own else { return nil }
         let previous = own == 0 ? open.name.ingress : open.route[own - 1]
-        guard previous == carrier.neighbor, !carrier.isEdge || own == 0 else { return nil }
+        guard previous == carrier.neighbor, !carrier.isSidecar || own == 0 else { return nil }
         return own + 1
     }
 
@@ -63,19 +63,19 @@ extension StreamEngine {
 
     private func objection(to open: Open, from carrier: StreamCarrier) -> Refused.Reason? {
         if let signature = open.signature {
-            guard !carrier.isEdge else { return .unauthenticated }
+            guard !carrier.isSidecar else { return .unauthenticated }
             if let objection = view.keys.objection(to: open, signature: signature) {
                 return objection
             }
-        } else if !carrier.isEdge {
-            // Only an attached edge, known by its lane, needs no signature.
+        } else if !carrier.isSidecar {
+            // Only an attached sidecar, known by its lane, needs no signature.
             return .unauthenticated
         }
         guard open.target == view.proxy.site else { return .wrongSite }
         return view.isDraining ? .draining : nil
     }
 
-    /// False when the stream was opened here before; an edge's own lane vouches for its streams.
+    /// False when the stream was opened here before; a sidecar's own lane vouches for its streams.
     private func isNew(_ open: Open) -> Bool {
         guard let signature = open.signature else { return true }
         return plane.accept(
@@ -95,8 +95,8 @@ extension StreamEngine {
         _ carrier: StreamCarrier
     ) {
         var open = open
-        // The gateway of an edge vouches for its streams.
-        let isSigner = carrier.isEdge
+        // The gateway of a sidecar vouches for its streams.
+        let isSigner = carrier.isSidecar
         guard isSigner == (open.signature == nil) || isOwnBridge(open, carrier) else {
             return refuse(open, .unauthenticated, label: label, carrier)
         }
@@ -130,9 +130,9 @@ extension StreamEngine {
         onward.conduit.send(.open, label: outer.label) { open.encode(into: &$0) }
     }
 
-    /// An edge's own stream, unsigned, on its way between the edge's loops.
+    /// A sidecar's own stream, unsigned, on its way between the sidecar's loops.
     private func isOwnBridge(_ open: Open, _ carrier: StreamCarrier) -> Bool {
-        carrier.isBridge && view.isEdge && open.name.ingress == view.proxy
+        carrier.isBridge && view.isSidecar && open.name.ingress == view.proxy
     }
 
     private func refuse(

@@ -13,7 +13,7 @@ final class StreamEngine: EventHandler {
 
     /// What all receivers of a loop may have granted: most of it is never used at one time.
     private static let windowLimit = 1 << 30
-    /// How long an acknowledgement may wait for a frame to go along with.
+    /// How long an acknowledgment may wait for a frame to go along with.
     private static let lazyDelay: Duration = .milliseconds(100)
 
     let loop: EventLoop
@@ -148,12 +148,12 @@ final class StreamEngine: EventHandler {
     func attach(
         _ conduit: any FrameConduit,
         neighbor: ProxyID,
-        isEdge: Bool
+        isSidecar: Bool
     ) -> StreamCarrier {
         let carrier = StreamCarrier(
             conduit,
             neighbor: neighbor,
-            isEdge: isEdge,
+            isSidecar: isSidecar,
             isBridge: false,
             engine: self
         )
@@ -215,7 +215,7 @@ final class StreamEngine: EventHandler {
     /// The other loop has caught up.
     func bridgeHasRoom(to index: Int) { bridges[index]?.requestData() }
 
-    // MARK: Acknowledgements
+    // MARK: Acknowledgments
 
     /// Calls `acknowledgeNow` soon, together with others.
     func acknowledgeLazily(_ stream: SocketStream) {

@@ -22,7 +22,7 @@ struct StreamReceiver: ~Copyable {
     /// Our FIN was sent to the socket.
     private(set) var isFinDelivered = false
     private var isFinAcknowledged = false
-    /// The offset of the last acknowledgement, and when it was sent.
+    /// The offset of the last acknowledgment, and when it was sent.
     private var acknowledged: UInt64 = 0
     private var acknowledgedAt: Instant
 
@@ -86,24 +86,24 @@ struct StreamReceiver: ~Copyable {
     mutating func didDeliverFin() { isFinDelivered = true }
 
     /// Whether the sender does not know yet how much was written.
-    var owesAcknowledgement: Bool {
+    var owesAcknowledgment: Bool {
         written > acknowledged || (isFinDelivered && !isFinAcknowledged)
     }
 
-    /// Whether an acknowledgement should go out now rather than with the next frame: an eighth of the window was used up, or
+    /// Whether an acknowledgment should go out now rather than with the next frame: an eighth of the window was used up, or
     /// the direction is done.
-    var isAcknowledgementDue: Bool {
+    var isAcknowledgmentDue: Bool {
         Int(written - acknowledged) >= window / 8 || (isFinDelivered && !isFinAcknowledged)
     }
 
     /// What the sender is to be told; counts it as told.
     ///
     /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up.
-    mutating func takeAcknowledgement(
+    mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
         mayGrow: Bool
-    ) -> Acknowledgement {
+    ) -> Acknowledgment {
         let used = Int(written - acknowledged)
         let isFast = used >= window / 8 && now - acknowledgedAt < roundTrip * 2
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
@@ -114,8 +114,8 @@ struct StreamReceiver: ~Copyable {
         granted = max(granted, written + UInt64(window))
         guard !isFinDelivered else {
             isFinAcknowledged = true
-            return Acknowledgement(offset: written + 1, window: 0)
+            return Acknowledgment(offset: written + 1, window: 0)
         }
-        return Acknowledgement(offset: written, window: UInt32(granted - written))
+        return Acknowledgment(offset: written, window: UInt32(granted - written))
     }
 }

@@ -22,7 +22,7 @@ extension KeyRing {
         return Crypto.areEqual(mac, signature.mac) ? nil : .unauthenticated
     }
 
-    /// The egress's MAC of its answer to `open`; zeros when the stream came unsigned from an attached edge.
+    /// The egress's MAC of its answer to `open`; zeros when the stream came unsigned from an attached sidecar.
     func sealAnswer(
         _ type: FrameType,
         to open: Open,

@@ -1,9 +1,9 @@
 import Wire
 
-/// How a neighbour broke the rules of one stream.
+/// How a neighbor broke the rules of one stream.
 enum StreamViolation: Error, Hashable, Sendable {
     /// Acknowledges what was never sent.
-    case acknowledgement(offset: UInt64, sent: UInt64)
+    case acknowledgment(offset: UInt64, sent: UInt64)
     /// Bytes that leave a gap.
     case gap(offset: UInt64, expected: UInt64)
     /// Bytes beyond the granted window.
@@ -18,7 +18,7 @@ enum StreamViolation: Error, Hashable, Sendable {
 
 /// The sending half of one direction: what was read from the local socket and is not acknowledged yet.
 ///
-/// The ring keeps every byte until its acknowledgement, so that it could be sent again on another path. Bytes are read
+/// The ring keeps every byte until its acknowledgment, so that it could be sent again on another path. Bytes are read
 /// only as far as the window allows. Pure: no clock, no socket.
 struct StreamSender: ~Copyable {
     /// From the first unacknowledged byte to the last byte read.
@@ -104,15 +104,15 @@ struct StreamSender: ~Copyable {
     /// The receiver allows `window` bytes from offset 0 on, and has taken none: OPENED, or OPEN.
     mutating func open(window: UInt32) { limit = max(limit, UInt64(window)) }
 
-    /// Takes an acknowledgement; true when it gave room or acknowledged something new.
-    mutating func acknowledged(_ frame: Acknowledgement) throws(StreamViolation) -> Bool {
+    /// Takes an acknowledgment; true when it gave room or acknowledged something new.
+    mutating func acknowledged(_ frame: Acknowledgment) throws(StreamViolation) -> Bool {
         var offset = frame.offset
         if let finOffset, isFinSent, offset == finOffset + 1 {
             isFinAcknowledged = true
             offset = finOffset
         }
         guard offset <= sent else {
-            throw .acknowledgement(offset: frame.offset, sent: sent)
+            throw .acknowledgment(offset: frame.offset, sent: sent)
         }
         let isNews = offset > ring.start || frame.offset + UInt64(frame.window) > limit
         // An older one than the last is late, not wrong.

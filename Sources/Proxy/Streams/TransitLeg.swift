@@ -17,11 +17,11 @@ final class TransitLeg: StreamEnd {
     private var isFinSent = false
     private var isFinAcknowledged = false
     /// The newest that came on the other leg and was not passed on yet: however fast they come, one waits.
-    private var acknowledgement: Acknowledgement?
+    private var acknowledgment: Acknowledgment?
     private var isOpen = false
     /// On the leg towards the egress: the limit of its answer.
     private var answerTimer: TimerID?
-    /// At the gateway of an edge: what it signed, until the answer.
+    /// At the gateway of a sidecar: what it signed, until the answer.
     private var signed: Open?
 
     private init(_ engine: StreamEngine, limit: UInt32, pool: BufferPool) {
@@ -149,13 +149,13 @@ final class TransitLeg: StreamEnd {
         other.requestData()
     }
 
-    override func receive(_ acknowledgement: Acknowledgement) throws(StreamViolation) {
-        guard isOpen, let other else { throw .unexpected(.acknowledgement) }
+    override func receive(_ acknowledgment: Acknowledgment) throws(StreamViolation) {
+        guard isOpen, let other else { throw .unexpected(.acknowledgment) }
         let sent = queue.start + (isFinSent ? 1 : 0)
-        guard acknowledgement.offset <= sent else {
-            throw .acknowledgement(offset: acknowledgement.offset, sent: sent)
+        guard acknowledgment.offset <= sent else {
+            throw .acknowledgment(offset: acknowledgment.offset, sent: sent)
         }
-        var frame = acknowledgement
+        var frame = acknowledgment
         if engine.isUnderPressure(queue.pool) {
             // Less than the receiver offers, but never less than was let pass already.
             let least = frame.offset + UInt64(StreamReceiver.standardWindow)
@@ -166,7 +166,7 @@ final class TransitLeg: StreamEnd {
         if isFinSent, frame.offset == sent { isFinAcknowledged = true }
         if isFinAcknowledged, other.isFinAcknowledged {
             // The last word on this stream.
-            other.carrier?.conduit.send(.acknowledgement, label: other.label) {
+            other.carrier?.conduit.send(.acknowledgment, label: other.label) {
                 frame.encode(into: &$0)
             }
             end()
@@ -175,15 +175,15 @@ final class TransitLeg: StreamEnd {
         }
     }
 
-    private func acknowledge(_ frame: Acknowledgement) {
-        if let waiting = acknowledgement, waiting.offset > frame.offset { return }
-        acknowledgement = frame
+    private func acknowledge(_ frame: Acknowledgment) {
+        if let waiting = acknowledgment, waiting.offset > frame.offset { return }
+        acknowledgment = frame
         carrier?.acknowledgeSoon(self)
     }
 
-    override func produceAcknowledgement(into buffer: inout FrameBuffer) {
-        guard let frame = acknowledgement.take() else { return }
-        buffer.append(type: .acknowledgement, label: label) { frame.encode(into: &$0) }
+    override func produceAcknowledgment(into buffer: inout FrameBuffer) {
+        guard let frame = acknowledgment.take() else { return }
+        buffer.append(type: .acknowledgment, label: label) { frame.encode(into: &$0) }
     }
 
     override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {

@@ -36,7 +36,7 @@ package struct ReadyEvents: OptionSet, Sendable {
 
 /// Names one registration of a handler at one loop.
 ///
-/// A stale one (deregistered, its place reused) is recognised by its generation and has no effect.
+/// A stale one (deregistered, its place reused) is recognized by its generation and has no effect.
 package struct RegistrationID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32

@@ -7,7 +7,7 @@ package import NetworkModel
 /// letters of the mailbox, for two milliseconds; go on with what earlier turns put off; fire due timers, for a millisecond (so a
 /// deadline is judged only after every socket was read); call the handlers that asked for the end of the turn (so everything a
 /// turn produced is flushed once). What is done on a neighbor's account has a share of the turn (`TurnShares`) and is put
-/// off beyond it. Between any two of these calls, pulses that are due: under load a turn may last longer than a neighbour's
+/// off beyond it. Between any two of these calls, pulses that are due: under load a turn may last longer than a neighbor's
 /// patience. Everything of a loop is confined to its thread: the type is not Sendable, other threads reach it through
 /// `mailbox` only.
 package final class EventLoop {
@@ -230,7 +230,7 @@ extension EventLoop {
         timers.set(at: max(deadline, now + .nanoseconds(1)), action)
     }
 
-    /// Forgets a timer; one that has fired or was cancelled is ignored.
+    /// Forgets a timer; one that has fired or was canceled is ignored.
     package func cancel(_ id: TimerID) { timers.cancel(id) }
 
     /// Runs `action` on this loop once `delay` has passed, between any two calls of a turn: for what must not wait for
@@ -260,7 +260,7 @@ extension EventLoop {
         shares.putOff(.step(step), on: account)
     }
 
-    /// Forgets a pulse; one that has fired or was cancelled is ignored.
+    /// Forgets a pulse; one that has fired or was canceled is ignored.
     package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
 
     /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.

@@ -97,7 +97,7 @@ extension FileDescriptor {
         try setAbortive(true)
     }
 
-    /// Gives the connection up after so long without an acknowledgement, or with a window that stays closed.
+    /// Gives the connection up after so long without an acknowledgment, or with a window that stays closed.
     func setUserTimeout(_ time: Duration) throws(SystemError) {
         let milliseconds = Int32(clamping: time.wholeNanoseconds / 1_000_000)
         try set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, milliseconds)

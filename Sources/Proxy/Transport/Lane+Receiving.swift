@@ -98,7 +98,7 @@ extension Lane {
         case .handshaking: end(.handshake(failure))
         case .closing(let reason): end(reason)
         default:
-            // In TLS 1.3 a dialler learns what the acceptor thinks of its certificate only after its own handshake.
+            // In TLS 1.3 a dialer learns what the acceptor thinks of its certificate only after its own handshake.
             if framesReceived == 0, case .alert = failure { return end(.handshake(failure)) }
             end(.violation("\(failure)"))
         }
@@ -111,7 +111,7 @@ extension Lane {
         state = .established
         if let expectedSites, !expectedSites.contains(neighbor.site) {
             let expected = expectedSites.map(\.text).sorted().joined(separator: " or ")
-            let text = "the dialler expects site \(expected), this is site \(neighbor.site)"
+            let text = "the dialer expects site \(expected), this is site \(neighbor.site)"
             return close(
                 saying: LaneClosing(.siteIDMismatch, text),
                 as: .unexpectedSite(neighbor)

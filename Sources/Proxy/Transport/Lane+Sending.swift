@@ -169,7 +169,7 @@ extension Lane {
         return offset
     }
 
-    /// A failed write: the neighbour may have said why it ended, in bytes that were not read yet.
+    /// A failed write: the neighbor may have said why it ended, in bytes that were not read yet.
     private func loseConnection(_ error: SystemError) {
         isReadable = true
         if let registration { loop.resume(registration) }
@@ -177,7 +177,7 @@ extension Lane {
         endLater(.connection(error))
     }
 
-    /// Everything has left: end our direction in order and wait for the neighbour's.
+    /// Everything has left: end our direction in order and wait for the neighbor's.
     private func finish(_ reason: LaneCloseReason) {
         session?.end(output: loop.buffers.ciphertext)
         sendRecords()

@@ -3,20 +3,20 @@ package import SiteConfiguration
 package import TLS
 package import Wire
 
-/// One TLS 1.3 connection to a neighbour that carries frames; confined to its loop.
+/// One TLS 1.3 connection to a neighbor that carries frames; confined to its loop.
 ///
 /// Order of sending: heartbeats, then control frames in the order of `send`, then data that the delegate appends when
 /// asked. Everything of one turn leaves with one flush. Memory: one partial frame each way, one batch of ciphertext
 /// that the socket did not take (<= 192 KiB), and at most `controlCountMax` bytes of control frames. The loop keeps
 /// the lane alive until it ends.
 package final class Lane: EventHandler {
-    package enum Side: Hashable, Sendable { case dialler, acceptor }
+    package enum Side: Hashable, Sendable { case dialer, acceptor }
 
     /// What a lane is made with.
     package struct Parameters: Sendable {
         package var context: TLSContext
         package var health: HealthParameters
-        /// The SiteIDs that a dialler pins; nil for acceptors and for edges' gateways, which the delegate checks.
+        /// The SiteIDs that a dialer pins; nil for acceptors and for sidecars' gateways, which the delegate checks.
         package var expectedSites: Set<SiteID>?
         /// For the TCP connection, before the 5 s of the handshake.
         package var connectTimeout: Duration
@@ -40,7 +40,7 @@ package final class Lane: EventHandler {
         case established
         /// What is queued leaves, then the delegate is told the reason.
         case closing(LaneCloseReason)
-        /// The delegate was told; the socket waits for the neighbour's end so that our last frames arrive.
+        /// The delegate was told; the socket waits for the neighbor's end so that our last frames arrive.
         case lingering
         case ended
     }
@@ -48,7 +48,7 @@ package final class Lane: EventHandler {
     /// Bytes of queued control frames beyond which the lane ends with `.overflow`.
     package static let controlCountMax = 4 * 1024 * 1024
     package static let handshakeTimeout = Duration.seconds(5)
-    /// How long the end of a lane may take: for CLOSE to leave, and for the neighbour to end its side.
+    /// How long the end of a lane may take: for CLOSE to leave, and for the neighbor to end its side.
     static let closeTimeout = Duration.seconds(1)
     /// What the kernel may hold unsent on a fast path.
     static let unsentLimitMax: Int32 = 128 * 1024
@@ -95,7 +95,7 @@ package final class Lane: EventHandler {
     var unsentLimit: Int32 = Lane.unsentLimitMax
     /// The limit of the handshake, and later of the end.
     var timer: TimerID?
-    /// When the neighbour is judged.
+    /// When the neighbor is judged.
     var deadline: TimerID?
     /// The next heartbeat.
     var heartbeat: TimerID?
@@ -105,14 +105,14 @@ package final class Lane: EventHandler {
     }
     var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
-    /// Connects, then does the dialler's half of the handshake.
+    /// Connects, then does the dialer's half of the handshake.
     package init(
-        dialling endpoint: Endpoint,
+        dialing endpoint: Endpoint,
         _ parameters: Parameters,
         delegate: any LaneDelegate,
         on loop: EventLoop
     ) {
-        side = .dialler
+        side = .dialer
         remote = endpoint
         health = parameters.health
         expectedSites = parameters.expectedSites
@@ -267,7 +267,7 @@ extension Lane {
         close(saying: closing, as: .closedHere(closing))
     }
 
-    /// Says `closing` to the neighbour and `reason` to the delegate.
+    /// Says `closing` to the neighbor and `reason` to the delegate.
     func close(saying closing: LaneClosing, as reason: LaneCloseReason) {
         switch state {
         case .connecting(let connector):
@@ -305,7 +305,7 @@ extension Lane {
         if !wasLingering { tell(reason) }
     }
 
-    /// Tells the delegate while the socket stays for the neighbour's end.
+    /// Tells the delegate while the socket stays for the neighbor's end.
     func linger(_ reason: LaneCloseReason) {
         state = .lingering
         cancelTimers()

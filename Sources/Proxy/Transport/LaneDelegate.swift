@@ -26,24 +26,24 @@ package enum LaneCloseReason: Hashable, Sendable {
     case connect(SystemError)
     /// Connected, but the handshake was not done within 5 s.
     case handshakeTimeout
-    /// The handshake failed: the neighbour's certificate, its alert about ours, or no common protocol.
+    /// The handshake failed: the neighbor's certificate, its alert about ours, or no common protocol.
     case handshake(TLSError)
-    /// The neighbour proved to be another site than the one that the dialler pinned.
+    /// The neighbor proved to be another site than the one that the dialer pinned.
     case unexpectedSite(NeighborIdentity)
-    /// Nothing came for longer than the neighbour's heartbeats allow.
+    /// Nothing came for longer than the neighbor's heartbeats allow.
     case silent(Duration)
-    /// The neighbour sends, but has not read our heartbeats for this long.
+    /// The neighbor sends, but has not read our heartbeats for this long.
     case unanswered(Duration)
     /// The connection failed: reset, timed out.
     case connection(SystemError)
-    /// The neighbour ended the connection without saying why.
+    /// The neighbor ended the connection without saying why.
     case ended
-    /// The neighbour ended the lane and said why.
+    /// The neighbor ended the lane and said why.
     case closedByNeighbor(LaneClosing)
     /// `Lane.close(_:)` was called.
     case closedHere(LaneClosing)
-    /// The neighbour broke the framing or TLS itself failed after the handshake.
+    /// The neighbor broke the framing or TLS itself failed after the handshake.
     case violation(String)
-    /// More control frames were queued than the neighbour takes: it reads too slowly.
+    /// More control frames were queued than the neighbor takes: it reads too slowly.
     case overflow
 }

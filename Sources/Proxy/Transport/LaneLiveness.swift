@@ -2,14 +2,14 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// What heartbeats say about a neighbour: whether it lives, whether it hears us, how far it is.
+/// What heartbeats say about a neighbor: whether it lives, whether it hears us, how far it is.
 ///
 /// A value without a clock: times are arguments.
 struct LaneLiveness: Sendable {
-    /// Bounds of a lane's retransmission time-out: below, as the kernel's own; above, so that a neighbour that
+    /// Bounds of a lane's retransmission time-out: below, as the kernel's own; above, so that a neighbor that
     /// reports absurd times cannot put off its own end for ever.
     private static let timeoutRange = Duration.milliseconds(200)...(.seconds(3))
-    /// A neighbour that sends, but echoes nothing, is given this much longer than a silent one.
+    /// A neighbor that sends, but echoes nothing, is given this much longer than a silent one.
     private static let unansweredMin = Duration.seconds(3)
 
     /// When bytes came last.
@@ -40,7 +40,7 @@ struct LaneLiveness: Sendable {
     private var most: Duration?
     /// Our newest time stamp that came back.
     private var echoed: UInt64 = 0
-    /// The neighbour's newest time stamp, and when it came; 0: none.
+    /// The neighbor's newest time stamp, and when it came; 0: none.
     private var neighborSent: UInt64 = 0
     private var neighborSentAt: Instant
 
@@ -133,7 +133,7 @@ struct LaneLiveness: Sendable {
         return min(max(timeout, Self.timeoutRange.lowerBound), Self.timeoutRange.upperBound)
     }
 
-    /// How long nothing may come before the neighbour is judged dead.
+    /// How long nothing may come before the neighbor is judged dead.
     func silenceMax(_ health: HealthParameters) -> Duration {
         max(health.heartbeat * health.misses, retransmissionTimeout * 3)
     }
@@ -157,7 +157,7 @@ struct LaneLiveness: Sendable {
         max(unansweredMin, silence * 3)
     }
 
-    /// The judgement at `now` by a loop that came `lateness` late; nil: the neighbour lives.
+    /// The judgment at `now` by a loop that came `lateness` late; nil: the neighbor lives.
     func judge(
         at now: Instant,
         lateness: Duration,
@@ -173,7 +173,7 @@ struct LaneLiveness: Sendable {
 }
 
 extension Lane {
-    /// Starts heartbeats and the judgement of the neighbour's.
+    /// Starts heartbeats and the judgment of the neighbor's.
     func startLiveness() {
         liveness.start(at: loop.now)
         resumeLiveness()
@@ -186,7 +186,7 @@ extension Lane {
         watch()
     }
 
-    /// A turn of a loop that is flooded may last longer than the neighbour waits: the heartbeat leaves in the midst of it.
+    /// A turn of a loop that is flooded may last longer than the neighbor waits: the heartbeat leaves in the midst of it.
     private func beat() {
         heartbeat = loop.pulse(after: health.heartbeat) { [weak self] _ in
             guard let self else { return }

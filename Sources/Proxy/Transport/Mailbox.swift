@@ -13,7 +13,7 @@ package final class Mailbox: Sendable {
 
     private struct State {
         var letters: [Item] = []
-        var isSignalled = false
+        var isSignaled = false
         var isClosed = false
     }
 
@@ -38,8 +38,8 @@ package final class Mailbox: Sendable {
         let (accepted, mustSignal) = state.withLock { state in
             guard !state.isClosed else { return (false, false) }
             state.letters.append((letter, account))
-            defer { state.isSignalled = true }
-            return (true, !state.isSignalled)
+            defer { state.isSignaled = true }
+            return (true, !state.isSignaled)
         }
         if mustSignal { signal() }
         return accepted
@@ -59,12 +59,12 @@ package final class Mailbox: Sendable {
     /// Takes what waits and acknowledges the signal; the loop's thread only.
     func take() -> [Item] {
         state.withLock { state in
-            guard state.isSignalled else { return [] }
+            guard state.isSignaled else { return [] }
             var count: UInt64 = 0
             _ = unsafe withUnsafeMutableBytes(of: &count) {
                 unsafe read(event.number, $0.baseAddress, $0.count)
             }
-            state.isSignalled = false
+            state.isSignaled = false
             defer { state.letters = [] }
             return state.letters
         }

@@ -1,6 +1,6 @@
 import NetworkModel
 
-/// Whether the other end of a relayed socket has vanished while it owes an acknowledgement.
+/// Whether the other end of a relayed socket has vanished while it owes an acknowledgment.
 ///
 /// The kernel's own limit (TCP_USER_TIMEOUT) also runs while a reader has paused with its window closed, and ends that
 /// connection although every probe is answered. Here only silence counts: several things that were sent and not

@@ -97,7 +97,7 @@ package final class PlainRelay {
     package var bytesToServer: UInt64 { toServer.bytes }
     package var bytesToClient: UInt64 { toClient.bytes }
 
-    /// Ends the relay when one of its sides owes an acknowledgement and has been silent for `limit`.
+    /// Ends the relay when one of its sides owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration) {
         let error = SystemError("relay", code: ETIMEDOUT)
         if client.isSilent(for: limit) {

@@ -55,7 +55,7 @@ final class RelaySocket: EventHandler {
         if events.contains(.failed) { isSuspect = true }
     }
 
-    /// True when the other end owes an acknowledgement and has been silent for `limit`.
+    /// True when the other end owes an acknowledgment and has been silent for `limit`.
     func isSilent(for limit: Duration) -> Bool {
         silence.isOver(
             unacknowledged: descriptor?.unacknowledgedCount ?? 0,

@@ -1,8 +1,8 @@
 import NetworkModel
 
-/// The timers of one loop: a binary heap over a slab, so that setting and cancelling cost O(log n) and O(1).
+/// The timers of one loop: a binary heap over a slab, so that setting and canceling cost O(log n) and O(1).
 ///
-/// A cancelled timer leaves its heap entry behind until it surfaces, or until such entries are the majority: then
+/// A canceled timer leaves its heap entry behind until it surfaces, or until such entries are the majority: then
 /// the heap is built anew. So memory stays within twice the live timers.
 struct TimerQueue {
     typealias Action = (EventLoop) -> Void
@@ -25,7 +25,7 @@ struct TimerQueue {
     private var nextOrder: UInt64 = 0
     private(set) var count = 0
 
-    /// The earliest deadline; it may be that of a cancelled timer, which only costs a turn.
+    /// The earliest deadline; it may be that of a canceled timer, which only costs a turn.
     var nextDeadline: Instant? { heap.first?.deadline }
 
     mutating func set(at deadline: Instant, _ action: @escaping Action) -> TimerID {

@@ -22,8 +22,8 @@ package enum DataFrame {
 /// |---|---|
 /// | 8 | offset: every byte before it was written to the socket; a FIN counts as one byte |
 /// | 4 | window: bytes from that offset on that may be sent |
-package struct Acknowledgement: Frame, Hashable {
-    package static let type = FrameType.acknowledgement
+package struct Acknowledgment: Frame, Hashable {
+    package static let type = FrameType.acknowledgment
     package static let size = 12
 
     package var offset: UInt64

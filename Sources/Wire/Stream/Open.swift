@@ -12,7 +12,7 @@ package import NetworkModel
 /// | 1 + 34 n | route: the proxies from the first hop to the egress, 1...16, all different |
 /// | 26 | target SiteID |
 /// | 1 + 4 or 16 + 2 | client: 4 or 6, address, port |
-/// | 1 (+ 34 + 16) | 0: not signed (an edge); 1: signer ProxyID, MAC |
+/// | 1 (+ 34 + 16) | 0: not signed (a sidecar); 1: signer ProxyID, MAC |
 /// | 4 | window: bytes that the ingress takes from the server before it acknowledges any |
 package struct Open: Frame, Hashable {
     package static let type = FrameType.open

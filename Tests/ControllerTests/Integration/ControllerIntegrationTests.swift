@@ -52,7 +52,7 @@ extension OnServer {
                     }
                     for name in [
                         "tieline-site-ca", "tieline-proxy", "tieline-proxy-credentials",
-                        "tieline-edge",
+                        "tieline-sidecar",
                     ] {
                         _ = try await client.get(
                             Core.Secret.self,
@@ -92,7 +92,7 @@ extension OnServer {
                     // No garbage collector runs here: take away what the Site owned.
                     for name in [
                         ChildName.configurationSecret, ChildName.credentialsSecret,
-                        ChildName.edgeSecret,
+                        ChildName.sidecarSecret,
                     ] {
                         try await client.delete(
                             Core.Secret.self,

@@ -40,7 +40,7 @@ final class FakeGateway: Sendable {
         }
     }
 
-    /// Serves, as a ready pod of the Site, until the task is cancelled.
+    /// Serves, as a ready pod of the Site, until the task is canceled.
     func run(in cluster: TestCluster, namespace: String, site: Site) async throws {
         let server = AdminServer(
             host: address,

@@ -141,7 +141,7 @@ extension OnServer {
                 let rolled = gateways?.spec.template.metadata.annotations[Names.identityAnnotation]
                 let leafs = [
                     try await secret(ChildName.credentialsSecret, namespace),
-                    try await secret(ChildName.edgeSecret, namespace),
+                    try await secret(ChildName.sidecarSecret, namespace),
                 ]
                 guard found.status.siteID == id, rolled == id.text,
                     leafs.allSatisfy({ $0.flatMap(IdentityPlan.siteID) == id }),
@@ -245,7 +245,7 @@ extension OnServer {
             // Whoever still has the Secret as it was before cannot turn it back.
             await #expect(throws: APIError.self) { try await writer.change(read, rotation.changes) }
             for role in ProxyRole.allCases.prefix(leafs) {
-                let name = role == .edge ? ChildName.edgeSecret : ChildName.credentialsSecret
+                let name = role == .sidecar ? ChildName.sidecarSecret : ChildName.credentialsSecret
                 let existing = try await secret(name, namespace)
                 let write = try IdentityPlan.leaf(
                     role: role,

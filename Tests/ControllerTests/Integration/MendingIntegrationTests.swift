@@ -54,7 +54,7 @@ extension OnServer {
                     _ = try await whenQuiet { try await cluster.versions([namespace]) }
                     for name in [
                         ChildName.configurationSecret, ChildName.credentialsSecret,
-                        ChildName.edgeSecret,
+                        ChildName.sidecarSecret,
                     ] {
                         try await replace(Core.Secret.self, name, namespace)
                     }

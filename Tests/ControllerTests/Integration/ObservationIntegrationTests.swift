@@ -279,7 +279,7 @@ extension OnServer {
         func counts() async throws {
             try await withGateways(2) { namespace, lease, gateways in
                 let port = try #require(ServicePort("backend/http"))
-                let edge = ProxyID(site: gateways[0].proxy.site, instance: 77)
+                let sidecar = ProxyID(site: gateways[0].proxy.site, instance: 77)
                 let key = ObjectKey(namespace: namespace, name: "backend")
                 func opened() async throws -> ServiceStatus.Connections? {
                     try await client.get(Service.self, key).status.connections
@@ -297,9 +297,9 @@ extension OnServer {
                                 snapshot.counters = [
                                     ServiceCounters(service: port, active: count, opened: count)
                                 ]
-                                snapshot.edges = [
-                                    EdgeSnapshot(
-                                        proxy: edge,
+                                snapshot.sidecars = [
+                                    SidecarSnapshot(
+                                        proxy: sidecar,
                                         appliedGeneration: snapshot.appliedGeneration,
                                         counters: [
                                             ServiceCounters(service: port, active: 5, opened: count)

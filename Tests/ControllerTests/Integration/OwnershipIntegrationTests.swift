@@ -77,7 +77,7 @@ extension OnServer {
                 let namespace = names[0]
                 let secrets = [
                     ChildName.configurationSecret, ChildName.credentialsSecret,
-                    ChildName.edgeSecret,
+                    ChildName.sidecarSecret,
                 ]
                 try await cluster.withController(in: names[1]) {
                     for name in secrets {

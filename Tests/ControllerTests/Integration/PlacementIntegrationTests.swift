@@ -74,7 +74,7 @@ extension OnServer {
             proxy.nodeSelector = ["disk": "ssd"]
             proxy.tolerations = [
                 Core.Toleration {
-                    $0.key = "edge"
+                    $0.key = "sidecar"
                     $0.operator = "Exists"
                 }
             ]

@@ -3,20 +3,20 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// An edge's side: what its gateways tell, and what it reports to them.
+/// A sidecar's side: what its gateways tell, and what it reports to them.
 ///
 /// Confined to loop 0.
-final class EdgeClient {
+final class SidecarClient {
     private unowned let control: ControlPlane
-    private(set) var routes = EdgeRoutes()
+    private(set) var routes = SidecarRoutes()
     private(set) var shared: [ServicePort: SharedService] = [:]
     private var reported: [ServicePort: ServiceCounters] = [:]
     private var reportedSequence: UInt64 = 0
     private var needsAll = true
-    private let listeners: [EdgeListener]
+    private let listeners: [SidecarListener]
     private static let reportInterval: Duration = .milliseconds(500)
 
-    init(control: ControlPlane, listeners: [EdgeListener]) {
+    init(control: ControlPlane, listeners: [SidecarListener]) {
         self.control = control
         self.listeners = listeners
     }
@@ -31,10 +31,10 @@ final class EdgeClient {
 
     // MARK: Tables
 
-    func received(_ table: EdgeTable, from gateway: ProxyID) {
+    func received(_ table: SidecarTable, from gateway: ProxyID) {
         guard let answer = routes.apply(table, from: gateway) else { return }
         if table.isLast { refresh() }
-        control.send(.tableAcknowledgement, answer.encoded, to: gateway)
+        control.send(.tableAcknowledgment, answer.encoded, to: gateway)
     }
 
     func attached(_ gateway: ProxyID) {
@@ -45,7 +45,7 @@ final class EdgeClient {
 
     /// A gateway tells of nothing else.
     private func tellWants(_ gateway: ProxyID) {
-        let wants = EdgeWants(Set(listeners.map(\.service)).sorted())
+        let wants = SidecarWants(Set(listeners.map(\.service)).sorted())
         control.send(.wants, wants.encoded, to: gateway)
     }
 
@@ -103,7 +103,7 @@ final class EdgeClient {
         control.publish()
     }
 
-    /// True once a gateway has told of every address that this edge listens for.
+    /// True once a gateway has told of every address that this sidecar listens for.
     var isReady: Bool {
         let known = routes.services
         return !control.homes.isEmpty && listeners.allSatisfy { known.contains($0.service) }
@@ -129,9 +129,9 @@ final class EdgeClient {
             needsAll || $0.sequence > reportedSequence
         }
         guard !control.homes.isEmpty, !changed.isEmpty || !records.isEmpty else { return }
-        let report = EdgeReport(
+        let report = SidecarReport(
             counters: changed.map {
-                EdgeReport.Counter(
+                SidecarReport.Counter(
                     service: $0.service,
                     active: $0.active,
                     opened: $0.opened,

@@ -1,7 +1,7 @@
 package import NetworkModel
 
-/// One target of a service, as a gateway tells its edges.
-package struct EdgeTarget: Hashable, Sendable {
+/// One target of a service, as a gateway tells its sidecars.
+package struct SidecarTarget: Hashable, Sendable {
     package var site: SiteID
     package var cost: PathCost
     /// Ready endpoints of the target; 0 when it is not usable.
@@ -58,19 +58,19 @@ package struct EdgeTarget: Hashable, Sendable {
 }
 
 /// One service port in a gateway's table.
-package struct EdgeService: Hashable, Sendable {
+package struct SidecarService: Hashable, Sendable {
     package var service: ServicePort
     package var connect: Duration
     package var idle: Duration
     package var halfClosed: Duration
-    package var targets: [EdgeTarget]
+    package var targets: [SidecarTarget]
 
     package init(
         service: ServicePort,
         connect: Duration,
         idle: Duration,
         halfClosed: Duration,
-        targets: [EdgeTarget]
+        targets: [SidecarTarget]
     ) {
         self.service = service
         self.connect = connect
@@ -80,8 +80,8 @@ package struct EdgeService: Hashable, Sendable {
     }
 
     /// The service without its targets.
-    var head: EdgeService {
-        EdgeService(
+    var head: SidecarService {
+        SidecarService(
             service: service,
             connect: connect,
             idle: idle,
@@ -106,7 +106,7 @@ package struct EdgeService: Hashable, Sendable {
         halfClosed = try reader.duration(payload)
         targets = []
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
-            targets.append(try EdgeTarget(reading: &reader, payload))
+            targets.append(try SidecarTarget(reading: &reader, payload))
         }
     }
 }

@@ -7,7 +7,7 @@ import Wire
 @testable import Proxy
 
 @Suite("Loops and sidecars", .timeLimit(.minutes(2)), .serialized)
-struct LoopAndEdgeTests {
+struct LoopAndSidecarTests {
     @Test(
         "a loop without a lane uses another's: 32 clients over two loops, one lane, 1 MiB each way"
     )
@@ -70,13 +70,13 @@ struct LoopAndEdgeTests {
     }
 
     @Test("a sidecar's stream goes through its gateway, which vouches for it")
-    func edge() throws {
+    func sidecar() throws {
         let site = try FixtureSite("home")
-        let edge = try TestProxy(site, instance: 7, isEdge: true)
+        let sidecar = try TestProxy(site, instance: 7, isSidecar: true)
         let gateway = try TestProxy(site, instance: 1)
         let far = try TestProxy(FixtureSite("far"))
-        defer { for proxy in [edge, gateway, far] { proxy.stop() } }
-        try edge.link(to: gateway)
+        defer { for proxy in [sidecar, gateway, far] { proxy.stop() } }
+        try sidecar.link(to: gateway)
         try gateway.link(to: far)
         try gateway.knows([far])
         try far.knows([gateway])
@@ -84,17 +84,17 @@ struct LoopAndEdgeTests {
         let local = TestServer.named("home")
         far.servers([remote.port])
         gateway.servers([local.port])
-        let port = try edge.listen()
-        try edge.targets([
+        let port = try sidecar.listen()
+        try sidecar.targets([
             TestProxy.Way(site: far.site.id, cost: 1, route: [gateway.id, far.id])
         ])
         let first = try #require(TestSocket.connected(to: port))
         #expect(first.read(limit: 5).bytes == Array("far_\n".utf8))
-        try edge.targets([TestProxy.Way(site: site.id, cost: 0, route: [gateway.id])])
+        try sidecar.targets([TestProxy.Way(site: site.id, cost: 0, route: [gateway.id])])
         let second = try #require(TestSocket.connected(to: port))
         #expect(second.read(limit: 5).bytes == Array("home\n".utf8))
         first.close()
         second.close()
-        #expect(eventually { [edge, gateway, far].allSatisfy { (try? $0.isEmpty) == true } })
+        #expect(eventually { [sidecar, gateway, far].allSatisfy { (try? $0.isEmpty) == true } })
     }
 }

@@ -2,10 +2,10 @@ import Balancing
 import NetworkModel
 import Wire
 
-extension EdgeServer {
-    /// What an edge has not been told yet.
+extension SidecarServer {
+    /// What a sidecar has not been told yet.
     struct Difference: Hashable {
-        /// The edge knows nothing.
+        /// The sidecar knows nothing.
         var isEverything = false
         var services: Set<ServicePort> = []
         var names: Set<SiteID> = []
@@ -30,30 +30,30 @@ extension EdgeServer {
         var wants: Set<ServicePort>?
     }
 
-    /// All that edges are told at one moment.
+    /// All that sidecars are told at one moment.
     struct Content {
-        var services: [ServicePort: EdgeService] = [:]
+        var services: [ServicePort: SidecarService] = [:]
         var names: [SiteID: String] = [:]
         /// The generation of the configuration that it reflects.
         var configuration: UInt64 = 0
 
-        func table(_ told: Told, generation: UInt64) -> EdgeTable {
+        func table(_ told: Told, generation: UInt64) -> SidecarTable {
             let all = told.difference.isEverything
             let keys = all ? told.wants ?? Set(services.keys) : told.difference.services
             let sites = all ? Set(names.keys) : told.difference.names
-            return EdgeTable(
+            return SidecarTable(
                 generation: generation,
                 replacesAll: all,
                 services: keys.compactMap { services[$0] }.sorted { $0.service < $1.service },
                 removed: all ? [] : keys.filter { services[$0] == nil }.sorted(),
-                names: sites.sorted().map { EdgeSiteName(site: $0, name: names[$0] ?? "") }
+                names: sites.sorted().map { SidecarSiteName(site: $0, name: names[$0] ?? "") }
             )
         }
     }
 
-    /// What an edge reported since it attached.
+    /// What a sidecar reported since it attached.
     struct Reported {
-        private(set) var counters: [ServicePort: EdgeReport.Counter] = [:]
+        private(set) var counters: [ServicePort: SidecarReport.Counter] = [:]
         /// The newest, at most `recordLimit`.
         private(set) var failovers: [FailoverRecord] = []
 
@@ -62,7 +62,7 @@ extension EdgeServer {
         static let unknownLimit = 256
 
         /// Counters of service ports that are not `isKnown` are taken while there are fewer than `unknownLimit` in all.
-        mutating func take(_ report: EdgeReport, isKnown: (ServicePort) -> Bool) {
+        mutating func take(_ report: SidecarReport, isKnown: (ServicePort) -> Bool) {
             for counter in report.counters {
                 let key = counter.service
                 guard counters[key] != nil || counters.count < Self.unknownLimit || isKnown(key)
@@ -77,7 +77,7 @@ extension EdgeServer {
     }
 }
 
-/// A table on its way to an edge: only so many frames at a time, as a lane's queue of control frames is bounded.
+/// A table on its way to a sidecar: only so many frames at a time, as a lane's queue of control frames is bounded.
 struct TableTransfer {
     /// Frames that were sent and not acknowledged: about a quarter of what a lane queues.
     static let window: UInt32 = 32
@@ -90,7 +90,7 @@ struct TableTransfer {
     private var waiting: [[UInt8]]
 
     /// Gives the number of frames that were left out, too.
-    static func make(of table: EdgeTable) -> (transfer: TableTransfer, leftOut: Int) {
+    static func make(of table: SidecarTable) -> (transfer: TableTransfer, leftOut: Int) {
         let frames = table.fragments()
         var kept = Array(frames.prefix(frameLimit))
         kept[kept.count - 1].isLast = true
@@ -116,10 +116,10 @@ struct TableTransfer {
     }
 }
 
-extension EdgeTarget {
-    /// A gateway's target as an edge may use it: routes that leave room for the gateway itself, not too many of them.
+extension SidecarTarget {
+    /// A gateway's target as a sidecar may use it: routes that leave room for the gateway itself, not too many of them.
     ///
-    /// A target that no such route leads to is out of the edge's reach.
+    /// A target that no such route leads to is out of the sidecar's reach.
     init(_ target: Target, routes: [[ProxyID]]) {
         let fitting = routes.filter { $0.count < WireLimit.route }
         let isTooFar = target.absence == nil && fitting.isEmpty && !routes.isEmpty

@@ -1,6 +1,6 @@
 package import NetworkModel
 
-/// What an edge counted and saw since its start, for the snapshot of its gateways.
+/// What a sidecar counted and saw since its start, for the snapshot of its gateways.
 ///
 /// Counters are cumulative and records are numbered, so a report may be repeated.
 ///
@@ -10,7 +10,7 @@ package import NetworkModel
 /// | ... | counters: service address (1 + n), port name (1 + n), active, opened, failed, interrupted (8 each, at most 2^48) |
 /// | 2 | number of failover records, at most 4,096 |
 /// | ... | records: sequence (8), service address (1 + n), port name (1 + n), from (26), to (26), reason (1 + n), age in microseconds (8), lost (4), resumed (4), duration in microseconds (8) |
-package struct EdgeReport: Hashable, Sendable {
+package struct SidecarReport: Hashable, Sendable {
     package struct Counter: Hashable, Sendable {
         package var service: ServicePort
         package var active: UInt64
@@ -50,8 +50,8 @@ package struct EdgeReport: Hashable, Sendable {
     }
 
     /// The same report in frames that each fit.
-    package func fragments() -> [EdgeReport] {
-        var packer = ListPacker(first: EdgeReport(), next: EdgeReport())
+    package func fragments() -> [SidecarReport] {
+        var packer = ListPacker(first: SidecarReport(), next: SidecarReport())
         for counter in counters { packer.add(counter.encode) { $0.counters.append(counter) } }
         for record in failovers {
             packer.add {
@@ -76,9 +76,9 @@ package struct EdgeReport: Hashable, Sendable {
     package static func decode(
         _ payload: RawSpan,
         at now: Instant
-    ) throws(WireError) -> EdgeReport {
+    ) throws(WireError) -> SidecarReport {
         var reader = FrameReader()
-        var report = EdgeReport()
+        var report = SidecarReport()
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
             report.counters.append(
                 Counter(

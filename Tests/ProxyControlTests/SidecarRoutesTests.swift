@@ -6,8 +6,8 @@ import Wire
 
 @testable import Proxy
 
-@Suite("An edge's routes")
-struct EdgeRoutesTests {
+@Suite("A sidecar's routes")
+struct SidecarRoutesTests {
     private let own = SiteID(publicKeyDigest: Array(repeating: 1, count: 32))
     private let far = SiteID(publicKeyDigest: Array(repeating: 2, count: 32))
     private var egress: ProxyID { ProxyID(site: far, instance: 7) }
@@ -16,16 +16,16 @@ struct EdgeRoutesTests {
 
     private func table(
         _ generation: UInt64,
-        _ targets: [EdgeTarget],
+        _ targets: [SidecarTarget],
         isLast: Bool = true,
         replacesAll: Bool = true
-    ) throws -> EdgeTable {
-        EdgeTable(
+    ) throws -> SidecarTable {
+        SidecarTable(
             generation: generation,
             replacesAll: replacesAll,
             isLast: isLast,
             services: [
-                EdgeService(
+                SidecarService(
                     service: try web,
                     connect: .seconds(3),
                     idle: .seconds(60),
@@ -38,14 +38,14 @@ struct EdgeRoutesTests {
 
     private var web: ServicePort { get throws { try #require(ServicePort("web/http")) } }
 
-    private func target(_ cost: UInt32, weight: UInt32 = 1) -> EdgeTarget {
-        EdgeTarget(site: far, cost: PathCost(cost), weight: weight, routes: [[egress]])
+    private func target(_ cost: UInt32, weight: UInt32 = 1) -> SidecarTarget {
+        SidecarTarget(site: far, cost: PathCost(cost), weight: weight, routes: [[egress]])
     }
 
     @Test("the gateway comes first in the route; its own servers are one hop")
     func routes() throws {
-        var routes = EdgeRoutes()
-        let local = EdgeTarget(site: own, cost: .zero, weight: 2, routes: [[]])
+        var routes = SidecarRoutes()
+        let local = SidecarTarget(site: own, cost: .zero, weight: 2, routes: [[]])
         #expect(routes.apply(try table(1, [local, target(4)]), from: gateway(1))?.generation == 1)
         let targets = routes.targets(try web).sorted { $0.target.cost < $1.target.cost }
         #expect(targets.map(\.routes) == [[[gateway(1)]], [[gateway(1), egress]]])
@@ -54,7 +54,7 @@ struct EdgeRoutesTests {
 
     @Test("of two gateways the cheaper one is used, equal ones both")
     func twoGateways() throws {
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
         _ = routes.apply(try table(1, [target(9, weight: 3)]), from: gateway(2))
         #expect(routes.targets(try web).first?.target.cost == PathCost(4))
@@ -65,7 +65,7 @@ struct EdgeRoutesTests {
             routes.targets(try web).first?.routes == [[gateway(1), egress], [gateway(2), egress]]
         )
         // One gateway has lost the way: the other's is used, whatever it costs.
-        let lost = EdgeTarget(
+        let lost = SidecarTarget(
             site: far,
             cost: .unreachable,
             weight: 0,
@@ -80,7 +80,7 @@ struct EdgeRoutesTests {
 
     @Test("a gateway that drains is used only while there is no other")
     func draining() throws {
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
         routes.setDraining(gateway(1))
         #expect(routes.targets(try web).first?.routes == [[gateway(1), egress]])
@@ -92,16 +92,16 @@ struct EdgeRoutesTests {
 
     @Test("a table in several frames is in force with the last one, and not before")
     func fragments() throws {
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
         #expect(
             routes.apply(try table(2, [target(8)], isLast: false), from: gateway(1))?.frames == 1
         )
         #expect(routes.targets(try web).first?.target.cost == PathCost(4))
-        let rest = EdgeTable(generation: 2, replacesAll: false)
+        let rest = SidecarTable(generation: 2, replacesAll: false)
         #expect(routes.apply(rest, from: gateway(1))?.generation == 2)
         #expect(routes.targets(try web).first?.target.cost == PathCost(8))
-        let removal = EdgeTable(generation: 3, replacesAll: false, removed: [try web])
+        let removal = SidecarTable(generation: 3, replacesAll: false, removed: [try web])
         #expect(routes.apply(removal, from: gateway(1))?.generation == 3)
         #expect(routes.services.isEmpty)
     }
@@ -109,14 +109,14 @@ struct EdgeRoutesTests {
     @Test("a service that goes on over frames has all their targets; the next table its own")
     func continued() throws {
         let targets = (0..<2_000).map { number in
-            EdgeTarget(
+            SidecarTarget(
                 site: SiteID(publicKeyDigest: [UInt8(number >> 8), UInt8(number & 255)] + zeros),
                 cost: PathCost(UInt32(number)),
                 weight: 1,
                 routes: [[egress]]
             )
         }
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         let fragments = try table(1, targets).fragments()
         #expect(fragments.count > 1)
         for fragment in fragments { _ = routes.apply(fragment, from: gateway(1)) }
@@ -132,7 +132,7 @@ struct EdgeRoutesTests {
 
     @Test("an older table that comes late changes nothing, nor does its half")
     func late() throws {
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         #expect(routes.apply(try table(5, [target(4)]), from: gateway(1))?.generation == 5)
         #expect(routes.apply(try table(4, [target(8)]), from: gateway(1)) == nil)
         #expect(routes.apply(try table(5, [target(8)]), from: gateway(1)) == nil)
@@ -140,7 +140,8 @@ struct EdgeRoutesTests {
         _ = routes.apply(try table(7, [target(9)], isLast: false), from: gateway(1))
         #expect(routes.apply(try table(6, [target(8)]), from: gateway(1)) == nil)
         #expect(
-            routes.apply(EdgeTable(generation: 7, replacesAll: false), from: gateway(1))?.generation
+            routes.apply(SidecarTable(generation: 7, replacesAll: false), from: gateway(1))?
+                .generation
                 == 7
         )
         #expect(routes.targets(try web).first?.target.cost == PathCost(9))
@@ -154,23 +155,25 @@ struct EdgeRoutesTests {
         let long = (1...WireLimit.route).map { ProxyID(site: far, instance: UInt64($0)) }
         let usable = Target(site: far, cost: PathCost(4), weight: 1)
         // At the gateway: what it tells fits behind it.
-        let told = EdgeTarget(usable, routes: [long, Array(long.dropLast())])
+        let told = SidecarTarget(usable, routes: [long, Array(long.dropLast())])
         #expect(told.routes == [Array(long.dropLast())])
         #expect(told.absence == nil && told.cost == PathCost(4))
-        let none = EdgeTarget(usable, routes: [long])
+        let none = SidecarTarget(usable, routes: [long])
         #expect(none.routes == [] && none.absence == .linkLost && none.weight == 0)
-        #expect(EdgeTarget(usable, routes: Array(repeating: [egress], count: 20)).routes.count == 8)
+        #expect(
+            SidecarTarget(usable, routes: Array(repeating: [egress], count: 20)).routes.count == 8
+        )
 
-        // At the edge, whatever a gateway says.
+        // At the sidecar, whatever a gateway says.
         for route in [long, [gateway(1), egress]] {
-            var routes = EdgeRoutes()
-            let target = EdgeTarget(site: far, cost: PathCost(4), weight: 1, routes: [route])
+            var routes = SidecarRoutes()
+            let target = SidecarTarget(site: far, cost: PathCost(4), weight: 1, routes: [route])
             _ = routes.apply(try table(1, [target]), from: gateway(1))
             let joined = try #require(routes.targets(try web).first)
             #expect(joined.routes.isEmpty && joined.target.absence == .linkLost)
         }
-        var routes = EdgeRoutes()
-        let most = EdgeTarget(
+        var routes = SidecarRoutes()
+        let most = SidecarTarget(
             site: far,
             cost: PathCost(4),
             weight: 1,
@@ -183,26 +186,26 @@ struct EdgeRoutesTests {
         #expect(route.count == WireLimit.route)
     }
 
-    @Test("an edge's counters are bounded, those of known services are always taken")
+    @Test("a sidecar's counters are bounded, those of known services are always taken")
     func reported() throws {
-        var reported = EdgeServer.Reported()
+        var reported = SidecarServer.Reported()
         let known = try web
         let counter = { (service: ServicePort) in
-            EdgeReport.Counter(service: service, active: 1, opened: 1, failed: 0, interrupted: 0)
+            SidecarReport.Counter(service: service, active: 1, opened: 1, failed: 0, interrupted: 0)
         }
         for number in 0..<1_000 {
             let service = try #require(ServicePort("s\(number)/http"))
-            reported.take(EdgeReport(counters: [counter(service)])) { $0 == known }
+            reported.take(SidecarReport(counters: [counter(service)])) { $0 == known }
         }
-        #expect(reported.counters.count == EdgeServer.Reported.unknownLimit)
-        reported.take(EdgeReport(counters: [counter(known)])) { $0 == known }
+        #expect(reported.counters.count == SidecarServer.Reported.unknownLimit)
+        reported.take(SidecarReport(counters: [counter(known)])) { $0 == known }
         #expect(reported.counters[known] != nil)
     }
 
     @Test("a table of any length leaves in windows, and is in force with its last frame")
     func transfer() throws {
         let services = try (0..<20_000).map { number in
-            EdgeService(
+            SidecarService(
                 service: try #require(ServicePort("service-\(number)/http")),
                 connect: .seconds(3),
                 idle: .seconds(60),
@@ -210,10 +213,10 @@ struct EdgeRoutesTests {
                 targets: [target(4)]
             )
         }
-        let table = EdgeTable(generation: 3, replacesAll: true, services: services)
+        let table = SidecarTable(generation: 3, replacesAll: true, services: services)
         var (transfer, leftOut) = TableTransfer.make(of: table)
         #expect(leftOut == 0 && transfer.frameCount > 2 * TableTransfer.window)
-        var routes = EdgeRoutes()
+        var routes = SidecarRoutes()
         var queue = transfer.next(acknowledged: 0)
         #expect(queue.count == Int(TableTransfer.window))
         let more = transfer.next(acknowledged: 0)
@@ -221,7 +224,7 @@ struct EdgeRoutesTests {
         var arrived: UInt32 = 0
         while !queue.isEmpty {
             #expect(routes.services.isEmpty)
-            let frame = try queue.removeFirst().withRawSpan { try EdgeTable.decode($0) }
+            let frame = try queue.removeFirst().withRawSpan { try SidecarTable.decode($0) }
             let answer = routes.apply(frame, from: gateway(1))
             arrived = try #require(answer).frames
             queue += transfer.next(acknowledged: arrived)
@@ -231,9 +234,9 @@ struct EdgeRoutesTests {
         #expect(routes.services.count == 20_000)
     }
 
-    @Test("edges are told all that they want, then differences; nothing when nothing differs")
+    @Test("sidecars are told all that they want, then differences; nothing when nothing differs")
     func content() throws {
-        let service = EdgeService(
+        let service = SidecarService(
             service: try web,
             connect: .seconds(3),
             idle: .seconds(60),
@@ -241,9 +244,9 @@ struct EdgeRoutesTests {
             targets: [target(4)]
         )
         let other = try #require(ServicePort("other/http"))
-        var content = EdgeServer.Content()
+        var content = SidecarServer.Content()
         content.services = [try web: service]
-        content.services[other] = EdgeService(
+        content.services[other] = SidecarService(
             service: other,
             connect: .seconds(3),
             idle: .seconds(60),
@@ -251,15 +254,15 @@ struct EdgeRoutesTests {
             targets: []
         )
         content.names = [far: "far", own: "own"]
-        let everything = EdgeServer.Difference(isEverything: true)
+        let everything = SidecarServer.Difference(isEverything: true)
         let all = content.table(.init(difference: everything), generation: 1)
         #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
         let some = content.table(.init(difference: everything, wants: [try web]), generation: 1)
         #expect(some.replacesAll && some.services == [service])
 
-        var difference = EdgeServer.Difference()
+        var difference = SidecarServer.Difference()
         #expect(difference.isEmpty)
-        // What an edge does not want is no news to it.
+        // What a sidecar does not want is no news to it.
         difference.add(.init(services: [other]), within: [try web])
         #expect(difference.isEmpty)
         // Only the configuration is another: an empty table, to be acknowledged.
@@ -272,7 +275,7 @@ struct EdgeRoutesTests {
         difference.add(.init(services: [try web], names: [far]), within: [try web])
         let change = content.table(.init(difference: difference, wants: [try web]), generation: 3)
         #expect(try change.removed == [web] && change.services.isEmpty)
-        #expect(change.names == [EdgeSiteName(site: far, name: "farther")])
+        #expect(change.names == [SidecarSiteName(site: far, name: "farther")])
         // Who knows nothing is told everything, whatever came before.
         var anew = everything
         anew.add(difference, within: nil)

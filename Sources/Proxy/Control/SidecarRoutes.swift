@@ -3,22 +3,22 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// What an edge was told by its gateways, joined into targets and routes.
+/// What a sidecar was told by its gateways, joined into targets and routes.
 ///
 /// A target costs what the cheapest gateway says; the routes of all gateways with that cost are kept, each with the gateway
 /// before it. A target is absent only if no gateway can reach it. Pure.
-struct EdgeRoutes {
+struct SidecarRoutes {
     private struct Told {
-        var services: [ServicePort: EdgeService] = [:]
+        var services: [ServicePort: SidecarService] = [:]
         var names: [SiteID: String] = [:]
         var isDraining = false
         /// The newest generation in force; an older one, which another loop delivers late, is ignored.
         var generation: UInt64 = 0
         /// Fragments of a generation that is not complete.
-        var partial: [EdgeTable] = []
+        var partial: [SidecarTable] = []
 
         /// Puts a complete table into force.
-        mutating func apply(_ table: [EdgeTable]) {
+        mutating func apply(_ table: [SidecarTable]) {
             var begun: Set<ServicePort> = []
             for part in table {
                 if part.replacesAll {
@@ -42,9 +42,9 @@ struct EdgeRoutes {
 
     /// Takes one frame and gives the answer; with the last frame of a table the table is in force.
     mutating func apply(
-        _ table: EdgeTable,
+        _ table: SidecarTable,
         from gateway: ProxyID
-    ) -> EdgeTableAcknowledgement? {
+    ) -> SidecarTableAcknowledgment? {
         var told = gateways[gateway] ?? Told()
         guard table.generation > told.generation,
             table.generation >= told.partial.first?.generation ?? 0
@@ -52,7 +52,7 @@ struct EdgeRoutes {
         if told.partial.first?.generation != table.generation { told.partial = [] }
         guard told.partial.count < TableTransfer.frameLimit else { return nil }
         told.partial.append(table)
-        let answer = EdgeTableAcknowledgement(
+        let answer = SidecarTableAcknowledgment(
             generation: table.generation,
             frames: UInt32(told.partial.count)
         )
@@ -100,7 +100,7 @@ struct EdgeRoutes {
         )
     }
 
-    /// One target with its routes from this edge.
+    /// One target with its routes from this sidecar.
     struct Joined: Equatable {
         var target: Target
         var routes: [[ProxyID]]
@@ -130,10 +130,10 @@ struct EdgeRoutes {
     }
 }
 
-extension EdgeRoutes.Joined {
+extension SidecarRoutes.Joined {
     /// What one gateway offers, with the gateway before every route; a route that would be too long, or would go through the
     /// gateway twice, is left out, and with the last route the target.
-    fileprivate init(_ offer: EdgeTarget, by gateway: ProxyID) {
+    fileprivate init(_ offer: SidecarTarget, by gateway: ProxyID) {
         routes = offer.routes
             .filter { $0.count < WireLimit.route && !$0.contains(gateway) }
             .map { [gateway] + $0 }

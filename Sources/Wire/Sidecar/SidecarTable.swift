@@ -1,7 +1,7 @@
 package import NetworkModel
 
 /// The name that a site gives itself.
-package struct EdgeSiteName: Hashable, Sendable {
+package struct SidecarSiteName: Hashable, Sendable {
     package var site: SiteID
     package var name: String
 
@@ -16,9 +16,9 @@ package struct EdgeSiteName: Hashable, Sendable {
     }
 }
 
-/// What a gateway tells an attached edge: services, their targets, names.
+/// What a gateway tells an attached sidecar: services, their targets, names.
 ///
-/// A table too long for one frame is sent in several of the same generation; the edge applies it with the last. A
+/// A table too long for one frame is sent in several of the same generation; the sidecar applies it with the last. A
 /// service that comes again within a generation is continued: the targets are joined.
 ///
 /// | bytes | field |
@@ -32,23 +32,23 @@ package struct EdgeSiteName: Hashable, Sendable {
 /// | ... | removed services: address (1 + n), port name (1 + n) |
 /// | 2 | number of names |
 /// | ... | names: SiteID (26), name (1 + n) |
-package struct EdgeTable: Frame, Hashable {
+package struct SidecarTable: Frame, Hashable {
     package static let type = FrameType.table
 
     package var generation: UInt64
     package var replacesAll: Bool
     package var isLast: Bool
-    package var services: [EdgeService]
+    package var services: [SidecarService]
     package var removed: [ServicePort]
-    package var names: [EdgeSiteName]
+    package var names: [SidecarSiteName]
 
     package init(
         generation: UInt64,
         replacesAll: Bool,
         isLast: Bool = true,
-        services: [EdgeService] = [],
+        services: [SidecarService] = [],
         removed: [ServicePort] = [],
-        names: [EdgeSiteName] = []
+        names: [SidecarSiteName] = []
     ) {
         self.generation = generation
         self.replacesAll = replacesAll
@@ -59,10 +59,10 @@ package struct EdgeTable: Frame, Hashable {
     }
 
     /// The same table in frames that each fit.
-    package func fragments() -> [EdgeTable] {
+    package func fragments() -> [SidecarTable] {
         var packer = ListPacker(
-            first: EdgeTable(generation: generation, replacesAll: replacesAll, isLast: false),
-            next: EdgeTable(generation: generation, replacesAll: false, isLast: false)
+            first: SidecarTable(generation: generation, replacesAll: replacesAll, isLast: false),
+            next: SidecarTable(generation: generation, replacesAll: false, isLast: false)
         )
         for service in services {
             let head = service.head
@@ -108,14 +108,14 @@ package struct EdgeTable: Frame, Hashable {
             isLast: try reader.flag(payload)
         )
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
-            services.append(try EdgeService(reading: &reader, payload))
+            services.append(try SidecarService(reading: &reader, payload))
         }
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
             removed.append(try reader.servicePort(payload))
         }
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
             names.append(
-                EdgeSiteName(
+                SidecarSiteName(
                     site: try reader.siteID(payload),
                     name: try reader.text8(.text, payload)
                 )
@@ -124,14 +124,14 @@ package struct EdgeTable: Frame, Hashable {
     }
 }
 
-/// Says how much of a table has arrived at an edge; all of it: that it is in force.
+/// Says how much of a table has arrived at a sidecar; all of it: that it is in force.
 ///
 /// | bytes | field |
 /// |---|---|
 /// | 8 | generation |
 /// | 4 | frames of that generation |
-package struct EdgeTableAcknowledgement: Frame, Hashable {
-    package static let type = FrameType.tableAcknowledgement
+package struct SidecarTableAcknowledgment: Frame, Hashable {
+    package static let type = FrameType.tableAcknowledgment
 
     package var generation: UInt64
     package var frames: UInt32

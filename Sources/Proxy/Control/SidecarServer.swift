@@ -4,14 +4,14 @@ import Routing
 import SiteConfiguration
 import Wire
 
-/// What a gateway tells its attached edges, and what they report.
+/// What a gateway tells its attached sidecars, and what they report.
 ///
 /// Confined to loop 0.
 ///
-/// Every edge is told once of all that it wants to hear of, then differences. A generation of the table is tied to the generation of the
-/// configuration that it reflects, so that an acknowledgement says which configuration the edge picks by. A long table
+/// Every sidecar is told once of all that it wants to hear of, then differences. A generation of the table is tied to the generation of the
+/// configuration that it reflects, so that an acknowledgment says which configuration the sidecar picks by. A long table
 /// leaves a few frames at a time, and the next one when all of it has left.
-final class EdgeServer {
+final class SidecarServer {
     private struct Attached {
         /// What it wants to hear of; nil: everything, as it cannot say.
         var wants: Set<ServicePort>?
@@ -25,7 +25,7 @@ final class EdgeServer {
     }
 
     private unowned let control: ControlPlane
-    private var edges: [ProxyID: Attached] = [:]
+    private var sidecars: [ProxyID: Attached] = [:]
     private var content = Content()
     /// Service ports whose part of `content` has to be worked out.
     private var stale: Set<ServicePort> = []
@@ -36,60 +36,60 @@ final class EdgeServer {
 
     init(control: ControlPlane) { self.control = control }
 
-    /// `tellsWants`: the edge will say what it wants to hear of, and is told of nothing before.
-    func attached(_ edge: ProxyID, tellsWants: Bool) {
-        if edges.isEmpty {
+    /// `tellsWants`: the sidecar will say what it wants to hear of, and is told of nothing before.
+    func attached(_ sidecar: ProxyID, tellsWants: Bool) {
+        if sidecars.isEmpty {
             // Nobody kept it.
             stale = Set(control.services.shared.keys)
             content = Content()
         }
-        edges[edge] = Attached(wants: tellsWants ? [] : nil)
+        sidecars[sidecar] = Attached(wants: tellsWants ? [] : nil)
         schedule()
     }
 
-    func detached(_ edge: ProxyID) {
-        edges[edge] = nil
+    func detached(_ sidecar: ProxyID) {
+        sidecars[sidecar] = nil
         control.snapshotChanged()
     }
 
-    /// Control frames to this edge may have been lost.
-    func disturbed(_ edge: ProxyID) {
-        edges[edge]?.stale = Difference(isEverything: true)
-        edges[edge]?.transfer = nil
+    /// Control frames to this sidecar may have been lost.
+    func disturbed(_ sidecar: ProxyID) {
+        sidecars[sidecar]?.stale = Difference(isEverything: true)
+        sidecars[sidecar]?.transfer = nil
         schedule()
     }
 
-    /// The edge said what it wants to hear of.
-    func wanted(_ wants: EdgeWants, by edge: ProxyID) {
-        guard let state = edges[edge] else { return }
+    /// The sidecar said what it wants to hear of.
+    func wanted(_ wants: SidecarWants, by sidecar: ProxyID) {
+        guard let state = sidecars[sidecar] else { return }
         let new = wants.isEverything ? nil : Set(wants.services)
         guard new != state.wants else { return }
-        edges[edge]?.wants = new
-        edges[edge]?.stale = Difference(isEverything: true)
+        sidecars[sidecar]?.wants = new
+        sidecars[sidecar]?.stale = Difference(isEverything: true)
         control.updateInterest()
         schedule()
     }
 
-    /// What all attached edges want to hear of.
+    /// What all attached sidecars want to hear of.
     var wants: ServiceInterest {
         var interest = ServiceInterest()
-        for edge in edges.values {
-            guard let wants = edge.wants else { return .all }
+        for sidecar in sidecars.values {
+            guard let wants = sidecar.wants else { return .all }
             interest.services.formUnion(wants)
         }
         return interest
     }
 
-    /// Routes, servers or the configuration of these changed: the edges are told at the end of this turn.
+    /// Routes, servers or the configuration of these changed: the sidecars are told at the end of this turn.
     func changed(_ services: Set<ServicePort>, names: Set<SiteID> = []) {
-        guard !edges.isEmpty else { return }
+        guard !sidecars.isEmpty else { return }
         stale.formUnion(services)
         staleNames.formUnion(names)
         schedule()
     }
 
     private func schedule() {
-        guard !isScheduled, !edges.isEmpty else { return }
+        guard !isScheduled, !sidecars.isEmpty else { return }
         isScheduled = true
         control.loop.schedule(after: .zero) { [weak self] _ in
             self?.isScheduled = false
@@ -101,20 +101,20 @@ final class EdgeServer {
 
     private func flush() {
         let difference = updateContent()
-        // Most edges want the same, and were told the same before: the difference is made once for all of them.
+        // Most sidecars want the same, and were told the same before: the difference is made once for all of them.
         var transfers: [Told: TableTransfer] = [:]
-        for edge in edges.keys.sorted() {
-            guard var state = edges[edge] else { continue }
+        for sidecar in sidecars.keys.sorted() {
+            guard var state = sidecars[sidecar] else { continue }
             state.stale.add(difference, within: state.wants)
             if state.transfer == nil, !state.stale.isEmpty {
                 let told = Told(difference: state.stale, wants: state.wants)
                 let transfer = transfers[told] ?? makeTransfer(told)
                 transfers[told] = transfer
                 state.stale = Difference()
-                edges[edge] = state
-                start(transfer, to: edge)
+                sidecars[sidecar] = state
+                start(transfer, to: sidecar)
             } else {
-                edges[edge] = state
+                sidecars[sidecar] = state
             }
             control.loop.breathe()
         }
@@ -148,28 +148,28 @@ final class EdgeServer {
         return transfer
     }
 
-    private func start(_ transfer: TableTransfer, to edge: ProxyID) {
-        if edges[edge]?.pending.count ?? 0 < Self.pendingLimit {
-            edges[edge]?.pending[transfer.generation] =
+    private func start(_ transfer: TableTransfer, to sidecar: ProxyID) {
+        if sidecars[sidecar]?.pending.count ?? 0 < Self.pendingLimit {
+            sidecars[sidecar]?.pending[transfer.generation] =
                 (content.configuration, transfer.frameCount)
         }
-        edges[edge]?.transfer = transfer
-        advance(edge, acknowledged: 0)
+        sidecars[sidecar]?.transfer = transfer
+        advance(sidecar, acknowledged: 0)
     }
 
     /// Sends what the window allows of the table that is being sent.
-    private func advance(_ edge: ProxyID, acknowledged: UInt32) {
-        let frames = edges[edge]?.transfer?.next(acknowledged: acknowledged) ?? []
-        for frame in frames { control.send(.table, frame, to: edge) }
-        if edges[edge]?.transfer?.isSent == true { edges[edge]?.transfer = nil }
+    private func advance(_ sidecar: ProxyID, acknowledged: UInt32) {
+        let frames = sidecars[sidecar]?.transfer?.next(acknowledged: acknowledged) ?? []
+        for frame in frames { control.send(.table, frame, to: sidecar) }
+        if sidecars[sidecar]?.transfer?.isSent == true { sidecars[sidecar]?.transfer = nil }
     }
 
-    /// What edges are told of a service port; nil when there is nothing to tell.
-    private func service(_ key: ServicePort) -> EdgeService? {
+    /// What sidecars are told of a service port; nil when there is nothing to tell.
+    private func service(_ key: ServicePort) -> SidecarService? {
         guard let shared = control.services.shared[key] else { return nil }
         let timeouts = control.services.timeouts(key)
         let own = control.core.id.site
-        return EdgeService(
+        return SidecarService(
             service: key,
             connect: timeouts.connect,
             idle: timeouts.idle,
@@ -177,40 +177,40 @@ final class EdgeServer {
             targets: shared.targets.map { target in
                 let routes =
                     target.site == own ? [[]] : shared.ways(to: target.site)?.routes ?? []
-                return EdgeTarget(target, routes: routes)
+                return SidecarTarget(target, routes: routes)
             }
         )
     }
 
-    // MARK: What edges say
+    // MARK: What sidecars say
 
-    func acknowledged(_ acknowledgement: EdgeTableAcknowledgement, by edge: ProxyID) {
-        if edges[edge]?.transfer?.generation == acknowledgement.generation {
-            advance(edge, acknowledged: acknowledgement.frames)
+    func acknowledged(_ acknowledgment: SidecarTableAcknowledgment, by sidecar: ProxyID) {
+        if sidecars[sidecar]?.transfer?.generation == acknowledgment.generation {
+            advance(sidecar, acknowledged: acknowledgment.frames)
             // What has changed meanwhile.
-            if edges[edge]?.transfer == nil { schedule() }
+            if sidecars[sidecar]?.transfer == nil { schedule() }
         }
-        guard var state = edges[edge], let pending = state.pending[acknowledgement.generation],
-            acknowledgement.frames >= pending.frames
+        guard var state = sidecars[sidecar], let pending = state.pending[acknowledgment.generation],
+            acknowledgment.frames >= pending.frames
         else { return }
         state.appliedGeneration = max(state.appliedGeneration, pending.configuration)
-        state.pending = state.pending.filter { $0.key > acknowledgement.generation }
-        edges[edge] = state
+        state.pending = state.pending.filter { $0.key > acknowledgment.generation }
+        sidecars[sidecar] = state
         control.snapshotChanged()
     }
 
-    func reported(_ report: EdgeReport, by edge: ProxyID) {
-        guard var state = edges[edge] else { return }
+    func reported(_ report: SidecarReport, by sidecar: ProxyID) {
+        guard var state = sidecars[sidecar] else { return }
         let known = control.services.shared
         state.reported.take(report) { known[$0] != nil }
-        edges[edge] = state
+        sidecars[sidecar] = state
         control.snapshotChanged()
     }
 
-    func snapshots(at now: Instant) -> [EdgeSnapshot] {
-        edges.sorted { $0.key < $1.key }.map { edge, state in
-            EdgeSnapshot(
-                proxy: edge,
+    func snapshots(at now: Instant) -> [SidecarSnapshot] {
+        sidecars.sorted { $0.key < $1.key }.map { sidecar, state in
+            SidecarSnapshot(
+                proxy: sidecar,
                 appliedGeneration: state.appliedGeneration,
                 counters: state.reported.counters.values.sorted { $0.service < $1.service }.map {
                     ServiceCounters(

@@ -3,10 +3,10 @@ import Proxy
 import SiteConfiguration
 
 /// A sidecar: no rights, no configuration; everything comes from the gateways.
-struct EdgeRun: Sendable {
+struct SidecarRun: Sendable {
     private let directory: String
     private let gateways: HostAndPort
-    private let listeners: [EdgeListener]
+    private let listeners: [SidecarListener]
     private let options: RunOptions
     private let admin: Admin
     private let logger: Logger
@@ -14,7 +14,7 @@ struct EdgeRun: Sendable {
     init(
         _ directory: String,
         _ gateways: HostAndPort,
-        _ listeners: [EdgeListener],
+        _ listeners: [SidecarListener],
         _ options: RunOptions,
         _ admin: Admin,
         _ logger: Logger
@@ -31,7 +31,7 @@ struct EdgeRun: Sendable {
         let started = try await signals.unlessNext {
             try await startProxy(
                 ProxyOptions(
-                    role: .edge(gateways: gateways, listeners: listeners),
+                    role: .sidecar(gateways: gateways, listeners: listeners),
                     bind: options.bind,
                     loops: options.loops
                 ),

@@ -1,15 +1,15 @@
 package import NetworkModel
 
-/// Which service ports an edge has clients for: its gateway tells it of these, and of no others.
+/// Which service ports a sidecar has clients for: its gateway tells it of these, and of no others.
 ///
-/// Sent after HELLO by edges of minor version 1 and later.
+/// Sent after HELLO by sidecars of minor version 1 and later.
 ///
 /// | bytes | field |
 /// |---|---|
 /// | 1 | 1: everything, as the list would be too long |
 /// | 2 | number of service ports, at most 4,096 |
 /// | ... | service ports: address (1 + n), port name (1 + n) |
-package struct EdgeWants: Frame, Hashable {
+package struct SidecarWants: Frame, Hashable {
     package static let type = FrameType.wants
 
     package var isEverything: Bool
