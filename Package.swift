@@ -80,7 +80,7 @@ let package = Package(
         module(
             "ProxyProcess",
             [
-                "Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
+                "Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
                 "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
                 "Certificates", "Telemetry", "CLinux", logging,
                 yaml, arguments,
@@ -94,8 +94,8 @@ let package = Package(
         module(
             "Proxy",
             [
-                "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS",
-                "Telemetry", "CLinux", logging, collections,
+                "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel",
+                "TLS", "Telemetry", "CLinux", logging, collections,
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
@@ -107,6 +107,10 @@ let package = Package(
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
         ),
         module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),
+        module(
+            "SiteControl",
+            ["Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", collections]
+        ),
         module("SiteConfiguration", ["NetworkModel"]),
         module("Wire", ["Routing", "NetworkModel"]),
         module("Routing", ["NetworkModel", collections]),
@@ -154,7 +158,7 @@ let package = Package(
         tests(
             "StreamTests",
             [
-                "Proxy", "Wire", "Balancing", "TLS", "SiteConfiguration", "NetworkModel",
+                "Proxy", "SiteControl", "Wire", "Balancing", "TLS", "SiteConfiguration", "NetworkModel",
                 "CertificateFixtures", "TestSupport",
             ]
         ),
@@ -191,9 +195,16 @@ let package = Package(
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
         tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),
         tests(
+            "SiteControlTests",
+            [
+                "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration",
+                "NetworkModel", "TestSupport",
+            ]
+        ),
+        tests(
             "ProxyControlTests",
             [
-                "Proxy", "Wire", "Routing", "Balancing", "TLS", "Certificates",
+                "Proxy", "SiteControl", "Wire", "Routing", "Balancing", "TLS", "Certificates",
                 "SiteConfiguration", "NetworkModel", "TestSupport",
             ]
         ),
@@ -209,7 +220,7 @@ let package = Package(
         tests(
             "ProxyProcessTests",
             [
-                "tieline-proxy", "ProxyProcess", "Proxy", "Certificates", "KubernetesAPI",
+                "tieline-proxy", "ProxyProcess", "Proxy", "SiteControl", "Certificates", "KubernetesAPI",
                 "KubernetesClient",
                 "StatusSummaries", "NetworkAPI",
                 "SiteConfiguration",

@@ -27,11 +27,14 @@ TABLE = {
     "Certificates": ({"TLS", "NetworkModel"}, SYSTEM),
     "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
     "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
+    "SiteControl": (
+        {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel"},
+        {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Proxy": (
-        {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
+        {"SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
-        {"Proxy", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
+        {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
          "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
@@ -50,7 +53,7 @@ IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
 PURE_CORES = {
-    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "KubernetesAPI", "NetworkAPI", "StatusSummaries"}
+    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "StatusSummaries"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")

@@ -1,5 +1,6 @@
 package import NetworkModel
 package import SiteConfiguration
+package import SiteControl
 import Synchronization
 import TLS
 

@@ -1,5 +1,6 @@
 package import NetworkModel
 package import SiteConfiguration
+package import SiteControl
 
 /// What a proxy is told once, at its start.
 package struct ProxyOptions: Sendable {
@@ -43,17 +44,6 @@ package struct ProxyOptions: Sendable {
     }
 }
 
-/// `--listen ADDRESS/PORTNAME=127.0.0.1:PORT` of a sidecar.
-package struct SidecarListener: Hashable, Sendable {
-    package var service: ServicePort
-    package var endpoint: Endpoint
-
-    package init(service: ServicePort, endpoint: Endpoint) {
-        self.service = service
-        self.endpoint = endpoint
-    }
-}
-
 /// A leaf with its key, as the Secrets carry them.
 package struct ProxyCredentials: Hashable, Sendable {
     /// PEM: the leaf, then the site's CA.
@@ -64,30 +54,6 @@ package struct ProxyCredentials: Hashable, Sendable {
     package init(certificateChain: String, privateKey: String) {
         self.certificateChain = certificateChain
         self.privateKey = privateKey
-    }
-}
-
-/// One server of this site, from EndpointSlices.
-package struct LocalEndpoint: Hashable, Sendable {
-    package var endpoint: Endpoint
-    /// The name of the slice's port; nil for an unnamed one, which matches every port.
-    package var portName: PortName?
-    package var ready: Bool
-    package var serving: Bool
-    package var terminating: Bool
-
-    package init(
-        endpoint: Endpoint,
-        portName: PortName?,
-        ready: Bool,
-        serving: Bool,
-        terminating: Bool
-    ) {
-        self.endpoint = endpoint
-        self.portName = portName
-        self.ready = ready
-        self.serving = serving
-        self.terminating = terminating
     }
 }
 

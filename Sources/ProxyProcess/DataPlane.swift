@@ -1,6 +1,7 @@
 package import NetworkModel
 package import Proxy
 package import SiteConfiguration
+package import SiteControl
 
 /// What the process gives to the data plane and asks of it: `Proxy`, or a recorder in tests.
 package protocol DataPlane: Sendable {

@@ -4,6 +4,7 @@ import Logging
 import NetworkAPI
 import NetworkModel
 import Proxy
+import SiteControl
 import Synchronization
 
 /// Follows the EndpointSlices of the site's namespace and tells the data plane who serves.

@@ -5,6 +5,7 @@ import Logging
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Telemetry
 
 extension LogFormat: ExpressibleByArgument {}

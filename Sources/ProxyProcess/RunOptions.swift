@@ -1,6 +1,7 @@
 package import NetworkModel
-package import Proxy
+import Proxy
 package import SiteConfiguration
+package import SiteControl
 
 /// What `tieline-proxy run` was told.
 package struct RunOptions: Sendable {

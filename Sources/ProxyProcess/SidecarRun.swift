@@ -1,6 +1,7 @@
 import Logging
 import Proxy
 import SiteConfiguration
+import SiteControl
 
 /// A sidecar: no rights, no configuration; everything comes from the gateways.
 struct SidecarRun: Sendable {

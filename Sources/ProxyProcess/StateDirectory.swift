@@ -5,6 +5,7 @@ import Logging
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Synchronization
 
 /// The last configuration and endpoints, kept for a restart of the container while the API server is away.

@@ -1,6 +1,7 @@
 import Glibc
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Testing
 
 @testable import Proxy

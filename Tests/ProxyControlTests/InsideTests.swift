@@ -2,6 +2,7 @@ import Certificates
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Testing
 
 @Suite("Within a site", .timeLimit(.minutes(2)))

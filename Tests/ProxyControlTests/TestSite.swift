@@ -3,6 +3,7 @@ import FoundationEssentials
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Synchronization
 import Testing
 

@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 import Testing
 
 @testable import Proxy

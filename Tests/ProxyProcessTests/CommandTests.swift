@@ -1,6 +1,7 @@
 import ArgumentParser
 import NetworkModel
 import Proxy
+import SiteControl
 import Testing
 
 @testable import ProxyProcess

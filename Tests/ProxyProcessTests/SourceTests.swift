@@ -3,6 +3,7 @@ import Foundation
 import KubernetesAPI
 import NetworkModel
 import Proxy
+import SiteControl
 import Synchronization
 import Testing
 

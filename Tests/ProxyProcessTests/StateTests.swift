@@ -3,6 +3,7 @@ import Glibc
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Synchronization
 import TestSupport
 import Testing

@@ -3,6 +3,7 @@ import Logging
 import NetworkModel
 import Proxy
 import SiteConfiguration
+import SiteControl
 import Synchronization
 import Testing
 

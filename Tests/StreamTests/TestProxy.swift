@@ -3,6 +3,7 @@ import CertificateFixtures
 import Glibc
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Synchronization
 import TLS
 import Testing

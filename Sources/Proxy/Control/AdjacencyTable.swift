@@ -1,6 +1,7 @@
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// Every neighbor with its lanes, as loop 0 knows them.

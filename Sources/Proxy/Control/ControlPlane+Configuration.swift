@@ -1,6 +1,7 @@
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 import TLS
 import Wire
 

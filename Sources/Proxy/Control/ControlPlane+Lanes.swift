@@ -1,6 +1,7 @@
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 import TLS
 import Wire
 
@@ -237,7 +238,7 @@ extension ControlPlane {
 
     // MARK: Ends
 
-    func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool) {
+    func laneEnded(_ id: LaneID, _ reason: LaneEnd, wasUp: Bool) {
         admitted[id] = nil
         drains.ended(id)
         laneAccounts.removeValue(forKey: id)?.give(.lanes)

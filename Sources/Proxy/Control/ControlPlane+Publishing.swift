@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import Routing
+import SiteControl
 import Synchronization
 
 // What the loops get to carry streams with.

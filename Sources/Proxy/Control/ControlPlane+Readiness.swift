@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 
 // When a proxy is ready: a new gateway that clients reach before it knows the way would refuse them.
 

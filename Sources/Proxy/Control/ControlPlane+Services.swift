@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import Routing
+import SiteControl
 
 // Services: what routes, servers and connections change about them.
 
@@ -92,8 +93,8 @@ extension ControlPlane {
         routing?.feed(.interest(interest))
     }
 
-    func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) {
-        if services.hostResolved(name, result) { refreshServices(services.ports(ofHost: name)) }
+    func hostResolved(_ name: String, _ answer: Answer) {
+        if services.hostResolved(name, answer) { refreshServices(services.ports(ofHost: name)) }
     }
 
     /// A loop could not open a listener for clients, or can now.

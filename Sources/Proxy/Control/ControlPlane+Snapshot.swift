@@ -2,6 +2,7 @@ import Balancing
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 
 // The snapshot: what this proxy observes, as the controller and people read it.
 

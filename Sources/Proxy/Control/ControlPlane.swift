@@ -3,6 +3,7 @@ import Logging
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 import TLS
 import Wire
 

@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 import Wire
 
 /// Keeps the site's proxies informed of each other's open connections.

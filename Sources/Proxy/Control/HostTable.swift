@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 
 /// The addresses of servers that are given by name; confined to loop 0.
 final class HostTable {
@@ -31,7 +32,7 @@ final class HostTable {
     private func ask() {
         for name in lookUps.takeDue(at: EventLoop.clock()) {
             control.resolver.resolve(name, replyTo: control.loop.mailbox) { loop, result in
-                loop.local(ControlPlane.self)?.hostResolved(name, result)
+                loop.local(ControlPlane.self)?.hostResolved(name, Answer(result))
             }
         }
         if let timer { control.loop.cancel(timer) }
@@ -44,9 +45,9 @@ final class HostTable {
     }
 
     /// True when the name's addresses are others than before.
-    func resolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) -> Bool {
+    func resolved(_ name: String, _ answer: Answer) -> Bool {
         let before = lookUps.failure(of: name)
-        let isChanged = lookUps.answer(name, result, at: EventLoop.clock())
+        let isChanged = lookUps.answer(name, answer, at: EventLoop.clock())
         let failure = lookUps.failure(of: name)
         if let failure, before?.reason != failure.reason {
             control.log("the host \(name) does not resolve: \(failure.reason)")

@@ -1,5 +1,6 @@
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// Keeps lanes to every address of one name of the own site: a gateway's siblings, or a sidecar's gateways.
@@ -117,7 +118,7 @@ final class InsideDialer {
         fill(address)
     }
 
-    func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool, at address: IPAddress) {
+    func laneEnded(_ id: LaneID, _ reason: LaneEnd, wasUp: Bool, at address: IPAddress) {
         guard places[address] != nil else { return }
         places[address]?.dialing.remove(id)
         places[address]?.up.remove(id)

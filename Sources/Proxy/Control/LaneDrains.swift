@@ -1,5 +1,6 @@
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// Lanes that others take the place of.

@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 
 /// The ports on which lanes are accepted.
 ///

@@ -1,25 +1,11 @@
 import NetworkModel
+import SiteControl
 import Synchronization
 import TLS
 import Wire
 
 // What the loops' agents and the control plane on loop 0 say to each other about lanes. All of it crosses threads by
 // mailbox, so all of it is Sendable.
-
-/// One lane of this process, for its life.
-struct LaneID: Hashable, Comparable, Sendable {
-    let number: UInt64
-
-    static func < (left: Self, right: Self) -> Bool { left.number < right.number }
-}
-
-/// Which of the two ports a lane belongs to.
-enum LanePurpose: Hashable, Sendable {
-    /// Between sites: dialed for a Link, or accepted on the link port.
-    case link
-    /// Within a site: mesh and sidecars.
-    case inside
-}
 
 /// An order to dial one lane.
 struct DialOrder: Sendable {

@@ -1,5 +1,6 @@
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// Keeps the lanes of one Link dialed: the endpoints in turn, names resolved each time, never giving up.
@@ -252,7 +253,7 @@ final class LinkDialer {
     }
 
     /// A lane of this Link has ended, or was never established.
-    func laneEnded(_ id: LaneID, _ reason: LaneCloseReason, wasUp: Bool, gauge: LaneGauge?) {
+    func laneEnded(_ id: LaneID, _ reason: LaneEnd, wasUp: Bool, gauge: LaneGauge?) {
         openedBefore += gauge?.opened ?? 0
         retired.remove(id)
         guard !isStopped, let index = slot(of: id) else { return }

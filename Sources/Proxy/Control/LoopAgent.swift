@@ -1,4 +1,5 @@
 import NetworkModel
+import SiteControl
 import Wire
 
 /// The control plane's hand on one loop: lanes, listeners and the stream engine of that loop.
@@ -152,8 +153,8 @@ final class LoopAgent {
         wasUpOn account: AccountNumber?
     ) {
         forget(session)
-        let id = session.id
-        core.tellControl(on: account) { $0.laneEnded(id, reason, wasUp: account != nil) }
+        let (id, end) = (session.id, reason.end)
+        core.tellControl(on: account) { $0.laneEnded(id, end, wasUp: account != nil) }
     }
 
     /// Far beyond 1,000 sites with eight lanes each.
@@ -198,23 +199,4 @@ final class LoopAgent {
             engine.accepted(socket, service: service, client: client)
         }
     }
-}
-
-/// A port on which lanes of one purpose are accepted.
-struct LanePort: Hashable, Sendable {
-    let purpose: LanePurpose
-    let port: UInt16
-}
-
-/// Where clients are awaited.
-struct ListenPlace: Hashable, Sendable {
-    /// Nil: every address.
-    let address: IPAddress?
-    let port: UInt16
-}
-
-/// The place at which clients of a service port are awaited.
-struct ClientListener: Hashable, Sendable {
-    let service: ServicePort
-    let place: ListenPlace
 }

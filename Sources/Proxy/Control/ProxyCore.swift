@@ -1,5 +1,6 @@
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Synchronization
 import TLS
 

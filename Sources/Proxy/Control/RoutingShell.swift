@@ -1,6 +1,7 @@
 import DequeModule
 import NetworkModel
 import Routing
+import SiteControl
 import TLS
 import Wire
 

@@ -2,6 +2,7 @@ import Balancing
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 
 /// The services of a gateway: what is configured, the local servers of each, and one shared balancer per service port.
 ///
@@ -230,8 +231,8 @@ final class ServiceTable {
         return problems
     }
 
-    func hostResolved(_ name: String, _ result: Result<[IPAddress], ResolverError>) -> Bool {
-        hosts.resolved(name, result)
+    func hostResolved(_ name: String, _ answer: Answer) -> Bool {
+        hosts.resolved(name, answer)
     }
 
     // MARK: What follows

@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// A sidecar's side: what its gateways tell, and what it reports to them.

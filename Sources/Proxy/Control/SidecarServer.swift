@@ -2,6 +2,7 @@ import Balancing
 import NetworkModel
 import Routing
 import SiteConfiguration
+import SiteControl
 import Wire
 
 /// What a gateway tells its attached sidecars, and what they report.
@@ -15,18 +16,18 @@ final class SidecarServer {
     private struct Attached {
         /// What it wants to hear of; nil: everything, as it cannot say.
         var wants: Set<ServicePort>?
-        var stale = Difference(isEverything: true)
+        var stale = SidecarTables.Difference(isEverything: true)
         /// The table that is being sent.
         var transfer: TableTransfer?
         /// Tables that are on their way by their generation, with that of the configuration.
         var pending: [UInt64: (configuration: UInt64, frames: UInt32)] = [:]
         var appliedGeneration: UInt64 = 0
-        var reported = Reported()
+        var reported = SidecarTables.Reported()
     }
 
     private unowned let control: ControlPlane
     private var sidecars: [ProxyID: Attached] = [:]
-    private var content = Content()
+    private var content = SidecarTables.Content()
     /// Service ports whose part of `content` has to be worked out.
     private var stale: Set<ServicePort> = []
     private var staleNames: Set<SiteID> = []
@@ -41,7 +42,7 @@ final class SidecarServer {
         if sidecars.isEmpty {
             // Nobody kept it.
             stale = Set(control.services.shared.keys)
-            content = Content()
+            content = SidecarTables.Content()
         }
         sidecars[sidecar] = Attached(wants: tellsWants ? [] : nil)
         schedule()
@@ -54,7 +55,7 @@ final class SidecarServer {
 
     /// Control frames to this sidecar may have been lost.
     func disturbed(_ sidecar: ProxyID) {
-        sidecars[sidecar]?.stale = Difference(isEverything: true)
+        sidecars[sidecar]?.stale = SidecarTables.Difference(isEverything: true)
         sidecars[sidecar]?.transfer = nil
         schedule()
     }
@@ -65,7 +66,7 @@ final class SidecarServer {
         let new = wants.isEverything ? nil : Set(wants.services)
         guard new != state.wants else { return }
         sidecars[sidecar]?.wants = new
-        sidecars[sidecar]?.stale = Difference(isEverything: true)
+        sidecars[sidecar]?.stale = SidecarTables.Difference(isEverything: true)
         control.updateInterest()
         schedule()
     }
@@ -102,15 +103,15 @@ final class SidecarServer {
     private func flush() {
         let difference = updateContent()
         // Most sidecars want the same, and were told the same before: the difference is made once for all of them.
-        var transfers: [Told: TableTransfer] = [:]
+        var transfers: [SidecarTables.Told: TableTransfer] = [:]
         for sidecar in sidecars.keys.sorted() {
             guard var state = sidecars[sidecar] else { continue }
             state.stale.add(difference, within: state.wants)
             if state.transfer == nil, !state.stale.isEmpty {
-                let told = Told(difference: state.stale, wants: state.wants)
+                let told = SidecarTables.Told(difference: state.stale, wants: state.wants)
                 let transfer = transfers[told] ?? makeTransfer(told)
                 transfers[told] = transfer
-                state.stale = Difference()
+                state.stale = SidecarTables.Difference()
                 sidecars[sidecar] = state
                 start(transfer, to: sidecar)
             } else {
@@ -121,8 +122,8 @@ final class SidecarServer {
     }
 
     /// Works out what is stale; gives what is really another than before.
-    private func updateContent() -> Difference {
-        var difference = Difference()
+    private func updateContent() -> SidecarTables.Difference {
+        var difference = SidecarTables.Difference()
         for key in stale {
             let new = service(key)
             guard new != content.services[key] else { continue }
@@ -140,7 +141,7 @@ final class SidecarServer {
         return difference
     }
 
-    private func makeTransfer(_ told: Told) -> TableTransfer {
+    private func makeTransfer(_ told: SidecarTables.Told) -> TableTransfer {
         generation += 1
         let table = content.table(told, generation: generation)
         let (transfer, leftOut) = TableTransfer.make(of: table)

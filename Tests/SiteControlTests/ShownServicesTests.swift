@@ -3,7 +3,7 @@ import SiteConfiguration
 import TestSupport
 import Testing
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("The services of the snapshot")
 struct ShownServicesTests {

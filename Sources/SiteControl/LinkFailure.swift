@@ -1,26 +1,25 @@
-import NetworkModel
-import SiteConfiguration
-import TLS
+package import NetworkModel
+package import SiteConfiguration
 import Wire
 
 /// Why a Link is not connected, in the words of its status: the reason, and what to do about it.
-struct LinkFailure: Equatable {
-    var reason: LinkSnapshot.Reason
-    var message: String
+package struct LinkFailure: Equatable {
+    package var reason: LinkSnapshot.Reason
+    package var message: String
 
     /// Reads the end of a lane that was dialed for `link` at `endpoint`.
-    init(_ end: LaneCloseReason, link: LinkConfiguration, endpoint: String, site: SiteName) {
+    package init(_ end: LaneEnd, link: LinkConfiguration, endpoint: String, site: SiteName) {
         switch end {
-        case .unexpectedSite(let identity):
+        case .unexpectedSite(let site):
             reason = .siteIDMismatch
             let next = link.nextRemoteSite.map { ", spec.nextRemoteSiteID \($0)" } ?? ""
             message =
-                "\(endpoint) is site \(identity.site), but spec.remoteSiteID is \(link.remoteSite)\(next);"
+                "\(endpoint) is site \(site), but spec.remoteSiteID is \(link.remoteSite)\(next);"
                 + " correct spec.remoteSiteID or the endpoint"
-        case .handshake(.certificate(let error)):
-            reason = error.isClockSkew ? .clockSkew : .certificateInvalid
-            message = "\(endpoint): \(error)"
-        case .handshake(.alert(let code, let name)):
+        case .certificate(let text, let isClockSkew):
+            reason = isClockSkew ? .clockSkew : .certificateInvalid
+            message = "\(endpoint): \(text)"
+        case .alert(let code, let name):
             reason = .certificateInvalid
             message = "\(endpoint) refused this site's certificate: \(name) (alert \(code))"
         case .closedByNeighbor(let closing), .closedHere(let closing):
@@ -31,7 +30,7 @@ struct LinkFailure: Equatable {
         }
     }
 
-    init(_ reason: LinkSnapshot.Reason, _ message: String) {
+    package init(_ reason: LinkSnapshot.Reason, _ message: String) {
         self.reason = reason
         self.message = message
     }
@@ -62,31 +61,12 @@ struct LinkFailure: Equatable {
         }
     }
 
-    static let toSelf = "spec.remoteSiteID is this site's own: a Link joins two sites"
+    package static let toSelf = "spec.remoteSiteID is this site's own: a Link joins two sites"
 
     /// Gives the line to add to the other Site.
-    static func notAllowed(_ site: SiteName, remote: SiteID) -> String {
+    package static func notAllowed(_ site: SiteName, remote: SiteID) -> String {
         let name = site.name.isEmpty ? "" : ", name: \(site.name)"
         return "site \(remote) does not allow this site; add to its Site's spec.allow:"
             + " - {siteID: \(site.id)\(name)}"
-    }
-}
-
-extension LaneCloseReason {
-    /// For people, without the endpoint.
-    var explanation: String {
-        switch self {
-        case .connect(let error), .connection(let error): "\(error)"
-        case .handshakeTimeout: "the TLS handshake was not done within 5 s"
-        case .handshake(let error): "\(error)"
-        case .unexpectedSite(let identity): "it is site \(identity.site)"
-        case .silent(let duration): "nothing was heard for \(duration)"
-        case .unanswered(let duration): "heartbeats were not answered for \(duration)"
-        case .ended: "the other side ended the connection"
-        case .closedByNeighbor(let closing): "the other side closed the lane: \(closing)"
-        case .closedHere(let closing): "closed: \(closing)"
-        case .violation(let text): "broken protocol: \(text)"
-        case .overflow: "the other side reads too slowly"
-        }
     }
 }

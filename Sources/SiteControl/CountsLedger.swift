@@ -1,15 +1,15 @@
-import NetworkModel
-import Wire
+package import NetworkModel
+package import Wire
 
 /// Open connections per service port and target site.
-typealias CountsTable = [ServicePort: [SiteID: UInt64]]
+package typealias CountsTable = [ServicePort: [SiteID: UInt64]]
 
 /// What the site's other proxies have open, by who counts it and who says so.
 ///
 /// An origin (a gateway or a sidecar) may be reported by several gateways; it counts once: in its own words when it is a
 /// neighbor, else in those of the smallest reporter. What a reporter said goes with its adjacency, or when it begins anew.
 /// The sums over all origins are kept up to date by differences, so that asking costs nothing. Pure.
-struct CountsLedger {
+package struct CountsLedger {
     private struct Report {
         var version: UInt64
         var table: CountsTable
@@ -45,16 +45,18 @@ struct CountsLedger {
     private var refusals = 0
 
     /// A site has fewer proxies; more origins are left out.
-    static let originLimit = 4_096
+    package static let originLimit = 4_096
     /// Pairs of service port and target per report; more are left out.
-    static let pairLimit = 16_384
+    package static let pairLimit = 16_384
     /// Service ports per report that this proxy does not know: two gateways learn of a service at different times.
-    static let unknownLimit = 256
+    package static let unknownLimit = 256
+
+    package init() {}
 
     /// Takes a frame of `reporter`; gives the service ports whose sums may have changed.
     ///
     /// Of service ports that are not `isKnown` only `unknownLimit` are taken.
-    mutating func apply(
+    package mutating func apply(
         _ counts: Counts,
         from reporter: ProxyID,
         isKnown: (ServicePort) -> Bool = { _ in true }
@@ -85,7 +87,7 @@ struct CountsLedger {
     }
 
     /// The adjacency to `reporter` has ended.
-    mutating func drop(_ reporter: ProxyID) -> Set<ServicePort> {
+    package mutating func drop(_ reporter: ProxyID) -> Set<ServicePort> {
         defer { floors[reporter] = nil }
         return forget(reporter, before: .max)
     }
@@ -133,7 +135,7 @@ struct CountsLedger {
     }
 
     /// What `origin` has open.
-    func table(of origin: ProxyID) -> CountsTable {
+    package func table(of origin: ProxyID) -> CountsTable {
         speaker(for: origin).flatMap { reports[origin]?[$0]?.table } ?? [:]
     }
 
@@ -144,20 +146,21 @@ struct CountsLedger {
     }
 
     /// All origins but `excluded`, added up.
-    func sum(_ service: ServicePort, excluding excluded: ProxyID? = nil) -> [SiteID: UInt64] {
+    package func sum(_ service: ServicePort, excluding excluded: ProxyID? = nil) -> [SiteID: UInt64]
+    {
         let sum = sums[service] ?? [:]
         guard let excluded, let own = table(of: excluded)[service] else { return sum }
         return sum.merging(own) { $0 - $1 }.filter { $0.value > 0 }
     }
 
     /// Every service port that any origin has connections of.
-    var services: Set<ServicePort> { Set(sums.keys) }
+    package var services: Set<ServicePort> { Set(sums.keys) }
 
     /// Origins of which anything is known.
-    var originCount: Int { reports.count }
+    package var originCount: Int { reports.count }
 
     /// How many origins and counts were left out because of a limit, since the last call.
-    mutating func takeRefusals() -> Int {
+    package mutating func takeRefusals() -> Int {
         defer { refusals = 0 }
         return refusals
     }

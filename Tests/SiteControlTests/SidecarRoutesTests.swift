@@ -4,7 +4,7 @@ import SiteConfiguration
 import Testing
 import Wire
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("A sidecar's routes")
 struct SidecarRoutesTests {
@@ -188,7 +188,7 @@ struct SidecarRoutesTests {
 
     @Test("a sidecar's counters are bounded, those of known services are always taken")
     func reported() throws {
-        var reported = SidecarServer.Reported()
+        var reported = SidecarTables.Reported()
         let known = try web
         let counter = { (service: ServicePort) in
             SidecarReport.Counter(service: service, active: 1, opened: 1, failed: 0, interrupted: 0)
@@ -197,7 +197,7 @@ struct SidecarRoutesTests {
             let service = try #require(ServicePort("s\(number)/http"))
             reported.take(SidecarReport(counters: [counter(service)])) { $0 == known }
         }
-        #expect(reported.counters.count == SidecarServer.Reported.unknownLimit)
+        #expect(reported.counters.count == SidecarTables.Reported.unknownLimit)
         reported.take(SidecarReport(counters: [counter(known)])) { $0 == known }
         #expect(reported.counters[known] != nil)
     }
@@ -244,7 +244,7 @@ struct SidecarRoutesTests {
             targets: [target(4)]
         )
         let other = try #require(ServicePort("other/http"))
-        var content = SidecarServer.Content()
+        var content = SidecarTables.Content()
         content.services = [try web: service]
         content.services[other] = SidecarService(
             service: other,
@@ -254,13 +254,13 @@ struct SidecarRoutesTests {
             targets: []
         )
         content.names = [far: "far", own: "own"]
-        let everything = SidecarServer.Difference(isEverything: true)
+        let everything = SidecarTables.Difference(isEverything: true)
         let all = content.table(.init(difference: everything), generation: 1)
         #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
         let some = content.table(.init(difference: everything, wants: [try web]), generation: 1)
         #expect(some.replacesAll && some.services == [service])
 
-        var difference = SidecarServer.Difference()
+        var difference = SidecarTables.Difference()
         #expect(difference.isEmpty)
         // What a sidecar does not want is no news to it.
         difference.add(.init(services: [other]), within: [try web])

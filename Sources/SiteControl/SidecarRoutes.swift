@@ -1,13 +1,13 @@
-import Balancing
-import NetworkModel
-import SiteConfiguration
-import Wire
+package import Balancing
+package import NetworkModel
+package import SiteConfiguration
+package import Wire
 
 /// What a sidecar was told by its gateways, joined into targets and routes.
 ///
 /// A target costs what the cheapest gateway says; the routes of all gateways with that cost are kept, each with the gateway
 /// before it. A target is absent only if no gateway can reach it. Pure.
-struct SidecarRoutes {
+package struct SidecarRoutes {
     private struct Told {
         var services: [ServicePort: SidecarService] = [:]
         var names: [SiteID: String] = [:]
@@ -40,8 +40,10 @@ struct SidecarRoutes {
 
     private var gateways: [ProxyID: Told] = [:]
 
+    package init() {}
+
     /// Takes one frame and gives the answer; with the last frame of a table the table is in force.
-    mutating func apply(
+    package mutating func apply(
         _ table: SidecarTable,
         from gateway: ProxyID
     ) -> SidecarTableAcknowledgment? {
@@ -65,9 +67,9 @@ struct SidecarRoutes {
         return answer
     }
 
-    mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
+    package mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
 
-    mutating func setDraining(_ gateway: ProxyID) {
+    package mutating func setDraining(_ gateway: ProxyID) {
         gateways[gateway, default: Told()].isDraining = true
     }
 
@@ -78,18 +80,18 @@ struct SidecarRoutes {
         return staying.isEmpty ? all : staying
     }
 
-    var services: Set<ServicePort> {
+    package var services: Set<ServicePort> {
         Set(gateways.values.flatMap { $0.services.keys })
     }
 
-    var names: [SiteID: String] {
+    package var names: [SiteID: String] {
         gateways.sorted { $0.key > $1.key }
             .reduce(into: [:]) { names, gateway in
                 names.merge(gateway.value.names) { _, new in new }
             }
     }
 
-    func timeouts(_ service: ServicePort) -> ServiceTimeouts {
+    package func timeouts(_ service: ServicePort) -> ServiceTimeouts {
         let told = gateways.sorted { $0.key < $1.key }.lazy
             .compactMap { $0.value.services[service] }.first
         guard let told else { return .standard }
@@ -101,12 +103,12 @@ struct SidecarRoutes {
     }
 
     /// One target with its routes from this sidecar.
-    struct Joined: Equatable {
-        var target: Target
-        var routes: [[ProxyID]]
+    package struct Joined: Equatable {
+        package var target: Target
+        package var routes: [[ProxyID]]
     }
 
-    func targets(_ service: ServicePort) -> [Joined] {
+    package func targets(_ service: ServicePort) -> [Joined] {
         var joined: [SiteID: Joined] = [:]
         for (gateway, told) in usable {
             for offer in told.services[service]?.targets ?? [] {

@@ -1,22 +1,35 @@
-import Balancing
-import NetworkModel
-import Wire
+package import Balancing
+package import NetworkModel
+package import Wire
 
-extension SidecarServer {
+/// What a gateway keeps of, and for, its sidecars.
+package enum SidecarTables {
     /// What a sidecar has not been told yet.
-    struct Difference: Hashable {
+    package struct Difference: Hashable {
         /// The sidecar knows nothing.
-        var isEverything = false
-        var services: Set<ServicePort> = []
-        var names: Set<SiteID> = []
-        var isOtherConfiguration = false
+        package var isEverything = false
+        package var services: Set<ServicePort> = []
+        package var names: Set<SiteID> = []
+        package var isOtherConfiguration = false
 
-        var isEmpty: Bool {
+        package init(
+            isEverything: Bool = false,
+            services: Set<ServicePort> = [],
+            names: Set<SiteID> = [],
+            isOtherConfiguration: Bool = false
+        ) {
+            self.isEverything = isEverything
+            self.services = services
+            self.names = names
+            self.isOtherConfiguration = isOtherConfiguration
+        }
+
+        package var isEmpty: Bool {
             !isEverything && !isOtherConfiguration && services.isEmpty && names.isEmpty
         }
 
         /// Adds what is new, of services only those in `wants` (nil: all).
-        mutating func add(_ other: Difference, within wants: Set<ServicePort>?) {
+        package mutating func add(_ other: Difference, within wants: Set<ServicePort>?) {
             guard !isEverything else { return }
             isOtherConfiguration = isOtherConfiguration || other.isOtherConfiguration
             names.formUnion(other.names)
@@ -25,19 +38,32 @@ extension SidecarServer {
     }
 
     /// What a table is made of: equal ones are equal tables.
-    struct Told: Hashable {
-        var difference: Difference
-        var wants: Set<ServicePort>?
+    package struct Told: Hashable {
+        package var difference: Difference
+        package var wants: Set<ServicePort>?
+
+        package init(difference: Difference, wants: Set<ServicePort>? = nil) {
+            self.difference = difference
+            self.wants = wants
+        }
     }
 
     /// All that sidecars are told at one moment.
-    struct Content {
-        var services: [ServicePort: SidecarService] = [:]
-        var names: [SiteID: String] = [:]
+    package struct Content {
+        package var services: [ServicePort: SidecarService] = [:]
+        package var names: [SiteID: String] = [:]
         /// The generation of the configuration that it reflects.
-        var configuration: UInt64 = 0
+        package var configuration: UInt64 = 0
 
-        func table(_ told: Told, generation: UInt64) -> SidecarTable {
+        package init(
+            services: [ServicePort: SidecarService] = [:],
+            names: [SiteID: String] = [:]
+        ) {
+            self.services = services
+            self.names = names
+        }
+
+        package func table(_ told: Told, generation: UInt64) -> SidecarTable {
             let all = told.difference.isEverything
             let keys = all ? told.wants ?? Set(services.keys) : told.difference.services
             let sites = all ? Set(names.keys) : told.difference.names
@@ -52,17 +78,19 @@ extension SidecarServer {
     }
 
     /// What a sidecar reported since it attached.
-    struct Reported {
-        private(set) var counters: [ServicePort: SidecarReport.Counter] = [:]
+    package struct Reported {
+        package private(set) var counters: [ServicePort: SidecarReport.Counter] = [:]
         /// The newest, at most `recordLimit`.
-        private(set) var failovers: [FailoverRecord] = []
+        package private(set) var failovers: [FailoverRecord] = []
 
-        static let recordLimit = 256
+        package static let recordLimit = 256
         /// Service ports that this gateway does not know: two gateways learn of a service at different times.
-        static let unknownLimit = 256
+        package static let unknownLimit = 256
+
+        package init() {}
 
         /// Counters of service ports that are not `isKnown` are taken while there are fewer than `unknownLimit` in all.
-        mutating func take(_ report: SidecarReport, isKnown: (ServicePort) -> Bool) {
+        package mutating func take(_ report: SidecarReport, isKnown: (ServicePort) -> Bool) {
             for counter in report.counters {
                 let key = counter.service
                 guard counters[key] != nil || counters.count < Self.unknownLimit || isKnown(key)
@@ -77,50 +105,11 @@ extension SidecarServer {
     }
 }
 
-/// A table on its way to a sidecar: only so many frames at a time, as a lane's queue of control frames is bounded.
-struct TableTransfer {
-    /// Frames that were sent and not acknowledged: about a quarter of what a lane queues.
-    static let window: UInt32 = 32
-    /// Frames of one table; the rest of a longer one is left out.
-    static let frameLimit = 1_024
-
-    let generation: UInt64
-    let frameCount: UInt32
-    /// Those that have not been sent, encoded, the last one first.
-    private var waiting: [[UInt8]]
-
-    /// Gives the number of frames that were left out, too.
-    static func make(of table: SidecarTable) -> (transfer: TableTransfer, leftOut: Int) {
-        let frames = table.fragments()
-        var kept = Array(frames.prefix(frameLimit))
-        kept[kept.count - 1].isLast = true
-        let transfer = TableTransfer(
-            generation: table.generation,
-            frameCount: UInt32(kept.count),
-            waiting: kept.reversed().map(\.encoded)
-        )
-        return (transfer, frames.count - kept.count)
-    }
-
-    var isSent: Bool { waiting.isEmpty }
-
-    /// What to send when so many frames have been acknowledged.
-    mutating func next(acknowledged: UInt32) -> [[UInt8]] {
-        let sent = frameCount - UInt32(waiting.count)
-        let unanswered = sent - min(acknowledged, sent)
-        var frames: [[UInt8]] = []
-        while frames.count + Int(unanswered) < Int(Self.window), let frame = waiting.popLast() {
-            frames.append(frame)
-        }
-        return frames
-    }
-}
-
 extension SidecarTarget {
     /// A gateway's target as a sidecar may use it: routes that leave room for the gateway itself, not too many of them.
     ///
     /// A target that no such route leads to is out of the sidecar's reach.
-    init(_ target: Target, routes: [[ProxyID]]) {
+    package init(_ target: Target, routes: [[ProxyID]]) {
         let fitting = routes.filter { $0.count < WireLimit.route }
         let isTooFar = target.absence == nil && fitting.isEmpty && !routes.isEmpty
         self.init(

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Wire
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("Counts of a site's proxies")
 struct CountsTests {

@@ -1,19 +1,24 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// The services' part of the snapshot as it was built last, and which services have to be looked at again.
 ///
 /// There may be thousands of services, and a change is of one.
-struct ShownServices {
+package struct ShownServices {
     /// What may change all services at once.
-    struct Context: Equatable {
-        var names: [SiteID: String]
-        var links: [LinkConfiguration]
+    package struct Context: Equatable {
+        package var names: [SiteID: String]
+        package var links: [LinkConfiguration]
+
+        package init(names: [SiteID: String], links: [LinkConfiguration]) {
+            self.names = names
+            self.links = links
+        }
     }
 
     /// Both in the order of the service ports.
-    private(set) var services: [ServiceSnapshot] = []
-    private(set) var counters: [ServiceCounters] = []
+    package private(set) var services: [ServiceSnapshot] = []
+    package private(set) var counters: [ServiceCounters] = []
 
     private var stale: Set<ServicePort> = []
     /// When all were looked at last, and in which context; nil: all have to be looked at.
@@ -21,14 +26,16 @@ struct ShownServices {
     /// Should a change ever go unnoticed, it is shown this late at the most.
     private static let patience: Duration = .seconds(60)
 
-    mutating func mark(_ keys: Set<ServicePort>) { stale.formUnion(keys) }
+    package init() {}
 
-    mutating func markAll() { looked = nil }
+    package mutating func mark(_ keys: Set<ServicePort>) { stale.formUnion(keys) }
+
+    package mutating func markAll() { looked = nil }
 
     /// Brings both lists up to date.
     ///
     /// `all` are the ports that there are; `look` gives what is shown of one, nil for nothing.
-    mutating func refresh(
+    package mutating func refresh(
         _ all: some Collection<ServicePort>,
         in context: Context,
         at now: Instant,

@@ -1,28 +1,28 @@
-import NetworkModel
+package import NetworkModel
 
 /// The accepted lanes of one loop whose neighbors were not admitted yet: bounded, and shared among the addresses they come from.
 ///
 /// When all slots are taken, the oldest lane of the address with the most gives way: whoever opens many connections and
 /// says nothing pushes out its own. Pure.
-struct HandshakeSlots {
+package struct HandshakeSlots {
     /// Beyond this more slots help nobody.
     private static let capacityMax = 1_024
     private static let capacityMin = 8
 
-    let capacity: Int
+    package let capacity: Int
     /// The oldest first.
     private var waiting: [IPAddress: [LaneID]] = [:]
     private var addresses: [LaneID: IPAddress] = [:]
 
-    var count: Int { addresses.count }
+    package var count: Int { addresses.count }
 
     /// A loop's part of the share of all loops.
-    init(share: Int, loops: Int) {
+    package init(share: Int, loops: Int) {
         capacity = min(max(share / max(1, loops), Self.capacityMin), Self.capacityMax)
     }
 
     /// Takes a slot; gives the lane that has to end for it, if any.
-    mutating func take(_ id: LaneID, from address: IPAddress) -> LaneID? {
+    package mutating func take(_ id: LaneID, from address: IPAddress) -> LaneID? {
         let evicted = count < capacity ? nil : oldestOfTheMost()
         if let evicted { free(evicted) }
         waiting[address, default: []].append(id)
@@ -32,7 +32,7 @@ struct HandshakeSlots {
 
     /// True when the lane had a slot.
     @discardableResult
-    mutating func free(_ id: LaneID) -> Bool {
+    package mutating func free(_ id: LaneID) -> Bool {
         guard let address = addresses.removeValue(forKey: id) else { return false }
         waiting[address]?.removeAll { $0 == id }
         if waiting[address]?.isEmpty == true { waiting[address] = nil }

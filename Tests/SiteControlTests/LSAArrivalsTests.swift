@@ -2,7 +2,7 @@ import NetworkModel
 import Routing
 import Testing
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("Advertisements that wait")
 struct LSAArrivalsTests {

@@ -1,26 +1,26 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// What a new configuration starts and ends: only what differs is touched.
 ///
 /// Other endpoints, heartbeats and costs end nothing: a link takes them over as it runs. Pure.
-struct ConfigurationDifference: Equatable {
+package struct ConfigurationDifference: Equatable {
     /// To be dialed: new ones, and those that pin none of the sites that they did.
-    var dialed: [LinkConfiguration] = []
+    package var dialed: [LinkConfiguration] = []
     /// Whose lanes are closed: removed ones, and those that pin none of the sites that they did.
-    var closed: [LinkName] = []
+    package var closed: [LinkName] = []
     /// Under another name now, with the same site and endpoints: others take the place of their lanes.
-    var renamed: [LinkName] = []
+    package var renamed: [LinkName] = []
     /// Service ports that were taken out, not renamed: their connections are reset.
-    var endedServices: Set<ServicePort> = []
+    package var endedServices: Set<ServicePort> = []
     /// Sites that may not dial any more: their lanes are closed at once.
-    var disallowed: Set<SiteID> = []
+    package var disallowed: Set<SiteID> = []
     /// Whether this site accepts Links now; nil: as before.
-    var acceptsLinks: Bool?
-    var routingChanged = false
-    var services: ServiceDifference
+    package var acceptsLinks: Bool?
+    package var routingChanged = false
+    package var services: ServiceDifference
 
-    init(from old: ConfigurationDocument?, to new: ConfigurationDocument) {
+    package init(from old: ConfigurationDocument?, to new: ConfigurationDocument) {
         self.init(
             from: old?.configuration,
             to: new.configuration,
@@ -29,7 +29,7 @@ struct ConfigurationDifference: Equatable {
     }
 
     /// `services`: what differs in the services, which may be elsewhere than in the configurations.
-    init(
+    package init(
         from old: SiteConfiguration?,
         to new: SiteConfiguration,
         services: ServiceDifference
@@ -98,7 +98,7 @@ struct ConfigurationDifference: Equatable {
 
 extension SiteConfiguration {
     /// The cost of every Link by its name.
-    var linkCosts: [LinkName: LinkCost] {
+    package var linkCosts: [LinkName: LinkCost] {
         Dictionary(links.map { ($0.name, $0.cost) }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -1,12 +1,12 @@
-import NetworkModel
-import SiteConfiguration
+package import NetworkModel
+package import SiteConfiguration
 
 /// The links that were refused lately, for status, and when to say so in the log.
 ///
 /// Anybody can make identities: whoever comes from one address with ever new ones gets few places, and one line of the
 /// log per cause and period. Pure.
-struct RefusalList {
-    static let limit = 16
+package struct RefusalList {
+    package static let limit = 16
     private static let perAddress = 4
     private static let logInterval: Duration = .seconds(10)
 
@@ -19,10 +19,12 @@ struct RefusalList {
     private var entries: [Entry] = []
     private var logged: [LinkSnapshot.Reason: (next: Instant, left: Int)] = [:]
 
-    var links: [RefusedLink] { entries.map(\.link) }
+    package init() {}
+
+    package var links: [RefusedLink] { entries.map(\.link) }
 
     /// Adds one attempt; true when the site was not refused for this reason before, as far as is known.
-    mutating func add(
+    package mutating func add(
         _ site: SiteName,
         _ reason: LinkSnapshot.Reason,
         from address: IPAddress,
@@ -48,7 +50,7 @@ struct RefusalList {
     }
 
     /// How many were left out since the last line of this cause; nil: leave this one out as well.
-    mutating func mayLog(_ reason: LinkSnapshot.Reason, at now: Instant) -> Int? {
+    package mutating func mayLog(_ reason: LinkSnapshot.Reason, at now: Instant) -> Int? {
         if let known = logged[reason], now < known.next {
             logged[reason]?.left += 1
             return nil

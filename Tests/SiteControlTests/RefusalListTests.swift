@@ -2,7 +2,7 @@ import NetworkModel
 import SiteConfiguration
 import Testing
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("Refused links")
 struct RefusalListTests {

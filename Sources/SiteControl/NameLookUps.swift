@@ -1,11 +1,11 @@
-import NetworkModel
+package import NetworkModel
 
 /// When each name of a server is looked up, and what was found; pure.
 ///
 /// Every 30 s; soon after a connect to one of its addresses has failed; and while it does not resolve after 1, 2, 4 ... 30 s.
 /// The time for which a record holds does not count: getaddrinfo does not tell it. A name that does not resolve keeps its
 /// last addresses.
-struct NameLookUps {
+package struct NameLookUps {
     private struct Name {
         /// In the resolver's order: the family that is preferred comes first.
         var addresses: [IPAddress] = []
@@ -17,30 +17,32 @@ struct NameLookUps {
     }
 
     /// Why a name does not resolve, and since when.
-    struct Failure: Equatable {
-        let reason: String
-        let since: Instant
+    package struct Failure: Equatable {
+        package let reason: String
+        package let since: Instant
     }
 
     private var names: [String: Name] = [:]
-    static let interval: Duration = .seconds(30)
+    package static let interval: Duration = .seconds(30)
     private static let doubtInterval: Duration = .seconds(2)
     private static let addressLimit = 64
 
-    func addresses(of name: String) -> [IPAddress] { names[name]?.addresses ?? [] }
-    func failure(of name: String) -> Failure? { names[name]?.failure }
+    package init() {}
+
+    package func addresses(of name: String) -> [IPAddress] { names[name]?.addresses ?? [] }
+    package func failure(of name: String) -> Failure? { names[name]?.failure }
 
     /// Follows exactly these names.
-    mutating func watch(_ wanted: Set<String>, at now: Instant) {
+    package mutating func watch(_ wanted: Set<String>, at now: Instant) {
         names = names.filter { wanted.contains($0.key) }
         for name in wanted where names[name] == nil { names[name] = Name(next: now) }
     }
 
     /// When the next name is due; nil while there is none.
-    var next: Instant? { names.values.filter { !$0.isAsking }.map(\.next).min() }
+    package var next: Instant? { names.values.filter { !$0.isAsking }.map(\.next).min() }
 
     /// The names to look up now; each is answered once.
-    mutating func takeDue(at now: Instant) -> [String] {
+    package mutating func takeDue(at now: Instant) -> [String] {
         let due = names.filter { !$0.value.isAsking && $0.value.next <= now }.keys.sorted()
         for name in due {
             names[name]?.isAsking = true
@@ -50,7 +52,7 @@ struct NameLookUps {
     }
 
     /// Servers of these names do not answer: they may be elsewhere.
-    mutating func doubt(_ doubted: Set<String>, at now: Instant) {
+    package mutating func doubt(_ doubted: Set<String>, at now: Instant) {
         for name in doubted {
             guard let asked = names[name]?.askedAt, now - asked > Self.doubtInterval else {
                 continue
@@ -60,22 +62,21 @@ struct NameLookUps {
     }
 
     /// True when the name's addresses are others than before.
-    mutating func answer(
+    package mutating func answer(
         _ name: String,
-        _ result: Result<[IPAddress], ResolverError>,
+        _ answer: Answer,
         at now: Instant
     ) -> Bool {
         guard var known = names[name] else { return false }
         defer { names[name] = known }
         known.isAsking = false
-        let found = ((try? result.get()) ?? []).prefix(Self.addressLimit)
+        var found: [IPAddress] = []
+        var reason = "no address"
+        switch answer {
+        case .addresses(let addresses): found = Array(addresses.prefix(Self.addressLimit))
+        case .failed(let why): reason = why
+        }
         guard !found.isEmpty else {
-            let reason: String
-            if case .failure(let error) = result {
-                reason = error.reason
-            } else {
-                reason = "no address"
-            }
             known.failure = Failure(reason: reason, since: known.failure?.since ?? now)
             let wait = Duration.seconds(1 << min(known.failures, 5))
             known.next = now + min(wait, Self.interval)
@@ -85,18 +86,18 @@ struct NameLookUps {
         known.failure = nil
         known.failures = 0
         known.next = now + Self.interval
-        defer { known.addresses = Array(found) }
+        defer { known.addresses = found }
         return Set(found) != Set(known.addresses)
     }
 }
 
 /// The servers behind the addresses of one name.
-enum NamedServers {
+package enum NamedServers {
     /// Each server with its addresses, the preferred one first.
     ///
     /// The addresses of the two families are ways to the same servers, as nearly every name has them; several addresses of
     /// one family are several servers. The resolver's first address says which family is preferred.
-    static func group(_ addresses: [IPAddress]) -> [[IPAddress]] {
+    package static func group(_ addresses: [IPAddress]) -> [[IPAddress]] {
         guard let first = addresses.first else { return [] }
         let preferred = addresses.filter { $0.isV4 == first.isV4 }.sorted()
         let others = addresses.filter { $0.isV4 != first.isV4 }.sorted()

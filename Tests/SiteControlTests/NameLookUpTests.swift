@@ -1,11 +1,11 @@
 import NetworkModel
 import Testing
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("Names of servers")
 struct NameLookUpTests {
-    private let failure = ResolverError(host: "db", reason: "Name or service not known")
+    private let reason = "Name or service not known"
 
     @Test(
         "P11: a name that does not resolve is asked again after 1, 2, 4 ... 30 s, and since when is known"
@@ -19,21 +19,21 @@ struct NameLookUpTests {
         for _ in 0..<8 {
             #expect(names.takeDue(at: now) == ["db"])
             #expect(names.takeDue(at: now).isEmpty, "one question at a time")
-            #expect(names.answer("db", .failure(failure), at: now) == false)
+            #expect(names.answer("db", .failed(reason), at: now) == false)
             let next = names.next ?? now
             waits.append(next - now)
             now = next
         }
         #expect(waits.map(\.components.seconds) == [1, 2, 4, 8, 16, 30, 30, 30])
-        #expect(names.failure(of: "db") == .init(reason: failure.reason, since: start))
+        #expect(names.failure(of: "db") == .init(reason: reason, since: start))
         #expect(names.takeDue(at: now) == ["db"])
-        #expect(names.answer("db", .success([.v4(1)]), at: now) == true)
+        #expect(names.answer("db", .addresses([.v4(1)]), at: now) == true)
         #expect(names.failure(of: "db") == nil)
         #expect(names.next.map { $0 - now } == .seconds(30))
         // Once more, from the beginning; the addresses stay.
         now = now + .seconds(30)
         #expect(names.takeDue(at: now) == ["db"])
-        #expect(names.answer("db", .failure(failure), at: now) == false)
+        #expect(names.answer("db", .failed(reason), at: now) == false)
         #expect(names.addresses(of: "db") == [.v4(1)])
         #expect(names.next.map { $0 - now } == .seconds(1))
         #expect(names.failure(of: "db")?.since == now)
@@ -47,13 +47,13 @@ struct NameLookUpTests {
         let now = Instant(nanoseconds: 1_000_000_000)
         names.watch(["db", "web"], at: now)
         #expect(names.takeDue(at: now) == ["db", "web"])
-        for name in ["db", "web"] { _ = names.answer(name, .success([.v4(1)]), at: now) }
+        for name in ["db", "web"] { _ = names.answer(name, .addresses([.v4(1)]), at: now) }
         names.doubt(["db"], at: now + .seconds(1))
         #expect(names.takeDue(at: now + .seconds(1)).isEmpty)
         names.doubt(["db"], at: now + .seconds(3))
         #expect(names.takeDue(at: now + .seconds(3)) == ["db"])
         names.watch(["web"], at: now + .seconds(3))
-        #expect(names.answer("db", .success([.v4(2)]), at: now + .seconds(4)) == false)
+        #expect(names.answer("db", .addresses([.v4(2)]), at: now + .seconds(4)) == false)
         #expect(names.next.map { $0 - now } == .seconds(30))
     }
 

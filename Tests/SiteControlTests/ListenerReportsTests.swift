@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Proxy
+@testable import SiteControl
 
 @Suite("What the loops say of their listeners")
 struct ListenerReportsTests {
