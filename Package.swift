@@ -94,7 +94,8 @@ let package = Package(
         module(
             "Proxy",
             [
-                "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel",
+                "Streaming", "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration",
+                "NetworkModel",
                 "TLS", "Telemetry", "CLinux", logging, collections,
             ]
         ),
@@ -112,6 +113,7 @@ let package = Package(
             ["Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", collections]
         ),
         module("SiteConfiguration", ["NetworkModel"]),
+        module("Streaming", ["Wire", "Balancing", "NetworkModel"]),
         module("Wire", ["Routing", "NetworkModel"]),
         module("Routing", ["NetworkModel", collections]),
         module("Balancing", ["NetworkModel"]),
@@ -158,7 +160,8 @@ let package = Package(
         tests(
             "StreamTests",
             [
-                "Proxy", "SiteControl", "Wire", "Balancing", "TLS", "SiteConfiguration", "NetworkModel",
+                "Proxy", "Streaming", "SiteControl", "Wire", "Balancing", "TLS",
+                "SiteConfiguration", "NetworkModel",
                 "CertificateFixtures", "TestSupport",
             ]
         ),
@@ -192,6 +195,7 @@ let package = Package(
         ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel", "TestSupport"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel", "TestSupport"]),
+        tests("StreamingTests", ["Streaming", "Wire", "Balancing", "NetworkModel", "TestSupport"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
         tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),
         tests(

@@ -16,6 +16,7 @@ TABLE = {
     "Routing": ({"NetworkModel"}, {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Balancing": ({"NetworkModel"}, set()),
     "Wire": ({"Routing", "NetworkModel"}, set()),
+    "Streaming": ({"Wire", "Balancing", "NetworkModel"}, set()),
     "KubernetesAPI": (set(), {"FoundationEssentials"}),
     "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
     "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"}, set()),
@@ -31,7 +32,8 @@ TABLE = {
         {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel"},
         {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Proxy": (
-        {"SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry", "CLinux"},
+        {"Streaming", "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry",
+         "CLinux"},
         SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
         {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
@@ -53,7 +55,8 @@ IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
 PURE_CORES = {
-    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "StatusSummaries"}
+    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI",
+    "StatusSummaries"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")

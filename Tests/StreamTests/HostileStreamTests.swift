@@ -2,6 +2,7 @@ import Balancing
 import CertificateFixtures
 import Glibc
 import NetworkModel
+import Streaming
 import Testing
 import Wire
 
@@ -183,7 +184,7 @@ struct HostileStreamTests {
             let bridge = engine.bridge(to: 1)
             var opened = 0
             // Nothing leaves within one turn; a label that nobody has is ignored over there.
-            while opened < LabelTable.limit / 2, bridge.carrier.open(StreamEnd()) {
+            while opened < StreamLabel.limit / 2, bridge.carrier.open(StreamEnd()) {
                 bridge.send(.acknowledgment, label: 77) { writer in
                     Acknowledgment(offset: 0, window: 0).encode(into: &writer)
                     writer.array(Array(repeating: 0, count: 100))

@@ -3,6 +3,7 @@ import CertificateFixtures
 import Glibc
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Synchronization
 import TestSupport
 import Testing

@@ -1,6 +1,7 @@
 import CertificateFixtures
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Testing
 import Wire
 

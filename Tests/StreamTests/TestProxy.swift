@@ -4,6 +4,7 @@ import Glibc
 import NetworkModel
 import SiteConfiguration
 import SiteControl
+import Streaming
 import Synchronization
 import TLS
 import Testing

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestSupport
 
 /// A blocking TCP socket on loopback: a plain client or server.
 final class TestSocket: Sendable {

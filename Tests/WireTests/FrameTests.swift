@@ -91,38 +91,6 @@ struct FrameTests {
         }
     }
 
-    @Test(
-        "the bytes under a MAC change with every field that no hop may change, and not with the window"
-    )
-    func authenticated() throws {
-        let open = try Samples.open()
-        let base = open.authenticated(signer: Samples.gateway)
-        var changed: [Open] = []
-        var copy = open
-        copy.name.number += 1
-        changed.append(copy)
-        copy = open
-        copy.epoch = 1
-        changed.append(copy)
-        copy = open
-        copy.service = try Samples.service("backend.example/https")
-        changed.append(copy)
-        copy = open
-        copy.route.removeLast()
-        changed.append(copy)
-        copy = open
-        copy.target = Samples.east
-        changed.append(copy)
-        copy = open
-        copy.client = Endpoint(address: .v6(1, 2), port: 50_001)
-        changed.append(copy)
-        for open in changed { #expect(open.authenticated(signer: Samples.gateway) != base) }
-        #expect(open.authenticated(signer: Samples.other) != base)
-        copy = open
-        copy.window = 1
-        #expect(copy.authenticated(signer: Samples.gateway) == base)
-    }
-
     @Test("a table of 3,000 services fits into frames, in order, with one start and one end")
     func tableFragments() throws {
         let services = try (0..<3_000).map { number in

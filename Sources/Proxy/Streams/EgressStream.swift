@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Wire
 
 /// The end of a stream at the proxy that has the server.

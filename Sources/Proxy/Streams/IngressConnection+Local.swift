@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Wire
 
 /// A server of this site.

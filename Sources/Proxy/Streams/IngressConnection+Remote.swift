@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Wire
 
 /// The attempt to open a stream to a server elsewhere.

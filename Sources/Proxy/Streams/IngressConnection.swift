@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Wire
 
 /// A client's connection, from accept to its end: picks a target, and another one for as long as nobody could tell.

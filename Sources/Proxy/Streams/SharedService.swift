@@ -1,6 +1,7 @@
 import Balancing
 import NetworkModel
 import SiteConfiguration
+import Streaming
 import Synchronization
 
 /// The balancers and counters of one service port, shared by all loops of a proxy.

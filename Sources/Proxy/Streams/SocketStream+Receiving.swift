@@ -1,3 +1,4 @@
+import Streaming
 import Wire
 
 /// From the carrier to the socket.
@@ -5,8 +6,10 @@ extension SocketStream {
     /// Writes what waits.
     func drainPending() {
         while !receiver.pending.isEmpty {
-            let result = unsafe receiver.drain { bytes in
-                unsafe socket?.write(bytes) ?? .wouldBlock
+            var result = IOResult.wouldBlock
+            _ = unsafe receiver.drain { bytes in
+                result = unsafe socket?.write(bytes) ?? .wouldBlock
+                return result.count
             }
             switch result {
             case .bytes:

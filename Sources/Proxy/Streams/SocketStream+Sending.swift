@@ -1,3 +1,4 @@
+import Streaming
 import Wire
 
 /// From the socket to the carrier.
@@ -30,9 +31,11 @@ extension SocketStream {
     func read(atMost most: Int) -> Bool {
         let wanted = min(most, readSize, readRoom)
         var asked = 0
-        let result = unsafe sender.fill(atMost: wanted) { region in
+        var result = IOResult.wouldBlock
+        _ = unsafe sender.fill(atMost: wanted) { region in
             asked = region.count
-            return unsafe socket?.read(into: region) ?? .wouldBlock
+            result = unsafe socket?.read(into: region) ?? .wouldBlock
+            return result.count
         }
         switch result {
         case .bytes(let count):
@@ -48,6 +51,7 @@ extension SocketStream {
             return true
         case .endOfFile:
             isReadable = false
+            sender.end()
             if isEarlyEnd {
                 sender.takeBackFin()
                 engine.loop.schedule(after: .zero) { [self] _ in failLater() }
@@ -75,43 +79,5 @@ extension SocketStream {
     func appendFin(to buffer: inout FrameBuffer) {
         buffer.append(type: .fin, label: label) { Fin(offset: sender.sent).encode(into: &$0) }
         sender.didSendFin()
-    }
-}
-
-extension ByteRing {
-    /// Appends the `count` bytes from `offset` on as one DATA frame.
-    func appendFrame(
-        _ count: Int,
-        from offset: UInt64,
-        label: UInt32,
-        to buffer: inout FrameBuffer
-    ) {
-        buffer.append(type: .data, label: label, count: DataFrame.headerSize + count) { span in
-            unsafe span.withUnsafeMutableBytes { bytes in
-                unsafe bytes.storeBytes(of: offset.bigEndian, as: UInt64.self)
-                unsafe copy(
-                    from: offset,
-                    to: UnsafeMutableRawBufferPointer(rebasing: bytes[DataFrame.headerSize...])
-                )
-            }
-        }
-    }
-}
-
-extension FrameBuffer {
-    /// Appends one frame of `count` bytes that `write` fills.
-    mutating func append(
-        type: FrameType,
-        label: UInt32,
-        count: Int,
-        write: (inout MutableRawSpan) -> Void
-    ) {
-        append(type: type.rawValue, label: label, count: count, write: write)
-    }
-
-    mutating func append(type: FrameType, label: UInt32, _ body: (inout FrameWriter) -> Void) {
-        var writer = FrameWriter(reserving: 32)
-        body(&writer)
-        append(type: type.rawValue, label: label, payload: writer.bytes)
     }
 }

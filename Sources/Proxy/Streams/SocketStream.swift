@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// The end of a stream that has a socket: a client's at the ingress, a server's at the egress.

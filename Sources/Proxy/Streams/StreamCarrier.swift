@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// The streams of one conduit: their labels, and whose turn it is to send.
@@ -23,7 +24,7 @@ final class StreamCarrier {
     /// Of the neighbor's site; what it opens is drawn from there.
     let account: NeighborAccount
     private unowned let engine: StreamEngine
-    private var labels = LabelTable()
+    private var labels = LabelTable<StreamEnd>()
     private var fresh = StreamEndQueue()
     private var busy = StreamEndQueue()
     /// Streams in transit that have an acknowledgment to pass on: each has one place, however many came for it.

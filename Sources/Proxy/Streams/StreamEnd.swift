@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// One end of a stream on one carrier: what the frames of one label belong to.

@@ -1,10 +1,11 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// What becomes of an OPEN: a server of this site, a further hop, or a refusal.
 extension StreamEngine {
     func receive(_ open: Open, label: UInt32, from carrier: StreamCarrier) {
-        guard label & LabelTable.answerBit == 0 else {
+        guard label & StreamLabel.answerBit == 0 else {
             return carrier.conduit.close(LaneClosing(.protocolError, "OPEN with an answer's label"))
         }
         guard let next = position(in: open, from: carrier) else {
@@ -147,7 +148,7 @@ extension StreamEngine {
             isEgress
             ? view.keys.sealAnswer(.refused, to: open, egress: view.proxy, reason: reason) : nil
         let answer = Refused(by: view.proxy, reason: reason, mac: mac)
-        carrier.conduit.send(.refused, label: label | LabelTable.answerBit) {
+        carrier.conduit.send(.refused, label: label | StreamLabel.answerBit) {
             answer.encode(into: &$0)
         }
     }

@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// The streams of one loop: clients, servers and what passes through.
@@ -262,18 +263,13 @@ final class StreamEngine: EventHandler {
     /// The loop holds much, or the site that `pool` is drawn from.
     func isUnderPressure(_ pool: BufferPool) -> Bool {
         if held > memory.pressure { return true }
-        guard let account = pool.account else { return false }
-        return account.used(.ringBytes) > account.share(.ringBytes) / 2
+        return pool.account?.isHalfUsed ?? false
     }
 
     /// Whether `count` more bytes may be kept in `pool`.
     func mayHold(_ count: Int, in pool: BufferPool) -> Bool {
         guard held + count <= memory.limit else { return false }
-        guard let account = pool.account, !account.hasRoom(.ringBytes, for: count) else {
-            return true
-        }
-        account.deny(.ringBytes)
-        return false
+        return pool.account?.admits(ringBytes: count) ?? true
     }
 
     /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes in `pool`.

@@ -1,5 +1,6 @@
 import Balancing
 import NetworkModel
+import Streaming
 import Synchronization
 
 /// What the stream engines of one proxy share: stream numbers, replay windows, and which loop has lanes to whom.

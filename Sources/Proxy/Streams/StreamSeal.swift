@@ -1,24 +1,29 @@
 import NetworkModel
+import Streaming
 import TLS
 import Wire
 
-/// The MACs of stream set-up, made and checked with the pairwise keys of gateways.
+/// The MACs of stream set-up, made and checked with the pairwise keys of gateways; what they cover says `StreamSeal`.
 extension KeyRing {
+    /// Nil while the other gateway is not known.
+    private func mac(_ seal: StreamSeal?) -> [UInt8]? {
+        guard let seal, let key = key(for: seal.peer) else { return nil }
+        return Crypto.mac(key: key, seal.message)
+    }
+
     /// The MAC of `open` by `signer`, which is this gateway; nil while the egress is not known.
     func seal(_ open: Open, signer: ProxyID) -> Open.Signature? {
-        guard let egress = open.route.last, let key = key(for: egress) else { return nil }
-        return Open.Signature(
-            signer: signer,
-            mac: Crypto.mac(key: key, open.authenticated(signer: signer))
-        )
+        mac(StreamSeal(sealing: open, signer: signer)).map {
+            Open.Signature(signer: signer, mac: $0)
+        }
     }
 
     /// Why the egress must not take `open`; nil when its MAC is right.
     func objection(to open: Open, signature: Open.Signature) -> Refused.Reason? {
-        // A gateway speaks for its own site only.
-        guard signature.signer.site == open.name.ingress.site else { return .unauthenticated }
-        guard let key = key(for: signature.signer) else { return .unknownOrigin }
-        let mac = Crypto.mac(key: key, open.authenticated(signer: signature.signer))
+        guard let seal = StreamSeal(checking: open, signature: signature) else {
+            return .unauthenticated
+        }
+        guard let mac = mac(seal) else { return .unknownOrigin }
         return Crypto.areEqual(mac, signature.mac) ? nil : .unauthenticated
     }
 
@@ -29,16 +34,8 @@ extension KeyRing {
         egress: ProxyID,
         reason: Refused.Reason? = nil
     ) -> [UInt8] {
-        guard let signer = open.signature?.signer, let key = key(for: signer) else {
-            return Array(repeating: 0, count: WireLimit.mac)
-        }
-        let message = open.authenticatedAnswer(
-            type,
-            signer: signer,
-            egress: egress,
-            reason: reason
-        )
-        return Crypto.mac(key: key, message)
+        mac(StreamSeal(answering: open, with: type, egress: egress, reason: reason))
+            ?? Array(repeating: 0, count: WireLimit.mac)
     }
 
     /// Whether an answer to `open`, which `signer` (this gateway) has signed, is the egress's own.
@@ -50,13 +47,13 @@ extension KeyRing {
         reason: Refused.Reason? = nil,
         mac: [UInt8]
     ) -> Bool {
-        guard proxy == open.route.last, let key = key(for: proxy) else { return false }
-        let message = open.authenticatedAnswer(
-            type,
+        let seal = StreamSeal(
+            answerTo: open,
             signer: signer,
-            egress: proxy,
+            from: proxy,
+            with: type,
             reason: reason
         )
-        return Crypto.areEqual(Crypto.mac(key: key, message), mac)
+        return self.mac(seal).map { Crypto.areEqual($0, mac) } ?? false
     }
 }

@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Wire
 
 /// One side of a stream in transit: label to label.
@@ -120,7 +121,7 @@ final class TransitLeg: StreamEnd {
     }
 
     /// Whether this side chose the label: the leg towards the egress.
-    private var isOpener: Bool { label & LabelTable.answerBit == 0 }
+    private var isOpener: Bool { label & StreamLabel.answerBit == 0 }
 
     // MARK: Bytes
 

@@ -1,4 +1,5 @@
 import Glibc
+import Streaming
 import Synchronization
 
 /// How the soft limit of descriptors is divided, so that no purpose can take another's.

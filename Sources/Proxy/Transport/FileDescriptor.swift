@@ -39,4 +39,9 @@ package enum IOResult: Equatable, Sendable {
     /// The other side has sent its FIN (reads only).
     case endOfFile
     case failed(SystemError)
+
+    /// Bytes that were moved.
+    package var count: Int {
+        if case .bytes(let count) = self { count } else { 0 }
+    }
 }

@@ -2,6 +2,7 @@ import NetworkModel
 import SiteConfiguration
 import Synchronization
 import TLS
+import Wire
 
 /// What is left of a lane between two loops.
 ///

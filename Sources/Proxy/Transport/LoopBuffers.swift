@@ -1,4 +1,5 @@
 import TLS
+import Wire
 
 /// The large buffers that all sockets of one loop share, so that an idle connection owns none.
 ///

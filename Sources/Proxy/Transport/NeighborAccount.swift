@@ -1,5 +1,6 @@
 package import NetworkModel
 import Routing
+import Streaming
 import Synchronization
 
 /// What a neighbor site makes this proxy hold.
@@ -109,6 +110,18 @@ final class NeighborAccount: Sendable {
             )
         }
         .filter { $0.used != 0 || $0.denied > 0 }
+    }
+}
+
+extension NeighborAccount: RingAccount {
+    func add(ringBytes count: Int) { add(.ringBytes, count) }
+    func give(ringBytes count: Int) { give(.ringBytes, count) }
+    var isHalfUsed: Bool { used(.ringBytes) > share(.ringBytes) / 2 }
+
+    func admits(ringBytes count: Int) -> Bool {
+        if hasRoom(.ringBytes, for: count) { return true }
+        deny(.ringBytes)
+        return false
     }
 }
 

@@ -15,7 +15,7 @@ package struct StreamName: Hashable, Sendable {
 
 extension FrameWriter {
     /// 34 bytes of ProxyID, 8 of number.
-    mutating func streamName(_ name: StreamName) {
+    package mutating func streamName(_ name: StreamName) {
         proxyID(name.ingress)
         uint64(name.number)
     }

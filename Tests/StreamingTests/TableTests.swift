@@ -3,7 +3,10 @@ import TestSupport
 import Testing
 import Wire
 
-@testable import Proxy
+@testable import Streaming
+
+/// What a label stands for.
+private final class Thing {}
 
 @Suite("Stream tables")
 struct TableTests {
@@ -83,50 +86,36 @@ struct TableTests {
 
     @Test("a label that was given back is not found again, and its successor differs")
     func labels() throws {
-        var table = LabelTable()
-        let (first, second) = (StreamEnd(), StreamEnd())
+        var table = LabelTable<Thing>()
+        let (first, second) = (Thing(), Thing())
         let labelGiven = table.open(first)
         let label = try #require(labelGiven)
-        #expect(table.find(label | LabelTable.answerBit) === first)
+        #expect(table.find(label | StreamLabel.answerBit) === first)
         #expect(table.find(label) == nil)
         table.remove(first, label: label)
-        #expect(table.find(label | LabelTable.answerBit) == nil)
+        #expect(table.find(label | StreamLabel.answerBit) == nil)
         let nextGiven = table.open(second)
         let next = try #require(nextGiven)
         #expect(next != label)
-        #expect(table.find(label | LabelTable.answerBit) == nil)
+        #expect(table.find(label | StreamLabel.answerBit) == nil)
         #expect(table.count == 1)
     }
 
     @Test("both sides may choose the same label without meeting")
     func bothSides() throws {
-        var table = LabelTable()
-        let (own, theirs) = (StreamEnd(), StreamEnd())
+        var table = LabelTable<Thing>()
+        let (own, theirs) = (Thing(), Thing())
         let labelGiven = table.open(own)
         let label = try #require(labelGiven)
         let answerGiven = table.accept(label, theirs)
         let answer = try #require(answerGiven)
-        #expect(table.find(label | LabelTable.answerBit) === own)
+        #expect(table.find(label | StreamLabel.answerBit) === own)
         #expect(table.find(label) === theirs)
-        #expect(answer.label == label | LabelTable.answerBit)
+        #expect(answer.label == label | StreamLabel.answerBit)
         #expect(table.accept(answer.label, theirs) == nil)
         table.remove(theirs, label: answer.label)
         #expect(table.find(label) == nil)
         #expect(table.removeAll().count == 1)
         #expect(table.count == 0)
-    }
-
-    @Test("a queue of ends keeps order and lets one be taken out of the middle")
-    func queue() {
-        var queue = StreamEndQueue()
-        let ends = (0..<5).map { _ in StreamEnd() }
-        for end in ends { queue.append(end) }
-        queue.remove(ends[2])
-        queue.remove(ends[4])
-        var order: [StreamEnd] = []
-        while let end = queue.popFirst() { order.append(end) }
-        #expect(order.map(ObjectIdentifier.init) == [0, 1, 3].map { ObjectIdentifier(ends[$0]) })
-        queue.append(ends[4])
-        #expect(queue.popFirst() === ends[4])
     }
 }

@@ -1,12 +1,10 @@
-import Wire
-
 /// Frames in their wire form, one after the other in one piece of memory.
 @safe
 package struct FrameBuffer: ~Copyable {
-    private var memory: UnsafeMutableRawBufferPointer
+    @usableFromInline var memory: UnsafeMutableRawBufferPointer
     /// The first byte that was not yet taken by `removeFirst`.
-    private var start = 0
-    private var end = 0
+    @usableFromInline var start = 0
+    @usableFromInline var end = 0
 
     package init(minimumCapacity: Int = 0) {
         unsafe memory = .allocate(byteCount: minimumCapacity, alignment: 8)
@@ -48,13 +46,32 @@ package struct FrameBuffer: ~Copyable {
         write(&span)
     }
 
+    package mutating func append(
+        type: FrameType,
+        label: UInt32,
+        count: Int,
+        write: (inout MutableRawSpan) -> Void
+    ) {
+        append(type: type.rawValue, label: label, count: count, write: write)
+    }
+
+    package mutating func append(
+        type: FrameType,
+        label: UInt32,
+        _ body: (inout FrameWriter) -> Void
+    ) {
+        var writer = FrameWriter(reserving: 32)
+        body(&writer)
+        append(type: type.rawValue, label: label, payload: writer.bytes)
+    }
+
     package mutating func removeAll() {
         start = 0
         end = 0
     }
 
     /// Moves whole frames from the front to the end of `other`: at least one, and then as many as `limit` bytes hold.
-    mutating func moveFrames(to other: inout FrameBuffer, limit: Int) {
+    package mutating func moveFrames(to other: inout FrameBuffer, limit: Int) {
         var stop = start
         while stop < end {
             let next = unsafe stop + FrameHeader.size + FrameBuffer.length(memory, at: stop)
@@ -75,7 +92,8 @@ package struct FrameBuffer: ~Copyable {
     }
 
     /// Lends the bytes of all frames.
-    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    @inlinable
+    package func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         unsafe body(UnsafeRawBufferPointer(rebasing: memory[start..<end]))
     }
 

@@ -3,39 +3,39 @@
 /// A ring takes memory when its first byte comes and gives it back when its last byte is acknowledged, so an idle
 /// stream owns none. What is given back is kept for reuse up to a limit.
 @safe
-final class BufferPool {
-    static let minimumShift = 12
-    static let maximumShift = 24
+package final class BufferPool {
+    package static let minimumShift = 12
+    package static let maximumShift = 24
     /// Bytes kept for reuse.
     private static let keptLimit = 32 << 20
 
     /// Bytes that rings hold now.
-    private(set) var used = 0
+    package private(set) var used = 0
     /// Where the memory comes from; nil for the loop's own pool.
     private let parent: BufferPool?
-    /// The neighbor site for which it is held.
-    let account: NeighborAccount?
+    /// Who answers for it, if it is not held on this proxy's own account.
+    package let account: (any RingAccount)?
     private var kept = 0
     private var free: [[UnsafeMutableRawBufferPointer]] = unsafe Array(
         repeating: [],
         count: maximumShift - minimumShift + 1
     )
 
-    init() {
+    package init() {
         parent = nil
         account = nil
     }
 
     /// Hands on the memory of `parent`, and counts it for `account`.
-    init(drawingFrom parent: BufferPool, account: NeighborAccount) {
+    package init(drawingFrom parent: BufferPool, account: any RingAccount) {
         self.parent = parent
         self.account = account
     }
 
     /// What another pool with the same memory has handed out is held by this one from now on.
-    func takeOver(_ count: Int, from other: BufferPool) {
-        other.account?.give(.ringBytes, count)
-        account?.add(.ringBytes, count)
+    package func takeOver(_ count: Int, from other: BufferPool) {
+        other.account?.give(ringBytes: count)
+        account?.add(ringBytes: count)
     }
 
     deinit {
@@ -45,10 +45,10 @@ final class BufferPool {
     }
 
     /// A buffer that holds `count` bytes, of the least power of two from 4 KiB to 16 MiB; its bytes are arbitrary.
-    func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    package func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let index = Self.index(count)
         let size = 1 << (index + Self.minimumShift)
-        account?.add(.ringBytes, size)
+        account?.add(ringBytes: size)
         if let parent { return unsafe parent.take(count) }
         used += size
         if let memory = unsafe free[index].popLast() {
@@ -58,9 +58,9 @@ final class BufferPool {
         return .allocate(byteCount: size, alignment: 64)
     }
 
-    func give(_ memory: UnsafeMutableRawBufferPointer) {
+    package func give(_ memory: UnsafeMutableRawBufferPointer) {
         let size = memory.count
-        account?.give(.ringBytes, size)
+        account?.give(ringBytes: size)
         if let parent { return unsafe parent.give(memory) }
         used -= size
         if kept + size <= Self.keptLimit {
@@ -76,4 +76,14 @@ final class BufferPool {
         let bits = Int.bitWidth - max(count - 1, 1).leadingZeroBitCount
         return max(bits, minimumShift) - minimumShift
     }
+}
+
+/// Whoever makes this proxy hold bytes in rings, and has a share of that; a class since all loops draw on it.
+package protocol RingAccount: AnyObject, Sendable {
+    func add(ringBytes count: Int)
+    func give(ringBytes count: Int)
+    /// More than half of the share is in use.
+    var isHalfUsed: Bool { get }
+    /// Whether `count` more bytes fit into the share; a refusal is counted.
+    func admits(ringBytes count: Int) -> Bool
 }

@@ -1,17 +1,19 @@
-import NetworkModel
+package import NetworkModel
 
 /// The stream numbers that one ingress instance has used at this egress: the highest, and a bitmap of those below it.
 ///
 /// A number is accepted once; one that is 65,536 or more below the highest is taken for seen.
-struct ReplayWindow: Sendable {
-    static let size: UInt64 = 65_536
+package struct ReplayWindow: Sendable {
+    package static let size: UInt64 = 65_536
 
     private var highest: UInt64 = 0
     /// Bit `number % size`; grown on demand, as most instances use few numbers.
     private var bits: [UInt64] = []
 
+    package init() {}
+
     /// True when the number was not seen before; it is from now on.
-    mutating func accept(_ number: UInt64) -> Bool {
+    package mutating func accept(_ number: UInt64) -> Bool {
         if number > highest {
             advance(to: number)
         } else if highest - number >= Self.size || isSet(number) {
@@ -59,14 +61,20 @@ struct ReplayWindow: Sendable {
 /// The signer is under the MAC, so that a replay names the same one: numbers of one ingress under two signers are two
 /// windows. Bounded for each signer, for each site, and as a whole: ingress instances beyond a bound are sidecars that have
 /// restarted, and whoever takes up the most loses the windows that were used longest ago.
-struct ReplayGuard: Sendable {
-    struct Limits: Sendable {
+package struct ReplayGuard: Sendable {
+    package struct Limits: Sendable {
         /// Far beyond 1,000 sites with a few gateways and sidecars each; 128 MiB if every window is full.
-        var total = 16_384
+        package var total: Int
         /// One key can sign for many gateways.
-        var site = 2_048
+        package var site: Int
         /// 8 MiB.
-        var signer = 1_024
+        package var signer: Int
+
+        package init(total: Int = 16_384, site: Int = 2_048, signer: Int = 1_024) {
+            self.total = total
+            self.site = site
+            self.signer = signer
+        }
     }
 
     private struct Entry: Sendable {
@@ -77,18 +85,18 @@ struct ReplayGuard: Sendable {
     private var windows: [SiteID: [ProxyID: [ProxyID: Entry]]] = [:]
     private var counts: [SiteID: Int] = [:]
     private let limits: Limits
-    private(set) var count = 0
+    package private(set) var count = 0
     /// Windows that were forgotten for want of room.
-    private(set) var forgotten: UInt64 = 0
+    package private(set) var forgotten: UInt64 = 0
     private var uses: UInt64 = 0
 
-    init(limits: Limits = Limits()) { self.limits = limits }
+    package init(limits: Limits = Limits()) { self.limits = limits }
 
-    func count(of site: SiteID) -> Int { counts[site] ?? 0 }
+    package func count(of site: SiteID) -> Int { counts[site] ?? 0 }
 
     /// False for a replay; `isKnown` says whether a signer's key is still held: without it, nothing of that signer can be
     /// replayed.
-    mutating func accept(
+    package mutating func accept(
         _ number: UInt64,
         of ingress: ProxyID,
         signer: ProxyID,

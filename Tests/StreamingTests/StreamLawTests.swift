@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Wire
 
-@testable import Proxy
+@testable import Streaming
 
 /// One direction of a stream over a path that keeps order, with sockets that take and give what they like.
 private struct Direction: ~Copyable {
@@ -32,14 +32,16 @@ private struct Direction: ~Copyable {
     mutating func read(atMost limit: Int) {
         guard sender.room > 0, !isEnded else { return }
         let rest = Int(total - sender.ring.end)
-        let result = unsafe sender.fill(atMost: limit) { region in
-            guard rest > 0 else { return .endOfFile }
+        guard rest > 0 else {
+            isEnded = true
+            return sender.end()
+        }
+        _ = unsafe sender.fill(atMost: limit) { region in
             let start = total - UInt64(rest)
             let count = min(rest, region.count)
             unsafe region.copyBytes(from: Pattern.bytes(start..<start + UInt64(count)))
-            return .bytes(count)
+            return count
         }
-        if result == .endOfFile { isEnded = true }
     }
 
     mutating func send(atMost limit: Int) {
@@ -82,7 +84,7 @@ private struct Direction: ~Copyable {
         _ = unsafe receiver.drain { bytes in
             let count = min(limit, bytes.count)
             unsafe taken = Array(bytes.prefix(count))
-            return .bytes(count)
+            return count
         }
         delivered += taken
         deliverFin()
@@ -205,7 +207,7 @@ struct StreamLawTests {
         let pool = BufferPool()
         var sender = StreamSender(pool)
         sender.open(window: 100)
-        #expect(unsafe sender.fill(atMost: 1_000) { .bytes($0.count) } == .bytes(100))
+        #expect(unsafe sender.fill(atMost: 1_000) { $0.count } == 100)
         #expect(sender.room == 0)
         sender.didSend(60)
         expect(.acknowledgment(offset: 61, sent: 60)) {

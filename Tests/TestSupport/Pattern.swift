@@ -1,11 +1,12 @@
-import TestSupport
-
 extension SeededGenerator {
-    mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+    /// True in so many of a hundred cases.
+    package mutating func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &self) < percent
+    }
 }
 
 /// Bytes that depend on their offsets, so that one in a wrong place is seen.
-enum Pattern {
+package enum Pattern {
     private static let period = 1 << 16
     private static let table: [UInt8] = {
         var random = SeededGenerator(seed: 42)
@@ -14,9 +15,9 @@ enum Pattern {
         return once + once
     }()
 
-    static func byte(_ offset: UInt64) -> UInt8 { table[Int(offset % UInt64(period))] }
+    package static func byte(_ offset: UInt64) -> UInt8 { table[Int(offset % UInt64(period))] }
 
-    static func bytes(_ range: Range<UInt64>) -> [UInt8] {
+    package static func bytes(_ range: Range<UInt64>) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(range.count)
         var offset = range.lowerBound

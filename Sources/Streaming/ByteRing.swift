@@ -3,21 +3,22 @@
 /// Bytes are added at `end` and dropped at `start`. The memory comes from a pool, grows by doubling and goes back when
 /// the ring is empty.
 @safe
-struct ByteRing: ~Copyable {
+package struct ByteRing: ~Copyable {
     /// The offset of the first byte that is held.
-    private(set) var start: UInt64 = 0
+    package private(set) var start: UInt64 = 0
     /// The offset behind the last byte.
-    private(set) var end: UInt64 = 0
+    package private(set) var end: UInt64 = 0
     private var memory: UnsafeMutableRawBufferPointer?
-    private(set) var pool: BufferPool
+    package private(set) var pool: BufferPool
 
     /// Draws the memory from another pool of the same loop.
-    mutating func draw(on other: BufferPool) {
+    package mutating func draw(on other: BufferPool) {
+        guard other !== pool else { return }
         other.takeOver(capacity, from: pool)
         pool = other
     }
 
-    init(_ pool: BufferPool) {
+    package init(_ pool: BufferPool) {
         self.pool = pool
         unsafe memory = nil
     }
@@ -26,13 +27,13 @@ struct ByteRing: ~Copyable {
         if let memory = unsafe memory { unsafe pool.give(memory) }
     }
 
-    var count: Int { Int(end - start) }
-    var isEmpty: Bool { start == end }
+    package var count: Int { Int(end - start) }
+    package var isEmpty: Bool { start == end }
     /// Bytes of memory that are held.
-    var capacity: Int { unsafe memory?.count ?? 0 }
+    package var capacity: Int { unsafe memory?.count ?? 0 }
 
     /// Adds bytes.
-    mutating func append(_ bytes: RawSpan) {
+    package mutating func append(_ bytes: RawSpan) {
         let total = bytes.byteCount
         reserve(total)
         unsafe bytes.withUnsafeBytes { source in
@@ -48,20 +49,20 @@ struct ByteRing: ~Copyable {
         }
     }
 
-    /// Adds what one read of at most `limit` bytes gives.
-    mutating func fill(
+    /// Adds as many bytes as `read` says it has put into the region that it is lent, of at most `limit`; gives their number.
+    package mutating func fill(
         atMost limit: Int,
-        _ read: (UnsafeMutableRawBufferPointer) -> IOResult
-    ) -> IOResult {
+        _ read: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int {
         reserve(limit)
-        let result = unsafe read(freeRegion(atMost: limit))
-        if case .bytes(let count) = result { end += UInt64(count) }
+        let count = unsafe read(freeRegion(atMost: limit))
+        end += UInt64(count)
         releaseIfEmpty()
-        return result
+        return count
     }
 
     /// Copies the bytes from `offset` on into `target`, which they have to fill.
-    func copy(from offset: UInt64, to target: UnsafeMutableRawBufferPointer) {
+    package func copy(from offset: UInt64, to target: UnsafeMutableRawBufferPointer) {
         precondition(
             offset >= start && offset + UInt64(target.count) <= end,
             "bytes \(offset) + \(target.count) of \(start)..<\(end)"
@@ -76,22 +77,22 @@ struct ByteRing: ~Copyable {
         }
     }
 
-    /// Lends the first bytes that lie in one piece, and drops as many as `body` says it took.
-    mutating func drain(_ body: (UnsafeRawBufferPointer) -> IOResult) -> IOResult {
-        let result = unsafe body(UnsafeRawBufferPointer(region(at: start, atMost: count)))
-        if case .bytes(let taken) = result { drop(before: start + UInt64(taken)) }
-        return result
+    /// Lends the first bytes that lie in one piece, and drops as many as `body` says it took; gives their number.
+    package mutating func drain(_ body: (UnsafeRawBufferPointer) -> Int) -> Int {
+        let taken = unsafe body(UnsafeRawBufferPointer(region(at: start, atMost: count)))
+        drop(before: start + UInt64(taken))
+        return taken
     }
 
     /// Forgets the bytes before `offset`.
-    mutating func drop(before offset: UInt64) {
+    package mutating func drop(before offset: UInt64) {
         precondition(offset >= start && offset <= end, "drop \(offset) of \(start)..<\(end)")
         start = offset
         releaseIfEmpty()
     }
 
     /// Counts bytes that passed by without being held; only while the ring is empty.
-    mutating func skip(_ count: Int) {
+    package mutating func skip(_ count: Int) {
         precondition(isEmpty, "skip within \(start)..<\(end)")
         start += UInt64(count)
         end = start

@@ -1,32 +1,32 @@
-import NetworkModel
-import Wire
+package import NetworkModel
+package import Wire
 
 /// The receiving half of one direction: what came and was not written to the local socket yet, and what may come.
 ///
 /// Bytes are taken in order of their offsets; those that came before are skipped, a gap is a violation. Pure: no
 /// clock, no socket.
-struct StreamReceiver: ~Copyable {
-    static let minimumWindow = 16 << 10
-    static let standardWindow = 64 << 10
-    static let generousWindow = 256 << 10
-    static let maximumWindow = Int(WireLimit.window)
+package struct StreamReceiver: ~Copyable {
+    package static let minimumWindow = 16 << 10
+    package static let standardWindow = 64 << 10
+    package static let generousWindow = 256 << 10
+    package static let maximumWindow = Int(WireLimit.window)
 
     /// What waits for the socket: from the first byte not written to the next one expected.
-    private(set) var pending: ByteRing
+    package private(set) var pending: ByteRing
     /// How far ahead of what was written the sender may be.
-    private(set) var window: Int
+    package private(set) var window: Int
     /// Bytes before this offset may come.
-    private(set) var granted: UInt64
+    package private(set) var granted: UInt64
     /// The number of bytes of the direction, once the sender has said so.
-    private(set) var finOffset: UInt64?
+    package private(set) var finOffset: UInt64?
     /// Our FIN was sent to the socket.
-    private(set) var isFinDelivered = false
+    package private(set) var isFinDelivered = false
     private var isFinAcknowledged = false
     /// The offset of the last acknowledgment, and when it was sent.
     private var acknowledged: UInt64 = 0
     private var acknowledgedAt: Instant
 
-    init(_ pool: BufferPool, window: Int, at now: Instant) {
+    package init(_ pool: BufferPool, window: Int, at now: Instant) {
         pending = ByteRing(pool)
         self.window = window
         granted = UInt64(window)
@@ -34,29 +34,29 @@ struct StreamReceiver: ~Copyable {
     }
 
     /// Keeps bytes of another site from now on.
-    mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
+    package mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
 
     /// Bytes written to the socket.
-    var written: UInt64 { pending.start }
+    package var written: UInt64 { pending.start }
     /// The offset of the next byte that is expected.
-    var next: UInt64 { pending.end }
+    package var next: UInt64 { pending.end }
 
     /// Whether nothing came, neither for the local side nor to wait for it: else no other target can be tried.
-    var isUntouched: Bool { next == 0 && finOffset == nil }
+    package var isUntouched: Bool { next == 0 && finOffset == nil }
 
     /// Whether the socket was given neither a byte nor FIN: another one could take what waits.
-    var hasDeliveredNothing: Bool { written == 0 && !isFinDelivered }
+    package var hasDeliveredNothing: Bool { written == 0 && !isFinDelivered }
 
     /// Whether the other side has ended.
-    var hasEnd: Bool { finOffset != nil }
+    package var hasEnd: Bool { finOffset != nil }
 
     /// Whether every byte was written and FIN is next.
-    var isFinDue: Bool { !isFinDelivered && finOffset == written }
+    package var isFinDue: Bool { !isFinDelivered && finOffset == written }
 
     /// Checks a frame of `count` bytes at `offset`; gives how many of them came before.
     ///
     /// The rest is to be handed to `passed` and `store`, in order.
-    func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
+    package func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
         guard offset <= next else { throw .gap(offset: offset, expected: next) }
         // Cannot overflow any more: `next` is a number of bytes that came.
         let end = offset + UInt64(count)
@@ -66,40 +66,40 @@ struct StreamReceiver: ~Copyable {
     }
 
     /// Counts bytes of a frame that were written to the socket at once; only while nothing waits.
-    mutating func passed(_ count: Int) { pending.skip(count) }
+    package mutating func passed(_ count: Int) { pending.skip(count) }
 
     /// Keeps bytes of a frame until the socket takes them.
-    mutating func store(_ bytes: RawSpan) { pending.append(bytes) }
+    package mutating func store(_ bytes: RawSpan) { pending.append(bytes) }
 
-    /// Lends what waits to the socket, in one piece, and counts what it took.
-    mutating func drain(_ write: (UnsafeRawBufferPointer) -> IOResult) -> IOResult {
+    /// Lends what waits to the socket, in one piece, and counts what it says it took; gives that number.
+    package mutating func drain(_ write: (UnsafeRawBufferPointer) -> Int) -> Int {
         unsafe pending.drain(write)
     }
 
-    mutating func finish(_ offset: UInt64) throws(StreamViolation) {
+    package mutating func finish(_ offset: UInt64) throws(StreamViolation) {
         guard offset >= next, offset <= granted, finOffset == nil || finOffset == offset else {
             throw .fin(offset: offset)
         }
         finOffset = offset
     }
 
-    mutating func didDeliverFin() { isFinDelivered = true }
+    package mutating func didDeliverFin() { isFinDelivered = true }
 
     /// Whether the sender does not know yet how much was written.
-    var owesAcknowledgment: Bool {
+    package var owesAcknowledgment: Bool {
         written > acknowledged || (isFinDelivered && !isFinAcknowledged)
     }
 
     /// Whether an acknowledgment should go out now rather than with the next frame: an eighth of the window was used up, or
     /// the direction is done.
-    var isAcknowledgmentDue: Bool {
+    package var isAcknowledgmentDue: Bool {
         Int(written - acknowledged) >= window / 8 || (isFinDelivered && !isFinAcknowledged)
     }
 
     /// What the sender is to be told; counts it as told.
     ///
     /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up.
-    mutating func takeAcknowledgment(
+    package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
         mayGrow: Bool

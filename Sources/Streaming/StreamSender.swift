@@ -1,86 +1,71 @@
-import Wire
-
-/// How a neighbor broke the rules of one stream.
-enum StreamViolation: Error, Hashable, Sendable {
-    /// Acknowledges what was never sent.
-    case acknowledgment(offset: UInt64, sent: UInt64)
-    /// Bytes that leave a gap.
-    case gap(offset: UInt64, expected: UInt64)
-    /// Bytes beyond the granted window.
-    case window(end: UInt64, granted: UInt64)
-    /// A FIN that contradicts another or the bytes that came.
-    case fin(offset: UInt64)
-    /// Bytes behind the FIN.
-    case afterFin(end: UInt64, fin: UInt64)
-    /// A frame that the state of the stream does not allow.
-    case unexpected(FrameType)
-}
+package import Wire
 
 /// The sending half of one direction: what was read from the local socket and is not acknowledged yet.
 ///
 /// The ring keeps every byte until its acknowledgment, so that it could be sent again on another path. Bytes are read
 /// only as far as the window allows. Pure: no clock, no socket.
-struct StreamSender: ~Copyable {
+package struct StreamSender: ~Copyable {
     /// From the first unacknowledged byte to the last byte read.
-    private(set) var ring: ByteRing
+    package private(set) var ring: ByteRing
     /// The offset of the next byte to send.
-    private(set) var sent: UInt64 = 0
+    package private(set) var sent: UInt64 = 0
     /// Bytes before this offset may be sent.
-    private(set) var limit: UInt64 = 0
+    package private(set) var limit: UInt64 = 0
     /// The number of bytes of the direction, once the socket has ended.
-    private(set) var finOffset: UInt64?
-    private(set) var isFinSent = false
-    private(set) var isFinAcknowledged = false
+    package private(set) var finOffset: UInt64?
+    package private(set) var isFinSent = false
+    package private(set) var isFinAcknowledged = false
 
-    init(_ pool: BufferPool) { ring = ByteRing(pool) }
+    package init(_ pool: BufferPool) { ring = ByteRing(pool) }
 
     /// Keeps bytes for another site from now on.
-    mutating func draw(on pool: BufferPool) { ring.draw(on: pool) }
+    package mutating func draw(on pool: BufferPool) { ring.draw(on: pool) }
 
     /// The bytes that may be read from the socket now.
-    var room: Int {
+    package var room: Int {
         guard finOffset == nil, limit > ring.end else { return 0 }
         return Int(limit - ring.end)
     }
 
     /// The bytes that may be sent now.
-    var ready: Int { Int(min(ring.end, max(limit, sent)) - sent) }
+    package var ready: Int { Int(min(ring.end, max(limit, sent)) - sent) }
 
     /// Whether FIN is next to be sent.
-    var isFinDue: Bool { !isFinSent && finOffset == sent }
+    package var isFinDue: Bool { !isFinSent && finOffset == sent }
 
     /// Whether the other side knows of anything, or may: then no other target can be tried.
-    var isUntouched: Bool { sent == 0 && !isFinSent }
+    package var isUntouched: Bool { sent == 0 && !isFinSent }
 
     /// Whether the socket ever gave a byte or its FIN.
-    var hasRead: Bool { ring.end > 0 || finOffset != nil }
+    package var hasRead: Bool { ring.end > 0 || finOffset != nil }
 
-    /// Reads once from the socket, at most `count` bytes of `room`.
-    mutating func fill(
+    /// Takes what one read from the socket gives, at most `count` bytes of `room`; gives their number.
+    package mutating func fill(
         atMost count: Int,
-        _ read: (UnsafeMutableRawBufferPointer) -> IOResult
-    ) -> IOResult {
-        let result = unsafe ring.fill(atMost: min(count, room), read)
-        if result == .endOfFile { finOffset = ring.end }
-        return result
+        _ read: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int {
+        unsafe ring.fill(atMost: min(count, room), read)
     }
+
+    /// The socket has ended: there are no bytes but those that were read.
+    package mutating func end() { finOffset = ring.end }
 
     /// The end that was read is not the direction's: another socket takes this one's place.
     ///
     /// Only before FIN was sent.
-    mutating func takeBackFin() {
+    package mutating func takeBackFin() {
         precondition(!isFinSent, "FIN was sent")
         finOffset = nil
     }
 
     /// Bytes that were read from the socket elsewhere, to be sent before all others.
-    mutating func prepend(_ bytes: [UInt8]) {
+    package mutating func prepend(_ bytes: [UInt8]) {
         precondition(ring.end == 0, "bytes before \(ring.end)")
         bytes.withRawSpan { ring.append($0) }
     }
 
     /// Takes back what `prepend` added, for somebody else to send.
-    mutating func takeUnsent() -> [UInt8] {
+    package mutating func takeUnsent() -> [UInt8] {
         precondition(isUntouched, "take back \(sent) sent bytes")
         let count = ring.count
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { target, filled in
@@ -97,15 +82,15 @@ struct StreamSender: ~Copyable {
     }
 
     /// Counts `count` bytes of `ready` as sent.
-    mutating func didSend(_ count: Int) { sent += UInt64(count) }
+    package mutating func didSend(_ count: Int) { sent += UInt64(count) }
 
-    mutating func didSendFin() { isFinSent = true }
+    package mutating func didSendFin() { isFinSent = true }
 
     /// The receiver allows `window` bytes from offset 0 on, and has taken none: OPENED, or OPEN.
-    mutating func open(window: UInt32) { limit = max(limit, UInt64(window)) }
+    package mutating func open(window: UInt32) { limit = max(limit, UInt64(window)) }
 
     /// Takes an acknowledgment; true when it gave room or acknowledged something new.
-    mutating func acknowledged(_ frame: Acknowledgment) throws(StreamViolation) -> Bool {
+    package mutating func acknowledged(_ frame: Acknowledgment) throws(StreamViolation) -> Bool {
         var offset = frame.offset
         if let finOffset, isFinSent, offset == finOffset + 1 {
             isFinAcknowledged = true
@@ -123,7 +108,7 @@ struct StreamSender: ~Copyable {
     }
 
     /// Starts again from the first byte for another target; only while untouched.
-    mutating func restart() {
+    package mutating func restart() {
         precondition(isUntouched && ring.start == 0, "restart after \(sent) bytes")
         limit = 0
     }

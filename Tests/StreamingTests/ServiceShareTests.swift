@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Proxy
+@testable import Streaming
 
 @Suite("A service's share of descriptors")
 struct ServiceShareTests {

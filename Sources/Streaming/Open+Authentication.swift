@@ -1,4 +1,5 @@
 package import NetworkModel
+package import Wire
 
 // What the MACs of a stream's set-up cover: whatever no hop may change, so neither windows nor labels.
 

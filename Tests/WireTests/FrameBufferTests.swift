@@ -1,7 +1,6 @@
 import Testing
-import Wire
 
-@testable import Proxy
+@testable import Wire
 
 @Suite("Frame buffer")
 struct FrameBufferTests {
