@@ -4,7 +4,7 @@
     hack/bench-connections.py [--rate 1500] [--seconds 5] [--rounds 3]
 
 Two plain sites on loopback addresses, a link between them, a server behind the second, clients at the first: connect, one
-request, one answer, close. Needs `swift build -c release` before. Figures of a busy machine are worth a comparison in one
+request, one answer, close. Needs `hack/build.sh` before. Figures of a busy machine are worth a comparison in one
 run, no more.
 """
 import argparse

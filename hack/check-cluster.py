@@ -3,11 +3,13 @@
 
     hack/check-cluster.py [WORD...]     all checks, or those whose name contains one of the words
 
-Needs root and a built devnode (TIELINE_BIN, .build/release or .build/debug); python3 itself is the workload.
+Needs root and what hack/build.sh has built (TIELINE_BIN or .build/release); the workload is python3.
 """
+import ast
 import json
 import os
 import pathlib
+import random
 import signal
 import subprocess
 import sys
@@ -18,22 +20,12 @@ sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
 
 from cluster import Cluster, Failed, check, wait  # noqa: E402
 
-PYTHON = os.path.realpath(sys.executable)
 NAME = f"check-{os.getpid()}"
 FAMILIES = {"ipv4": 1, "ipv6": 1, "dual": 2}  # how many
 STATE = pathlib.Path(os.environ.get("TMPDIR", "/tmp"))
 
 
 class Node(Cluster):
-    """A cluster that knows python3 as an image."""
-
-    def __enter__(self):
-        self.script("up", "--families", self.families, "--image", f"python:dev={PYTHON}", timeout=600)
-        for line in self.script("env").splitlines():
-            key, _, value = line.removeprefix("export ").partition("=")
-            self.env[key] = value.strip("'\"")
-        return self
-
     @property
     def state(self):
         return STATE / f"tieline-cluster-{self.name}"
@@ -233,6 +225,75 @@ time.sleep(1000)
     check([line for line in seen if line.startswith("wrote")] == ["wrote /data/x"], f"{seen}")
 
 
+PRIVILEGES = """
+import os, pathlib, socket, time
+fields = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+print({**{name: fields[name].split() for name in ("Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")},
+       "pid": os.getpid(), "name": socket.gethostname()}, flush=True)
+time.sleep(1000)
+"""
+NO_CAPABILITY, USUAL_CAPABILITIES = "0" * 16, "00000000a80425fb"
+
+
+def check_privileges(node):
+    """A container has the user, the capabilities and the seccomp filter that its pod asks for, and no more."""
+    node.apply(workload("plain", script=PRIVILEGES), workload("strict", script=PRIVILEGES, securityContext={
+        "runAsNonRoot": True, "runAsUser": 1234, "runAsGroup": 55, "fsGroup": 77, "seccompProfile": {"type": "RuntimeDefault"},
+    }, main={"securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}}))
+
+    def seen(app):
+        pod = node.wait_ready("check", f"app={app}", 1)[0]["metadata"]["name"]
+        text = wait("the log", lambda: node.script("logs", f"check/{pod}", "main").strip())
+        facts = ast.literal_eval(text)
+        check(facts["pid"] == 1 and facts["name"] == pod, f"it is the first process of {pod}: {facts}")
+        return [facts[name] for name in ("Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp")]
+
+    found = seen("strict")
+    check(found == [["1234"] * 4, ["55"] * 4, ["77"], [NO_CAPABILITY], [NO_CAPABILITY], ["1"], ["2"]], f"{found}")
+    found = seen("plain")
+    check(found == [["0"] * 4, ["0"] * 4, [], [USUAL_CAPABILITIES], [USUAL_CAPABILITIES], ["0"], ["0"]], f"{found}")
+    node.apply(workload("root", script=PRIVILEGES, securityContext={"runAsNonRoot": True}))
+    waiting = lambda: node.get("pods", "check", selector="app=root")["items"][0]["status"]["containerStatuses"][0]["state"]["waiting"]
+    wait("it is not started as root", lambda: (found := waiting())["reason"] == "CreateContainerConfigError" and "runAsNonRoot" in found["message"])
+    node.kubectl("delete", "deployment", "-n", "check", "plain", "strict", "root")
+
+
+def check_memory_limit(node):
+    """What takes more memory than its limit is killed, and the status says why; the pod beside it is not touched."""
+    limit = {"resources": {"limits": {"memory": "48Mi"}}}
+    node.apply(workload("hungry", script="b = bytearray(200 << 20)", main=limit),
+               workload("modest", script="import time; b = bytearray(8 << 20); time.sleep(1000)", main=limit))
+    state = lambda: node.get("pods", "check", selector="app=hungry")["items"][0]["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    ended = wait("it has been killed", state, 15)
+    check((ended["reason"], ended["exitCode"]) == ("OOMKilled", 137), f"{ended}")
+    pod = node.wait_ready("check", "app=modest", 1)[0]
+    check(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "the other one runs")
+    node.kubectl("delete", "deployment", "-n", "check", "hungry", "modest")
+
+
+def check_refused_start(node):
+    """A program that is not in the image is told in the words of the runtime."""
+    node.apply(workload("absent", main={"command": ["/no/such/program"]}))
+    waiting = lambda: node.get("pods", "check", selector="app=absent")["items"][0]["status"]["containerStatuses"][0]["state"]["waiting"]
+    wait("the reason", lambda: "no such file" in waiting()["message"] and waiting()["reason"] == "RunContainerError", 10)
+    node.kubectl("delete", "deployment", "-n", "check", "absent")
+
+
+def check_many_starts(node):
+    """Thirty containers start beside each other, not one after the other."""
+    began = time.monotonic()
+    node.apply(workload("many", 30, main={"command": ["sleep"], "args": ["1000"]}))
+    node.wait_ready("check", "app=many", 30, 20)
+    print(f"   30 pods are ready after {time.monotonic() - began:.1f} s")
+    node.kubectl("delete", "deployment", "-n", "check", "many")
+    wait("they are gone", lambda: not node.get("pods", "check", selector="app=many")["items"], 20)
+
+
+def cgroups(name):
+    """The containers of a cluster that have cgroups, whether each kind of resource has a tree of its own or not."""
+    return {path.name for pattern in ("*/", "") for path in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}tieline-cluster-{name}.*")}
+
+
 def check_restarts(node):
     """A container that dies comes back with its emptyDir; one that fails its liveness probe is replaced; back-off grows."""
     node.apply(secret("pages2", a="x"), workload(
@@ -360,7 +421,7 @@ def leftovers(name):
         found.append("mounts")
     if (STATE / f"tieline-cluster-{name}").exists():
         found.append("state")
-    return found
+    return found + sorted(cgroups(name))
 
 
 def others():
@@ -371,6 +432,9 @@ def others():
 
 def check_crash(node):
     """SIGKILL of devnode takes all containers along; `down` clears the rest; another cluster is not touched."""
+    seed = int(os.environ.get("TIELINE_SEED", time.time_ns() % 100_000))
+    print(f"   TIELINE_SEED={seed}")
+    moments = random.Random(seed)
     before = others()
     with Node(f"{NAME}-crash") as second:
         second.kubectl("create", "namespace", "check")
@@ -381,6 +445,17 @@ def check_crash(node):
         wait("the containers are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
         second.script("down")
         wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [] or print(leftovers(f"{NAME}-crash")), 5)
+    for _ in range(3):  # while containers are being made; the next `up` clears what is left
+        with Node(f"{NAME}-crash") as second:
+            second.kubectl("create", "namespace", "check")
+            second.apply(workload("many", 12, main={"command": ["sleep"], "args": ["1000"]}))
+            several = moments.randrange(1, 12)
+            wait(f"{several} are made", lambda: len(cgroups(second.name)) >= several, 20, 0.001)
+            os.kill(int((second.state / "devnode.process").read_text().split()[0]), signal.SIGKILL)
+            left = cgroups(second.name)
+            second.script("up", timeout=600)
+            check(left and not cgroups(second.name), f"of {left} nothing is left: {cgroups(second.name)}")
+        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [], 5)
     check(others() == before, f"the host's network is as it was: {before} {others()}")
     check(node.exists("node", "check", "node"), "the first cluster is not touched")
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A test cluster on this machine: a real API server, and a node that runs pods as local processes.
+# A test cluster on this machine: a real API server, and a node that runs pods with runc, from images.
 #
-#   hack/cluster.sh up [--families ipv4|ipv6|dual] [--images FILE] [--image NAME=PATH] [--bin DIR] [--proxy-delay MS]
+#   hack/cluster.sh up [--families ipv4|ipv6|dual] [--bin DIR] [--proxy-delay MS]
 #   hack/cluster.sh down
 #   hack/cluster.sh env                              prints what to set, for: eval "$(hack/cluster.sh env)"
 #   hack/cluster.sh exec [--pod NAMESPACE/POD [--container NAME]] COMMAND...
@@ -13,8 +13,8 @@
 #   hack/cluster.sh list                             the clusters of this machine
 #
 # --name NAME after the subcommand, or TIELINE_CLUSTER, chooses one of several clusters (default: default).
-# Nothing is built: programs come from --bin, TIELINE_BIN, .build/release or .build/debug. FILE holds lines
-# "IMAGE PROGRAM". Needs root. Everything of a cluster is under ${TMPDIR:-/tmp}/tieline-cluster-NAME.
+# Nothing is built: programs come from --bin, TIELINE_BIN or .build/release, and become images (hack/images/node.sh). Needs root.
+# Everything of a cluster is under ${TMPDIR:-/tmp}/tieline-cluster-NAME; its containers' cgroups are called tieline-cluster-NAME.ID.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -67,33 +67,9 @@ need_cluster() {
 find_programs() {
   if [ -z "$bin" ]; then
     bin=$root/.build/release
-    [ -x "$bin/devnode" ] || bin=$root/.build/debug
   fi
-  [ -x "$bin/devnode" ] || fail "no devnode in $bin: swift build --product devnode"
+  [ -x "$bin/devnode" ] || fail "no devnode in $bin: hack/build.sh"
   bin=$(cd "$bin" && pwd -P)
-}
-
-image_arguments() { # fills images with --image NAME=PATH
-  local image program
-  images=()
-  # The folder is resolved, the last part is not: redis-server is a link to a program that looks at its name.
-  add_image() { [ ! -x "$2" ] || images+=(--image "$1=$(cd "$(dirname "$2")" && pwd -P)/${2##*/}"); }
-  for program in tieline-controller tieline-proxy traffic; do
-    add_image "$program:dev" "$bin/$program"
-  done
-  add_image nginx:dev /usr/sbin/nginx
-  add_image redis:dev /usr/bin/redis-server
-  if [ -n "$table" ]; then
-    while read -r image program; do
-      case $image in '' | '#'*) continue ;; esac
-      [ -x "$program" ] || fail "$table: no program $program"
-      add_image "$image" "$program"
-    done <"$table"
-  fi
-  for image in "${extra[@]}"; do
-    [ -x "${image#*=}" ] || fail "--image $image: no program ${image#*=}"
-    add_image "${image%%=*}" "${image#*=}"
-  done
 }
 
 # What follows from the families; the addresses are those of hack/devnode-core/ClusterFamily.swift.
@@ -138,14 +114,13 @@ start_node() {
     mount -t proc proc /proc
     exec "$@"
   ' sh "$state" "$bin/devnode" --cluster "$name" --kubeconfig "$state/apiserver/kubeconfig" --state "$state" \
-    --families "$families" --proxy-delay "$delay" "${images[@]}" </dev/null >"$state/devnode.log" 2>&1 &
+    --families "$families" --proxy-delay "$delay" </dev/null >"$state/devnode.log" 2>&1 &
   record $! "$state/unshare.process"
 }
 
 up() {
   need_root
   find_programs
-  image_arguments
   if [ -e "$state" ]; then
     alive "$state/devnode.process" >/dev/null && fail "cluster \"$name\" is running already"
     down
@@ -154,6 +129,7 @@ up() {
   echo "$families" >"$state/families"
   trap not_up EXIT
   trap 'exit 1' INT TERM HUP
+  "$root/hack/images/node.sh" "$bin" "$state"
   start_api_server
   start_node
   for _ in $(seq 1500); do
@@ -185,9 +161,10 @@ down() {
   for file in "$state"/exec/*; do
     [ ! -e "$file" ] || end "$file"
   done
-  # devnode is the init process of its PID namespace: all containers end with it.
+  # devnode is the init process of its PID namespace: all containers end with it, and its mounts.
   [ ! -e "$state/devnode.process" ] || end "$state/devnode.process"
   [ ! -e "$state/unshare.process" ] || end "$state/unshare.process"
+  remove_cgroups
   # A start that was cut off left numbers that were not recorded yet.
   for file in apiserver etcd; do
     local written=$state/apiserver/$([ $file = etcd ] && echo etcd.pid || echo pid)
@@ -195,6 +172,16 @@ down() {
     [ ! -e "$state/$file.process" ] || end "$state/$file.process"
   done
   rm -rf "$state"
+}
+
+remove_cgroups() { # what devnode could not remove any more; the kernel may need a moment to take the ended processes out
+  local left
+  for _ in $(seq 500); do
+    left=$(find /sys/fs/cgroup -maxdepth 2 -type d -name "tieline-cluster-$name.*")
+    [ -n "$left" ] || return 0
+    xargs -r rmdir 2>/dev/null <<<"$left" || sleep 0.02
+  done
+  fail "these cgroups do not go: $left"
 }
 
 record_own() { # record_own PID FILE: only if the process works in this state folder
@@ -279,7 +266,7 @@ list() {
 [ $# -gt 0 ] || usage
 command=$1
 shift
-name=${TIELINE_CLUSTER:-default} bin=${TIELINE_BIN:-} families=ipv4 table= delay=300 pod= container= tail=+1 extra=()
+name=${TIELINE_CLUSTER:-default} bin=${TIELINE_BIN:-} families=ipv4 delay=300 pod= container= tail=+1
 while [ $# -gt 0 ]; do
   case $1 in
     --help | -h) usage ;;
@@ -292,8 +279,6 @@ while [ $# -gt 0 ]; do
       families=$2
       [ -n "$(service_ranges "$families")" ] || fail "--families is ipv4, ipv6 or dual"
       ;;
-    --images) table=$2 ;;
-    --image) extra+=("$2") ;;
     --bin) bin=$2 ;;
     --proxy-delay) delay=$2 ;;
     --pod) pod=$2 ;;

@@ -63,16 +63,16 @@ ask() {
 }
 held() { jq -r ".open[\"$2\"] // 0" <<<"$1"; }
 
-say "1. Install, build, and start a cluster (real API server; pods are local processes)"
+say "1. Install, build, and start a cluster (real API server; containers by runc)"
 [ -x .build/release/tieline-proxy ] || echo "  A first run builds Tieline and a Kubernetes API server: 5 to 12 minutes. Later runs take half a minute."
 patiently "Debian packages" hack/install-deps.sh
 kubectl=$(hack/kubectl.sh)
 PATH=${kubectl:+$kubectl:}$PATH
 patiently "test API server (where none is built, some 4 minutes)" hack/apiserver/build.sh
-patiently "Tieline, release build" swift build -c release
+patiently "Tieline, release build" hack/build.sh
 ln -sf tieline .build/release/kubectl-tieline # on the PATH under this name, kubectl finds it
 hack/cluster.sh down >/dev/null 2>&1 || true
-hack/cluster.sh up
+patiently "test cluster, with the images of this build" hack/cluster.sh up
 eval "$(hack/cluster.sh env)"
 run kubectl apply --server-side -k manifests
 run kubectl rollout status -n tieline-system deployment/tieline-controller --timeout=60s

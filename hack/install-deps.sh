@@ -10,10 +10,9 @@ set -euo pipefail
 
 packages=(
   libcurl4-openssl-dev libssl-dev                      # HTTPTransport, TLS
-  nftables iproute2 procps util-linux                  # hack/devnode: namespaces, bridges, rules
+  nftables iproute2 procps util-linux runc             # hack/devnode: namespaces, bridges, rules, containers
   ca-certificates curl git jq python3 python3-venv     # scripts and tests
   python3-cryptography                                 # the hostile peer of Tests/Hostile
-  nginx redis-server                                   # workloads of the samples and of the demo
 )
 [ "${1:-}" = --check ] || packages+=("$@")
 cd "$(dirname "$0")/.."
@@ -60,7 +59,7 @@ install_missing() {
       apt-get "${options[@]}" install "$package" >/dev/null || { say "cannot install the package $package"; exit 1; }
     done
   fi
-  for package in nginx redis-server haproxy; do
+  for package in nginx haproxy; do
     if [[ " ${missing[*]} " == *" $package "* ]] && [ -d /run/systemd/system ]; then
       systemctl disable --quiet "$package" || true
     fi

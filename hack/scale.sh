@@ -3,5 +3,5 @@
 # names a folder of programs. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-[ -n "${TIELINE_BIN:-}" ] || swift build -c release
+[ -n "${TIELINE_BIN:-}" ] || hack/build.sh
 exec python3 hack/scale.py "$@"

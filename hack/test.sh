@@ -99,7 +99,7 @@ case $what in
     shift
     need_root
     use_kubectl
-    step "release build" swift build -c release
+    step "release build" hack/build.sh
     step "end-to-end tests" python3 Tests/EndToEnd/run.py "$@"
     ;;
   all)
@@ -113,7 +113,7 @@ case $what in
     step "manifests" hack/check-manifests.sh
     step "rights" hack/check-rights.sh
     step "chart equals manifests" hack/check-chart.sh
-    step "release build" swift build -c release
+    step "release build" hack/build.sh
     step "test cluster" python3 hack/check-cluster.py
     step "what cannot be read, and kills around writes" controller_faults
     step "hostile neighbors" env TIELINE_BIN="$PWD/.build/release" hack/hostile.sh --short

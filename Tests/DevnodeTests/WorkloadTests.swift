@@ -193,9 +193,11 @@ struct PodTests {
         #expect(first == later)
         summary.containers[1].state = .terminated(
             exitCode: 137,
+            isShortOfMemory: true,
             startedAt: Timestamp(seconds: 2),
             finishedAt: Timestamp(seconds: 3)
         )
+        #expect(summary.containers[1].state.terminated?.reason == "OOMKilled")
         #expect(summary.phase == "Running", "it is about to be started again")
         summary.containers[1].hasEnded = true
         #expect(summary.phase == "Failed")

@@ -31,7 +31,7 @@ package struct ContainerRecord: Equatable, Sendable {
             $0.name = name
             $0.image = image
             $0.imageID = image
-            $0.containerID = id.map { "devnode://\($0)" }
+            $0.containerID = id.map { "runc://\($0)" }
             $0.state = state
             $0.lastState = lastState
             $0.restartCount = restarts
@@ -60,13 +60,15 @@ extension Core.ContainerState {
     /// The exit code is 0...255; above 128 the number of a signal is in it.
     package static func terminated(
         exitCode: Int32,
+        isShortOfMemory: Bool,
         startedAt: Timestamp,
         finishedAt: Timestamp
     ) -> Self {
         Self { state in
             state.terminated = Core.ContainerStateTerminated {
                 $0.exitCode = exitCode
-                $0.reason = exitCode == 0 ? "Completed" : "Error"
+                $0.reason =
+                    exitCode == 0 ? "Completed" : isShortOfMemory ? "OOMKilled" : "Error"
                 $0.startedAt = startedAt
                 $0.finishedAt = finishedAt
             }

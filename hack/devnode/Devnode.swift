@@ -25,14 +25,11 @@ struct Devnode: AsyncParsableCommand {
     @Option(help: "The kubeconfig of the API server.")
     var kubeconfig: String
 
-    @Option(help: "The folder for logs and for what hack/cluster.sh reads.")
+    @Option(help: "The folder for logs, for the images' table, and for what hack/cluster.sh reads.")
     var state: String
 
     @Option(help: "What pods and Services have addresses of.")
     var families = ClusterFamilies.ipv4
-
-    @Option(help: "A local program for an image, as NAME=PATH; may be given many times.")
-    var image: [String] = []
 
     @Option(help: "How long Service rules lag behind EndpointSlices, in milliseconds.")
     var proxyDelay = 300
@@ -65,7 +62,9 @@ struct Devnode: AsyncParsableCommand {
             cluster: cluster,
             state: state,
             families: families,
-            images: try images(),
+            images: try ImageTable(
+                parsing: String(decoding: Files.read("\(state)/images"), as: UTF8.self)
+            ),
             proxyDelay: .milliseconds(proxyDelay),
             restartDelay: .milliseconds(restartDelay),
             restartLimit: .milliseconds(restartLimit)
@@ -77,17 +76,6 @@ struct Devnode: AsyncParsableCommand {
             logger: Logger(label: "devnode")
         )
         try await node.run()
-    }
-
-    private func images() throws -> [String: String] {
-        var table: [String: String] = [:]
-        for entry in image {
-            guard let mark = entry.firstIndex(of: "=") else {
-                throw ValidationError("--image \(entry): expected NAME=PATH")
-            }
-            table[String(entry[..<mark])] = String(entry[entry.index(after: mark)...])
-        }
-        return table
     }
 }
 

@@ -3,11 +3,11 @@ import Glibc
 
 /// The few file operations that devnode needs, with errors that name the path.
 enum Files {
-    static func makeDirectory(_ path: String, mode: mode_t = 0o755) throws {
+    static func makeDirectory(_ path: String) throws {
         var partial = ""
         for part in path.split(separator: "/") {
             partial += "/" + part
-            guard unsafe mkdir(partial, mode) != 0, errno != EEXIST else { continue }
+            guard unsafe mkdir(partial, 0o755) != 0, errno != EEXIST else { continue }
             throw SystemError(operation: "make \(partial)", code: errno)
         }
     }

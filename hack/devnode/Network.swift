@@ -5,6 +5,9 @@ import Glibc
 final class NetworkNamespace: Sendable {
     let descriptor: Int32
 
+    /// Where other processes of devnode's PID namespace find it.
+    var path: String { "/proc/\(getpid())/fd/\(descriptor)" }
+
     private init(descriptor: Int32) { self.descriptor = descriptor }
 
     deinit { close(descriptor) }
@@ -92,16 +95,10 @@ actor Tools {
             unsafe unlink(file)
             unsafe unlink(file + ".out")
         }
-        let pid = try processes.spawn(
-            Command(
-                path: program,
-                arguments: arguments + [file],
-                environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
-                network: network.descriptor,
-                output: output
-            )
+        let inside = ["nsenter", "--net=\(network.path)", program]
+        let code = try await processes.run(
+            Command(words: inside + arguments + [file], output: output)
         )
-        let code = await processes.exitCode(of: pid)
         guard code == 0 else {
             let text = (try? Files.read(file + ".out")).map { String(decoding: $0, as: UTF8.self) }
             throw ToolError(program: program, code: code, output: text ?? "")

@@ -1,4 +1,3 @@
-import CNamespaces
 import DevnodeCore
 import FoundationEssentials
 import Glibc
@@ -14,6 +13,7 @@ struct Node: Sendable {
     private let client: KubernetesClient
     private let logger: Logger
     private let processes = ProcessTable()
+    private let runtime: Runtime
     private let tools: Tools
     private let network: NodeNetwork
     private let server = DNSServer()
@@ -24,9 +24,13 @@ struct Node: Sendable {
         self.client = client
         self.logger = logger
         // The mount namespace is devnode's own: nothing of this is seen outside.
-        try SystemError.check(unsafe cns_mount_tmpfs("/run", "mode=755"), "mount /run")
+        try SystemError.checkErrno(
+            unsafe mount("tmpfs", "/run", "tmpfs", UInt(MS_NOSUID | MS_NODEV), "mode=755"),
+            "mount /run"
+        )
         try Files.makeDirectory(options.work)
         try Files.makeDirectory(options.state + "/pods")
+        runtime = try Runtime(processes: processes, options: options)
         tools = try Tools(processes: processes, directory: options.work + "/tools")
         processes.start()
         network = try await NodeNetwork(families: options.families, tools: tools)
@@ -46,6 +50,7 @@ struct Node: Sendable {
             context: PodContext(
                 options: options,
                 processes: processes,
+                runtime: runtime,
                 network: network,
                 prober: Prober(node: network.node),
                 references: informers.references,
@@ -79,12 +84,7 @@ struct Node: Sendable {
         let output = try Files.appending("/dev/null")
         defer { close(output) }
         _ = try processes.spawn(
-            Command(
-                path: "/bin/sleep",
-                arguments: ["infinity"],
-                network: network.node.descriptor,
-                output: output
-            )
+            Command(words: ["sleep", "infinity"], output: output)
         )
     }
 

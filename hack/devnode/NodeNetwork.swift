@@ -68,10 +68,9 @@ actor NodeNetwork {
             // A packet that goes on to another pod leaves the node where it came in: IPv6 then tells the sender of a
             // shorter way, which leads past the rules.
             try await network.set([("ipv6/conf/default/accept_redirects", "0")])
-            let path = "/proc/\(getpid())/fd/\(network.descriptor)"
             try await tools.ip(
                 [
-                    "link add \(interface) type veth peer name eth0 netns \(path)",
+                    "link add \(interface) type veth peer name eth0 netns \(network.path)",
                     "link set \(interface) master cni0 up",
                 ],
                 in: node

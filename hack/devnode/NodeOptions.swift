@@ -10,8 +10,7 @@ struct NodeOptions: Sendable {
     var state: String
     /// What the cluster's pods and Services have addresses of.
     var families: ClusterFamilies
-    /// Local programs by image name.
-    var images: [String: String]
+    var images: ImageTable
     /// How long the Service rules lag behind the EndpointSlices.
     var proxyDelay: Duration
     /// The first wait before a container is started again.

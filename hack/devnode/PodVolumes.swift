@@ -44,7 +44,9 @@ struct PodVolumes {
             } else if let host = volume.hostPath {
                 sources[volume.name] = host.path
             } else if volume.emptyDir != nil {
-                try Files.makeDirectory(path, mode: 0o777)
+                try Files.makeDirectory(path)
+                // Containers of any user write to it.
+                try SystemError.checkErrno(unsafe chmod(path, 0o777), "open \(path) to all")
                 sources[volume.name] = path
             } else {
                 throw ConfigurationProblem("volume \"\(volume.name)\" is of a kind without support")
@@ -91,7 +93,7 @@ struct PodVolumes {
     }
 
     /// What a container mounts, parents before what is inside them.
-    func mounts(of container: Core.Container) throws -> [Isolation.Mount] {
+    func mounts(of container: Core.Container) throws -> [ContainerSpec.Mount] {
         try container.volumeMounts.sorted { $0.mountPath < $1.mountPath }.map { mount in
             guard var source = sources[mount.name] else {
                 throw ConfigurationProblem("no volume \"\(mount.name)\"")
@@ -103,12 +105,10 @@ struct PodVolumes {
                     try Files.makeDirectory(source)
                 }
             }
-            var isDirectory = false
-            guard FileManager.default.fileExists(atPath: source, isDirectory: &isDirectory) else {
+            guard FileManager.default.fileExists(atPath: source) else {
                 throw ConfigurationProblem("\(source) does not exist")
             }
-            return Isolation.Mount(
-                kind: isDirectory ? .directory : .file,
+            return ContainerSpec.Mount(
                 source: source,
                 target: mount.mountPath,
                 isReadOnly: mount.readOnly == true || isFollowed

@@ -12,9 +12,9 @@ extension PodWorker {
         while !isStopping {
             let began = ContinuousClock.now
             var code: Int32 = 128
-            if let pid = await start(container) {
-                code = await context.processes.exitCode(of: pid)
-                await ended(container, code)
+            if let instance = await start(container) {
+                code = await context.processes.exitCode(of: instance.pid)
+                await ended(container, instance, code)
             }
             guard !isStopping, restarts(container, after: code) else { break }
             let wait = backoff.next(afterRunning: began.duration(to: .now))
@@ -43,16 +43,16 @@ extension PodWorker {
         }
     }
 
-    private func start(_ container: Core.Container) async -> pid_t? {
+    private func start(_ container: Core.Container) async -> Instance? {
         while !isStopping {
             do {
-                return try launch(container)
+                return try await launch(container)
             } catch let problem as ConfigurationProblem {
                 update(container.name) {
                     $0.state = .waiting("CreateContainerConfigError", problem.description)
                 }
                 await pause(.seconds(60))
-            } catch let unknown as ContainerCommand.UnknownImage {
+            } catch let unknown as UnknownImage {
                 update(container.name) { $0.state = .waiting("ErrImagePull", unknown.message) }
                 return nil
             } catch {
@@ -63,55 +63,87 @@ extension PodWorker {
         return nil
     }
 
-    private func launch(_ container: Core.Container) throws -> pid_t {
+    /// An image that the node does not have.
+    private struct UnknownImage: Error {
+        let message: String
+    }
+
+    private func launch(_ container: Core.Container) async throws -> Instance {
         guard let attachment else { throw ConfigurationProblem("no network") }
+        let name = container.image ?? ""
+        guard let image = context.options.images.images[name] else {
+            throw UnknownImage(message: "image \"\(name)\" is not on this node")
+        }
         let number = record(container.name)?.restarts ?? 0
-        let command = ContainerCommand(
-            options: context.options,
-            pod: pod,
-            container: container,
-            volumes: volumes,
-            references: context.references,
-            base: base,
-            number: number
-        )
+        let id = "\(pod.metadata.uid ?? pod.metadata.name)-\(container.name)-\(number)"
+        let bundle = try context.runtime.makeBundle(id, of: image)
+        do {
+            let command = ContainerCommand(
+                pod: pod,
+                container: container,
+                image: image,
+                volumes: volumes,
+                references: context.references,
+                base: base
+            )
+            let pid = try await run(
+                command.spec(in: bundle, network: attachment.network, runtime: context.runtime),
+                of: container,
+                in: bundle
+            )
+            return began(container, Instance(pid: pid, number: number, bundle: bundle))
+        } catch {
+            await context.runtime.remove(bundle)
+            throw error
+        }
+    }
+
+    private func run(
+        _ spec: ContainerSpec,
+        of container: Core.Container,
+        in bundle: Runtime.Bundle
+    ) async throws -> pid_t {
         let logs = "\(context.options.state)/logs/\(pod.key)"
         try Files.makeDirectory(logs)
         let output = try Files.appending("\(logs)/\(container.name).log")
         defer { close(output) }
-        let pid = try context.processes.spawn(
-            command.make(network: attachment.network, output: output)
-        )
-        let now = Timestamp.now
-        instances[container.name] = Instance(
-            pid: pid,
-            number: number,
-            startedAt: now,
-            began: .now
-        )
-        try? Files.write("\(pid)\n", to: "\(folder)/\(container.name).pid")
-        update(container.name) {
-            $0.state = .running(since: Timestamp(seconds: now.seconds))
-            $0.id = "\(pid)"
+        return try await context.runtime.start(bundle, spec, output: output) {
+            !self.isStopping
         }
-        let probes = Task { await self.probe(container, number: number) }
-        instances[container.name]?.probes = probes
-        return pid
     }
 
-    private func ended(_ container: Core.Container, _ code: Int32) async {
-        let instance = instances.removeValue(forKey: container.name)
-        instance?.probes?.cancel()
+    private func began(_ container: Core.Container, _ instance: Instance) -> Instance {
+        var instance = instance
+        update(container.name) {
+            $0.state = .running(since: Timestamp(seconds: instance.startedAt.seconds))
+            $0.id = instance.bundle.id
+        }
+        instance.probes = Task { await self.probe(container, number: instance.number) }
+        instances[container.name] = instance
+        try? Files.write("\(instance.pid)\n", to: "\(folder)/\(container.name).pid")
+        // The pod's end came while the container began, and found nobody to tell.
+        if let deadline { kill(instance.pid, deadline > .now ? SIGTERM : SIGKILL) }
+        return instance
+    }
+
+    private func ended(
+        _ container: Core.Container,
+        _ instance: Instance,
+        _ code: Int32
+    ) async {
+        instances[container.name] = nil
+        instance.probes?.cancel()
         unsafe unlink("\(folder)/\(container.name).pid")
-        let now = Timestamp(seconds: Timestamp.now.seconds)
-        let began = instance?.startedAt ?? now
+        let isShortOfMemory = context.runtime.wasShortOfMemory(instance.bundle)
+        await context.runtime.remove(instance.bundle)
         update(container.name) {
             $0.ready = false
             $0.started = false
             $0.state = .terminated(
                 exitCode: code,
-                startedAt: Timestamp(seconds: began.seconds),
-                finishedAt: now
+                isShortOfMemory: isShortOfMemory,
+                startedAt: Timestamp(seconds: instance.startedAt.seconds),
+                finishedAt: Timestamp(seconds: Timestamp.now.seconds)
             )
         }
     }

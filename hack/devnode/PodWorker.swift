@@ -9,6 +9,7 @@ import Logging
 struct PodContext: Sendable {
     let options: NodeOptions
     let processes: ProcessTable
+    let runtime: Runtime
     let network: NodeNetwork
     let prober: Prober
     let references: References
@@ -24,8 +25,8 @@ actor PodWorker {
     struct Instance {
         let pid: pid_t
         let number: Int32
-        let startedAt: Timestamp
-        let began: ContinuousClock.Instant
+        let bundle: Runtime.Bundle
+        let startedAt = Timestamp.now
         var probes: Task<Void, Never>?
     }
 

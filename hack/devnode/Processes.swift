@@ -1,53 +1,23 @@
-import CNamespaces
 import Glibc
 import Synchronization
 
 /// A program to start.
 struct Command: Sendable {
-    var path: String
-    var arguments: [String] = []
-    var environment: [String: String] = [:]
-    var directory: String?
-    /// The network namespace to join; -1 for devnode's own.
-    var network: Int32 = -1
+    /// The program, looked up in PATH when it is a bare name, and its arguments.
+    var words: [String]
     /// Becomes standard output and standard error.
     var output: Int32
-    var isolation: Isolation?
-}
 
-/// The own PID, mount and UTS namespaces of a container.
-struct Isolation: Sendable {
-    enum Kind: Int32, Sendable {
-        case directory = 0
-        case file = 1
-        case proc = 2
-        case tmpfs = 3
-    }
-
-    struct Mount: Sendable {
-        var kind: Kind
-        var source = ""
-        var target: String
-        var isReadOnly = false
-    }
-
-    var hostname: String
-    /// Options of the overlay that becomes the root.
-    var overlay: String
-    var root: String
-    var mounts: [Mount]
-    /// Nothing but volumes can be written to.
-    var isReadOnly = false
+    static let searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 }
 
 /// Why a program was not started.
 struct SpawnError: Error, CustomStringConvertible {
-    let command: String
-    let step: String
+    let program: String
     let code: Int32
 
     var description: String {
-        "cannot start \(command): \(step): \(unsafe String(cString: strerror(code)))"
+        "cannot start \(program): \(unsafe String(cString: strerror(code)))"
     }
 }
 
@@ -67,13 +37,29 @@ final class ProcessTable: Sendable {
 
     /// Starts a program; its exit must be collected with `exitCode(of:)`.
     func spawn(_ command: Command) throws(SpawnError) -> pid_t {
-        let arena = unsafe CStringArena()
         // Under the lock, so that the child is known before its end can be seen.
-        return try entries.withLock { (entries) throws(SpawnError) in
-            let pid = try unsafe Self.start(command, arena)
+        try entries.withLock { (entries) throws(SpawnError) in
+            let pid = try Self.start(command)
             entries[pid] = .running(nil)
             return pid
         }
+    }
+
+    /// Runs a program to its end: 0...255, or 128 + signal.
+    func run(_ command: Command) async throws(SpawnError) -> Int32 {
+        await exitCode(of: try spawn(command))
+    }
+
+    /// Counts a process as a child that was started by one: it becomes devnode's when that one ends.
+    ///
+    /// The caller makes sure that it is alive; its exit must be collected with `exitCode(of:)`.
+    func adopt(_ pid: pid_t) {
+        entries.withLock { $0[pid] = .running(nil) }
+    }
+
+    /// Nobody will ask for this child's exit.
+    func abandon(_ pid: pid_t) {
+        entries.withLock { $0[pid] = nil }
     }
 
     /// Waits for a child's end: 0...255, or 128 + signal.
@@ -96,13 +82,13 @@ final class ProcessTable: Sendable {
     private func reap() {
         while true {
             var status: Int32 = 0
-            let pid = unsafe cns_wait_any(&status)
+            let pid = unsafe waitpid(-1, &status, 0)
             guard pid > 0 else {
                 // No child at all: only before the first one, or when the anchor was killed.
                 usleep(20_000)
                 continue
             }
-            let code = cns_exit_code(status)
+            let code = Self.exitCode(status)
             let waiting: CheckedContinuation<Int32, Never>? = entries.withLock { entries in
                 switch entries[pid] {
                 case .running(let continuation?):
@@ -119,84 +105,46 @@ final class ProcessTable: Sendable {
         }
     }
 
-    private static func start(
-        _ command: Command,
-        _ arena: CStringArena
-    ) throws(SpawnError) -> pid_t {
-        var process = unsafe cns_process()
-        unsafe process.path = UnsafePointer(arena.copy(command.path))
-        unsafe process.argv = UnsafePointer(arena.list([command.path] + command.arguments))
-        let variables = command.environment.sorted { $0.key < $1.key }
-        unsafe process.envp = UnsafePointer(
-            arena.list(variables.map { "\($0.key)=\($0.value)" })
+    /// Of a wait status: its low seven bits are the signal, the next byte is the code.
+    private static func exitCode(_ status: Int32) -> Int32 {
+        let signal = status & 0x7f
+        return signal == 0 ? (status >> 8) & 0xff : 128 + signal
+    }
+
+    private static func start(_ command: Command) throws(SpawnError) -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        for descriptor: Int32 in [1, 2] {
+            unsafe posix_spawn_file_actions_adddup2(&actions, command.output, descriptor)
+        }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        // What devnode ignores, a container must not inherit.
+        var signals = sigset_t()
+        unsafe sigfillset(&signals)
+        unsafe posix_spawnattr_setsigdefault(&attributes, &signals)
+        unsafe sigemptyset(&signals)
+        unsafe posix_spawnattr_setsigmask(&attributes, &signals)
+        unsafe posix_spawnattr_setflags(
+            &attributes,
+            Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK)
         )
-        if let directory = command.directory {
-            unsafe process.directory = UnsafePointer(arena.copy(directory))
-        }
-        unsafe process.network = command.network
-        unsafe process.input = -1
-        unsafe process.output = command.output
-        var mounts: [cns_mount] = unsafe []
-        if let isolation = command.isolation {
-            unsafe process.isolated = 1
-            unsafe process.hostname = UnsafePointer(arena.copy(isolation.hostname))
-            unsafe process.overlay = UnsafePointer(arena.copy(isolation.overlay))
-            unsafe process.root = UnsafePointer(arena.copy(isolation.root))
-            unsafe process.read_only_root = isolation.isReadOnly ? 1 : 0
-            for mount in isolation.mounts {
-                unsafe mounts.append(
-                    cns_mount(
-                        source: UnsafePointer(arena.copy(mount.source)),
-                        target: UnsafePointer(arena.copy(mount.target)),
-                        kind: mount.kind.rawValue,
-                        read_only: mount.isReadOnly ? 1 : 0
-                    )
-                )
-            }
-        }
-        var step: UnsafePointer<CChar>?
-        let pid = unsafe mounts.withUnsafeBufferPointer { mounts in
-            unsafe process.mounts = mounts.baseAddress
-            unsafe process.mount_count = mounts.count
-            return unsafe cns_spawn(&process, &step)
-        }
-        guard pid > 0 else {
-            throw SpawnError(
-                command: command.path,
-                step: unsafe step.map { unsafe String(cString: $0) } ?? "clone",
-                code: -pid
-            )
-        }
+        var words = unsafe command.words.map { unsafe strdup($0) } + [nil]
+        var variables = unsafe [strdup("PATH=\(Command.searchPath)"), nil]
+        defer { unsafe (words + variables).forEach { unsafe free($0) } }
+        var pid: pid_t = 0
+        let code = unsafe posix_spawnp(
+            &pid,
+            command.words[0],
+            &actions,
+            &attributes,
+            &words,
+            &variables
+        )
+        guard code == 0 else { throw SpawnError(program: command.words[0], code: code) }
         return pid
-    }
-}
-
-/// C strings that live until the arena goes.
-@unsafe private final class CStringArena {
-    private var strings: [UnsafeMutablePointer<CChar>] = unsafe []
-    private var lists: [UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>] = unsafe []
-
-    func copy(_ text: String) -> UnsafeMutablePointer<CChar> {
-        let copy = UnsafeMutablePointer<CChar>.allocate(capacity: text.utf8.count + 1)
-        for (index, byte) in text.utf8.enumerated() {
-            unsafe copy[index] = CChar(bitPattern: byte)
-        }
-        unsafe copy[text.utf8.count] = 0
-        unsafe strings.append(copy)
-        return unsafe copy
-    }
-
-    func list(_ texts: [String]) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> {
-        let list = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
-            .allocate(capacity: texts.count + 1)
-        for (index, text) in texts.enumerated() { unsafe list[index] = unsafe copy(text) }
-        unsafe list[texts.count] = nil
-        unsafe lists.append(list)
-        return unsafe list
-    }
-
-    deinit {
-        for index in unsafe strings.indices { unsafe strings[index].deallocate() }
-        for index in unsafe lists.indices { unsafe lists[index].deallocate() }
     }
 }

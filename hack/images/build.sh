@@ -6,7 +6,7 @@
 #
 #   --registry PREFIX  the images are PREFIX/tieline-controller:TAG and PREFIX/tieline-proxy:TAG (default: localhost)
 #   --tag TAG          default: dev
-#   --binaries DIR     programs that are built already, with --static-swift-stdlib; default: builds them (.build/release)
+#   --binaries DIR     programs that hack/build.sh has built already; default: builds them (.build/release)
 #   --storage DIR      keeps the images in DIR, instead of where podman and buildah keep theirs
 #
 # Equal programs and packages give equal images: times are those of SOURCE_DATE_EPOCH, by default of the last commit.
@@ -28,7 +28,7 @@ done
 command -v buildah >/dev/null || fail "no buildah here: apt-get install buildah"
 
 if [ -z "$binaries" ]; then
-  swift build -c release --static-swift-stdlib
+  hack/build.sh
   binaries=.build/release
 fi
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
@@ -58,10 +58,7 @@ add_layer() {
 hack/images/root.sh "$work/root"
 add_layer localhost/tieline-root scratch "$work/root"
 for program in tieline-controller tieline-proxy; do
-  ! ldd "$binaries/$program" | grep -q libswiftCore ||
-    fail "$binaries/$program needs the Swift runtime: build it with --static-swift-stdlib"
-  install -D "$binaries/$program" "$work/$program/usr/local/bin/$program"
-  strip "$work/$program/usr/local/bin/$program"
+  hack/images/program.sh "$binaries/$program" "$work/$program"
   add_layer "$registry/$program:$tag" localhost/tieline-root "$work/$program" \
     --user 65532:65532 --entrypoint "[\"/usr/local/bin/$program\"]" --label org.opencontainers.image.title=$program
   echo "$registry/$program:$tag"
