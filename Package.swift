@@ -49,6 +49,14 @@ let package = Package(
         .executable(name: "tieline", targets: ["tieline"]),
         .executable(name: "tieline-controller", targets: ["tieline-controller"]),
         .executable(name: "tieline-proxy", targets: ["tieline-proxy"]),
+        // For hack/Package.swift only; it has no public declaration.
+        .library(
+            name: "TielineDevelopment",
+            targets: [
+                "KubernetesRuntime", "KubernetesClient", "HTTPTransport", "KubernetesAPI",
+                "NetworkModel", "CLinux",
+            ]
+        ),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -126,20 +134,6 @@ let package = Package(
         ),
         .target(name: "CLinux"),
 
-        // Development only, in no product.
-        program(
-            "devnode",
-            path: "hack/devnode",
-            [
-                "DevnodeCore", "KubernetesRuntime", "KubernetesClient", "HTTPTransport",
-                "KubernetesAPI", "CNamespaces", "CLinux", arguments, logging,
-            ]
-        ),
-        .target(name: "CNamespaces", path: "hack/devnode-namespaces"),
-        module("DevnodeCore", path: "hack/devnode-core", ["KubernetesAPI", "NetworkModel"]),
-        program("traffic", path: "hack/traffic", ["CLinux", arguments]),
-
-        tests("DevnodeTests", ["DevnodeCore", "KubernetesAPI"]),
         tests("NetworkModelTests", ["NetworkModel"]),
         // What the tests of several modules share.
         module("TestSupport", path: "Tests/TestSupport", ["NetworkModel"]),
@@ -224,7 +218,8 @@ let package = Package(
         tests(
             "ProxyProcessTests",
             [
-                "tieline-proxy", "ProxyProcess", "Proxy", "SiteControl", "Certificates", "KubernetesAPI",
+                "tieline-proxy", "ProxyProcess", "Proxy", "SiteControl", "Certificates",
+                "KubernetesAPI",
                 "KubernetesClient",
                 "StatusSummaries", "NetworkAPI",
                 "SiteConfiguration",

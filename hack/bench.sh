@@ -17,6 +17,6 @@ tools=$(mktemp -d)
 trap 'rm -rf "$tools"' EXIT
 cc -O2 -Wall -Wextra -Werror -o "$tools/load" bench/load.c
 cc -O2 -Wall -Wextra -Werror -o "$tools/pump" bench/pump.c -lssl -lcrypto -lpthread
-[ -n "${TIELINE_BIN:-}" ] || hack/build.sh --product tieline-proxy
+[ -n "${TIELINE_BIN:-}" ] || hack/build.sh tieline-proxy
 ulimit -n "$(ulimit -Hn)"
 BENCH_TOOLS=$tools python3 bench/bench.py "$@"

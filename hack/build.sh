@@ -1,7 +1,12 @@
 #!/usr/bin/env bash
-# Builds the programs as images have them, with the Swift runtime inside: .build/release. Tests, the demo and releases run these.
+# Builds the programs of a release, as images have them, with the Swift runtime inside, and the tools of hack/Package.swift:
+# .build/release. Tests, the demo and releases run these.
 #
-#   hack/build.sh [WORDS...]   WORDS are passed on to swift build (--product tieline-proxy)
+#   hack/build.sh             all of them
+#   hack/build.sh PROGRAM     one of the release
 set -euo pipefail
 cd "$(dirname "$0")/.."
-exec swift build -c release --static-swift-stdlib "$@"
+release=(-c release --static-swift-stdlib)
+if [ $# -gt 0 ]; then exec swift build "${release[@]}" --product "$1"; fi
+swift build "${release[@]}"
+exec swift build --package-path hack --scratch-path .build "${release[@]}"

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 python=/usr/bin/python3
 "$python" -c 'import cryptography' 2>/dev/null || hack/install-deps.sh
 if [ -z "${TIELINE_BIN:-}" ]; then
-  hack/build.sh --product tieline-proxy
+  hack/build.sh tieline-proxy
   export TIELINE_BIN=$PWD/.build/release
 fi
 [ "$(id -u)" = 0 ] || exec "$python" Tests/Hostile/run.py "$@"

@@ -52,12 +52,19 @@ test_api_server() { # starts one API server for the tests that take TIELINE_TEST
 fast() {
   step "format" format
   step "import table" python3 hack/check-imports.py
-  step "build" swift build --build-tests
+  step "build" build_tests
   step "unit tests" unit_tests
 }
 
+tools=(--package-path hack --scratch-path .build) # of the package of hack, into the same folder
+
+build_tests() {
+  swift build --build-tests
+  swift build "${tools[@]}" --product tieline-hackPackageTests
+}
+
 # The tests of the data plane beside all others: both wait more than they work. In each half one test after the other: they share a
-# process, count its descriptors and hold each other to deadlines.
+# process, count its descriptors and hold each other to deadlines. What hack/Package.swift has comes after one of them.
 unit_tests() {
   local folder half code=0 data_plane='^(ProxyControlTests|ProxyTransportTests|StreamTests)\.'
   folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-unit-XXXXXX")
@@ -66,8 +73,9 @@ unit_tests() {
   swift test --skip-build --ignore-lock --no-parallel --filter "$data_plane" >"$folder/data-plane" 2>&1 &
   local other=$!
   swift test --skip-build --ignore-lock --no-parallel --skip "$data_plane" >"$folder/others" 2>&1 || code=1
+  swift test "${tools[@]}" --skip-build --ignore-lock --no-parallel >"$folder/tools" 2>&1 || code=1
   wait $other || code=1
-  for half in others data-plane; do report_tests "$folder/$half"; done
+  for half in others tools data-plane; do report_tests "$folder/$half"; done
   return $code
 }
 

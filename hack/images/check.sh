@@ -5,14 +5,15 @@
 #   hack/images/check.sh [--binaries DIR]   DIR as for hack/images/build.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-image-check-XXXXXX")
+state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-check-XXXXXX")
 fail() { echo "hack/images/check.sh: FAILED: $*" >&2; exit 1; }
 ok() { echo "ok: $*"; }
-engine() { timeout --kill-after 5 60 podman --root "$state/storage/root" --runroot "$state/storage/run" --runtime runc "$@"; }
+# podman takes no runroot of more than 50 characters.
+engine() { timeout --kill-after 5 60 podman --root "$state/s/root" --runroot "$state/s/run" --runtime runc "$@"; }
 finish() {
   engine rm --all --force --time 0 >/dev/null 2>&1 || true
   engine image umount --all >/dev/null 2>&1 || true
-  umount "$state"/storage/root/overlay 2>/dev/null || true # podman binds its storage to itself
+  umount "$state"/s/root/overlay 2>/dev/null || true # podman binds its storage to itself
   rm -rf "$state"
 }
 trap finish EXIT
@@ -23,12 +24,12 @@ restricted=(--read-only --user 65532:65532 --cap-drop all --security-opt no-new-
 run() { engine run --rm "${restricted[@]}" "$@"; }
 identifier() { engine image inspect --format '{{.Id}}' "localhost/$1:dev"; }
 
-hack/images/build.sh "$@" --storage "$state/storage" >/dev/null
+hack/images/build.sh "$@" --storage "$state/s" >/dev/null
 binaries=.build/release
 [ "${1:-}" != --binaries ] || binaries=$2
 programs=(tieline-controller tieline-proxy)
 for program in "${programs[@]}"; do identifier "$program"; done >"$state/first"
-hack/images/build.sh --binaries "$binaries" --storage "$state/storage" >/dev/null
+hack/images/build.sh --binaries "$binaries" --storage "$state/s" >/dev/null
 for program in "${programs[@]}"; do identifier "$program"; done | cmp -s - "$state/first" || fail "the same inputs gave another image"
 ok "the same inputs give the same images"
 
