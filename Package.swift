@@ -184,7 +184,7 @@ let package = Package(
             "KubernetesRuntimeTests",
             [
                 "KubernetesRuntime", "KubernetesClient", "HTTPTransport", "KubernetesAPI",
-                "NetworkTestSupport", logging,
+                "NetworkTestSupport", "TestSupport", logging,
             ]
         ),
         tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel", "TestSupport"]),

@@ -55,7 +55,7 @@ package enum ControllerProgram {
             executor: OwnThread("admin")
         ) {
             // A standby is ready too: its caches are warm, and it could lead.
-            if let problem = health.problem() { return .notReady(problem) }
+            if let problem = health.problem { return .notReady(problem) }
             let unread = world.unread
             guard unread.isEmpty else {
                 let kinds = unread.map(world.inputs.describe).joined(separator: ", ")

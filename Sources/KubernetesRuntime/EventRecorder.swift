@@ -92,6 +92,7 @@ package final class EventRecorder: Sendable {
     private let limit: Int
     private let backoff: Backoff
     private let logger: Logger
+    private let time: Timeline
     private let state = Mutex(State())
     private let wake = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
@@ -103,7 +104,8 @@ package final class EventRecorder: Sendable {
         instance: String,
         limit: Int = 1000,
         backoff: Backoff = .server,
-        logger: Logger
+        logger: Logger,
+        clock: any Clock<Duration> = ContinuousClock()
     ) {
         self.client = client
         self.controller = controller
@@ -111,6 +113,7 @@ package final class EventRecorder: Sendable {
         self.limit = limit
         self.backoff = backoff
         self.logger = logger
+        time = Timeline(clock)
     }
 
     /// Notes that were dropped because too many waited.
@@ -165,10 +168,10 @@ package final class EventRecorder: Sendable {
             var backoff = self.backoff
             while var first = state.withLock({ $0.waiting.first }), !Task.isCancelled {
                 // Those that failed before wait; the ones that come before them do not.
-                if first.attempts > 0 { try? await Task.sleep(for: backoff.next()) }
+                if first.attempts > 0 { try? await time.sleep(for: backoff.next()) }
                 let outcome = await attempt(first.note)
                 if case .serverAway = outcome {
-                    try? await Task.sleep(for: backoff.next())
+                    try? await time.sleep(for: backoff.next())
                     continue
                 }
                 remove(first)

@@ -27,26 +27,32 @@ package struct LeaderElectionSettings: Sendable {
 /// that was stopped and goes on knows before its next write that its time is over. What is on its way
 /// to the server at that moment is given up while nobody else can lead yet (`writeLimit`).
 package final class Leadership: Sendable {
-    private let validUntil = Mutex<ContinuousClock.Instant?>(nil)
+    /// By `time`.
+    private let validUntil = Mutex<Duration?>(nil)
+    private let time: Timeline
     /// How long after the end of ours nobody else can have the lease.
     private let margin: Duration
 
-    package init(margin: Duration = .seconds(4)) { self.margin = margin }
+    package init(margin: Duration = .seconds(4), clock: any Clock<Duration> = ContinuousClock()) {
+        self.margin = margin
+        time = Timeline(clock)
+    }
 
     package var isValid: Bool { timeLeft != nil }
 
     /// How long it still holds without another renewal; nil: it does not.
     package var timeLeft: Duration? {
-        let now = ContinuousClock.now
+        let now = time.now
         return validUntil.withLock { $0.flatMap { now < $0 ? $0 - now : nil } }
     }
 
     /// How long a write that begins now may take, so that it ends before another one can lead; nil: none may begin.
     package var writeLimit: Duration? { timeLeft.map { $0 + margin } }
 
-    func extend(until instant: ContinuousClock.Instant) {
-        validUntil.withLock { $0 = instant }
-    }
+    /// The time to count from when it is extended.
+    var now: Duration { time.now }
+
+    func extend(until end: Duration) { validUntil.withLock { $0 = end } }
 
     func end() { validUntil.withLock { $0 = nil } }
 }
@@ -67,8 +73,14 @@ package struct LeaderElector: Sendable {
     private let client: KubernetesClient
     private let settings: LeaderElectionSettings
     private let logger: Logger
+    private let time: Timeline
 
-    package init(client: KubernetesClient, settings: LeaderElectionSettings, logger: Logger) {
+    package init(
+        client: KubernetesClient,
+        settings: LeaderElectionSettings,
+        logger: Logger,
+        clock: any Clock<Duration> = ContinuousClock()
+    ) {
         precondition(
             settings.renewDeadline < settings.leaseDuration
                 && settings.retryPeriod < settings.renewDeadline
@@ -77,9 +89,11 @@ package struct LeaderElector: Sendable {
         self.settings = settings
         // A second of what is between the two is left for clocks that differ in speed.
         leadership = Leadership(
-            margin: max(.zero, settings.leaseDuration - settings.renewDeadline - .seconds(1))
+            margin: max(.zero, settings.leaseDuration - settings.renewDeadline - .seconds(1)),
+            clock: clock
         )
-        health = LeaseHealth(patience: settings.leaseDuration)
+        health = LeaseHealth(patience: settings.leaseDuration, clock: clock)
+        time = Timeline(clock)
         self.logger = logger
     }
 
@@ -116,17 +130,17 @@ extension LeaderElector {
     /// What another candidate wrote last, and when we first saw that.
     private struct Observation {
         var spec: Coordination.LeaseSpec?
-        var since = ContinuousClock.now
+        var since: Duration
 
-        mutating func note(_ spec: Coordination.LeaseSpec) {
+        mutating func note(_ spec: Coordination.LeaseSpec, at now: Duration) {
             guard spec != self.spec else { return }
-            self = Observation(spec: spec)
+            self = Observation(spec: spec, since: now)
         }
     }
 
     /// Tries until the lease is ours; nil when the task was canceled before.
     private func acquire() async -> Coordination.Lease? {
-        var observation = Observation()
+        var observation = Observation(since: time.now)
         var lastProblem: String?
         while !Task.isCancelled {
             do {
@@ -147,7 +161,7 @@ extension LeaderElector {
                 }
                 lastProblem = error.description
             }
-            try? await Task.sleep(for: pause())
+            try? await time.sleep(for: pause())
         }
         return nil
     }
@@ -155,7 +169,7 @@ extension LeaderElector {
     private func attempt(
         _ observation: inout Observation
     ) async throws(APIError) -> Coordination.Lease? {
-        let start = ContinuousClock.now
+        let start = leadership.now
         guard var lease = try await bounded.find(Coordination.Lease.self, settings.lease) else {
             var fresh = Coordination.Lease()
             fresh.metadata = ObjectMeta(
@@ -165,7 +179,7 @@ extension LeaderElector {
             fresh.spec = spec(after: nil)
             return won(try await bounded.create(fresh), at: start)
         }
-        observation.note(lease.spec)
+        observation.note(lease.spec, at: time.now)
         guard mayTake(lease.spec, observation) else { return nil }
         lease.spec = spec(after: lease.spec)
         return won(try await bounded.update(lease), at: start)
@@ -176,7 +190,7 @@ extension LeaderElector {
             return true
         }
         let duration = spec.leaseDurationSeconds.map { Duration.seconds($0) }
-        return ContinuousClock.now >= observation.since + (duration ?? settings.leaseDuration)
+        return time.now >= observation.since + (duration ?? settings.leaseDuration)
     }
 
     private func spec(after old: Coordination.LeaseSpec?) -> Coordination.LeaseSpec {
@@ -194,7 +208,7 @@ extension LeaderElector {
 
     private func won(
         _ lease: Coordination.Lease,
-        at start: ContinuousClock.Instant
+        at start: Duration
     ) -> Coordination.Lease {
         leadership.extend(until: start + settings.renewDeadline)
         return lease
@@ -208,10 +222,10 @@ extension LeaderElector {
         var lease = acquired
         while true {
             // Neither a pause nor a request outlasts what is left: another begins soon after.
-            try await Task.sleep(for: min(settings.retryPeriod, try timeLeft()))
+            try await time.sleep(for: min(settings.retryPeriod, try timeLeft()))
             var client = bounded
             client.timeout = min(client.timeout, try timeLeft())
-            let start = ContinuousClock.now
+            let start = leadership.now
             do {
                 lease.spec = spec(after: lease.spec)
                 lease = won(try await client.update(lease), at: start)

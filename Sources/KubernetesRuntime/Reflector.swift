@@ -69,6 +69,8 @@ package struct ReflectorSettings: Sendable {
     package var calm = Duration.seconds(120)
     /// Begin with a watch that sends the present state first; falls back to lists by itself.
     package var usesWatchList = true
+    /// What the waits and the ages of watches are measured by.
+    package var clock: any Clock<Duration> = ContinuousClock()
 
     package init() {}
 }

@@ -41,7 +41,7 @@ extension ReflectorSession {
     private func watchSeconds() -> Int { .random(in: settings.watchSeconds) }
 
     private mutating func follow(_ options: WatchOptions) async -> Outcome {
-        let began = ContinuousClock.now
+        let began = time.now
         var initial: InitialState<Object>? = options.sendsInitialEvents ? InitialState() : nil
         var isOpen = false
         var hasHeard = false
@@ -62,7 +62,7 @@ extension ReflectorSession {
         } catch {
             outcome = .failed("\(error)", .silent, retryAfter: nil)
         }
-        let elapsed = ContinuousClock.now - began
+        let elapsed = time.now - began
         if !hasHeard { isDoubtful = true }
         if elapsed >= settings.calm {
             backoff.reset()

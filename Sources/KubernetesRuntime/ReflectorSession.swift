@@ -35,6 +35,7 @@ struct ReflectorSession<Object: KubernetesObject> {
     /// The server may have lost what we know, as after a restored backup: ask before watching on.
     var isDoubtful = false
     private var lastFailure: String?
+    let time: Timeline
     /// Times that the server found a version too old since the last calm watch.
     var expiries = 0
     /// Watches in a row that ended at once.
@@ -59,6 +60,7 @@ struct ReflectorSession<Object: KubernetesObject> {
         usesWatchList = settings.usesWatchList
         backoff = settings.backoff
         absence = settings.absence
+        time = Timeline(settings.clock)
     }
 
     mutating func run() async {
@@ -115,7 +117,7 @@ struct ReflectorSession<Object: KubernetesObject> {
         logger.log(level: level, "\(reason)", metadata: ["retryIn": "\(wait)"])
         lastFailure = trouble
         isDoubtful = true
-        try? await Task.sleep(for: wait)
+        try? await time.sleep(for: wait)
     }
 }
 

@@ -17,7 +17,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         /// Is worked on; when it is dirty too it is queued again by `done`.
         var processing: Set<Key> = []
         /// Comes back at that time; the earliest wish counts.
-        var delayed: [Key: ContinuousClock.Instant] = [:]
+        var delayed: [Key: Duration] = [:]
         /// The same by time; entries that are in `delayed` no more are passed over.
         var alarms: Heap<Alarm> = []
         var failures: [Key: Backoff] = [:]
@@ -26,7 +26,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     }
 
     private struct Alarm: Comparable {
-        let due: ContinuousClock.Instant
+        let due: Duration
         let key: Key
 
         static func < (left: Self, right: Self) -> Bool { left.due < right.due }
@@ -36,9 +36,11 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// Told when the first alarm may be another.
     private let changes = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
     private let backoff: Backoff
+    private let time: Timeline
 
-    package init(backoff: Backoff = .item) {
+    package init(backoff: Backoff = .item, clock: any Clock<Duration> = ContinuousClock()) {
         self.backoff = backoff
+        time = Timeline(clock)
     }
 
     /// Keys that wait to be worked on now.
@@ -61,7 +63,7 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
     /// Adds the key later, unless it is due earlier anyway.
     package func add(_ key: Key, after delay: Duration) {
         guard delay > .zero else { return add(key) }
-        let due = ContinuousClock.now + delay
+        let due = time.now + delay
         let isFirst = state.withLock { state in
             guard state.delayed[key].map({ due < $0 }) ?? true else { return false }
             state.delayed[key] = due
@@ -142,8 +144,8 @@ package final class WorkQueue<Key: Hashable & Sendable>: Sendable {
         for await _ in changes.stream {
             sleeper?.cancel()
             guard let due = state.withLock({ $0.alarms.min?.due }) else { continue }
-            sleeper = Task {
-                guard (try? await Task.sleep(until: due, clock: .continuous)) != nil else { return }
+            sleeper = Task { [time] in
+                guard (try? await time.sleep(for: due - time.now)) != nil else { return }
                 self.ring()
             }
         }
@@ -175,7 +177,7 @@ extension WorkQueue {
 
     /// Queues the keys whose time has come.
     private func ring() {
-        let now = ContinuousClock.now
+        let now = time.now
         let handovers = state.withLock { state in
             var handovers: [Handover] = []
             while let alarm = state.alarms.min, alarm.due <= now {

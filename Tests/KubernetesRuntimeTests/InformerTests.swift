@@ -96,6 +96,7 @@ struct InformerTests {
         _ settings: ReflectorSettings = hasty,
         selector: String? = nil,
         before: (Scene) async throws -> Void = { _ in },
+        health: @escaping @Sendable (ReflectorHealth) -> Void = { _ in },
         _ body: (Scene, Informer<Core.ConfigMap>) async throws -> Void
     ) async throws {
         try await Scene.with { scene in
@@ -104,7 +105,8 @@ struct InformerTests {
                 client: scene.faulty,
                 scope: Scope(namespace: scene.namespace, labelSelector: selector),
                 settings: settings,
-                logger: silentLogger
+                logger: silentLogger,
+                health: health
             )
             let task = Task { await informer.run() }
             #expect(await informer.waitUntilSynced())
@@ -192,13 +194,17 @@ struct InformerTests {
 
     @Test("a server that is away for a while is found again, without a list")
     func absence() async throws {
-        try await withInformer { scene, informer in
+        let failures = Mutex(0)
+        let health: @Sendable (ReflectorHealth) -> Void = { health in
+            if health == .failed(.away) { failures.withLock { $0 += 1 } }
+        }
+        try await withInformer(health: health) { scene, informer in
             try await scene.put("a")
             #expect(await eventually { values(informer) == ["a": "1"] })
             scene.forwarder.stop()
             try await scene.put("b")
             try await scene.remove("a")
-            try await Task.sleep(for: .seconds(1))
+            #expect(await eventually { failures.withLock { $0 } >= 4 })
             #expect(values(informer) == ["a": "1"])
             try scene.forwarder.resume()
             #expect(await eventually { values(informer) == ["b": "1"] })

@@ -3,6 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkTestSupport
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite(
@@ -15,13 +16,19 @@ struct LeaderElectorTests {
         _ identity: String,
         _ scene: Scene,
         _ client: KubernetesClient,
-        lease: Duration = .seconds(3)
+        lease: Duration = .seconds(3),
+        clock: any Clock<Duration> = ContinuousClock()
     ) -> LeaderElector {
         var settings = LeaderElectionSettings(lease: scene.key("lease"), identity: identity)
         settings.leaseDuration = lease
         settings.renewDeadline = .seconds(2)
         settings.retryPeriod = .milliseconds(200)
-        return LeaderElector(client: client, settings: settings, logger: silentLogger)
+        return LeaderElector(
+            client: client,
+            settings: settings,
+            logger: silentLogger,
+            clock: clock
+        )
     }
 
     /// Runs a candidate; `record` hears when it begins and ends to lead.
@@ -43,22 +50,28 @@ struct LeaderElectorTests {
     func handover() async throws {
         try await Scene.with { scene in
             let record = Record()
+            let clock = ManualClock()
             let (one, two) = (
-                candidate("1", scene, scene.client), candidate("2", scene, scene.client)
+                candidate("1", scene, scene.client, clock: clock),
+                candidate("2", scene, scene.client, clock: clock)
             )
             let first = start("1", one, record)
             #expect(await eventually { record.all == ["1 leads"] })
             let second = start("2", two, record)
-            try await Task.sleep(for: .seconds(4))
+            // Longer than a lease that nobody renews.
+            for _ in 0..<25 {
+                #expect(await eventually { clock.waits.count == 2 })
+                clock.advance(by: .milliseconds(200))
+            }
             #expect(record.all == ["1 leads"])
             #expect(one.leadership.isValid && !two.leadership.isValid)
-            let left = ContinuousClock.now
             first.cancel()
             try await first.value
             #expect(!one.leadership.isValid)
+            // The next attempt, not the 3 s of an abandoned lease.
+            #expect(await eventually { clock.waits.count == 1 })
+            clock.advance(by: .milliseconds(240))
             #expect(await eventually { record.all == ["1 leads", "1 ends", "2 leads"] })
-            // Not the 3 s of an abandoned lease.
-            #expect(ContinuousClock.now - left < .seconds(2))
             second.cancel()
             try await second.value
         }

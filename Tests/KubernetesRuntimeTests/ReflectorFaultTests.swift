@@ -3,6 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import NetworkTestSupport
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import KubernetesRuntime
@@ -21,10 +22,14 @@ private final class Play: Sendable {
     private let answers: Mutex<[Answer]>
     let log = ReflectorLog()
     private let healths = Mutex<[ReflectorHealth]>([])
+    private let clock = ManualClock()
+    private let waited = Mutex<[Duration]>([])
 
     init(_ answers: [Answer]) { self.answers = Mutex(answers) }
 
     var requests: [String] { asked.withLock { $0 } }
+    /// How long it waited each time; no time passes beside.
+    var waits: [Duration] { waited.withLock { $0 } }
     /// What the reflector said of itself.
     var told: [ReflectorHealth] { healths.withLock { $0 } }
 
@@ -43,6 +48,7 @@ private final class Play: Sendable {
         settings.usesWatchList = usesWatchList
         settings.shortestWatch = .milliseconds(50)
         settings.backoff = Backoff(base: .milliseconds(20), maximum: .milliseconds(100))
+        settings.clock = clock
         var session = ReflectorSession<Core.ConfigMap>(
             client: KubernetesClient(configuration: ClientConfiguration(server: server.url)),
             scope: Scope(namespace: "n"),
@@ -57,7 +63,15 @@ private final class Play: Sendable {
             var session = prepared
             await session.run()
         }
-        #expect(await eventually { condition(self) }, "asked \(requests), told \(log.all)")
+        let isThere = await eventually {
+            // Whatever it waits for has come.
+            if let wait = clock.waits.first {
+                waited.withLock { $0.append(wait) }
+                clock.advance(by: wait)
+            }
+            return condition(self)
+        }
+        #expect(isThere, "asked \(requests), told \(log.all)")
         task.cancel()
         await task.value
     }
@@ -172,9 +186,8 @@ struct ReflectorFaultTests {
     func retryAfter() async throws {
         let busy = Play.Answer.status(429, "busy", headers: "Retry-After: 1\r\n")
         let play = Play([busy, list(5, []), open])
-        let start = ContinuousClock.now
         try await play.run(from: "5") { $0.requests.count == 3 }
-        #expect(ContinuousClock.now - start >= .seconds(1))
+        #expect(play.waits == [.seconds(1)])
     }
 
     @Test(
@@ -191,10 +204,9 @@ struct ReflectorFaultTests {
     @Test("watches that end at once are failures: they are not begun again without a wait")
     func shortWatches() async throws {
         let play = Play((0..<40).map { _ in .lines([]) })
-        let start = ContinuousClock.now
         try await play.run(from: "5") { $0.requests.count >= 6 }
-        // Each but the first waits 20, 40, 80, 100 ... ms, and the list answers do not come in time.
-        #expect(ContinuousClock.now - start >= .milliseconds(100))
+        // No answer tells anything, to the lists between them neither.
+        #expect(play.waits.prefix(4).map(\.milliseconds) == [20, 40, 80, 100])
     }
 
     @Test("a list comes in pages; when it gets too old on the way, in one piece")
@@ -266,10 +278,9 @@ struct ReflectorFaultTests {
     func alwaysExpired() async throws {
         let gone = Play.Answer.lines([event("ERROR", status(410, "Expired"))])
         let play = Play((0..<40).flatMap { [list($0, ["a"]), gone] })
-        let start = ContinuousClock.now
         try await play.run { $0.requests.count >= 15 }
-        // The third expiry waits 20 ms, those after it 40, 80, 100 and 100.
-        #expect(ContinuousClock.now - start >= .milliseconds(340))
+        // From the third expiry on.
+        #expect(play.waits.prefix(5).map(\.milliseconds) == [20, 40, 80, 100, 100])
         #expect(play.requests.count { $0.hasPrefix("list") } >= 7)
     }
 
@@ -280,10 +291,9 @@ struct ReflectorFaultTests {
         let play = Play(
             Array(repeating: watch, count: 4) + (0..<20).flatMap { _ in [list(5, []), watch] }
         )
-        let start = ContinuousClock.now
         try await play.run(from: "5") { $0.requests.count >= 14 }
-        // The fourth and each after it wait: 20, 40, 80, 100 and 100 ms.
-        #expect(ContinuousClock.now - start >= .milliseconds(340))
+        // From the fourth on.
+        #expect(play.waits.prefix(5).map(\.milliseconds) == [20, 40, 80, 100, 100])
         #expect(play.requests.prefix(4) == ["watch@5", "watch@5", "watch@5", "watch@5"])
     }
 
@@ -291,9 +301,8 @@ struct ReflectorFaultTests {
     func initialStateTooLarge() async throws {
         let broken = Play.Answer.lines([event("ADDED", map("a", 3))])
         let play = Play([broken, broken, list(9, ["a", "b"]), open])
-        let start = ContinuousClock.now
         try await play.run(usesWatchList: true) { $0.requests.count == 4 }
-        #expect(ContinuousClock.now - start >= .milliseconds(60))
+        #expect(play.waits == [.milliseconds(20), .milliseconds(40)])
         #expect(play.requests == ["initial", "initial", "list", "watch@9"])
         #expect(play.log.all == ["replaced a,b"])
     }
@@ -332,5 +341,11 @@ struct ReflectorFaultTests {
         ])
         try await play.run(usesWatchList: true) { $0.told.last == .following }
         #expect(play.told == [.asking, .failed(.broken), .asking, .following])
+    }
+}
+
+extension Duration {
+    fileprivate var milliseconds: Int64 {
+        components.seconds * 1000 + components.attoseconds / 1_000_000_000_000_000
     }
 }

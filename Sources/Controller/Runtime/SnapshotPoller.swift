@@ -13,6 +13,7 @@ import SiteConfiguration
 struct SnapshotPoller: Sendable {
     let shared: Shared
     let transport: HTTPTransport
+    var clock: any Clock<Duration> = ContinuousClock()
 
     /// In seconds; also bounds how old the last news can be when an answer is lost on the way.
     private static let wait = 5
@@ -37,7 +38,8 @@ struct SnapshotPoller: Sendable {
     private func follow(_ gateway: SiteRegistry.GatewayKey) async {
         var known: ProxySnapshot?
         var backoff = Backoff(base: .milliseconds(200), maximum: .seconds(5), jitter: 0.2)
-        var lastAnswer = ContinuousClock.now
+        let time = Timeline(clock)
+        var lastAnswer = time.now
         while !Task.isCancelled, let pod = pod(gateway) {
             let answer = await poll(pod, after: known)
             tell(answer, of: pod)
@@ -46,7 +48,7 @@ struct SnapshotPoller: Sendable {
                 known = nil
                 // It has not failed, and may be asked any moment.
                 if case .notAsked = answer { backoff.reset() }
-                if ContinuousClock.now - lastAnswer > Self.validity,
+                if time.now - lastAnswer > Self.validity,
                     shared.registry.drop(gateway), let namespace = gateway.pod.namespace
                 {
                     shared.logger.warning(
@@ -55,17 +57,17 @@ struct SnapshotPoller: Sendable {
                     )
                     tell(namespace, .everything)
                 }
-                try? await Task.sleep(for: backoff.next())
+                try? await time.sleep(for: backoff.next())
                 continue
             }
             backoff.reset()
-            lastAnswer = .now
+            lastAnswer = time.now
             if snapshot.version != known?.version || snapshot.proxy != known?.proxy {
                 known = snapshot
                 let old = shared.registry.set(snapshot, of: gateway)
                 tell(pod.metadata.namespace ?? "", SnapshotDifference(old, snapshot))
             }
-            try? await Task.sleep(for: Self.pause)
+            try? await time.sleep(for: Self.pause)
         }
         shared.world.inputs.forget(.gateway(gateway.pod))
         if shared.registry.set(nil, of: gateway) != nil, let namespace = gateway.pod.namespace {
