@@ -27,7 +27,12 @@ struct Informers: Sendable {
         workloads = Informer(client: client, settings: settings, logger: logger)
         revisions = Informer(client: client, settings: settings, logger: logger)
         services = Informer(client: client, settings: settings, logger: logger)
-        slices = Informer(client: client, settings: settings, logger: logger)
+        slices = Informer(
+            client: client,
+            settings: settings,
+            indexes: [EndpointReconciler.slicesByService],
+            logger: logger
+        )
         secrets = Informer(client: client, settings: settings, logger: logger)
         configMaps = Informer(client: client, settings: settings, logger: logger)
         namespaces = Informer(client: client, settings: settings, logger: logger)

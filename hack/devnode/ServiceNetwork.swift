@@ -5,7 +5,8 @@ import Logging
 
 /// Brings Services and EndpointSlices into the node's rules and into DNS.
 ///
-/// DNS follows at once; the rules follow after the delay with which kube-proxy lags on a real node.
+/// DNS follows at once; the rules follow after the delay with which kube-proxy lags on a real node. Both are made of everything
+/// each time: many changes share one making, so that no more than a fifth of a core goes there.
 actor ServiceNetwork {
     private let services: Store<Core.Service>
     private let slices: Store<Discovery.EndpointSlice>
@@ -20,6 +21,10 @@ actor ServiceNetwork {
     private var isScheduled = false
     private var isInstalling = false
     private var zoneIsScheduled = false
+    /// How long the next making rests, for what the last one took.
+    private var zoneRest = Duration.zero
+    private var rulesRest = Duration.zero
+    private static let rest = 4
 
     init(
         services: Store<Core.Service>,
@@ -46,12 +51,15 @@ actor ServiceNetwork {
     func changed() {
         if !zoneIsScheduled {
             zoneIsScheduled = true
-            Task { self.publishZone() }
+            Task {
+                try? await Task.sleep(for: self.zoneRest)
+                self.publishZone()
+            }
         }
         if !isScheduled {
             isScheduled = true
             Task {
-                try? await Task.sleep(for: self.delay)
+                try? await Task.sleep(for: max(self.delay, self.rulesRest))
                 await self.install()
             }
         }
@@ -59,13 +67,16 @@ actor ServiceNetwork {
 
     private func publishZone() {
         zoneIsScheduled = false
-        server.publish(
-            DNSZone(
-                namespaces: namespaces.list().map(\.metadata.name),
-                services: services.list(),
-                slices: slices.list()
+        let took = ContinuousClock().measure {
+            server.publish(
+                DNSZone(
+                    namespaces: namespaces.list().map(\.metadata.name),
+                    services: services.list(),
+                    slices: slices.list()
+                )
             )
-        )
+        }
+        zoneRest = took * Self.rest
     }
 
     /// Installs the rules for the present state.
@@ -73,6 +84,8 @@ actor ServiceNetwork {
         isScheduled = false
         // One after another, or an older state could come last.
         guard !isInstalling else { return changed() }
+        let start = ContinuousClock.now
+        defer { rulesRest = (ContinuousClock.now - start) * Self.rest }
         let (services, slices) = (services.list(), slices.list())
         let text = rules.map { $0.render(services: services, slices: slices) }.joined()
         guard text != installed else { return }

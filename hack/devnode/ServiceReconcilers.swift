@@ -11,11 +11,16 @@ struct EndpointReconciler: Reconciler {
     let slices: Store<Discovery.EndpointSlice>
     let pods: Store<Core.Pod>
 
+    private static let index = "service"
+
+    /// By which the slices of a Service are found.
+    static var slicesByService: StoreIndex<Discovery.EndpointSlice> {
+        StoreIndex(index) { $0.serviceKey.map { ["\($0)"] } ?? [] }
+    }
+
     func reconcile(_ key: ObjectKey) async throws(ReconcileError) -> ReconcileResult {
-        let present = slices.list(in: key.namespace ?? "").filter {
-            $0.serviceKey == key
-                && $0.metadata.labels[Discovery.EndpointSlice.managedByLabel]
-                    == EndpointPlan.manager
+        let present = slices.list(Self.index, "\(key)").filter {
+            $0.metadata.labels[Discovery.EndpointSlice.managedByLabel] == EndpointPlan.manager
         }
         var wanted: [Discovery.EndpointSlice] = []
         if let service = services.get(key), !service.metadata.isTerminating {
