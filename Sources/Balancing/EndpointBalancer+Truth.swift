@@ -19,18 +19,23 @@ extension EndpointBalancer {
     /// This site as a target, at no cost.
     package func target(at site: SiteID) -> Target {
         let usable = usableCount
-        if usable > 0 { return Target(site: site, cost: .zero, weight: usable) }
+        if usable > 0 { return Target(site: site, reach: .usable(cost: .zero, endpoints: usable)) }
         let terminating = slots.count { !$0.server.isReady && $0.server.isServing }
         if terminating > 0 {
-            let weight = UInt32(clamping: terminating)
-            return Target(site: site, cost: .zero, weight: weight, isLastResort: true)
+            let endpoints = UInt32(clamping: terminating)
+            return Target(site: site, reach: .lastResort(cost: .zero, endpoints: endpoints))
         }
         let doubtful = slots.filter(\.isDoubtful)
+        guard let first = doubtful.first else {
+            return Target(site: site, reach: .absent(.noEndpoints))
+        }
         return Target(
             site: site,
-            cost: .zero,
-            weight: UInt32(clamping: doubtful.count),
-            doubt: doubtful.first?.ejection?.reason.failover
+            reach: .lastResort(
+                cost: .zero,
+                endpoints: UInt32(clamping: doubtful.count),
+                doubt: first.ejection?.reason.failover
+            )
         )
     }
 

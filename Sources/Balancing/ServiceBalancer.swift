@@ -39,8 +39,7 @@ package struct ServiceBalancer: Sendable {
         }
         for old in rest.values {
             var gone = old.target
-            gone.weight = 0
-            gone.absence = old.target.absence ?? .noEndpoints
+            if gone.reach.offer != nil { gone.reach = .absent(.noEndpoints) }
             var slot = change(old, to: gone, winner: winner, at: now)
             slot.goneSince = old.goneSince ?? now
             let isRecent = now - (slot.goneSince ?? now) < TargetSlot.memory
@@ -66,19 +65,13 @@ package struct ServiceBalancer: Sendable {
         }
         let was = slot
         // More servers than before, or better ones: whatever failed then may work now.
-        let isBetter = was.target.isLastResort && !target.isLastResort
-        if !was.target.isPresent || target.weight > was.target.weight || isBetter {
-            slot.ejection = nil
-        }
+        if target.reach.isBetter(than: was.target.reach) { slot.ejection = nil }
         slot.target = target
         slot.goneSince = nil
         if was.isUsable, !slot.isUsable {
             let held = was.own > 0 || was.recentlyLost(at: now) > 0
             if held || winner == target.site {
-                let reason =
-                    target.absence ?? target.doubt
-                    ?? (target.isLastResort ? .draining : .noEndpoints)
-                log.judge(target.site, reason: reason, lastPick: picks, at: now)
+                log.judge(target.site, reason: target.reach.reason, lastPick: picks, at: now)
             }
         } else if !was.isUsable, slot.isUsable {
             log.returned(target.site)
@@ -112,15 +105,16 @@ package struct ServiceBalancer: Sendable {
         slots[index].ejection?.startProbe(picks, at: now)
         let target = slots[index].target
         log.picked(target.site)
-        return Pick(site: target.site, cost: target.cost, number: picks)
+        return Pick(site: target.site, number: picks)
     }
 
     private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {
         var best: (index: Int, rank: Int, perceived: PerceivedCost)?
-        for index in slots.indices where slots[index].target.isPresent {
-            if !excluded.isEmpty, excluded.contains(slots[index].target.site) { continue }
+        for index in slots.indices {
+            guard let perceived = slots[index].perceived,
+                excluded.isEmpty || !excluded.contains(slots[index].target.site)
+            else { continue }
             let rank = slots[index].rank(at: now)
-            let perceived = slots[index].perceived
             guard let current = best else {
                 best = (index, rank, perceived)
                 continue
@@ -138,8 +132,10 @@ package struct ServiceBalancer: Sendable {
 
     /// Breaks a tie; slots are sorted by site, so that the earlier one wins when all else is equal.
     private func wins(_ index: Int, over other: Int) -> Bool {
-        if slots[index].target.cost != slots[other].target.cost {
-            return slots[index].target.cost < slots[other].target.cost
+        if let cost = slots[index].target.reach.cost, let least = slots[other].target.reach.cost,
+            cost != least
+        {
+            return cost < least
         }
         return slots[index].lastPicked < slots[other].lastPicked
     }
@@ -163,7 +159,7 @@ package struct ServiceBalancer: Sendable {
         guard let index = index(of: pick.site) else { return }
         if slots[index].ejection != nil {
             slots[index].ejection?.fail(pick.number, at: now)
-        } else if slots[index].target.isPresent {
+        } else if slots[index].target.reach.offer != nil {
             slots[index].ejection = Ejection(reason: reason, at: now)
             log.judge(pick.site, reason: reason, lastPick: picks, at: now)
         }
@@ -194,7 +190,7 @@ package struct ServiceBalancer: Sendable {
     // MARK: Reading
 
     /// True when a pick without exclusions would find a target: the service's sockets listen.
-    package var hasTarget: Bool { slots.contains { $0.target.isPresent } }
+    package var hasTarget: Bool { slots.contains { $0.target.reach.offer != nil } }
 
     /// This proxy's open connections per target, without zeros.
     package var ownCounts: [SiteID: UInt64] {
@@ -206,21 +202,9 @@ package struct ServiceBalancer: Sendable {
     /// Every target with its condition, sorted by site.
     package var states: [TargetState] {
         slots.map { slot in
-            let condition: TargetState.Condition
-            if let absence = slot.target.absence {
-                condition = .absent(absence)
-            } else if !slot.target.isPresent {
-                condition = .absent(.noEndpoints)
-            } else if let ejection = slot.ejection {
-                condition = .ejected(ejection.reason, until: ejection.until)
-            } else if let doubt = slot.target.doubt {
-                condition = .doubtful(doubt)
-            } else {
-                condition = .usable
-            }
-            return TargetState(
+            TargetState(
                 target: slot.target,
-                condition: condition,
+                condition: slot.condition,
                 own: slot.own,
                 others: slot.others
             )
@@ -229,4 +213,35 @@ package struct ServiceBalancer: Sendable {
 
     /// The failovers and failbacks completed since the last call; their sequence numbers are 0.
     package mutating func takeRecords() -> [FailoverRecord] { log.take() }
+}
+
+extension TargetSlot {
+    fileprivate var condition: TargetState.Condition {
+        switch target.reach {
+        case .absent(let reason): return .absent(reason)
+        case .usable, .lastResort: break
+        }
+        if let ejection { return .ejected(ejection.reason, until: ejection.until) }
+        if case .lastResort(_, _, let doubt?) = target.reach { return .doubtful(doubt) }
+        return .usable
+    }
+}
+
+extension Reach {
+    /// More servers than before, or better ones: whatever failed then may work now.
+    fileprivate func isBetter(than old: Reach) -> Bool {
+        guard let before = old.offer else { return true }
+        let now = offer?.endpoints ?? 0
+        return now > before.endpoints || (old.isLastResort && isUsable)
+    }
+
+    /// Why a target that was used is not used any more.
+    fileprivate var reason: FailoverReason {
+        switch self {
+        case .absent(let reason), .lastResort(_, _, let reason?): reason
+        case .lastResort: .draining
+        // It was ejected.
+        case .usable: .noEndpoints
+        }
+    }
 }

@@ -21,10 +21,13 @@ struct TargetSlot: Sendable {
 
     init(_ target: Target) { self.target = target }
 
-    var isUsable: Bool { target.isPresent && !target.isLastResort && ejection == nil }
+    var isUsable: Bool { target.reach.isUsable && ejection == nil }
 
-    var perceived: PerceivedCost {
-        PerceivedCost(cost: target.cost, open: own + others, weight: target.weight)
+    /// Nil when the target takes no connection.
+    var perceived: PerceivedCost? {
+        target.reach.offer.map {
+            PerceivedCost(cost: $0.cost, open: own + others, weight: $0.endpoints)
+        }
     }
 
     /// Usable targets come first, then those that serve while they terminate, then ejected ones.
@@ -32,7 +35,7 @@ struct TargetSlot: Sendable {
     /// An ejected target whose probe is due competes as if it were usable.
     func rank(at now: Instant) -> Int {
         if let ejection, !ejection.isDue(at: now) { return 2 }
-        return target.isLastResort ? 1 : 0
+        return target.reach.isLastResort ? 1 : 0
     }
 
     mutating func lose(at now: Instant) {

@@ -19,27 +19,25 @@ package struct LinkCost: Hashable, Comparable, Sendable, CustomStringConvertible
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 }
 
-/// The sum of the link costs along a path; saturates at `unreachable` and never wraps.
+/// The sum of the link costs along a path; where there is no path there is none.
+///
+/// Sums stop at the largest number, and never wrap.
 package struct PathCost: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// A local workload's path cost.
     package static let zero = PathCost(0)
-    package static let unreachable = PathCost(.max)
 
     package let value: UInt32
-
-    /// What people are told: the sum of the path's links; nil while there is no path.
-    package var ofPath: UInt32? { self == .unreachable ? nil : value }
 
     package init(_ value: UInt32) { self.value = value }
     package init(_ cost: LinkCost) { value = UInt32(cost.value) }
 
     package static func + (left: Self, right: Self) -> Self {
         let (sum, overflow) = left.value.addingReportingOverflow(right.value)
-        return overflow ? .unreachable : PathCost(sum)
+        return PathCost(overflow ? .max : sum)
     }
 
     package static func + (left: Self, right: LinkCost) -> Self { left + PathCost(right) }
 
-    package var description: String { self == .unreachable ? "unreachable" : "\(value)" }
+    package var description: String { "\(value)" }
     package static func < (left: Self, right: Self) -> Bool { left.value < right.value }
 }

@@ -140,12 +140,12 @@ extension MetricsWriter {
         )
         for target in service.targets {
             let labels = labels.merging(target.site.labels) { old, _ in old }
-            if let cost = target.pathCost.ofPath {
+            if let cost = target.pathCost {
                 gauge(
                     "tieline_service_path_cost",
                     help: "Cost of the cheapest path to the site; absent while there is none.",
                     labels,
-                    value: Double(cost)
+                    value: Double(cost.value)
                 )
             }
             gauge(

@@ -31,7 +31,6 @@ struct BoundedSPF {
             guard let step = round[node] else { continue }
             for arc in graph.arcs[node] where arc.to != 0 {
                 let cost = step.cost + arc.cost
-                guard cost != .unreachable else { continue }
                 if let current = next[arc.to],
                     (current.cost, current.parent, current.name) <= (cost, node, arc.name)
                 {

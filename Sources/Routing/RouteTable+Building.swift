@@ -113,49 +113,50 @@ private struct Offer {
     }
 
     func target(_ site: SiteID, loss: FailoverReason) -> RouteTarget {
-        if serving.weight > 0 { return serving.target(site) }
-        if draining.weight > 0 { return draining.target(site, isLastResort: true) }
-        if isServing { return serving.target(site, absence: .noEndpoints) }
-        if isReached { return serving.target(site, absence: .draining) }
-        return serving.target(site, absence: loss)
+        if let best = serving.best {
+            return serving.target(site, .usable(cost: best.cost, endpoints: best.endpoints))
+        }
+        if let best = draining.best {
+            return draining.target(site, .lastResort(cost: best.cost, endpoints: best.endpoints))
+        }
+        if isServing { return serving.target(site, .absent(.noEndpoints)) }
+        if isReached { return serving.target(site, .absent(.draining)) }
+        return serving.target(site, .absent(loss))
     }
 }
 
 /// The ways to those gateways of a site that could serve.
 private struct Choice {
-    private(set) var weight: UInt32 = 0
+    private var endpoints: UInt32 = 0
     private var ways: [SPF.Path] = []
     private var detours: [SPF.Path] = []
 
     mutating func add(_ path: SPF.Path, _ detour: SPF.Path?, _ endpoints: UInt32) {
         guard endpoints > 0 else { return }
-        weight = max(weight, endpoints)
+        self.endpoints = max(self.endpoints, endpoints)
         ways.append(path)
         if let detour { detours.append(detour) }
     }
 
-    func target(
-        _ site: SiteID,
-        isLastResort: Bool = false,
-        absence: FailoverReason? = nil
-    ) -> RouteTarget {
-        let cost = ways.map(\.cost).min() ?? .unreachable
+    /// Nil when there is none.
+    var best: (cost: PathCost, endpoints: UInt32)? {
+        ways.map(\.cost).min().map { ($0, endpoints) }
+    }
+
+    func target(_ site: SiteID, _ reach: Reach) -> RouteTarget {
+        let cost = reach.cost
         let cheapest = ways.filter { $0.cost == cost }
         let routes = cheapest.map(\.hops)
         let dearer = (ways.filter { $0.cost != cost } + detours)
             .sorted { $0.precedes($1) }
             .map(\.hops)
         return RouteTarget(
-            site: site,
-            cost: cost,
-            weight: weight,
+            target: Target(site: site, reach: reach),
             routes: routes,
             detours: Array(
                 dearer.filter { !routes.contains($0) }.prefix(RoutingLimits.detoursPerTarget)
             ),
-            via: cheapest.first?.via,
-            isLastResort: isLastResort,
-            absence: absence
+            via: cheapest.first?.via
         )
     }
 }

@@ -67,11 +67,10 @@ package struct GatewayRoute: Hashable, Sendable {
 
 /// One other site that serves a port.
 package struct RouteTarget: Hashable, Sendable {
-    package var site: SiteID
-    /// The least over the site's gateways that can serve; `unreachable` when none can.
-    package var cost: PathCost
-    /// The most ready endpoints that one of the site's gateways advertises, at least 1 when usable.
-    package var weight: UInt32
+    /// Its cost is the least over the site's gateways that can serve, its endpoints the most that one of them advertises.
+    ///
+    /// A last resort where every gateway that could serve drains.
+    package var target: Target
     /// The routes of that cost, one per gateway, sorted by gateway: picks may be spread over them.
     ///
     /// Empty when unusable.
@@ -82,28 +81,18 @@ package struct RouteTarget: Hashable, Sendable {
     package var detours: [[ProxyID]]
     /// The edge by which the first route leaves this proxy; nil when unusable.
     package var via: EdgeName?
-    /// Every gateway that could serve drains: used only while nothing else is left.
-    package var isLastResort: Bool
-    /// Why it is not usable; nil when it is.
-    package var absence: FailoverReason?
 
     package init(
-        site: SiteID,
-        cost: PathCost,
-        weight: UInt32,
+        target: Target,
         routes: [[ProxyID]],
         detours: [[ProxyID]] = [],
-        via: EdgeName?,
-        isLastResort: Bool = false,
-        absence: FailoverReason? = nil
+        via: EdgeName?
     ) {
-        self.site = site
-        self.cost = cost
-        self.weight = weight
+        self.target = target
         self.routes = routes
         self.detours = detours
         self.via = via
-        self.isLastResort = isLastResort
-        self.absence = absence
     }
+
+    package var site: SiteID { target.site }
 }

@@ -46,7 +46,6 @@ struct SPF {
             let hops = candidate.hops + 1
             for arc in graph.arcs[node] where !isSettled[arc.to] && arc.to != 0 {
                 let cost = candidate.cost + arc.cost
-                guard cost != .unreachable else { continue }
                 let offer = Best(cost: cost, hops: hops, parent: node, name: arc.name)
                 if let current = best[arc.to], !isBetter(offer, than: current) { continue }
                 best[arc.to] = offer

@@ -148,7 +148,8 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
     /// One site that serves this port.
     package struct Target: Codable, Equatable, Sendable {
         package var site: SiteName
-        package var pathCost: PathCost
+        /// Nil while there is no path.
+        package var pathCost: PathCost?
         package var endpoints: UInt32
         /// Connections that this whole site has open to it, as this gateway knows.
         @Counted package var connections: UInt64
@@ -160,7 +161,7 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
 
         package init(
             site: SiteName,
-            pathCost: PathCost,
+            pathCost: PathCost?,
             endpoints: UInt32,
             connections: UInt64,
             state: State,

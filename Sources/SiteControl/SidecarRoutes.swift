@@ -1,4 +1,3 @@
-package import Balancing
 package import NetworkModel
 package import SiteConfiguration
 package import Wire
@@ -113,21 +112,26 @@ package struct SidecarRoutes {
         for (gateway, told) in usable {
             for offer in told.services[service]?.targets ?? [] {
                 let next = Joined(offer, by: gateway)
-                joined[offer.site] = joined[offer.site].map { Self.join($0, next) } ?? next
+                let site = offer.target.site
+                joined[site] = joined[site].map { Self.join($0, next) } ?? next
             }
         }
         return joined.values.sorted { $0.target.site < $1.target.site }
     }
 
     private static func join(_ left: Joined, _ right: Joined) -> Joined {
-        guard left.isUsable, right.isUsable else { return left.isUsable ? left : right }
+        guard let one = left.target.reach.offer else { return right }
+        guard let other = right.target.reach.offer else { return left }
         // A target whose endpoints only terminate, in the eyes of one gateway, is as good as the other one says.
-        if left.target.isLastResort != right.target.isLastResort {
-            return left.target.isLastResort ? right : left
-        }
-        var best = left.target.cost <= right.target.cost ? left : right
-        best.target.weight = max(left.target.weight, right.target.weight)
-        if left.target.cost == right.target.cost { best.routes = left.routes + right.routes }
+        let isLastResort = left.target.reach.isLastResort
+        if isLastResort != right.target.reach.isLastResort { return isLastResort ? right : left }
+        var best = one.cost <= other.cost ? left : right
+        let (cost, endpoints) = (min(one.cost, other.cost), max(one.endpoints, other.endpoints))
+        best.target.reach =
+            isLastResort
+            ? .lastResort(cost: cost, endpoints: endpoints)
+            : .usable(cost: cost, endpoints: endpoints)
+        if one.cost == other.cost { best.routes = left.routes + right.routes }
         return best
     }
 }
@@ -139,18 +143,7 @@ extension SidecarRoutes.Joined {
         routes = offer.routes
             .filter { $0.count < WireLimit.route && !$0.contains(gateway) }
             .map { [gateway] + $0 }
-        let isLost = offer.absence == nil && routes.isEmpty
-        target = Target(
-            site: offer.site,
-            cost: isLost ? .unreachable : offer.cost,
-            weight: isLost ? 0 : offer.weight,
-            isLastResort: offer.isLastResort,
-            absence: isLost ? .linkLost : offer.absence
-        )
-    }
-
-    fileprivate var isUsable: Bool {
-        target.absence == nil && target.weight > 0 && target.cost != .unreachable
-            && !routes.isEmpty
+        target = offer.target
+        if target.reach.offer != nil, routes.isEmpty { target.reach = .absent(.linkLost) }
     }
 }

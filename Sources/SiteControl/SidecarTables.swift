@@ -1,4 +1,3 @@
-package import Balancing
 package import NetworkModel
 package import Wire
 
@@ -109,16 +108,12 @@ extension SidecarTarget {
     /// A gateway's target as a sidecar may use it: routes that leave room for the gateway itself, not too many of them.
     ///
     /// A target that no such route leads to is out of the sidecar's reach.
-    package init(_ target: Target, routes: [[ProxyID]]) {
+    package init(_ target: Target, within routes: [[ProxyID]]) {
         let fitting = routes.filter { $0.count < WireLimit.route }
-        let isTooFar = target.absence == nil && fitting.isEmpty && !routes.isEmpty
-        self.init(
-            site: target.site,
-            cost: isTooFar ? .unreachable : target.cost,
-            weight: isTooFar ? 0 : target.weight,
-            isLastResort: target.isLastResort,
-            absence: isTooFar ? .linkLost : target.absence,
-            routes: Array(fitting.prefix(WireLimit.routesPerTarget))
-        )
+        var target = target
+        if target.reach.offer != nil, fitting.isEmpty, !routes.isEmpty {
+            target.reach = .absent(.linkLost)
+        }
+        self.init(target, routes: Array(fitting.prefix(WireLimit.routesPerTarget)))
     }
 }

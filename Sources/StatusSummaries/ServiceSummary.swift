@@ -177,7 +177,7 @@ package enum ServiceSummary {
             ServiceStatus.Target(
                 site: target.view.site.displayName,
                 port: service.spec.ports.count > 1 ? target.port.text : nil,
-                pathCost: target.view.pathCost.ofPath.map(Int64.init),
+                pathCost: target.view.pathCost.map { Int64($0.value) },
                 endpoints: Int64(target.view.endpoints),
                 connections: Int64(clamping: target.view.connections),
                 state: target.view.state.rawValue,

@@ -77,8 +77,8 @@ package struct ServiceView: Equatable, Sendable {
         }
         return ports.flatMap { port, sites in sites.values.map { Target(port: port, view: $0) } }
             .sorted { left, right in
-                (left.view.pathCost, left.view.site.id, left.port)
-                    < (right.view.pathCost, right.view.site.id, right.port)
+                (left.view.order, left.view.site.id, left.port)
+                    < (right.view.order, right.view.site.id, right.port)
             }
     }
 }
@@ -86,12 +86,15 @@ package struct ServiceView: Equatable, Sendable {
 extension ServiceSnapshot.Target {
     /// The better view of the same site; every gateway knows the connections of the whole site, some a little later.
     fileprivate func merged(with other: Self) -> Self {
-        var better = (state.rank, pathCost) <= (other.state.rank, other.pathCost) ? self : other
+        var better = (state.rank, order) <= (other.state.rank, other.order) ? self : other
         better.endpoints = max(endpoints, other.endpoints)
         better.connections = max(connections, other.connections)
         if better.site.name.isEmpty { better.site = site.name.isEmpty ? other.site : site }
         return better
     }
+
+    /// The cheapest first, those without a path last.
+    fileprivate var order: UInt64 { pathCost.map { UInt64($0.value) } ?? .max }
 }
 
 extension ServiceSnapshot.State {

@@ -39,7 +39,7 @@ struct EndpointBalancerTests {
             [server(1, ready: false), server(2, ready: false, serving: false)],
             at: .seconds(0)
         )
-        #expect(balancer.usableCount == 0 && balancer.target(at: site(1)).isLastResort)
+        #expect(balancer.usableCount == 0 && balancer.target(at: site(1)).reach.isLastResort)
         #expect(balancer.pick(at: .seconds(1))?.endpoint.address == .v4(1))
         balancer.update([server(1, ready: false, serving: false)], at: .seconds(0))
         #expect(balancer.pick(at: .seconds(1)) == nil)
@@ -54,7 +54,7 @@ struct EndpointBalancerTests {
         let first = try unwrap(balancer.pick(at: .seconds(1)))
         balancer.failed(first, at: .seconds(1))
         #expect(balancer.usableCount == 1)
-        #expect(balancer.target(at: site(1)).weight == 1)
+        #expect(balancer.target(at: site(1)).reach.endpoints == 1)
         for _ in 0..<50 { #expect(balancer.pick(at: .seconds(20))?.endpoint.address == .v4(2)) }
         let probe = try unwrap(balancer.takeProbes(at: .seconds(20)).first)
         #expect(probe.server.endpoint == first.endpoint && probe.fault == .refused)
@@ -74,8 +74,11 @@ struct EndpointBalancerTests {
             balancer.failed(pick, .unanswered, at: now)
             #expect(balancer.pick(excluding: [pick.endpoint], at: now) == nil)
             let target = balancer.target(at: site(1))
-            #expect(target.isLastResort && target.doubt == .connectTimeout)
-            #expect(target.weight == 1 && target.endpoints == 0)
+            #expect(
+                target.reach
+                    == .lastResort(cost: .zero, endpoints: 1, doubt: .connectTimeout)
+            )
+            #expect(target.reach.endpoints == 0)
             let next = try unwrap(balancer.nextProbe(at: now))
             #expect(next - now <= .seconds(1))
             now = next
@@ -152,7 +155,7 @@ struct EndpointBalancerTests {
         balancer.opened(pick, at: .seconds(1))
         balancer.failed(pick, at: .seconds(1))
         #expect(balancer.pick(at: .seconds(60)) == nil)
-        #expect(balancer.target(at: site(1)).weight == 0)
+        #expect(balancer.target(at: site(1)).reach == .absent(.noEndpoints))
         #expect(balancer.ownServers == [pick.server])
         let probe = try unwrap(balancer.takeProbes(at: .seconds(20)).first)
         balancer.probeFailed(probe.server, .refused, at: .seconds(20))
@@ -224,8 +227,8 @@ struct EndpointBalancerTests {
         }
         #expect(Int(balancer.usableCount) == alive.count)
         let target = balancer.target(at: site(1))
-        #expect(Int(target.endpoints) == alive.count)
-        #expect(alive.isEmpty == (target.doubt != nil))
+        #expect(Int(target.reach.endpoints) == alive.count)
+        #expect(alive.isEmpty == target.reach.isLastResort)
     }
 
     @Test("connections to a removed server stay counted until they are released")

@@ -98,8 +98,8 @@ struct ExactCostTests {
         #expect(balancer.hold(10) == [10, 0])
         balancer.update(
             [
-                Target(site: site(0), cost: PathCost(50), weight: 1),
-                Target(site: site(1), cost: PathCost(20), weight: 1),
+                Target(site: site(0), reach: .usable(cost: PathCost(50), endpoints: 1)),
+                Target(site: site(1), reach: .usable(cost: PathCost(20), endpoints: 1)),
             ],
             at: .seconds(2)
         )

@@ -95,8 +95,8 @@ struct FailoverTests {
         let held = (0..<3).compactMap { _ in balancer.pick(at: .seconds(1)) }
         for pick in held { balancer.opened(pick, at: .seconds(1)) }
         for pick in held { balancer.lost(pick, at: .seconds(2)) }
-        let rest = [Target(site: site(1), cost: PathCost(5), weight: 1)]
-        let gone = Target(site: site(0), cost: .unreachable, weight: 0, absence: .siteLost)
+        let rest = [Target(site: site(1), reach: .usable(cost: PathCost(5), endpoints: 1))]
+        let gone = Target(site: site(0), reach: .absent(.siteLost))
         balancer.update(rest + [gone], at: .seconds(2))
         let pick = try unwrap(balancer.pick(at: .seconds(2.5)))
         #expect(balancer.takeRecords().isEmpty, "not before a connection opened elsewhere")
@@ -108,7 +108,7 @@ struct FailoverTests {
         // Routing forgets the site, and much later it is back.
         balancer.update(rest, at: .seconds(90))
         balancer.update(
-            rest + [Target(site: site(0), cost: PathCost(1), weight: 1)],
+            rest + [Target(site: site(0), reach: .usable(cost: PathCost(1), endpoints: 1))],
             at: .seconds(120)
         )
         let back = try unwrap(balancer.pick(at: .seconds(121)))
@@ -120,7 +120,10 @@ struct FailoverTests {
     func uninvolved() throws {
         var balancer = ServiceBalancer([(0, 0, 1), (1, 500, 1)])
         _ = balancer.hold(3)
-        balancer.update([Target(site: site(0), cost: .zero, weight: 1)], at: .seconds(2))
+        balancer.update(
+            [Target(site: site(0), reach: .usable(cost: .zero, endpoints: 1))],
+            at: .seconds(2)
+        )
         let pick = try unwrap(balancer.pick(at: .seconds(3)))
         balancer.opened(pick, at: .seconds(3))
         #expect(balancer.takeRecords().isEmpty)
@@ -130,9 +133,12 @@ struct FailoverTests {
     func flap() throws {
         var balancer = ServiceBalancer([(0, 0, 1), (1, 500, 1)])
         _ = balancer.hold(3)
-        let backup = Target(site: site(1), cost: PathCost(500), weight: 1)
+        let backup = Target(site: site(1), reach: .usable(cost: PathCost(500), endpoints: 1))
         balancer.update([backup], at: .seconds(2))
-        balancer.update([Target(site: site(0), cost: .zero, weight: 1), backup], at: .seconds(2))
+        balancer.update(
+            [Target(site: site(0), reach: .usable(cost: .zero, endpoints: 1)), backup],
+            at: .seconds(2)
+        )
         let pick = try unwrap(balancer.pick(at: .seconds(3)))
         balancer.opened(pick, at: .seconds(3))
         #expect(pick.site == site(0))
@@ -157,22 +163,25 @@ struct FailoverTests {
         var balancer = ServiceBalancer([(0, 0, 1), (1, 5, 1)])
         let first = try unwrap(balancer.pick(at: .seconds(1)))
         balancer.failed(first, reason: .connectRefused, at: .seconds(1))
-        let backup = Target(site: site(1), cost: PathCost(5), weight: 1)
+        let backup = Target(site: site(1), reach: .usable(cost: PathCost(5), endpoints: 1))
         balancer.update(
-            [Target(site: site(0), cost: .zero, weight: 0), backup],
+            [Target(site: site(0), reach: .absent(.noEndpoints)), backup],
             at: .seconds(1.1)
         )
         #expect(balancer.states[0].condition == .absent(.noEndpoints))
-        balancer.update([Target(site: site(0), cost: .zero, weight: 1), backup], at: .seconds(1.2))
+        balancer.update(
+            [Target(site: site(0), reach: .usable(cost: .zero, endpoints: 1)), backup],
+            at: .seconds(1.2)
+        )
         #expect(balancer.pick(at: .seconds(1.2))?.site == site(0))
     }
 
     @Test("a target that only terminates is used when nothing else is")
     func lastResort() throws {
         var balancer = ServiceBalancer(service: service())
-        let ending = Target(site: site(0), cost: .zero, weight: 1, isLastResort: true)
+        let ending = Target(site: site(0), reach: .lastResort(cost: .zero, endpoints: 1))
         balancer.update(
-            [ending, Target(site: site(1), cost: PathCost(9999), weight: 1)],
+            [ending, Target(site: site(1), reach: .usable(cost: PathCost(9999), endpoints: 1))],
             at: .seconds(1)
         )
         #expect(balancer.pick(at: .seconds(1))?.site == site(1))

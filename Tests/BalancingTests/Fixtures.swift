@@ -19,7 +19,12 @@ extension ServiceBalancer {
     init(_ targets: [(site: Int, cost: UInt32, weight: UInt32)]) {
         self.init(service: BalancingTests.service())
         update(
-            targets.map { Target(site: site($0.site), cost: PathCost($0.cost), weight: $0.weight) },
+            targets.map {
+                Target(
+                    site: site($0.site),
+                    reach: .usable(cost: PathCost($0.cost), endpoints: $0.weight)
+                )
+            },
             at: .seconds(0)
         )
     }

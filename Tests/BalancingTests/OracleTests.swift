@@ -48,7 +48,10 @@ struct OracleTests {
         var balancer = ServiceBalancer(service: service())
         let update = { (balancer: inout ServiceBalancer) in
             let values = oracle.targets.map {
-                Target(site: $0.site, cost: PathCost(UInt32($0.cost)), weight: UInt32($0.weight))
+                Target(
+                    site: $0.site,
+                    reach: .usable(cost: PathCost(UInt32($0.cost)), endpoints: UInt32($0.weight))
+                )
             }
             balancer.update(values, at: .seconds(1))
         }

@@ -382,7 +382,7 @@ struct ServiceSummaryTests {
     func noPath() throws {
         var facts = try facts()
         facts.view.targets[1].view.state = .unreachable
-        facts.view.targets[1].view.pathCost = .unreachable
+        facts.view.targets[1].view.pathCost = nil
         let service = try Samples.service()
         let status = ServiceSummary.make(service: service, facts: facts, at: Samples.now)
         #expect(status.targets.map(\.pathCost) == [0, nil])

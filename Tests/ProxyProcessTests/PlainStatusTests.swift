@@ -95,13 +95,13 @@ struct PlainStatusTests {
             ServiceSnapshot(
                 service: port,
                 listening: false,
-                targets: [(siteID, PathCost(20)), (remote, .unreachable)].map { site, cost in
+                targets: [(siteID, PathCost(20) as PathCost?), (remote, nil)].map { site, cost in
                     .init(
                         site: SiteName(id: site),
                         pathCost: cost,
                         endpoints: 1,
                         connections: 0,
-                        state: cost == .unreachable ? .unreachable : .usable,
+                        state: cost == nil ? .unreachable : .usable,
                         via: "link/west"
                     )
                 }

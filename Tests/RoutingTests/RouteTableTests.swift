@@ -111,12 +111,12 @@ struct RouteTableTests {
             )
         )
         bench.feed(.deadline, after: 1_000)
-        #expect(bench.target(16)?.cost == PathCost(16))
+        #expect(bench.target(16)?.target.reach.cost == PathCost(16))
         #expect(bench.target(16)?.routes.first?.count == 16)
         // 17 hops along the chain: over 18 and back it is 501.
-        #expect(bench.target(17)?.cost == PathCost(501))
+        #expect(bench.target(17)?.target.reach.cost == PathCost(501))
         #expect(bench.target(17)?.routes == [[gateway(18), gateway(17)]])
-        #expect(bench.target(18)?.cost == PathCost(500))
+        #expect(bench.target(18)?.target.reach.cost == PathCost(500))
         #expect(bench.target(18)?.routes == [[gateway(18)]])
     }
 
@@ -131,7 +131,7 @@ struct RouteTableTests {
         bench.learn(
             lsa(2, edges: [accepted(gateway(0), 0, "to2"), accepted(gateway(1), 1, "x")])
         )
-        #expect(bench.target(2)?.cost == PathCost(7))
+        #expect(bench.target(2)?.target.reach.cost == PathCost(7))
         #expect(bench.target(2)?.routes == [[gateway(1), gateway(2)]])
         #expect(bench.target(2)?.via == .link(dialer: site(0), name: link("to1")))
         #expect(bench.target(1)?.routes == [[gateway(1)]])
@@ -143,9 +143,9 @@ struct RouteTableTests {
         var bench = Bench()
         bench.dial(1, cost: 3)
         bench.learn(lsa(1, edges: [dialed(gateway(2), 1, "x", 4)]))
-        #expect(bench.target(1)?.absence == .linkLost)
+        #expect(bench.target(1)?.target.reach == .absent(.linkLost))
         bench.learn(lsa(1, sequence: 2, edges: [accepted(gateway(0), 0, "to1")]))
-        #expect(bench.target(1)?.cost == PathCost(3))
+        #expect(bench.target(1)?.target.reach.cost == PathCost(3))
     }
 
     @Test("only the dialing site's cost counts, also against an acceptor that names one")
@@ -153,7 +153,7 @@ struct RouteTableTests {
         var bench = Bench()
         bench.dial(1, cost: 30)
         bench.learn(lsa(1, edges: [dialed(gateway(0), 0, "to1", 1)]))
-        #expect(bench.target(1)?.cost == PathCost(30))
+        #expect(bench.target(1)?.target.reach.cost == PathCost(30))
     }
 
     @Test("parallel links are edges of their own; the cheapest is used")
@@ -169,10 +169,10 @@ struct RouteTableTests {
         bench.learn(
             lsa(1, edges: [accepted(gateway(0), 0, "to1"), accepted(gateway(0), 0, "second")])
         )
-        #expect(bench.target(1)?.cost == PathCost(2))
+        #expect(bench.target(1)?.target.reach.cost == PathCost(2))
         #expect(bench.target(1)?.via == both[1])
         bench.feed(.adjacency(neighbor: gateway(1), edges: [both[0]]))
-        #expect(bench.target(1)?.cost == PathCost(9))
+        #expect(bench.target(1)?.target.reach.cost == PathCost(9))
     }
 
     @Test("several gateways of a site: the least cost, all routes of it, the largest weight")
@@ -195,8 +195,8 @@ struct RouteTableTests {
             )
         )
         #expect(bench.target(1)?.routes == [[gateway(1)], [other]])
-        #expect(bench.target(1)?.weight == 3)
-        #expect(bench.target(1)?.cost == PathCost(5))
+        #expect(bench.target(1)?.target.reach.endpoints == 3)
+        #expect(bench.target(1)?.target.reach.cost == PathCost(5))
     }
 
     @Test("a draining gateway is the last resort as a target, and not passed through")
@@ -207,14 +207,14 @@ struct RouteTableTests {
         let near = [accepted(gateway(0), 0, "to1"), dialed(gateway(2), 1, "x", 1)]
         bench.learn(lsa(1, edges: near))
         bench.learn(far)
-        #expect(bench.target(2)?.cost == PathCost(2))
+        #expect(bench.target(2)?.target.reach.cost == PathCost(2))
         bench.learn(lsa(1, sequence: 2, overload: true, edges: near))
-        #expect(bench.target(1)?.isLastResort == true)
-        #expect(bench.target(1)?.absence == nil)
-        #expect(bench.target(2)?.absence != nil)
+        #expect(bench.target(1)?.target.reach.isLastResort == true)
+        #expect(bench.target(1)?.target.reach.offer != nil)
+        #expect(bench.target(2)?.target.reach.offer == nil)
         bench.learn(lsa(1, sequence: 3, edges: near))
-        #expect(bench.target(1)?.isLastResort == false)
-        #expect(bench.target(2)?.absence == nil)
+        #expect(bench.target(1)?.target.reach.isLastResort == false)
+        #expect(bench.target(2)?.target.reach.offer != nil)
     }
 
     @Test("no endpoints, a lost site and a lost link are told apart")
@@ -225,13 +225,13 @@ struct RouteTableTests {
         bench.learn(lsa(1, edges: edges, endpoints: nil))
         bench.learn(lsa(2, edges: [accepted(gateway(1), 1, "x")]))
         bench.learn(lsa(2, sequence: 2, edges: [accepted(gateway(1), 1, "x")], endpoints: 0))
-        #expect(bench.target(2)?.absence == .noEndpoints)
+        #expect(bench.target(2)?.target.reach == .absent(.noEndpoints))
         // Its neighbor is there, and names it no longer.
         bench.learn(lsa(1, sequence: 2, edges: [edges[0]], endpoints: nil))
-        #expect(bench.target(2)?.absence == .siteLost)
+        #expect(bench.target(2)?.target.reach == .absent(.siteLost))
         // The only way to it was ours.
         bench.feed(.adjacency(neighbor: gateway(1), edges: []))
-        #expect(bench.target(2)?.absence == .linkLost)
+        #expect(bench.target(2)?.target.reach == .absent(.linkLost))
     }
 
     @Test("a path of more than sixteen hops is no path")
@@ -261,7 +261,7 @@ struct RouteTableTests {
         }
         #expect(lsa.edges.map(\.cost) == [cost(8)])
         #expect(changes == RouteChanges(services: [service("web/http")], gateways: true))
-        #expect(table.services[service("web/http")]?.map(\.cost) == [PathCost(8)])
+        #expect(table.services[service("web/http")]?.map(\.target.reach.cost) == [PathCost(8)])
         bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
         #expect(bench.outputs.isEmpty)
     }

@@ -55,7 +55,7 @@ struct ZombieTests {
         network.run(milliseconds: 20_000)
         let target = network.instances[gateway(0)]?.table.services[service("s/p")]?
             .first { $0.site == site(1) }
-        #expect(target?.cost == PathCost(10))
+        #expect(target?.target.reach.cost == PathCost(10))
         #expect(target?.routes == [[gateway(1, 2)]])
     }
 
@@ -98,7 +98,7 @@ struct ZombieTests {
             .received(SignedLSA(lsa: lsa, bytes: [1]), from: gateway(1)),
             at: .milliseconds(2_000)
         )
-        #expect(instance.table.services[service("s/p")]?.first?.cost == PathCost(2))
+        #expect(instance.table.services[service("s/p")]?.first?.target.reach.cost == PathCost(2))
         let end = Instant.milliseconds(1_000 + 2_100_000)
         _ = instance.handle(.deadline, at: .milliseconds(2_000_000))
         #expect(instance.table.gateways.count == 1)

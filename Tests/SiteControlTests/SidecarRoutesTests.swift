@@ -39,15 +39,22 @@ struct SidecarRoutesTests {
     private var web: ServicePort { get throws { try #require(ServicePort("web/http")) } }
 
     private func target(_ cost: UInt32, weight: UInt32 = 1) -> SidecarTarget {
-        SidecarTarget(site: far, cost: PathCost(cost), weight: weight, routes: [[egress]])
+        SidecarTarget(
+            Target(site: far, reach: .usable(cost: PathCost(cost), endpoints: weight)),
+            routes: [[egress]]
+        )
     }
 
     @Test("the gateway comes first in the route; its own servers are one hop")
     func routes() throws {
         var routes = SidecarRoutes()
-        let local = SidecarTarget(site: own, cost: .zero, weight: 2, routes: [[]])
+        let local = SidecarTarget(
+            Target(site: own, reach: .usable(cost: .zero, endpoints: 2)),
+            routes: [[]]
+        )
         #expect(routes.apply(try table(1, [local, target(4)]), from: gateway(1))?.generation == 1)
-        let targets = routes.targets(try web).sorted { $0.target.cost < $1.target.cost }
+        let targets = routes.targets(try web)
+            .sorted { $0.target.reach.cost?.value ?? 0 < $1.target.reach.cost?.value ?? 0 }
         #expect(targets.map(\.routes) == [[[gateway(1)]], [[gateway(1), egress]]])
         #expect(routes.timeouts(try web).connect == .seconds(3))
     }
@@ -57,25 +64,19 @@ struct SidecarRoutesTests {
         var routes = SidecarRoutes()
         _ = routes.apply(try table(1, [target(4)]), from: gateway(1))
         _ = routes.apply(try table(1, [target(9, weight: 3)]), from: gateway(2))
-        #expect(routes.targets(try web).first?.target.cost == PathCost(4))
-        #expect(routes.targets(try web).first?.target.weight == 3)
+        #expect(routes.targets(try web).first?.target.reach.cost == PathCost(4))
+        #expect(routes.targets(try web).first?.target.reach.endpoints == 3)
         #expect(routes.targets(try web).first?.routes == [[gateway(1), egress]])
         _ = routes.apply(try table(2, [target(4)]), from: gateway(2))
         #expect(
             routes.targets(try web).first?.routes == [[gateway(1), egress], [gateway(2), egress]]
         )
         // One gateway has lost the way: the other's is used, whatever it costs.
-        let lost = SidecarTarget(
-            site: far,
-            cost: .unreachable,
-            weight: 0,
-            absence: .linkLost,
-            routes: []
-        )
+        let lost = SidecarTarget(Target(site: far, reach: .absent(.linkLost)), routes: [])
         _ = routes.apply(try table(3, [lost]), from: gateway(1))
         #expect(routes.targets(try web).first?.routes == [[gateway(2), egress]])
         routes.drop(gateway(2))
-        #expect(routes.targets(try web).first?.target.absence == .linkLost)
+        #expect(routes.targets(try web).first?.target.reach == .absent(.linkLost))
     }
 
     @Test("a gateway that drains is used only while there is no other")
@@ -97,10 +98,10 @@ struct SidecarRoutesTests {
         #expect(
             routes.apply(try table(2, [target(8)], isLast: false), from: gateway(1))?.frames == 1
         )
-        #expect(routes.targets(try web).first?.target.cost == PathCost(4))
+        #expect(routes.targets(try web).first?.target.reach.cost == PathCost(4))
         let rest = SidecarTable(generation: 2, replacesAll: false)
         #expect(routes.apply(rest, from: gateway(1))?.generation == 2)
-        #expect(routes.targets(try web).first?.target.cost == PathCost(8))
+        #expect(routes.targets(try web).first?.target.reach.cost == PathCost(8))
         let removal = SidecarTable(generation: 3, replacesAll: false, removed: [try web])
         #expect(routes.apply(removal, from: gateway(1))?.generation == 3)
         #expect(routes.services.isEmpty)
@@ -109,12 +110,9 @@ struct SidecarRoutesTests {
     @Test("a service that goes on over frames has all their targets; the next table its own")
     func continued() throws {
         let targets = (0..<2_000).map { number in
-            SidecarTarget(
-                site: SiteID(publicKeyDigest: [UInt8(number >> 8), UInt8(number & 255)] + zeros),
-                cost: PathCost(UInt32(number)),
-                weight: 1,
-                routes: [[egress]]
-            )
+            let site = SiteID(publicKeyDigest: [UInt8(number >> 8), UInt8(number & 255)] + zeros)
+            let reach = Reach.usable(cost: PathCost(UInt32(number)), endpoints: 1)
+            return SidecarTarget(Target(site: site, reach: reach), routes: [[egress]])
         }
         var routes = SidecarRoutes()
         let fragments = try table(1, targets).fragments()
@@ -136,7 +134,7 @@ struct SidecarRoutesTests {
         #expect(routes.apply(try table(5, [target(4)]), from: gateway(1))?.generation == 5)
         #expect(routes.apply(try table(4, [target(8)]), from: gateway(1)) == nil)
         #expect(routes.apply(try table(5, [target(8)]), from: gateway(1)) == nil)
-        #expect(routes.targets(try web).first?.target.cost == PathCost(4))
+        #expect(routes.targets(try web).first?.target.reach.cost == PathCost(4))
         _ = routes.apply(try table(7, [target(9)], isLast: false), from: gateway(1))
         #expect(routes.apply(try table(6, [target(8)]), from: gateway(1)) == nil)
         #expect(
@@ -144,7 +142,7 @@ struct SidecarRoutesTests {
                 .generation
                 == 7
         )
-        #expect(routes.targets(try web).first?.target.cost == PathCost(9))
+        #expect(routes.targets(try web).first?.target.reach.cost == PathCost(9))
         // A new adjacency begins again.
         routes.drop(gateway(1))
         #expect(routes.apply(try table(1, [target(2)]), from: gateway(1))?.generation == 1)
@@ -153,32 +151,27 @@ struct SidecarRoutesTests {
     @Test("a route with no room for the gateway is left out, and with the last one the target")
     func sixteenHops() throws {
         let long = (1...WireLimit.route).map { ProxyID(site: far, instance: UInt64($0)) }
-        let usable = Target(site: far, cost: PathCost(4), weight: 1)
+        let usable = Target(site: far, reach: .usable(cost: PathCost(4), endpoints: 1))
         // At the gateway: what it tells fits behind it.
-        let told = SidecarTarget(usable, routes: [long, Array(long.dropLast())])
+        let told = SidecarTarget(usable, within: [long, Array(long.dropLast())])
         #expect(told.routes == [Array(long.dropLast())])
-        #expect(told.absence == nil && told.cost == PathCost(4))
-        let none = SidecarTarget(usable, routes: [long])
-        #expect(none.routes == [] && none.absence == .linkLost && none.weight == 0)
+        #expect(told.target == usable)
+        let none = SidecarTarget(usable, within: [long])
+        #expect(none.routes == [] && none.target.reach == .absent(.linkLost))
         #expect(
-            SidecarTarget(usable, routes: Array(repeating: [egress], count: 20)).routes.count == 8
+            SidecarTarget(usable, within: Array(repeating: [egress], count: 20)).routes.count == 8
         )
 
         // At the sidecar, whatever a gateway says.
         for route in [long, [gateway(1), egress]] {
             var routes = SidecarRoutes()
-            let target = SidecarTarget(site: far, cost: PathCost(4), weight: 1, routes: [route])
+            let target = SidecarTarget(usable, routes: [route])
             _ = routes.apply(try table(1, [target]), from: gateway(1))
             let joined = try #require(routes.targets(try web).first)
-            #expect(joined.routes.isEmpty && joined.target.absence == .linkLost)
+            #expect(joined.routes.isEmpty && joined.target.reach == .absent(.linkLost))
         }
         var routes = SidecarRoutes()
-        let most = SidecarTarget(
-            site: far,
-            cost: PathCost(4),
-            weight: 1,
-            routes: [Array(long.dropLast())]
-        )
+        let most = SidecarTarget(usable, routes: [Array(long.dropLast())])
         _ = routes.apply(try table(1, [most]), from: gateway(1))
         let route = try #require(routes.targets(try web).first?.routes.first)
         var writer = FrameWriter()

@@ -154,7 +154,9 @@ final class TestProxy: Sendable {
             bySite[way.site] = Ways(routes: [way.route], detours: way.detours)
         }
         shared.update(
-            targets: ways.map { Target(site: $0.site, cost: PathCost($0.cost), weight: 1) },
+            targets: ways.map {
+                Target(site: $0.site, reach: .usable(cost: PathCost($0.cost), endpoints: 1))
+            },
             ways: bySite,
             at: EventLoop.clock()
         )

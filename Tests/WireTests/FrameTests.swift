@@ -100,12 +100,7 @@ struct FrameTests {
                 idle: .seconds(3_600),
                 halfClosed: .seconds(300),
                 targets: [
-                    SidecarTarget(
-                        site: Samples.west,
-                        cost: PathCost(1),
-                        weight: 1,
-                        routes: [[Samples.other]]
-                    )
+                    SidecarTarget(Samples.target(Samples.west, cost: 1), routes: [[Samples.other]])
                 ]
             )
         }
@@ -133,10 +128,9 @@ struct FrameTests {
     func serviceFragments() throws {
         let route = (1...16).map { ProxyID(site: Samples.west, instance: $0) }
         let targets = (0..<2_000).map { number in
-            SidecarTarget(
-                site: SiteID(publicKeyDigest: Array(repeating: UInt8(number % 251), count: 32)),
-                cost: PathCost(UInt32(number)),
-                weight: 1,
+            let site = SiteID(publicKeyDigest: Array(repeating: UInt8(number % 251), count: 32))
+            return SidecarTarget(
+                Samples.target(site, cost: UInt32(number)),
                 routes: Array(repeating: route, count: 8)
             )
         }
@@ -160,9 +154,7 @@ struct FrameTests {
     @Test("more routes than the limit are not told, and not taken")
     func routesPerTarget() throws {
         let target = SidecarTarget(
-            site: Samples.west,
-            cost: PathCost(1),
-            weight: 1,
+            Samples.target(Samples.west, cost: 1),
             routes: Array(repeating: [Samples.other], count: 300)
         )
         let service = SidecarService(

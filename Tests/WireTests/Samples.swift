@@ -45,6 +45,10 @@ enum Samples {
     static let other = ProxyID(site: west, instance: .max)
     static let now = Instant(nanoseconds: 50_000_000_000)
 
+    static func target(_ site: SiteID, cost: UInt32, endpoints: UInt32 = 1) -> Target {
+        Target(site: site, reach: .usable(cost: PathCost(cost), endpoints: endpoints))
+    }
+
     static func service(_ text: String) throws -> ServicePort {
         guard let service = ServicePort(text) else { throw WireError.invalid(.serviceAddress) }
         return service
@@ -110,13 +114,9 @@ enum Samples {
                     idle: .seconds(3600),
                     halfClosed: .seconds(300),
                     targets: [
-                        SidecarTarget(site: east, cost: .zero, weight: 2, routes: [[]]),
+                        SidecarTarget(target(east, cost: 0, endpoints: 2), routes: [[]]),
                         SidecarTarget(
-                            site: west,
-                            cost: .unreachable,
-                            weight: 0,
-                            isLastResort: true,
-                            absence: .linkLost,
+                            Target(site: west, reach: .absent(.linkLost)),
                             routes: [[other], [gateway, other]]
                         ),
                     ]

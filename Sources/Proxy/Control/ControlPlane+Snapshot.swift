@@ -134,13 +134,13 @@ extension ControlPlane {
             uniquingKeysWith: { first, _ in first }
         )
         let targets = (shared?.states ?? [])
-            .sorted { ($0.target.cost, $0.target.site) < ($1.target.cost, $1.target.site) }
+            .sorted { $0.target.precedes($1.target) }
             .map { state in
                 let (condition, reason) = describe(state)
                 return ServiceSnapshot.Target(
                     site: name(state.target.site),
-                    pathCost: state.target.cost,
-                    endpoints: state.target.endpoints,
+                    pathCost: state.target.reach.cost,
+                    endpoints: state.target.reach.endpoints,
                     connections: state.own + state.others,
                     state: condition,
                     reason: reason,
@@ -168,7 +168,7 @@ extension ControlPlane {
 
     private func describe(_ state: TargetState) -> (ServiceSnapshot.State, String?) {
         switch state.condition {
-        case .usable where state.target.isLastResort:
+        case .usable where state.target.reach.isLastResort:
             (.draining, FailoverReason.draining.rawValue)
         case .usable: (.usable, nil)
         case .ejected(let reason, _), .doubtful(let reason): (.ejected, reason.rawValue)
@@ -229,5 +229,17 @@ extension ControlPlane {
             resumed: record.resumed,
             durationMilliseconds: UInt64(clamping: record.duration.wholeNanoseconds / 1_000_000)
         )
+    }
+}
+
+extension Target {
+    /// The cheapest first, those without a path last.
+    fileprivate func precedes(_ other: Target) -> Bool {
+        switch (reach.cost, other.reach.cost) {
+        case (let cost?, let least?) where cost != least: cost < least
+        case (nil, _?): false
+        case (_?, nil): true
+        default: site < other.site
+        }
     }
 }

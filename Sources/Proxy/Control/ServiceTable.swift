@@ -289,15 +289,7 @@ final class ServiceTable {
         var targets: [Target] = []
         var ways: [SiteID: Ways] = [:]
         for route in routes {
-            targets.append(
-                Target(
-                    site: route.site,
-                    cost: route.cost,
-                    weight: route.weight,
-                    isLastResort: route.isLastResort,
-                    absence: route.absence
-                )
-            )
+            targets.append(route.target)
             if !route.routes.isEmpty {
                 ways[route.site] = Ways(routes: route.routes, detours: route.detours)
             }

@@ -89,12 +89,8 @@ final class SidecarClient {
         for (key, service) in shared where !known.contains(key) {
             // Without a gateway nothing is in reach; the balancer remembers, for the failback.
             let targets = service.targets.map { target in
-                Target(
-                    site: target.site,
-                    cost: .unreachable,
-                    weight: 0,
-                    absence: target.absence ?? .linkLost
-                )
+                guard target.reach.offer != nil else { return target }
+                return Target(site: target.site, reach: .absent(.linkLost))
             }
             service.update(targets: targets, at: control.loop.now)
             if service.isIdle, !listeners.contains(where: { $0.service == key }) {

@@ -178,7 +178,7 @@ final class SidecarServer {
             targets: shared.targets.map { target in
                 let routes =
                     target.site == own ? [[]] : shared.ways(to: target.site)?.routes ?? []
-                return SidecarTarget(target, routes: routes)
+                return SidecarTarget(target, within: routes)
             }
         )
     }

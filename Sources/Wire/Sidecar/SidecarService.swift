@@ -2,52 +2,53 @@ package import NetworkModel
 
 /// One target of a service, as a gateway tells its sidecars.
 package struct SidecarTarget: Hashable, Sendable {
-    package var site: SiteID
-    package var cost: PathCost
-    /// Ready endpoints of the target; 0 when it is not usable.
-    package var weight: UInt32
-    /// Only used while nothing else is: its endpoints still serve while they terminate.
-    package var isLastResort: Bool
-    /// Why it is not usable; nil when it is.
-    package var absence: FailoverReason?
+    /// Why it is in doubt is not told.
+    package var target: Target
     /// Equal in cost, each from the gateway (exclusive) to the egress (inclusive).
     ///
     /// An empty one: the gateway itself connects. At most `WireLimit.routesPerTarget` are told.
     package var routes: [[ProxyID]]
 
-    package init(
-        site: SiteID,
-        cost: PathCost,
-        weight: UInt32,
-        isLastResort: Bool = false,
-        absence: FailoverReason? = nil,
-        routes: [[ProxyID]]
-    ) {
-        self.site = site
-        self.cost = cost
-        self.weight = weight
-        self.isLastResort = isLastResort
-        self.absence = absence
+    package init(_ target: Target, routes: [[ProxyID]]) {
+        self.target = target
         self.routes = routes
+        if case .lastResort(let cost, let endpoints, _) = target.reach {
+            self.target.reach = .lastResort(cost: cost, endpoints: endpoints)
+        }
     }
 
     func encode(into writer: inout FrameWriter) {
-        writer.siteID(site)
-        writer.uint32(cost.value)
-        writer.uint32(weight)
-        writer.flag(isLastResort)
-        writer.text8(absence?.rawValue ?? "")
+        writer.siteID(target.site)
+        writer.uint32(target.reach.cost?.value ?? .max)
+        writer.uint32(target.reach.offer?.endpoints ?? 0)
+        writer.flag(target.reach.isLastResort)
+        if case .absent(let reason) = target.reach {
+            writer.text8(reason.rawValue)
+        } else {
+            writer.text8("")
+        }
         let told = routes.prefix(WireLimit.routesPerTarget)
         writer.uint8(UInt8(told.count))
         for route in told { writer.route(route) }
     }
 
     init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
-        site = try reader.siteID(payload)
-        cost = PathCost(try reader.uint32(payload))
-        weight = try reader.uint32(payload)
-        isLastResort = try reader.flag(payload)
-        absence = FailoverReason(written: try reader.text8(.reason, payload))
+        let site = try reader.siteID(payload)
+        let cost = PathCost(try reader.uint32(payload))
+        let endpoints = try reader.uint32(payload)
+        let isLastResort = try reader.flag(payload)
+        let absence = FailoverReason(written: try reader.text8(.reason, payload))
+        let reach: Reach =
+            if let absence {
+                .absent(absence)
+            } else if endpoints == 0 {
+                .absent(.noEndpoints)
+            } else if isLastResort {
+                .lastResort(cost: cost, endpoints: endpoints)
+            } else {
+                .usable(cost: cost, endpoints: endpoints)
+            }
+        target = Target(site: site, reach: reach)
         routes = []
         let count = Int(try reader.uint8(payload))
         guard count <= WireLimit.routesPerTarget else {

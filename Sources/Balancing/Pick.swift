@@ -1,0 +1,32 @@
+package import NetworkModel
+
+/// The outcome of a pick: the connection is counted already and has to be released, whatever becomes of it.
+package struct Pick: Hashable, Sendable {
+    package var site: SiteID
+    /// Increases with every pick of the service; spreads picks over equal routes.
+    package var number: UInt64
+
+    package init(site: SiteID, number: UInt64) {
+        self.site = site
+        self.number = number
+    }
+}
+
+/// How a target looks to `tieline explain`.
+package struct TargetState: Hashable, Sendable {
+    package enum Condition: Hashable, Sendable {
+        case usable
+        /// Connects failed; not tried again before the instant.
+        case ejected(FailoverReason, until: Instant)
+        /// None of its endpoints takes connections, as far as is known; tried while nothing else is left.
+        case doubtful(FailoverReason)
+        case absent(FailoverReason)
+    }
+
+    package var target: Target
+    package var condition: Condition
+    /// Connections of this proxy.
+    package var own: UInt64
+    /// Connections of the site's other proxies, as last heard.
+    package var others: UInt64
+}
