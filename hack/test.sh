@@ -41,6 +41,16 @@ use_kubectl() { # puts one on the PATH that is new enough
   PATH=${folder:+$folder:}$PATH
 }
 
+test_programs() { # what is not ours; the images' libraries come over the network while the API server is built
+  local folder
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-images-XXXXXX")
+  cleanup+=("rm -rf $folder")
+  hack/images/node.sh "$folder" "$folder" &
+  local images=$!
+  hack/apiserver/build.sh
+  wait $images
+}
+
 test_api_server() { # starts one API server for the tests that take TIELINE_TEST_KUBECONFIG
   local state
   state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-test-XXXXXX")
@@ -87,6 +97,20 @@ report_tests() { # report_tests LOG: what passed; at the end what failed, for th
   tail -5 "$1"
 }
 
+# They wait more than they work, each for an API server of its own, and end by themselves in any case.
+api_checks() {
+  local folder check pid others=() code=0
+  folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-checks-XXXXXX")
+  cleanup+=("rm -rf $folder")
+  for check in apiserver/check check-manifests check-rights check-chart; do
+    "hack/$check.sh" >"$folder/${check//\//-}" 2>&1 &
+    others+=($!)
+  done
+  for pid in "${others[@]}"; do wait "$pid" || code=1; done
+  cat "$folder"/*
+  return $code
+}
+
 # Both wait more than they work, each on a cluster of its own. The one in the background ends by itself in any case, and takes its
 # cluster along.
 controller_faults() {
@@ -114,13 +138,10 @@ case $what in
     need_root
     step "dependencies" need_deps
     use_kubectl
-    step "test API server" hack/apiserver/build.sh
+    step "test API server" test_programs
     test_api_server
     fast
-    step "API server checks" hack/apiserver/check.sh
-    step "manifests" hack/check-manifests.sh
-    step "rights" hack/check-rights.sh
-    step "chart equals manifests" hack/check-chart.sh
+    step "API server, manifests, rights, chart" api_checks
     step "release build" hack/build.sh
     step "test cluster" python3 hack/check-cluster.py
     step "what cannot be read, and kills around writes" controller_faults
