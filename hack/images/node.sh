@@ -52,7 +52,7 @@ root=$layer
 : >"$state/images"
 for program in tieline-controller tieline-proxy traffic; do
   [ -x "$bin/$program" ] || continue
-  layer "$program" "$sources$(sha256sum <"$bin/$program")" "$here/program.sh" "$bin/$program"
+  layer "$program" "$sources$(b2sum <"$bin/$program")" "$here/program.sh" "$bin/$program"
   echo "$program:dev /usr/local/bin/$program 65532:65532 $layer $root" >>"$state/images"
 done
 layer tools "$sources" packages nginx python3 curl coreutils dash libc-bin util-linux
