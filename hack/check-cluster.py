@@ -258,16 +258,27 @@ def check_privileges(node):
     node.kubectl("delete", "deployment", "-n", "check", "plain", "strict", "root")
 
 
-def check_memory_limit(node):
-    """What takes more memory than its limit is killed, and the status says why; the pod beside it is not touched."""
-    limit = {"resources": {"limits": {"memory": "48Mi"}}}
-    node.apply(workload("hungry", script="b = bytearray(200 << 20)", main=limit),
-               workload("modest", script="import time; b = bytearray(8 << 20); time.sleep(1000)", main=limit))
+MODEST = """
+import glob, time
+b = bytearray(8 << 20)
+print([open(path).read().split()[0] for path in glob.glob("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") + glob.glob("/sys/fs/cgroup/cpu.max")], flush=True)
+time.sleep(1000)
+"""
+
+
+def check_limits(node):
+    """What takes more memory than its limit is killed, and the status says why; the pod beside it is not touched. So is the
+    processor limited: a quarter of one is 25 ms of every 100."""
+    limit = {"resources": {"limits": {"memory": "48Mi", "cpu": "250m"}}}
+    node.apply(workload("hungry", script="b = bytearray(200 << 20)", main=limit), workload("modest", script=MODEST, main=limit))
     state = lambda: node.get("pods", "check", selector="app=hungry")["items"][0]["status"]["containerStatuses"][0]["lastState"]["terminated"]
     ended = wait("it has been killed", state, 15)
     check((ended["reason"], ended["exitCode"]) == ("OOMKilled", 137), f"{ended}")
     pod = node.wait_ready("check", "app=modest", 1)[0]
     check(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "the other one runs")
+    name = f"check/{pod['metadata']['name']}"
+    quota = wait("its limit", lambda: node.script("logs", name, "main").strip())
+    check(quota == "['25000']", f"the quota of the processor: {quota}")
     node.kubectl("delete", "deployment", "-n", "check", "hungry", "modest")
 
 

@@ -65,9 +65,7 @@ need_cluster() {
 }
 
 find_programs() {
-  if [ -z "$bin" ]; then
-    bin=$root/.build/release
-  fi
+  bin=${bin:-$root/.build/release}
   [ -x "$bin/devnode" ] || fail "no devnode in $bin: hack/build.sh"
   bin=$(cd "$bin" && pwd -P)
 }
