@@ -91,7 +91,7 @@ enum Bounds {
     /// The upper end is what the configuration's milliseconds and the loops' timers hold with ease.
     static let silence: ClosedRange<Duration> = .seconds(1) ... .seconds(366 * 24 * 3600)
     static let endpoints = 16
-    /// A gateway takes a lane of so many Links of one neighbor at least (`ControlPlane.linksPerNeighbor`).
+    /// A gateway takes a lane of so many Links of one neighbor at least (`Admission.linksPerNeighbor`).
     static let parallelLinks = 8
     static let ports = 16
     static let hosts = 64

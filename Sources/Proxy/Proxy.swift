@@ -83,7 +83,7 @@ package final class Proxy: Sendable {
         return threads
     }
 
-    /// Gives every loop its agent, and loop 0 the control plane, which starts when all have theirs.
+    /// Gives every loop its agent, and loop 0 the control, which starts when all have theirs.
     private func populate(_ core: ProxyCore) {
         let empty = DataPlaneView(
             proxy: id,
@@ -94,7 +94,7 @@ package final class Proxy: Sendable {
         )
         let snapshots = snapshots
         core.mailboxes[0].post { loop in
-            loop.setLocal(ControlPlane(core: core, loop: loop, snapshots: snapshots))
+            loop.setLocal(ControlShell(core: core, loop: loop, snapshots: snapshots))
         }
         for mailbox in core.mailboxes {
             mailbox.post { loop in
@@ -106,7 +106,7 @@ package final class Proxy: Sendable {
     }
 
     /// For this module, and its tests.
-    func tellControl(_ letter: @escaping @Sendable (ControlPlane) -> Void) {
+    func tellControl(_ letter: @escaping @Sendable (ControlShell) -> Void) {
         running.withLock { $0?.core }?.tellControl(letter)
     }
 
@@ -119,12 +119,12 @@ package final class Proxy: Sendable {
 
     /// Why the newest configuration could not be used (from whoever reads it); shown until the next `apply`.
     package func reportConfigurationError(_ message: String) {
-        tellControl { $0.reportConfigurationError(message) }
+        tellControl { $0.feed(.configurationFailed(message)) }
     }
 
     /// The servers behind the core Service of this name (`Provider.endpointSlices`), all of them.
     package func setEndpoints(service: String, _ endpoints: [LocalEndpoint]) {
-        tellControl { $0.setEndpoints(service, endpoints) }
+        tellControl { $0.feed(.endpoints(service, endpoints)) }
     }
 
     /// New lanes use these; those of another site's CA are refused.
@@ -239,11 +239,11 @@ package final class Proxy: Sendable {
         }
         if let parameters {
             try? await Task.sleep(for: parameters.delay)
-            tellControl { $0.stopListening() }
+            tellControl { $0.feed(.stopListening) }
             let end = EventLoop.clock() + parameters.grace
             // Neighbors that have no other gateway yet go on sending streams here.
             await waitUntilQuiet(end)
-            tellControl { $0.stopStreams() }
+            tellControl { $0.feed(.stopStreams) }
             await waitUntilQuiet(end)
         }
         await stop()
@@ -263,7 +263,7 @@ package final class Proxy: Sendable {
     /// Stops at once: open connections are reset.
     package func stop() async {
         guard let running = running.withLock({ $0.take() }) else { return }
-        running.core.tellControl { $0.shutDown() }
+        running.core.tellControl { $0.feed(.stop) }
         running.core.tellAgents { $0.shutDown() }
         // One more turn, so that CLOSE frames leave.
         try? await Task.sleep(for: .milliseconds(20))

@@ -22,6 +22,14 @@ package struct ProxyOptions: Sendable {
     /// Event loops; nil: one per core that the process may use, at most eight.
     package var loops: Int?
 
+    /// The name of the own site's gateways; nil for one that is alone.
+    var gateways: HostAndPort? {
+        switch role {
+        case .gateway(let mesh): mesh
+        case .sidecar(let gateways, _): gateways
+        }
+    }
+
     /// A gateway of a cluster, among others.
     var isInCluster: Bool {
         if case .gateway(.some) = role { true } else { false }

@@ -1,14 +1,12 @@
 /// The waits between attempts to dial: doubling, with jitter, between 100 ms and 10 s; never giving up.
-package struct BackOff {
-    package static let shortest: Duration = .milliseconds(100)
-    package static let longest: Duration = .seconds(10)
+struct BackOff {
+    static let shortest: Duration = .milliseconds(100)
+    static let longest: Duration = .seconds(10)
 
     private var failures = 0
 
-    package init() {}
-
     /// The wait after one more failure: between half and all of the doubled one.
-    package mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
+    mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
         let full = min(Self.shortest * (1 << min(failures, 10)), Self.longest)
         failures += 1
         let nanoseconds =
@@ -17,5 +15,5 @@ package struct BackOff {
         return .nanoseconds(Int64.random(in: nanoseconds / 2...nanoseconds, using: &random))
     }
 
-    package mutating func reset() { failures = 0 }
+    mutating func reset() { failures = 0 }
 }

@@ -1,26 +1,26 @@
-package import NetworkModel
-package import SiteConfiguration
+import NetworkModel
+import SiteConfiguration
 
 /// What a new configuration starts and ends: only what differs is touched.
 ///
 /// Other endpoints, heartbeats and costs end nothing: a link takes them over as it runs. Pure.
-package struct ConfigurationDifference: Equatable {
+struct ConfigurationDifference: Equatable {
     /// To be dialed: new ones, and those that pin none of the sites that they did.
-    package var dialed: [LinkConfiguration] = []
+    var dialed: [LinkConfiguration] = []
     /// Whose lanes are closed: removed ones, and those that pin none of the sites that they did.
-    package var closed: [LinkName] = []
+    var closed: [LinkName] = []
     /// Under another name now, with the same site and endpoints: others take the place of their lanes.
-    package var renamed: [LinkName] = []
+    var renamed: [LinkName] = []
     /// Service ports that were taken out, not renamed: their connections are reset.
-    package var endedServices: Set<ServicePort> = []
+    var endedServices: Set<ServicePort> = []
     /// Sites that may not dial any more: their lanes are closed at once.
-    package var disallowed: Set<SiteID> = []
+    var disallowed: Set<SiteID> = []
     /// Whether this site accepts Links now; nil: as before.
-    package var acceptsLinks: Bool?
-    package var routingChanged = false
-    package var services: ServiceDifference
+    var acceptsLinks: Bool?
+    var routingChanged = false
+    var services: ServiceDifference
 
-    package init(from old: ConfigurationDocument?, to new: ConfigurationDocument) {
+    init(from old: ConfigurationDocument?, to new: ConfigurationDocument) {
         self.init(
             from: old?.configuration,
             to: new.configuration,
@@ -29,7 +29,7 @@ package struct ConfigurationDifference: Equatable {
     }
 
     /// `services`: what differs in the services, which may be elsewhere than in the configurations.
-    package init(
+    init(
         from old: SiteConfiguration?,
         to new: SiteConfiguration,
         services: ServiceDifference
@@ -98,7 +98,7 @@ package struct ConfigurationDifference: Equatable {
 
 extension SiteConfiguration {
     /// The cost of every Link by its name.
-    package var linkCosts: [LinkName: LinkCost] {
+    var linkCosts: [LinkName: LinkCost] {
         Dictionary(links.map { ($0.name, $0.cost) }, uniquingKeysWith: { first, _ in first })
     }
 }

@@ -1,16 +1,14 @@
-package import NetworkModel
-package import Wire
+import NetworkModel
+import Wire
 
 /// What one neighbor was told about one origin, so that only differences are sent.
-package struct CountsOutbox {
+struct CountsOutbox {
     private var told: CountsTable?
-
-    package init() {}
 
     /// The frame that brings the neighbor up to date, over `services` (nil: all); nil when it is.
     ///
     /// The first one begins `anew`, if that is asked for, and is then there even if nothing is open.
-    package mutating func frame(
+    mutating func frame(
         origin: ProxyID,
         version: UInt64,
         services: Set<ServicePort>?,

@@ -1,15 +1,15 @@
-package import NetworkModel
-package import Wire
+import NetworkModel
+import Wire
 
 /// Open connections per service port and target site.
-package typealias CountsTable = [ServicePort: [SiteID: UInt64]]
+typealias CountsTable = [ServicePort: [SiteID: UInt64]]
 
 /// What the site's other proxies have open, by who counts it and who says so.
 ///
 /// An origin (a gateway or a sidecar) may be reported by several gateways; it counts once: in its own words when it is a
 /// neighbor, else in those of the smallest reporter. What a reporter said goes with its adjacency, or when it begins anew.
 /// The sums over all origins are kept up to date by differences, so that asking costs nothing. Pure.
-package struct CountsLedger {
+struct CountsLedger {
     private struct Report {
         var version: UInt64
         var table: CountsTable
@@ -45,18 +45,16 @@ package struct CountsLedger {
     private var refusals = 0
 
     /// A site has fewer proxies; more origins are left out.
-    package static let originLimit = 4_096
+    static let originLimit = 4_096
     /// Pairs of service port and target per report; more are left out.
-    package static let pairLimit = 16_384
+    static let pairLimit = 16_384
     /// Service ports per report that this proxy does not know: two gateways learn of a service at different times.
-    package static let unknownLimit = 256
-
-    package init() {}
+    static let unknownLimit = 256
 
     /// Takes a frame of `reporter`; gives the service ports whose sums may have changed.
     ///
     /// Of service ports that are not `isKnown` only `unknownLimit` are taken.
-    package mutating func apply(
+    mutating func apply(
         _ counts: Counts,
         from reporter: ProxyID,
         isKnown: (ServicePort) -> Bool = { _ in true }
@@ -87,7 +85,7 @@ package struct CountsLedger {
     }
 
     /// The adjacency to `reporter` has ended.
-    package mutating func drop(_ reporter: ProxyID) -> Set<ServicePort> {
+    mutating func drop(_ reporter: ProxyID) -> Set<ServicePort> {
         defer { floors[reporter] = nil }
         return forget(reporter, before: .max)
     }
@@ -135,7 +133,7 @@ package struct CountsLedger {
     }
 
     /// What `origin` has open.
-    package func table(of origin: ProxyID) -> CountsTable {
+    func table(of origin: ProxyID) -> CountsTable {
         speaker(for: origin).flatMap { reports[origin]?[$0]?.table } ?? [:]
     }
 
@@ -146,21 +144,20 @@ package struct CountsLedger {
     }
 
     /// All origins but `excluded`, added up.
-    package func sum(_ service: ServicePort, excluding excluded: ProxyID? = nil) -> [SiteID: UInt64]
-    {
+    func sum(_ service: ServicePort, excluding excluded: ProxyID? = nil) -> [SiteID: UInt64] {
         let sum = sums[service] ?? [:]
         guard let excluded, let own = table(of: excluded)[service] else { return sum }
         return sum.merging(own) { $0 - $1 }.filter { $0.value > 0 }
     }
 
     /// Every service port that any origin has connections of.
-    package var services: Set<ServicePort> { Set(sums.keys) }
+    var services: Set<ServicePort> { Set(sums.keys) }
 
     /// Origins of which anything is known.
-    package var originCount: Int { reports.count }
+    var originCount: Int { reports.count }
 
     /// How many origins and counts were left out because of a limit, since the last call.
-    package mutating func takeRefusals() -> Int {
+    mutating func takeRefusals() -> Int {
         defer { refusals = 0 }
         return refusals
     }

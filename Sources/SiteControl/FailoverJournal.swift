@@ -1,17 +1,15 @@
 import Balancing
-package import NetworkModel
+import NetworkModel
 
 /// The failovers and failbacks of this proxy, numbered from 1 in the order in which they were completed.
 ///
 /// Keeps the newest 256: whoever reads them keeps a cursor, and asks far more often than they come.
-package struct FailoverJournal {
-    package private(set) var records: [FailoverRecord] = []
+struct FailoverJournal {
+    private(set) var records: [FailoverRecord] = []
     private var last: UInt64 = 0
     private static let limit = 256
 
-    package init() {}
-
-    package mutating func append(_ new: [FailoverRecord]) {
+    mutating func append(_ new: [FailoverRecord]) {
         guard !new.isEmpty else { return }
         for record in new {
             last += 1

@@ -1,19 +1,19 @@
-package import NetworkModel
+import NetworkModel
 
 /// Which addresses cannot be servers of `hosts`: those of this proxy, and those that are no host's.
 ///
 /// Pure.
-package struct HostRules: Equatable {
+struct HostRules: Equatable {
     /// Gateways in a cluster have addresses of their own: none of them is a server.
-    package var isInCluster = false
+    var isInCluster = false
     /// Of the site: its gateways, and the core Services that lead to them.
-    package var own: Set<IPAddress> = []
+    var own: Set<IPAddress> = []
     /// Of this host, or pod.
-    package var local: Set<IPAddress> = []
+    var local: Set<IPAddress> = []
     /// Where this proxy listens.
-    package var listeners: Set<ListenPlace> = []
+    var listeners: Set<ListenPlace> = []
 
-    package init(
+    init(
         isInCluster: Bool = false,
         own: Set<IPAddress> = [],
         local: Set<IPAddress> = [],
@@ -26,7 +26,7 @@ package struct HostRules: Equatable {
     }
 
     /// Why `endpoint` is not used, and what to do; nil when it may be.
-    package func objection(to endpoint: Endpoint) -> String? {
+    func objection(to endpoint: Endpoint) -> String? {
         let address = endpoint.address
         if let nature = address.specialUse {
             return "\(address) is \(nature): give the server's own address"

@@ -1,14 +1,14 @@
 import DequeModule
-package import NetworkModel
-package import Routing
+import NetworkModel
+import Routing
 
 /// An LSA as it came, not verified yet.
-package struct LSAArrival {
-    package let header: LSAHeader
-    package let bytes: [UInt8]
-    package let neighbor: ProxyID
+struct LSAArrival {
+    let header: LSAHeader
+    let bytes: [UInt8]
+    let neighbor: ProxyID
 
-    package init(header: LSAHeader, bytes: [UInt8], neighbor: ProxyID) {
+    init(header: LSAHeader, bytes: [UInt8], neighbor: ProxyID) {
         self.header = header
         self.bytes = bytes
         self.neighbor = neighbor
@@ -18,17 +18,15 @@ package struct LSAArrival {
 /// LSAs that wait: neighbors take turns, each with as many as it may have unacknowledged.
 ///
 /// Pure. One that finds no room is dropped and comes again, as it was not acknowledged.
-package struct LSAArrivals {
+struct LSAArrivals {
     private var queues: [ProxyID: Deque<LSAArrival>] = [:]
     /// Neighbors with something in their queue, in the order of their turns.
     private var turns: Deque<ProxyID> = []
 
-    package init() {}
-
-    package var isEmpty: Bool { turns.isEmpty }
+    var isEmpty: Bool { turns.isEmpty }
 
     /// False when the neighbor has too many waiting.
-    package mutating func append(_ arrival: LSAArrival) -> Bool {
+    mutating func append(_ arrival: LSAArrival) -> Bool {
         let neighbor = arrival.neighbor
         guard let count = queues[neighbor]?.count else {
             queues[neighbor] = [arrival]
@@ -40,7 +38,7 @@ package struct LSAArrivals {
         return true
     }
 
-    package mutating func next() -> LSAArrival? {
+    mutating func next() -> LSAArrival? {
         guard let neighbor = turns.popFirst(), let arrival = queues[neighbor]?.popFirst() else {
             return nil
         }

@@ -1,8 +1,10 @@
 package import NetworkModel
+package import SiteConfiguration
+package import Wire
 
 // What the shell and the pure core say to each other about lanes and listeners.
 
-/// One lane of this process, for its life.
+/// One lane of this process, for its life: an even number if it was accepted, an odd one if it was dialed.
 package struct LaneID: Hashable, Comparable, Sendable {
     package let number: UInt64
 
@@ -17,6 +19,65 @@ package enum LanePurpose: Hashable, Sendable {
     case link
     /// Within a site: mesh and sidecars.
     case inside
+}
+
+/// An order to dial one lane.
+package struct DialOrder: Equatable, Sendable {
+    package let id: LaneID
+    package let loop: Int
+    package let purpose: LanePurpose
+    package let endpoint: Endpoint
+    package let health: HealthParameters
+    /// The SiteIDs that are pinned.
+    package let expectedSites: Set<SiteID>
+    package let hello: Hello
+}
+
+/// A lane whose neighbor has said HELLO.
+package struct LaneCandidate: Equatable, Sendable {
+    package let id: LaneID
+    /// Where the lane lives now.
+    package let loop: Int
+    package let purpose: LanePurpose
+    package let remote: Endpoint
+    /// What the neighbor's certificate proves.
+    package let site: SiteID
+    package let role: ProxyRole
+    package let hello: Hello
+
+    package init(
+        id: LaneID,
+        loop: Int,
+        purpose: LanePurpose,
+        remote: Endpoint,
+        site: SiteID,
+        role: ProxyRole,
+        hello: Hello
+    ) {
+        self.id = id
+        self.loop = loop
+        self.purpose = purpose
+        self.remote = remote
+        self.site = site
+        self.role = role
+        self.hello = hello
+    }
+}
+
+/// Figures of one lane at one moment.
+package struct LaneFigures: Hashable, Sendable {
+    /// Smoothed, in microseconds; nil before the first measurement.
+    package var roundTrip: UInt64?
+    /// Streams that cross the lane now.
+    package var active: UInt64
+    /// Streams that ever did.
+    package var opened: UInt64
+
+    package init(roundTrip: UInt64? = nil, active: UInt64 = 0, opened: UInt64 = 0) {
+        self.roundTrip = roundTrip
+        self.active = active
+        self.opened = opened
+    }
 }
 
 /// A port on which lanes of one purpose are accepted.

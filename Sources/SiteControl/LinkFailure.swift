@@ -1,14 +1,14 @@
-package import NetworkModel
-package import SiteConfiguration
+import NetworkModel
+import SiteConfiguration
 import Wire
 
 /// Why a Link is not connected, in the words of its status: the reason, and what to do about it.
-package struct LinkFailure: Equatable {
-    package var reason: LinkSnapshot.Reason
-    package var message: String
+struct LinkFailure: Equatable {
+    var reason: LinkSnapshot.Reason
+    var message: String
 
     /// Reads the end of a lane that was dialed for `link` at `endpoint`.
-    package init(_ end: LaneEnd, link: LinkConfiguration, endpoint: String, site: SiteName) {
+    init(_ end: LaneEnd, link: LinkConfiguration, endpoint: String, site: SiteName) {
         switch end {
         case .unexpectedSite(let site):
             reason = .siteIDMismatch
@@ -30,7 +30,7 @@ package struct LinkFailure: Equatable {
         }
     }
 
-    package init(_ reason: LinkSnapshot.Reason, _ message: String) {
+    init(_ reason: LinkSnapshot.Reason, _ message: String) {
         self.reason = reason
         self.message = message
     }
@@ -61,10 +61,10 @@ package struct LinkFailure: Equatable {
         }
     }
 
-    package static let toSelf = "spec.remoteSiteID is this site's own: a Link joins two sites"
+    static let toSelf = "spec.remoteSiteID is this site's own: a Link joins two sites"
 
     /// Gives the line to add to the other Site.
-    package static func notAllowed(_ site: SiteName, remote: SiteID) -> String {
+    static func notAllowed(_ site: SiteName, remote: SiteID) -> String {
         let name = site.name.isEmpty ? "" : ", name: \(site.name)"
         return "site \(remote) does not allow this site; add to its Site's spec.allow:"
             + " - {siteID: \(site.id)\(name)}"

@@ -1,22 +1,20 @@
 /// What the loops say of the listeners of one kind.
 ///
 /// A port is open when every loop listens on it: a loop that could not is not made up for by one that could.
-package struct ListenerReports<Place: Hashable> {
+struct ListenerReports<Place: Hashable & Sendable>: Sendable {
     private var openLoops: [Place: Set<Int>] = [:]
     /// By loop; only places at which a loop does not listen.
     private var failures: [Place: [Int: String]] = [:]
 
-    package init() {}
-
     /// Forgets what is not wanted any more.
-    package mutating func keep(_ wanted: [Place]) {
+    mutating func keep(_ wanted: [Place]) {
         let wanted = Set(wanted)
         openLoops = openLoops.filter { wanted.contains($0.key) }
         failures = failures.filter { wanted.contains($0.key) }
     }
 
     /// Takes what one loop says; returns its failure if no loop has said the same, to be logged once.
-    package mutating func take(_ place: Place, loop: Int, _ failure: String?) -> String? {
+    mutating func take(_ place: Place, loop: Int, _ failure: String?) -> String? {
         var known = failures.removeValue(forKey: place) ?? [:]
         let isNews = !known.values.contains { $0 == failure }
         known[loop] = failure
@@ -26,10 +24,10 @@ package struct ListenerReports<Place: Hashable> {
     }
 
     /// How many loops listen there.
-    package func openCount(_ place: Place) -> Int { openLoops[place]?.count ?? 0 }
+    func openCount(_ place: Place) -> Int { openLoops[place]?.count ?? 0 }
 
     /// Why a loop does not listen at a place that `isMeant`; nil when all do.
-    package func failure(where isMeant: (Place) -> Bool) -> String? {
+    func failure(where isMeant: (Place) -> Bool) -> String? {
         failures.first { isMeant($0.key) }?.value.values.min()
     }
 }

@@ -1,11 +1,11 @@
-package import NetworkModel
+import NetworkModel
 
 /// When each name of a server is looked up, and what was found; pure.
 ///
 /// Every 30 s; soon after a connect to one of its addresses has failed; and while it does not resolve after 1, 2, 4 ... 30 s.
 /// The time for which a record holds does not count: getaddrinfo does not tell it. A name that does not resolve keeps its
 /// last addresses.
-package struct NameLookUps {
+struct NameLookUps {
     private struct Name {
         /// In the resolver's order: the family that is preferred comes first.
         var addresses: [IPAddress] = []
@@ -17,32 +17,30 @@ package struct NameLookUps {
     }
 
     /// Why a name does not resolve, and since when.
-    package struct Failure: Equatable {
-        package let reason: String
-        package let since: Instant
+    struct Failure: Equatable {
+        let reason: String
+        let since: Instant
     }
 
     private var names: [String: Name] = [:]
-    package static let interval: Duration = .seconds(30)
+    static let interval: Duration = .seconds(30)
     private static let doubtInterval: Duration = .seconds(2)
     private static let addressLimit = 64
 
-    package init() {}
-
-    package func addresses(of name: String) -> [IPAddress] { names[name]?.addresses ?? [] }
-    package func failure(of name: String) -> Failure? { names[name]?.failure }
+    func addresses(of name: String) -> [IPAddress] { names[name]?.addresses ?? [] }
+    func failure(of name: String) -> Failure? { names[name]?.failure }
 
     /// Follows exactly these names.
-    package mutating func watch(_ wanted: Set<String>, at now: Instant) {
+    mutating func watch(_ wanted: Set<String>, at now: Instant) {
         names = names.filter { wanted.contains($0.key) }
         for name in wanted where names[name] == nil { names[name] = Name(next: now) }
     }
 
     /// When the next name is due; nil while there is none.
-    package var next: Instant? { names.values.filter { !$0.isAsking }.map(\.next).min() }
+    var next: Instant? { names.values.filter { !$0.isAsking }.map(\.next).min() }
 
     /// The names to look up now; each is answered once.
-    package mutating func takeDue(at now: Instant) -> [String] {
+    mutating func takeDue(at now: Instant) -> [String] {
         let due = names.filter { !$0.value.isAsking && $0.value.next <= now }.keys.sorted()
         for name in due {
             names[name]?.isAsking = true
@@ -52,7 +50,7 @@ package struct NameLookUps {
     }
 
     /// Servers of these names do not answer: they may be elsewhere.
-    package mutating func doubt(_ doubted: Set<String>, at now: Instant) {
+    mutating func doubt(_ doubted: Set<String>, at now: Instant) {
         for name in doubted {
             guard let asked = names[name]?.askedAt, now - asked > Self.doubtInterval else {
                 continue
@@ -62,7 +60,7 @@ package struct NameLookUps {
     }
 
     /// True when the name's addresses are others than before.
-    package mutating func answer(
+    mutating func answer(
         _ name: String,
         _ answer: Answer,
         at now: Instant
@@ -92,12 +90,12 @@ package struct NameLookUps {
 }
 
 /// The servers behind the addresses of one name.
-package enum NamedServers {
+enum NamedServers {
     /// Each server with its addresses, the preferred one first.
     ///
     /// The addresses of the two families are ways to the same servers, as nearly every name has them; several addresses of
     /// one family are several servers. The resolver's first address says which family is preferred.
-    package static func group(_ addresses: [IPAddress]) -> [[IPAddress]] {
+    static func group(_ addresses: [IPAddress]) -> [[IPAddress]] {
         guard let first = addresses.first else { return [] }
         let preferred = addresses.filter { $0.isV4 == first.isV4 }.sorted()
         let others = addresses.filter { $0.isV4 != first.isV4 }.sorted()

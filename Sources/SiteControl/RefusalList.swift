@@ -1,12 +1,12 @@
-package import NetworkModel
-package import SiteConfiguration
+import NetworkModel
+import SiteConfiguration
 
 /// The links that were refused lately, for status, and when to say so in the log.
 ///
 /// Anybody can make identities: whoever comes from one address with ever new ones gets few places, and one line of the
 /// log per cause and period. Pure.
-package struct RefusalList {
-    package static let limit = 16
+struct RefusalList {
+    static let limit = 16
     private static let perAddress = 4
     private static let logInterval: Duration = .seconds(10)
 
@@ -19,12 +19,10 @@ package struct RefusalList {
     private var entries: [Entry] = []
     private var logged: [LinkSnapshot.Reason: (next: Instant, left: Int)] = [:]
 
-    package init() {}
-
-    package var links: [RefusedLink] { entries.map(\.link) }
+    var links: [RefusedLink] { entries.map(\.link) }
 
     /// Adds one attempt; true when the site was not refused for this reason before, as far as is known.
-    package mutating func add(
+    mutating func add(
         _ site: SiteName,
         _ reason: LinkSnapshot.Reason,
         from address: IPAddress,
@@ -50,7 +48,7 @@ package struct RefusalList {
     }
 
     /// How many were left out since the last line of this cause; nil: leave this one out as well.
-    package mutating func mayLog(_ reason: LinkSnapshot.Reason, at now: Instant) -> Int? {
+    mutating func mayLog(_ reason: LinkSnapshot.Reason, at now: Instant) -> Int? {
         if let known = logged[reason], now < known.next {
             logged[reason]?.left += 1
             return nil

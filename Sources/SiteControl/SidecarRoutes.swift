@@ -1,12 +1,12 @@
-package import NetworkModel
-package import SiteConfiguration
-package import Wire
+import NetworkModel
+import SiteConfiguration
+import Wire
 
 /// What a sidecar was told by its gateways, joined into targets and routes.
 ///
 /// A target costs what the cheapest gateway says; the routes of all gateways with that cost are kept, each with the gateway
 /// before it. A target is absent only if no gateway can reach it. Pure.
-package struct SidecarRoutes {
+struct SidecarRoutes {
     private struct Told {
         var services: [ServicePort: SidecarService] = [:]
         var names: [SiteID: String] = [:]
@@ -39,10 +39,8 @@ package struct SidecarRoutes {
 
     private var gateways: [ProxyID: Told] = [:]
 
-    package init() {}
-
     /// Takes one frame and gives the answer; with the last frame of a table the table is in force.
-    package mutating func apply(
+    mutating func apply(
         _ table: SidecarTable,
         from gateway: ProxyID
     ) -> SidecarTableAcknowledgment? {
@@ -66,9 +64,9 @@ package struct SidecarRoutes {
         return answer
     }
 
-    package mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
+    mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
 
-    package mutating func setDraining(_ gateway: ProxyID) {
+    mutating func setDraining(_ gateway: ProxyID) {
         gateways[gateway, default: Told()].isDraining = true
     }
 
@@ -79,18 +77,18 @@ package struct SidecarRoutes {
         return staying.isEmpty ? all : staying
     }
 
-    package var services: Set<ServicePort> {
+    var services: Set<ServicePort> {
         Set(gateways.values.flatMap { $0.services.keys })
     }
 
-    package var names: [SiteID: String] {
+    var names: [SiteID: String] {
         gateways.sorted { $0.key > $1.key }
             .reduce(into: [:]) { names, gateway in
                 names.merge(gateway.value.names) { _, new in new }
             }
     }
 
-    package func timeouts(_ service: ServicePort) -> ServiceTimeouts {
+    func timeouts(_ service: ServicePort) -> ServiceTimeouts {
         let told = gateways.sorted { $0.key < $1.key }.lazy
             .compactMap { $0.value.services[service] }.first
         guard let told else { return .standard }
@@ -102,12 +100,12 @@ package struct SidecarRoutes {
     }
 
     /// One target with its routes from this sidecar.
-    package struct Joined: Equatable {
-        package var target: Target
-        package var routes: [[ProxyID]]
+    struct Joined: Equatable {
+        var target: Target
+        var routes: [[ProxyID]]
     }
 
-    package func targets(_ service: ServicePort) -> [Joined] {
+    func targets(_ service: ServicePort) -> [Joined] {
         var joined: [SiteID: Joined] = [:]
         for (gateway, told) in usable {
             for offer in told.services[service]?.targets ?? [] {

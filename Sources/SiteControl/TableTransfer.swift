@@ -1,19 +1,19 @@
-package import Wire
+import Wire
 
 /// A table on its way to a sidecar: only so many frames at a time, as a lane's queue of control frames is bounded.
-package struct TableTransfer {
+struct TableTransfer {
     /// Frames that were sent and not acknowledged: about a quarter of what a lane queues.
-    package static let window: UInt32 = 32
+    static let window: UInt32 = 32
     /// Frames of one table; the rest of a longer one is left out.
-    package static let frameLimit = 1_024
+    static let frameLimit = 1_024
 
-    package let generation: UInt64
-    package let frameCount: UInt32
+    let generation: UInt64
+    let frameCount: UInt32
     /// Those that have not been sent, encoded, the last one first.
     private var waiting: [[UInt8]]
 
     /// Gives the number of frames that were left out, too.
-    package static func make(of table: SidecarTable) -> (transfer: TableTransfer, leftOut: Int) {
+    static func make(of table: SidecarTable) -> (transfer: TableTransfer, leftOut: Int) {
         let frames = table.fragments()
         var kept = Array(frames.prefix(frameLimit))
         kept[kept.count - 1].isLast = true
@@ -25,10 +25,10 @@ package struct TableTransfer {
         return (transfer, frames.count - kept.count)
     }
 
-    package var isSent: Bool { waiting.isEmpty }
+    var isSent: Bool { waiting.isEmpty }
 
     /// What to send when so many frames have been acknowledged.
-    package mutating func next(acknowledged: UInt32) -> [[UInt8]] {
+    mutating func next(acknowledged: UInt32) -> [[UInt8]] {
         let sent = frameCount - UInt32(waiting.count)
         let unanswered = sent - min(acknowledged, sent)
         var frames: [[UInt8]] = []

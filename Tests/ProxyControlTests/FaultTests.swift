@@ -1,10 +1,10 @@
 import Glibc
 import NetworkModel
 import SiteConfiguration
-import SiteControl
 import Testing
 
 @testable import Proxy
+@testable import SiteControl
 
 /// What breaks, and what clients see of it.
 @Suite("Faults", .timeLimit(.minutes(3)), .serialized)
@@ -81,7 +81,10 @@ struct FaultTests {
 
     private func hasStoppedListening(_ proxy: Proxy) async -> Bool {
         await withCheckedContinuation { continuation in
-            proxy.tellControl { continuation.resume(returning: $0.hasStoppedListening) }
+            proxy.tellControl {
+                let control = $0.control as? GatewayControl
+                continuation.resume(returning: control?.hasStoppedListening == true)
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 import NetworkModel
 import SiteConfiguration
+import SiteControl
 import TestSupport
 import Testing
 
@@ -92,12 +93,17 @@ extension Proxy {
         while true {
             let (kept, whole) = await withCheckedContinuation { continuation in
                 tellControl { control in
-                    let kept = control.makeSnapshot()
-                    // The look at all must not mend what is kept.
-                    let shown = control.shown
-                    let whole = control.makeWholeSnapshot()
-                    control.shown = shown
-                    continuation.resume(returning: (kept, whole))
+                    let (now, wall) = (control.loop.now, WallClock.now)
+                    // Of copies: the look at all must not mend what is kept.
+                    var (kept, whole) = (control.control, control.control)
+                    let reports = control.services.entries.values.map { $0.shared.report() }
+                    _ = whole.handle(.services(reports), at: now, wall: wall)
+                    continuation.resume(
+                        returning: (
+                            kept.snapshot(at: now, wall: wall),
+                            whole.wholeSnapshot(at: now, wall: wall)
+                        )
+                    )
                 }
             }
             if kept == whole { return }

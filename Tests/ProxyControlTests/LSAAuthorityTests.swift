@@ -88,14 +88,8 @@ struct LSAAuthorityTests {
         }
         var agreements = ids.map { KeyAgreement(own: $0) }
         func key(_ from: Int, _ to: Int) -> [UInt8]? {
-            var table = RouteTable(origin: ids[from])
-            table.gateways[ids[to]] = GatewayRoute(
-                cost: .zero,
-                hops: [ids[to]],
-                via: .mesh,
-                agreementKey: agreements[to].publicKey
-            )
-            return agreements[from].keys(for: table)[ids[to]]
+            let gateways = [ids[to]: agreements[to].publicKey]
+            return agreements[from].keys(with: gateways)[ids[to]]
         }
         #expect(key(0, 1) != nil)
         #expect(key(0, 1) == key(1, 0))

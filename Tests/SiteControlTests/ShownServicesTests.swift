@@ -23,10 +23,12 @@ struct ShownServicesTests {
         var (shown, looks, context) = (ShownServices(), 0, self.context)
         func refresh(at seconds: Int64) {
             looks = 0
-            shown.refresh(keys, in: context, at: now(seconds)) { key in
+            shown.begin(keys, in: context, at: now(seconds))
+            let isWhole = shown.advance(.max) { key in
                 looks += 1
                 return (ServiceSnapshot(service: key, listening: true, targets: []), nil)
             }
+            #expect(isWhole)
         }
         refresh(at: 0)
         #expect(looks == 1000 && shown.services.map(\.service) == keys.sorted())
@@ -58,13 +60,15 @@ struct ShownServicesTests {
             truth[key] =
                 Bool.random(using: &random) ? UInt64.random(in: 0..<9, using: &random) : nil
             shown.mark([key])
-            shown.refresh(truth.keys, in: context, at: now(0)) { key in
+            shown.begin(truth.keys, in: context, at: now(0))
+            let isWhole = shown.advance(.max) { key in
                 guard let count = truth[key] else { return (nil, nil) }
                 return (
                     ServiceSnapshot(service: key, listening: count % 2 == 0, targets: []),
                     count == 0 ? nil : ServiceCounters(service: key, opened: count)
                 )
             }
+            #expect(isWhole)
             let there = truth.sorted { $0.key < $1.key }
             #expect(shown.services.map(\.service) == there.map(\.key))
             #expect(shown.services.map(\.listening) == there.map { $0.value % 2 == 0 })

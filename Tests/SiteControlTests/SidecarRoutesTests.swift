@@ -181,7 +181,7 @@ struct SidecarRoutesTests {
 
     @Test("a sidecar's counters are bounded, those of known services are always taken")
     func reported() throws {
-        var reported = SidecarTables.Reported()
+        var reported = SidecarServer.Reported()
         let known = try web
         let counter = { (service: ServicePort) in
             SidecarReport.Counter(service: service, active: 1, opened: 1, failed: 0, interrupted: 0)
@@ -190,7 +190,7 @@ struct SidecarRoutesTests {
             let service = try #require(ServicePort("s\(number)/http"))
             reported.take(SidecarReport(counters: [counter(service)])) { $0 == known }
         }
-        #expect(reported.counters.count == SidecarTables.Reported.unknownLimit)
+        #expect(reported.counters.count == SidecarServer.Reported.unknownLimit)
         reported.take(SidecarReport(counters: [counter(known)])) { $0 == known }
         #expect(reported.counters[known] != nil)
     }
@@ -237,7 +237,7 @@ struct SidecarRoutesTests {
             targets: [target(4)]
         )
         let other = try #require(ServicePort("other/http"))
-        var content = SidecarTables.Content()
+        var content = SidecarServer.Content()
         content.services = [try web: service]
         content.services[other] = SidecarService(
             service: other,
@@ -247,13 +247,13 @@ struct SidecarRoutesTests {
             targets: []
         )
         content.names = [far: "far", own: "own"]
-        let everything = SidecarTables.Difference(isEverything: true)
+        let everything = SidecarServer.Difference(isEverything: true)
         let all = content.table(.init(difference: everything), generation: 1)
         #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
         let some = content.table(.init(difference: everything, wants: [try web]), generation: 1)
         #expect(some.replacesAll && some.services == [service])
 
-        var difference = SidecarTables.Difference()
+        var difference = SidecarServer.Difference()
         #expect(difference.isEmpty)
         // What a sidecar does not want is no news to it.
         difference.add(.init(services: [other]), within: [try web])

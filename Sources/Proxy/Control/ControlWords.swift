@@ -2,7 +2,7 @@ import SiteControl
 import TLS
 
 extension LaneCloseReason {
-    /// The same as far as the control plane acts on it, in words for people.
+    /// The same as far as the control acts on it, in words for people.
     var end: LaneEnd {
         switch self {
         case .connect(let error), .connection(let error): .failed("\(error)")

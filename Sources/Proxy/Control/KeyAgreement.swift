@@ -1,5 +1,4 @@
 import NetworkModel
-import Routing
 import TLS
 
 /// This gateway's X25519 key, and the MAC keys that it shares with each other gateway.
@@ -19,17 +18,16 @@ struct KeyAgreement {
 
     var publicKey: [UInt8] { privateKey.publicKey }
 
-    /// The keys for every gateway of the table; those of gateways that are gone are forgotten.
+    /// The keys for all these gateways, of which the public keys are given; those of others are forgotten.
     ///
     /// `pause` is called between two agreements, as many may be new.
     mutating func keys(
-        for table: RouteTable,
+        with gateways: [ProxyID: [UInt8]],
         pause: () -> Void = {}
     ) -> [ProxyID: [UInt8]] {
-        agreed = agreed.filter { table.gateways[$0.key] != nil }
-        for (gateway, route) in table.gateways
-        where agreed[gateway]?.publicKey != route.agreementKey {
-            guard let secret = privateKey.agree(with: route.agreementKey) else {
+        agreed = agreed.filter { gateways[$0.key] != nil }
+        for (gateway, publicKey) in gateways where agreed[gateway]?.publicKey != publicKey {
+            guard let secret = privateKey.agree(with: publicKey) else {
                 agreed[gateway] = nil
                 continue
             }
@@ -41,7 +39,7 @@ struct KeyAgreement {
                 count: 32
             )
             pause()
-            agreed[gateway] = Agreed(publicKey: route.agreementKey, key: key)
+            agreed[gateway] = Agreed(publicKey: publicKey, key: key)
         }
         return agreed.mapValues(\.key)
     }

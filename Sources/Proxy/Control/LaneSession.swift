@@ -6,13 +6,13 @@ import Wire
 
 /// One lane from its first byte to its last: HELLO, admission, then frames to where they belong.
 ///
-/// The dialer greets first. An accepted lane waits for the control plane's verdict before it greets, so a neighbor
+/// The dialer greets first. An accepted lane waits for the control's verdict before it greets, so a neighbor
 /// that is not wanted never gets further than its own HELLO.
 final class LaneSession: LaneDelegate {
     private enum Phase {
         case connecting
         case awaitingHello
-        /// Accepted; the control plane decides.
+        /// Accepted; the control decides.
         case awaitingAdmission(LaneCandidate)
         case up(StreamCarrier, ProxyID, ControlWindow)
     }
@@ -109,23 +109,24 @@ final class LaneSession: LaneDelegate {
             id: id,
             loop: agent.loop.index,
             purpose: purpose,
-            side: lane.side,
             remote: lane.remote,
-            identity: identity,
-            hello: hello,
-            gauge: gauge
+            site: identity.site,
+            role: identity.role,
+            hello: hello
         )
         switch lane.side {
         case .acceptor:
             phase = .awaitingAdmission(candidate)
-            agent.core.tellControl { $0.admit(candidate) }
+            agent.core.tellControl { $0.feed(.candidate(candidate)) }
         case .dialer:
             guard identity.role == .gateway else {
                 end(LaneClosing(.wrongRole, "a sidecar's certificate on a gateway's port"))
                 return
             }
             attach(to: hello)
-            agent.core.tellControl { $0.dialed(candidate) }
+            agent.core.tellControl { [gauge] in
+                $0.opened(candidate.id, gauge, .dialed(candidate))
+            }
         }
     }
 
@@ -139,7 +140,7 @@ final class LaneSession: LaneDelegate {
         lane?.health = .asked(by: hello)
     }
 
-    /// The control plane's verdict over an accepted lane.
+    /// The control's verdict over an accepted lane.
     func decide(_ admission: LaneAdmission) {
         guard case .awaitingAdmission(let candidate) = phase, let lane, lane.isEstablished
         else { return }
@@ -165,7 +166,7 @@ final class LaneSession: LaneDelegate {
         greet(answer)
         attach(to: hello)
         let (id, gauge) = (id, gauge)
-        agent.core.tellControl { $0.welcomed(id, gauge: gauge) }
+        agent.core.tellControl { $0.opened(id, gauge, .welcomed(id)) }
     }
 
     private func greet(_ hello: Hello) {
@@ -201,7 +202,7 @@ final class LaneSession: LaneDelegate {
         if window.handedOver(cost) { lane?.pauseReading() }
         let (id, index) = (id, agent.loop.index)
         agent.core.tellControl(on: window.account.number) { control in
-            control.received(type, bytes, from: neighbor, on: id)
+            control.feed(.frame(type, bytes, from: neighbor, on: id))
             if window.done(cost) { control.core.tellAgent(index) { $0.resumeReading(id) } }
         }
     }

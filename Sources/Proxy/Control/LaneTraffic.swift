@@ -4,32 +4,9 @@ import Synchronization
 import TLS
 import Wire
 
-// What the loops' agents and the control plane on loop 0 say to each other about lanes. All of it crosses threads by
-// mailbox, so all of it is Sendable.
+// What the loops' agents and the control on loop 0 say to each other about lanes, besides inputs and outputs.
 
-/// An order to dial one lane.
-struct DialOrder: Sendable {
-    let id: LaneID
-    let purpose: LanePurpose
-    let endpoint: Endpoint
-    let parameters: Lane.Parameters
-    let hello: Hello
-}
-
-/// A lane whose neighbor has said HELLO.
-struct LaneCandidate: Sendable {
-    let id: LaneID
-    /// Where the lane lives now.
-    let loop: Int
-    let purpose: LanePurpose
-    let side: Lane.Side
-    let remote: Endpoint
-    let identity: NeighborIdentity
-    let hello: Hello
-    let gauge: LaneGauge
-}
-
-/// The control plane's answer to a candidate that this proxy accepted.
+/// The control's answer to a candidate that this proxy accepted.
 enum LaneAdmission: Sendable {
     case refused(LaneClosing)
     /// Greet it with this HELLO, on this loop.
@@ -51,12 +28,12 @@ final class LaneGauge: Sendable {
         openedStreams.store(opened, ordering: .relaxed)
     }
 
-    /// Nil before the first measurement.
-    var roundTrip: UInt64? {
-        let value = roundTripMicroseconds.load(ordering: .relaxed)
-        return value == .max ? nil : value
+    var figures: LaneFigures {
+        let roundTrip = roundTripMicroseconds.load(ordering: .relaxed)
+        return LaneFigures(
+            roundTrip: roundTrip == .max ? nil : roundTrip,
+            active: activeStreams.load(ordering: .relaxed),
+            opened: openedStreams.load(ordering: .relaxed)
+        )
     }
-
-    var active: UInt64 { activeStreams.load(ordering: .relaxed) }
-    var opened: UInt64 { openedStreams.load(ordering: .relaxed) }
 }

@@ -1,10 +1,9 @@
 import Glibc
 import NetworkModel
-import SiteControl
 
-extension HostRules {
+enum LocalAddresses {
     /// The addresses of this host's interfaces.
-    static func localAddresses() -> Set<IPAddress> {
+    static func current() -> Set<IPAddress> {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard unsafe getifaddrs(&list) == 0 else { return [] }
         defer { unsafe freeifaddrs(list) }

@@ -2,7 +2,7 @@ import NetworkModel
 import SiteControl
 import Wire
 
-/// The control plane's hand on one loop: lanes, listeners and the stream engine of that loop.
+/// The control's hand on one loop: lanes, listeners and the stream engine of that loop.
 final class LoopAgent {
     let loop: EventLoop
     let core: ProxyCore
@@ -12,14 +12,14 @@ final class LoopAgent {
         on: loop,
         open: { [unowned self] (port) throws(SystemError) in try open(port) },
         tried: { [core, index = loop.index] port, failure in
-            core.tellControl { $0.lanePorts.tried(port, onLoop: index, failure) }
+            core.tellControl { $0.feed(.lanePort(port, loop: index, failure: failure)) }
         }
     )
     private lazy var clientListeners = ListenerSet<ListenPlace>(
         on: loop,
         open: { [unowned self] (place) throws(SystemError) in try open(place) },
         tried: { [core, index = loop.index] place, failure in
-            core.tellControl { $0.tried(place, onLoop: index, failure) }
+            core.tellControl { $0.feed(.clientPlace(place, loop: index, failure: failure)) }
         }
     )
     /// Whose clients come to which place: another service port may take a place over.
@@ -74,7 +74,11 @@ final class LoopAgent {
         sessions[order.id] = session
         let lane = Lane(
             dialing: order.endpoint,
-            order.parameters,
+            Lane.Parameters(
+                context: core.current.context,
+                health: order.health,
+                expectedSites: order.expectedSites
+            ),
             delegate: session,
             on: loop
         )
@@ -144,7 +148,7 @@ final class LoopAgent {
         handshakeEnded(session.id)
     }
 
-    /// The control plane hears of the end after the lane's last frames.
+    /// The control hears of the end after the lane's last frames.
     ///
     /// `account` is that of its site, if the lane was up.
     func sessionEnded(
@@ -154,7 +158,7 @@ final class LoopAgent {
     ) {
         forget(session)
         let (id, end) = (session.id, reason.end)
-        core.tellControl(on: account) { $0.laneEnded(id, end, wasUp: account != nil) }
+        core.tellControl(on: account) { $0.ended(id, end, wasUp: account != nil) }
     }
 
     /// Far beyond 1,000 sites with eight lanes each.

@@ -38,7 +38,7 @@ final class ProxyCore: Sendable {
     var accounts: NeighborAccounts { plane.accounts }
 
     func makeLaneID() -> LaneID {
-        LaneID(number: laneNumber.wrappingAdd(1, ordering: .relaxed).newValue)
+        LaneID(number: laneNumber.wrappingAdd(2, ordering: .relaxed).newValue)
     }
 
     var current: Acceptance { acceptance.withLock { $0 } }
@@ -51,13 +51,13 @@ final class ProxyCore: Sendable {
     /// Connections and streams that are open on all loops, at most 200 ms old.
     var openStreams: Int { streams.withLock { $0.reduce(0, +) } }
 
-    /// Runs `letter` on loop 0 with the control plane; on an account, when its share of a turn allows.
+    /// Runs `letter` on loop 0 with the control; on an account, when its share of a turn allows.
     func tellControl(
         on account: AccountNumber? = nil,
-        _ letter: @escaping @Sendable (ControlPlane) -> Void
+        _ letter: @escaping @Sendable (ControlShell) -> Void
     ) {
         mailboxes[0].post(on: account) { loop in
-            if let control = loop.local(ControlPlane.self) { letter(control) }
+            if let control = loop.local(ControlShell.self) { letter(control) }
         }
     }
 

@@ -7,10 +7,17 @@ import SiteConfiguration
 ///
 /// Confined to loop 0. A server that takes the connection and does not end it for a while, or says something, is used again.
 final class ServerProber {
-    private unowned let control: ControlPlane
+    private let loop: EventLoop
     private var timers: [ServicePort: TimerID] = [:]
-    private var waiting: [(service: SharedService, probe: EndpointBalancer.Probe)] = []
+    private var waiting: [Waiting] = []
     private var running = 0
+
+    private struct Waiting {
+        let service: SharedService
+        let probe: EndpointBalancer.Probe
+        let timeout: Duration
+    }
+
     /// What this host spends on servers that are left out.
     private static let runningLimit = 32
     /// Servers that end connections at once do it within this time.
@@ -18,44 +25,46 @@ final class ServerProber {
     /// Between two looks at one service.
     private static let shortestWait: Duration = .milliseconds(20)
 
-    init(control: ControlPlane) { self.control = control }
+    init(loop: EventLoop) { self.loop = loop }
 
-    /// Servers of this service came, went or failed.
-    func look(at service: SharedService) {
+    /// Servers of this service came, went or failed; `timeout` is for connects to them.
+    func look(at service: SharedService, timeout: Duration) {
         let key = service.service
-        if let timer = timers.removeValue(forKey: key) { control.loop.cancel(timer) }
+        if let timer = timers.removeValue(forKey: key) { loop.cancel(timer) }
         let now = EventLoop.clock()
-        for probe in service.takeProbes(at: now) { waiting.append((service, probe)) }
+        for probe in service.takeProbes(at: now) {
+            waiting.append(Waiting(service: service, probe: probe, timeout: timeout))
+        }
         start()
         guard let next = service.nextProbe(at: now) else { return }
-        timers[key] = control.loop.schedule(at: max(next, now + Self.shortestWait)) {
+        timers[key] = loop.schedule(at: max(next, now + Self.shortestWait)) {
             [weak self] _ in
             self?.timers[key] = nil
-            self?.look(at: service)
+            self?.look(at: service, timeout: timeout)
         }
     }
 
     /// The service is gone.
     func forget(_ key: ServicePort) {
-        if let timer = timers.removeValue(forKey: key) { control.loop.cancel(timer) }
+        if let timer = timers.removeValue(forKey: key) { loop.cancel(timer) }
     }
 
     private func start() {
         while running < Self.runningLimit, !waiting.isEmpty {
-            let (service, probe) = waiting.removeFirst()
+            let next = waiting.removeFirst()
+            let service = next.service
             running += 1
-            let timeout = control.services.timeouts(service.service).connect
             // A server that nothing is held against needs no more than to take the connection.
             ServerProbe(
                 service,
-                probe.server,
-                timeout: timeout,
-                patience: probe.fault == .untried ? .zero : Self.patience,
-                on: control.loop
+                next.probe.server,
+                timeout: next.timeout,
+                patience: next.probe.fault == .untried ? .zero : Self.patience,
+                on: loop
             ) { [weak self] in
                 guard let self else { return }
                 running -= 1
-                look(at: service)
+                look(at: service, timeout: next.timeout)
             }
         }
     }

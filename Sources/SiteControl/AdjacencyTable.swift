@@ -1,7 +1,6 @@
 import NetworkModel
 import Routing
 import SiteConfiguration
-import SiteControl
 import Wire
 
 /// Every neighbor with its lanes, as loop 0 knows them.
@@ -25,7 +24,7 @@ struct AdjacencyTable {
         /// Nil for lanes to and from sidecars.
         let edge: EdgeName?
         let isDialed: Bool
-        let gauge: LaneGauge
+        var figures = LaneFigures()
     }
 
     struct Adjacency {
@@ -101,6 +100,33 @@ struct AdjacencyTable {
     }
 
     mutating func setDraining(_ neighbor: ProxyID) { adjacencies[neighbor]?.isDraining = true }
+
+    var laneCount: Int { owners.count }
+
+    func figures(of id: LaneID) -> LaneFigures? {
+        owners[id].flatMap { adjacencies[$0]?.lanes.first { $0.id == id }?.figures }
+    }
+
+    /// Figures of lanes came.
+    mutating func measured(_ figures: [LaneID: LaneFigures]) {
+        for (id, new) in figures {
+            guard let neighbor = owners[id],
+                let index = adjacencies[neighbor]?.lanes.firstIndex(where: { $0.id == id })
+            else { continue }
+            adjacencies[neighbor]?.lanes[index].figures = new
+        }
+    }
+
+    /// Sends a control frame over the neighbor's first lane; nothing when there is none.
+    func send(_ type: FrameType, _ payload: [UInt8], to neighbor: ProxyID, _ turn: inout Turn) {
+        guard let lane = adjacencies[neighbor]?.lanes.first else { return }
+        if payload.count > FrameHeader.maximumPayload {
+            turn.log(
+                "a \(type) of \(payload.count) bytes is longer than a frame may be: the lane to \(neighbor) ends"
+            )
+        }
+        turn.outputs.append(.send(type, payload, on: lane.id, loop: lane.loop))
+    }
 
     /// Neighbors of a kind, in order.
     func neighbors(_ kind: Kind) -> [ProxyID] {

@@ -1,34 +1,21 @@
-package import NetworkModel
-package import Wire
+import NetworkModel
+import Wire
 
-/// What a gateway keeps of, and for, its sidecars.
-package enum SidecarTables {
+extension SidecarServer {
     /// What a sidecar has not been told yet.
-    package struct Difference: Hashable {
+    struct Difference: Hashable, Sendable {
         /// The sidecar knows nothing.
-        package var isEverything = false
-        package var services: Set<ServicePort> = []
-        package var names: Set<SiteID> = []
-        package var isOtherConfiguration = false
+        var isEverything = false
+        var services: Set<ServicePort> = []
+        var names: Set<SiteID> = []
+        var isOtherConfiguration = false
 
-        package init(
-            isEverything: Bool = false,
-            services: Set<ServicePort> = [],
-            names: Set<SiteID> = [],
-            isOtherConfiguration: Bool = false
-        ) {
-            self.isEverything = isEverything
-            self.services = services
-            self.names = names
-            self.isOtherConfiguration = isOtherConfiguration
-        }
-
-        package var isEmpty: Bool {
+        var isEmpty: Bool {
             !isEverything && !isOtherConfiguration && services.isEmpty && names.isEmpty
         }
 
         /// Adds what is new, of services only those in `wants` (nil: all).
-        package mutating func add(_ other: Difference, within wants: Set<ServicePort>?) {
+        mutating func add(_ other: Difference, within wants: Set<ServicePort>?) {
             guard !isEverything else { return }
             isOtherConfiguration = isOtherConfiguration || other.isOtherConfiguration
             names.formUnion(other.names)
@@ -37,32 +24,19 @@ package enum SidecarTables {
     }
 
     /// What a table is made of: equal ones are equal tables.
-    package struct Told: Hashable {
-        package var difference: Difference
-        package var wants: Set<ServicePort>?
-
-        package init(difference: Difference, wants: Set<ServicePort>? = nil) {
-            self.difference = difference
-            self.wants = wants
-        }
+    struct Told: Hashable, Sendable {
+        var difference: Difference
+        var wants: Set<ServicePort>?
     }
 
     /// All that sidecars are told at one moment.
-    package struct Content {
-        package var services: [ServicePort: SidecarService] = [:]
-        package var names: [SiteID: String] = [:]
+    struct Content: Sendable {
+        var services: [ServicePort: SidecarService] = [:]
+        var names: [SiteID: String] = [:]
         /// The generation of the configuration that it reflects.
-        package var configuration: UInt64 = 0
+        var configuration: UInt64 = 0
 
-        package init(
-            services: [ServicePort: SidecarService] = [:],
-            names: [SiteID: String] = [:]
-        ) {
-            self.services = services
-            self.names = names
-        }
-
-        package func table(_ told: Told, generation: UInt64) -> SidecarTable {
+        func table(_ told: Told, generation: UInt64) -> SidecarTable {
             let all = told.difference.isEverything
             let keys = all ? told.wants ?? Set(services.keys) : told.difference.services
             let sites = all ? Set(names.keys) : told.difference.names
@@ -77,19 +51,17 @@ package enum SidecarTables {
     }
 
     /// What a sidecar reported since it attached.
-    package struct Reported {
-        package private(set) var counters: [ServicePort: SidecarReport.Counter] = [:]
+    struct Reported: Sendable {
+        private(set) var counters: [ServicePort: SidecarReport.Counter] = [:]
         /// The newest, at most `recordLimit`.
-        package private(set) var failovers: [FailoverRecord] = []
+        private(set) var failovers: [FailoverRecord] = []
 
-        package static let recordLimit = 256
+        static let recordLimit = 256
         /// Service ports that this gateway does not know: two gateways learn of a service at different times.
-        package static let unknownLimit = 256
-
-        package init() {}
+        static let unknownLimit = 256
 
         /// Counters of service ports that are not `isKnown` are taken while there are fewer than `unknownLimit` in all.
-        package mutating func take(_ report: SidecarReport, isKnown: (ServicePort) -> Bool) {
+        mutating func take(_ report: SidecarReport, isKnown: (ServicePort) -> Bool) {
             for counter in report.counters {
                 let key = counter.service
                 guard counters[key] != nil || counters.count < Self.unknownLimit || isKnown(key)
@@ -108,7 +80,7 @@ extension SidecarTarget {
     /// A gateway's target as a sidecar may use it: routes that leave room for the gateway itself, not too many of them.
     ///
     /// A target that no such route leads to is out of the sidecar's reach.
-    package init(_ target: Target, within routes: [[ProxyID]]) {
+    init(_ target: Target, within routes: [[ProxyID]]) {
         let fitting = routes.filter { $0.count < WireLimit.route }
         var target = target
         if target.reach.offer != nil, fitting.isEmpty, !routes.isEmpty {

@@ -1,0 +1,115 @@
+import Logging
+import NetworkModel
+import Routing
+import SiteControl
+import Synchronization
+import TLS
+import Wire
+
+// What the control says has to be done.
+
+extension ControlShell {
+    func carryOut(_ output: ControlOutput) {
+        switch output {
+        case .dial, .admit, .refuse, .close, .retire, .retime, .send: carryOutOnLane(output)
+        case .listenForLanes(let ports): core.tellAgents { $0.setLanePorts(ports) }
+        case .listenForClients(let listeners):
+            core.tellAgents { $0.setClientListeners(listeners) }
+        case .resolve, .sign, .verify, .report, .measure: answer(output)
+        case .updateService(let key, let update): services.update(key, update)
+        case .setOthers(let key, let counts): services.setOthers(key, counts)
+        case .forgetService(let key): services.forget(key)
+        case .publishView(let number, let refusesStreams):
+            self.refusesStreams = refusesStreams
+            publishView { $0.feed(.viewSeen(number)) }
+        case .agree(let gateways):
+            let ring = KeyRing(keys.keys(with: gateways) { [loop] in loop.breathe() })
+            guard ring != keyRing else { return }
+            keyRing = ring
+            publishView { _ in }
+        case .reset(let ports):
+            let ended = Set(ports)
+            core.tellAgents { $0.engine.reset(ended) }
+        case .snapshot(let snapshot): snapshots.offer(snapshot)
+        case .ready(let isReady): snapshots.setReady(isReady)
+        case .health(let health): core.setHealth(health)
+        case .account(let site, let change): account(site, change)
+        case .log(let text): logger.warning("\(text)")
+        case .note(let text): logger.info("\(text)")
+        }
+    }
+
+    private func carryOutOnLane(_ output: ControlOutput) {
+        switch output {
+        case .dial(let order): core.tellAgent(order.loop) { $0.dial(order) }
+        case .admit(let id, let loop, let destination, let hello):
+            core.tellAgent(loop) { $0.decide(id, .admitted(loop: destination, hello)) }
+        case .refuse(let id, let loop, let closing):
+            core.tellAgent(loop) { $0.decide(id, .refused(closing)) }
+        case .close(let id, let loop?, let closing):
+            core.tellAgent(loop) { $0.close(id, closing) }
+        case .close(let id, nil, let closing): core.tellAgents { $0.close(id, closing) }
+        case .retire(let id, let loop): core.tellAgent(loop) { $0.retire(id) }
+        case .retime(let id, let hello): core.tellAgents { $0.retime(id, hello) }
+        case .send(let type, let payload, let id, let loop):
+            core.tellAgent(loop) { $0.send(type, payload, on: id) }
+        default: break
+        }
+    }
+
+    /// What is answered with an input.
+    private func answer(_ output: ControlOutput) {
+        switch output {
+        case .resolve(let question):
+            resolver.resolve(question.host, replyTo: loop.mailbox) { loop, result in
+                loop.local(ControlShell.self)?.feed(.resolved(question, Answer(result)))
+            }
+        case .sign(let lsa):
+            do {
+                let credentials = core.current.context.credentials
+                feed(.signed(try authority.sign(lsa, with: credentials)))
+            } catch {
+                logger.warning("cannot sign an LSA: \(error)")
+            }
+        case .verify(let bytes):
+            do {
+                feed(.verified(try authority.verify(bytes, at: Int64(WallClock.now))))
+            } catch {
+                feed(.disbelieved("\(error)"))
+            }
+        case .report: services.markChanged()
+        case .measure: measure()
+        default: break
+        }
+    }
+
+    /// Gives every loop all that it needs for streams; `seen` is called once every loop has it.
+    private func publishView(_ seen: @escaping @Sendable (ControlShell) -> Void) {
+        let view = DataPlaneView(
+            proxy: core.id,
+            isSidecar: core.isSidecar,
+            services: services.entries,
+            keys: keyRing,
+            // Whoever has not heard of the drain yet is still served.
+            isDraining: refusesStreams
+        )
+        let rest = Atomic(core.loops)
+        let core = core
+        core.tellAgents { agent in
+            agent.engine.update(view)
+            guard rest.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else { return }
+            core.tellControl(seen)
+        }
+    }
+
+    private func account(_ site: SiteID, _ change: AccountChange) {
+        switch change {
+        case .lanes(let count): core.accounts.account(of: site).set(.lanes, to: count)
+        case .proxies(let count): core.accounts.account(of: site).set(.instances, to: count)
+        case .deniedLane: core.accounts.account(of: site).deny(.lanes)
+        case .deniedProxy: core.accounts.account(of: site).deny(.instances)
+        case .services(let count): core.accounts.known(site)?.set(.services, to: count)
+        case .deniedServices: core.accounts.known(site)?.deny(.services)
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import DequeModule
+import Logging
+import NetworkModel
+import SiteConfiguration
+import SiteControl
+import TLS
+
+/// Feeds what decides for this proxy, carries out what it says, and keeps its timer.
+///
+/// Confined to loop 0.
+final class ControlShell {
+    let core: ProxyCore
+    let loop: EventLoop
+    private(set) var control: any ProxyControl
+    let services: ServiceShelf
+    let snapshots: SnapshotStore
+    let resolver = Resolver()
+    var authority = LSAAuthority()
+    /// The key that others agree with; what it gives with theirs is in `keyRing`.
+    var keys: KeyAgreement
+    var keyRing = KeyRing()
+    var refusesStreams = false
+    /// Figures of the lanes that are open for streams.
+    var gauges: [LaneID: LaneGauge] = [:]
+    let logger = Logger(label: "tieline.proxy")
+    private var inputs: Deque<ControlInput> = []
+    private var isHandling = false
+    private var timer: (id: TimerID, at: Instant)?
+
+    init(core: ProxyCore, loop: EventLoop, snapshots: SnapshotStore) {
+        self.core = core
+        self.loop = loop
+        self.snapshots = snapshots
+        keys = KeyAgreement(own: core.id)
+        services = ServiceShelf(core: core, loop: loop)
+        let options = ControlOptions(core.options, own: core.id, loops: core.loops)
+        control =
+            switch core.options.role {
+            case .gateway: GatewayControl(options)
+            case .sidecar(_, let listeners): SidecarControl(options, listeners: listeners)
+            }
+    }
+
+    /// Called once, when every loop has its agent.
+    func start() {
+        credentialsChanged(core.current.context)
+        feed(.start)
+    }
+
+    /// An input that comes while the outputs of another one are carried out waits for the last of those: a signature, or how a
+    /// service stands.
+    func feed(_ input: ControlInput) {
+        inputs.append(input)
+        guard !isHandling else { return }
+        isHandling = true
+        while let input = inputs.popFirst() {
+            for output in control.handle(input, at: loop.now, wall: WallClock.now) {
+                carryOut(output)
+                // There may be thousands.
+                loop.breathe()
+            }
+            inputs += services.takeReports().map(ControlInput.services)
+        }
+        isHandling = false
+        arm()
+    }
+
+    private func arm() {
+        let deadline = control.nextDeadline
+        guard deadline != timer?.at else { return }
+        if let timer { loop.cancel(timer.id) }
+        timer = nil
+        guard let deadline else { return }
+        let id = loop.schedule(at: deadline) { [weak self] _ in
+            self?.timer = nil
+            self?.handleDeadlines()
+        }
+        timer = (id, deadline)
+    }
+
+    /// Takes steps of long work for as long as one step of a turn may last, and goes on in the next one: clients and lanes of this
+    /// loop wait for it.
+    private func handleDeadlines() {
+        let end = EventLoop.clock() + loop.stepTime
+        repeat {
+            feed(.deadline)
+            guard let next = control.nextDeadline, next <= loop.now else { return }
+        } while EventLoop.clock() < end
+    }
+
+    // MARK: What is more than an input
+
+    func credentialsChanged(_ context: TLSContext) {
+        feed(
+            .credentials(
+                certificateChain: context.credentials.chain,
+                agreementKey: keys.publicKey
+            )
+        )
+    }
+
+    func apply(_ document: ConfigurationDocument) {
+        feed(.configuration(document, localAddresses: LocalAddresses.current()))
+    }
+
+    /// A lane is open for streams; its loop keeps its figures in `gauge`.
+    func opened(_ id: LaneID, _ gauge: LaneGauge, _ input: ControlInput) {
+        gauges[id] = gauge
+        feed(input)
+    }
+
+    func ended(_ id: LaneID, _ end: LaneEnd, wasUp: Bool) {
+        let figures = gauges.removeValue(forKey: id)?.figures ?? LaneFigures()
+        feed(.ended(id, end, wasUp: wasUp, figures))
+    }
+
+    func beginDrain() -> DrainParameters {
+        feed(.drain)
+        return control.drainParameters
+    }
+
+    /// Publishes what is known now of everything.
+    func takeWholeSnapshot() {
+        services.markAll()
+        measure()
+        snapshots.offer(control.wholeSnapshot(at: loop.now, wall: WallClock.now))
+    }
+
+    func measure() {
+        let shortages = Shortages.current(at: loop.now).map {
+            HostShortage(name: $0.rawValue, explanation: $0.explanation)
+        }
+        feed(.measured(gauges.mapValues(\.figures), shortages: shortages))
+    }
+}
+
+extension ControlOptions {
+    fileprivate init(_ options: ProxyOptions, own: ProxyID, loops: Int) {
+        let shares = DescriptorShares.ofProcess
+        let (others, same) = (NeighborShares(descriptors: shares), NeighborShares.own(shares))
+        self.init(
+            own: own,
+            loops: loops,
+            bind: options.bind,
+            linkPort: options.linkPort,
+            internalPort: options.internalPort,
+            admin: options.admin,
+            isInCluster: options.isInCluster,
+            gateways: options.gateways,
+            shares: LaneShares(
+                lanes: shares.lanes,
+                lanesPerSite: others[.lanes],
+                lanesOfOwnSite: same[.lanes],
+                proxiesPerSite: others[.instances],
+                proxiesOfOwnSite: same[.instances]
+            ),
+            seed: .random(in: .min ... .max)
+        )
+    }
+}

@@ -1,0 +1,211 @@
+import NetworkModel
+import Routing
+import SiteConfiguration
+import Wire
+
+// What the process tells: configurations, endpoints, credentials, drain.
+
+extension GatewayControl {
+    mutating func order(_ input: ControlInput, _ turn: inout Turn) {
+        switch input {
+        case .start:
+            neighborhood.start(&turn)
+            ports.listen(.inside, on: neighborhood.options.internalPort, &turn)
+            pace.start(at: turn.now)
+        case .configuration(let document, let addresses): apply(document, addresses, &turn)
+        case .configurationFailed(let message):
+            configurationError = message
+            pace.changed(at: turn.now)
+        // New lanes and later advertisements use these; lanes that exist stay.
+        case .credentials(let chain, let key):
+            feed(.credentials(certificateChain: chain, agreementKey: key), &turn)
+        case .endpoints(let name, let list): services.setEndpoints(name, list, at: turn.now)
+        case .drain: beginDrain(&turn)
+        case .stopListening: stopListening(&turn)
+        case .stopStreams:
+            refusesStreams = true
+            views.publish(refusesStreams: true, &turn)
+        case .stop: stop(&turn)
+        default: break
+        }
+    }
+
+    /// Applies a configuration if it is newer; touches only what differs.
+    private mutating func apply(
+        _ new: ConfigurationDocument,
+        _ addresses: Set<IPAddress>,
+        _ turn: inout Turn
+    ) {
+        guard document.map({ new.generation > $0.generation }) ?? true else { return }
+        pace.changed(at: turn.now)
+        guard new.configuration.site.id == own.site else {
+            configurationError =
+                "the configuration is for site \(new.configuration.site.id), the credentials are for"
+                + " \(own.site)"
+            return
+        }
+        let difference = ConfigurationDifference(from: document, to: new)
+        readiness.settle(at: turn.now)
+        document = new
+        configurationError = nil
+        appliedCount += 1
+        neighborhood.desk.siteName = SiteName(id: own.site, name: new.configuration.site.name)
+        neighborhood.desk.health = new.configuration.health
+        turn.outputs.append(.health(new.configuration.health))
+        applyLinks(difference, new.configuration, &turn)
+        applyServices(difference, addresses, &turn)
+        if difference.routingChanged { configureRouting(&turn) }
+        // Sidecars acknowledge every generation.
+        sidecars.changed(
+            [],
+            names: difference.routingChanged ? [own.site] : [],
+            isOtherConfiguration: true,
+            at: turn.now
+        )
+    }
+
+    private mutating func applyServices(
+        _ difference: ConfigurationDifference,
+        _ addresses: Set<IPAddress>,
+        _ turn: inout Turn
+    ) {
+        let changed = services.configure(
+            difference.services,
+            own: ownAddresses,
+            local: addresses,
+            &turn
+        )
+        if !changed.new.isEmpty || !changed.gone.isEmpty { updateInterest(&turn) }
+        services.refresh(changed.there, isRetimed: !changed.retimed.isEmpty, at: turn.now)
+        guard !changed.gone.isEmpty else { return }
+        leaving.services.formUnion(changed.gone)
+        leaving.ended.formUnion(difference.endedServices)
+        leaving.view = nil
+        publishRefreshed(&turn)
+    }
+
+    /// Addresses that lead to this site's gateways.
+    private var ownAddresses: Set<IPAddress> {
+        let services = (configuration?.ownAddresses ?? []).compactMap { IPAddress($0) }
+        return (neighborhood.inside?.addresses ?? []).union(services)
+    }
+
+    private mutating func applyLinks(
+        _ difference: ConfigurationDifference,
+        _ configuration: SiteConfiguration,
+        _ turn: inout Turn
+    ) {
+        for name in difference.closed {
+            for id in removeLink(name)?.lanes ?? [] { closeOutdated(id, &turn) }
+        }
+        for name in difference.renamed {
+            guard let link = removeLink(name) else { continue }
+            let left = link.left()
+            for id in left.closing { closeOutdated(id, &turn) }
+            replace(left.retiring, of: link.configuration, &turn)
+        }
+        for link in configuration.links { update(link, &turn) }
+        for link in difference.dialed where !isDraining {
+            links[link.name] = LinkDialer(link)
+            withLink(link.name, &turn) { link, desk, turn in link.start(desk, &turn) }
+        }
+        if let accepts = difference.acceptsLinks {
+            let isOpen = accepts && !hasStoppedListening
+            ports.listen(.link, on: isOpen ? neighborhood.options.linkPort : nil, &turn)
+        }
+        closeDisallowed(difference.disallowed, &turn)
+    }
+
+    private mutating func removeLink(_ name: LinkName) -> LinkDialer? {
+        linkAgenda.set(name, at: nil)
+        shownRoundTrips[name] = nil
+        return links.removeValue(forKey: name)
+    }
+
+    private func closeOutdated(_ id: LaneID, _ turn: inout Turn) {
+        neighborhood.close(id, LaneClosing(.configurationChanged), &turn)
+    }
+
+    private mutating func replace(
+        _ lanes: [LaneID],
+        of link: LinkConfiguration,
+        _ turn: inout Turn
+    ) {
+        guard !lanes.isEmpty else { return }
+        drains.add(lanes, of: link, grace: drainParameters.grace, &turn)
+        drains.lanesChanged(neighborhood.table, &turn)
+        configureRouting(&turn)
+    }
+
+    private mutating func update(_ link: LinkConfiguration, _ turn: inout Turn) {
+        guard links[link.name].map({ $0.configuration != link }) == true else { return }
+        let table = neighborhood.table
+        var changed = LinkDialer.Changed()
+        withLink(link.name, &turn) { dialer, _, turn in
+            changed = dialer.update(link, site: { table.owner(of: $0)?.site }, &turn)
+        }
+        for id in changed.closing { closeOutdated(id, &turn) }
+        replace(changed.retiring, of: link, &turn)
+        for id in changed.retimed {
+            turn.outputs.append(.retime(id, neighborhood.desk.hello(for: link)))
+        }
+    }
+
+    private mutating func closeDisallowed(_ sites: Set<SiteID>, _ turn: inout Turn) {
+        guard !sites.isEmpty else { return }
+        for neighbor in neighborhood.table.neighbors(.remote) where sites.contains(neighbor.site) {
+            for lane in neighborhood.table[neighbor]?.lanes ?? [] where !lane.isDialed {
+                let text = LinkFailure.notAllowed(SiteName(id: neighbor.site), remote: own.site)
+                neighborhood.close(lane.id, LaneClosing(.notAllowed, text), &turn)
+            }
+        }
+    }
+
+    mutating func configureRouting(_ turn: inout Turn) {
+        feed(
+            .configure(
+                RoutingConfiguration(
+                    displayName: neighborhood.desk.siteName.name,
+                    linkCosts: (configuration?.linkCosts ?? [:])
+                        .merging(drains.costs) { configured, _ in configured },
+                    overload: isDraining
+                )
+            ),
+            &turn
+        )
+    }
+
+    // MARK: Drain
+
+    /// Withdraws: no new streams from elsewhere, while clients are still accepted.
+    private mutating func beginDrain(_ turn: inout Turn) {
+        isDraining = true
+        configureRouting(&turn)
+        for kind in [AdjacencyTable.Kind.remote, .sibling, .sidecar] {
+            for neighbor in neighborhood.table.neighbors(kind) {
+                send(.goAway, [], to: neighbor, &turn)
+            }
+        }
+        shown.markAll()
+        pace.changed(at: turn.now)
+    }
+
+    /// Closes every listener; what is open goes on, and who has a lane but no other gateway yet is still served.
+    private mutating func stopListening(_ turn: inout Turn) {
+        hasStoppedListening = true
+        turn.outputs.append(.listenForClients([]))
+        ports.listen(.inside, on: nil, &turn)
+        ports.listen(.link, on: nil, &turn)
+        shown.markAll()
+        pace.changed(at: turn.now)
+    }
+
+    private mutating func stop(_ turn: inout Turn) {
+        // Nobody may take what this gateway said for the word of one that lives.
+        feed(.withdraw, &turn)
+        neighborhood.stop()
+        for name in links.keys.sorted() {
+            for id in removeLink(name)?.lanes ?? [] { closeOutdated(id, &turn) }
+        }
+    }
+}

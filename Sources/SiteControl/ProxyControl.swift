@@ -1,0 +1,22 @@
+package import NetworkModel
+package import SiteConfiguration
+
+/// What decides for one proxy, as its shell sees it: a gateway's or a sidecar's.
+package protocol ProxyControl: Sendable {
+    /// When `handle(.deadline)` has to be called at the latest.
+    var nextDeadline: Instant? { get }
+    var drainParameters: DrainParameters { get }
+
+    /// Takes one thing that happened, and gives everything that has to be done about it, in order, before the next input.
+    ///
+    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day in seconds since 1970.
+    mutating func handle(_ input: ControlInput, at now: Instant, wall: Double) -> [ControlOutput]
+
+    /// What is shown now; of services those are looked at of which something was said since.
+    mutating func snapshot(at now: Instant, wall: Double) -> ProxySnapshot
+    /// The same, with every service looked at.
+    mutating func wholeSnapshot(at now: Instant, wall: Double) -> ProxySnapshot
+}
+
+extension GatewayControl: ProxyControl {}
+extension SidecarControl: ProxyControl {}
