@@ -181,12 +181,14 @@ extension GatewayControl {
         switch kind {
         case .remote, .home: break
         case .sibling:
-            setOthers(counts.neighborDown(neighbor, at: turn.now), &turn)
+            let changed = counts.neighborDown(neighbor, at: turn.now)
+            setOthers(changed, &turn)
             neighborhood.siblingLost(&turn)
         case .sidecar:
             sidecars.detached(neighbor)
             updateInterest(&turn)
-            setOthers(counts.neighborDown(neighbor, at: turn.now), &turn)
+            let changed = counts.neighborDown(neighbor, at: turn.now)
+            setOthers(changed, &turn)
         }
     }
 

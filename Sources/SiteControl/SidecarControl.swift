@@ -152,7 +152,8 @@ package struct SidecarControl: Sendable {
             &turn
         )
         if isNew {
-            setOthers(counts.attached(gateway, at: turn.now), &turn)
+            let changed = counts.attached(gateway, at: turn.now)
+            setOthers(changed, &turn)
             reporter.tellAll()
             tellWants(gateway, &turn)
             refresh(&turn)
@@ -180,12 +181,22 @@ package struct SidecarControl: Sendable {
             routes.drop(gateway)
             reporter.tellAll()
             refresh(&turn)
-            setOthers(counts.detached(gateway), &turn)
+            let changed = counts.detached(gateway)
+            setOthers(changed, &turn)
         } else if removal.wasFirst {
             // Control frames may have been lost with the lane that carried them.
             counts.disturbed(gateway, at: turn.now)
             reporter.tellAll()
             tellWants(gateway, &turn)
+            // The gateway waits for it, whether it has lost frames or not.
+            if let answer = routes.answer(to: gateway) {
+                neighborhood.table.send(
+                    .tableAcknowledgment,
+                    answer.encoded,
+                    to: gateway,
+                    &turn
+                )
+            }
         }
         pace.changed(at: turn.now)
     }
@@ -209,7 +220,8 @@ package struct SidecarControl: Sendable {
             case .goAway: break
             case .counts:
                 let frame = try bytes.decode(Counts.decode)
-                setOthers(counts.received(frame, from: gateway, &turn), &turn)
+                let changed = counts.received(frame, from: gateway, &turn)
+                setOthers(changed, &turn)
             case .table: receivedTable(try bytes.decode(SidecarTable.decode), from: gateway, &turn)
             default:
                 let closing = LaneClosing(.protocolError, "\(type) from a home neighbor")

@@ -15,6 +15,8 @@ struct SidecarRoutes {
         var generation: UInt64 = 0
         /// Fragments of a generation that is not complete.
         var partial: [SidecarTable] = []
+        /// The last answer: it may be lost with the lane that carried it.
+        var answer: SidecarTableAcknowledgment?
 
         /// Puts a complete table into force.
         mutating func apply(_ table: [SidecarTable]) {
@@ -55,6 +57,7 @@ struct SidecarRoutes {
             generation: table.generation,
             frames: UInt32(told.partial.count)
         )
+        told.answer = answer
         if table.isLast {
             told.apply(told.partial)
             told.partial = []
@@ -63,6 +66,9 @@ struct SidecarRoutes {
         gateways[gateway] = told
         return answer
     }
+
+    /// What was answered last to a gateway, which may not have heard it.
+    func answer(to gateway: ProxyID) -> SidecarTableAcknowledgment? { gateways[gateway]?.answer }
 
     mutating func drop(_ gateway: ProxyID) { gateways[gateway] = nil }
 
