@@ -30,7 +30,7 @@ TABLE = {
     "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
     "SiteControl": (
         {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel"},
-        {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+        {"FoundationEssentials", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Proxy": (
         {"Streaming", "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry",
          "CLinux"},

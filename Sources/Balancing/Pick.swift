@@ -29,4 +29,11 @@ package struct TargetState: Hashable, Sendable {
     package var own: UInt64
     /// Connections of the site's other proxies, as last heard.
     package var others: UInt64
+
+    package init(target: Target, condition: Condition, own: UInt64, others: UInt64) {
+        self.target = target
+        self.condition = condition
+        self.own = own
+        self.others = others
+    }
 }

@@ -58,6 +58,9 @@ package final class Proxy: Sendable {
         let count = options.loops ?? LoopCount.available
         let context = context.withLock { $0 }
         do {
+            let recorder = try options.record.map { path throws(SystemError) in
+                try ControlRecorder(path)
+            }
             let threads = try Self.startLoops(count)
             let core = ProxyCore(
                 id: id,
@@ -66,7 +69,7 @@ package final class Proxy: Sendable {
                 mailboxes: threads.map(\.mailbox)
             )
             running.withLock { $0 = Running(core: core, threads: threads) }
-            populate(core)
+            populate(core, recorder)
         } catch {
             throw .system("\(error)")
         }
@@ -84,7 +87,7 @@ package final class Proxy: Sendable {
     }
 
     /// Gives every loop its agent, and loop 0 the control, which starts when all have theirs.
-    private func populate(_ core: ProxyCore) {
+    private func populate(_ core: ProxyCore, _ recorder: ControlRecorder?) {
         let empty = DataPlaneView(
             proxy: id,
             isSidecar: core.isSidecar,
@@ -94,7 +97,9 @@ package final class Proxy: Sendable {
         )
         let snapshots = snapshots
         core.mailboxes[0].post { loop in
-            loop.setLocal(ControlShell(core: core, loop: loop, snapshots: snapshots))
+            loop.setLocal(
+                ControlShell(core: core, loop: loop, snapshots: snapshots, recorder: recorder)
+            )
         }
         for mailbox in core.mailboxes {
             mailbox.post { loop in

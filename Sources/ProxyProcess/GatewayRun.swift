@@ -27,7 +27,8 @@ struct GatewayRun: Sendable {
                     role: .gateway(mesh: mesh),
                     bind: options.bind,
                     admin: options.admin,
-                    loops: options.loops
+                    loops: options.loops,
+                    record: options.record
                 ),
                 credentials: gateway.credentials,
                 admin,

@@ -80,6 +80,14 @@ package struct ProxyCommand: AsyncParsableCommand {
         )
         var loops: Int?
 
+        @Option(
+            help: """
+                A file into which goes what decides for this proxy is told, for looking at a fault: lines of JSON with names, \
+                addresses and certificates, without keys; at most 256 MiB, begun anew with each start.
+                """
+        )
+        var record: String?
+
         @Option(help: "trace, debug, info, notice, warning, error or critical.")
         var logLevel = "info"
 
@@ -117,7 +125,8 @@ package struct ProxyCommand: AsyncParsableCommand {
                     }
                     return address
                 },
-                loops: loops == 0 ? nil : loops
+                loops: loops == 0 ? nil : loops,
+                record: record
             )
         }
 

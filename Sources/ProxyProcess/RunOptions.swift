@@ -21,12 +21,21 @@ package struct RunOptions: Sendable {
     package var bind: IPAddress?
     /// Event loops; nil: as configured.
     package var loops: Int?
+    /// The file into which goes what the control is fed; nil: nowhere.
+    package var record: String?
 
-    package init(mode: Mode, admin: Endpoint, bind: IPAddress? = nil, loops: Int? = nil) {
+    package init(
+        mode: Mode,
+        admin: Endpoint,
+        bind: IPAddress? = nil,
+        loops: Int? = nil,
+        record: String? = nil
+    ) {
         self.mode = mode
         self.admin = admin
         self.bind = bind
         self.loops = loops
+        self.record = record
     }
 }
 

@@ -34,7 +34,8 @@ struct SidecarRun: Sendable {
                 ProxyOptions(
                     role: .sidecar(gateways: gateways, listeners: listeners),
                     bind: options.bind,
-                    loops: options.loops
+                    loops: options.loops,
+                    record: options.record
                 ),
                 credentials: directory,
                 admin,

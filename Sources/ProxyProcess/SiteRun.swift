@@ -54,7 +54,8 @@ struct SiteRun: Sendable {
                 // Nobody is inside: a plain site is one proxy, and makes no certificates for sidecars.
                 internalPort: nil,
                 admin: options.admin,
-                loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil)
+                loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil),
+                record: options.record
             ),
             credentials: first.proxyCredentials
         )

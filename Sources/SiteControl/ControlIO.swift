@@ -122,7 +122,7 @@ package enum ControlOutput: Equatable, Sendable {
 }
 
 /// What the host of a proxy is short of.
-package struct HostShortage: Hashable, Sendable {
+package struct HostShortage: Hashable, Sendable, Codable {
     package let name: String
     /// What it means and what to do.
     package let explanation: String

@@ -48,7 +48,7 @@ package struct ControlOptions: Equatable, Sendable {
 }
 
 /// How many lanes and proxies of others this proxy takes.
-package struct LaneShares: Equatable, Sendable {
+package struct LaneShares: Equatable, Sendable, Codable {
     /// Lanes in all.
     package var lanes: Int
     /// Accepted lanes of one other site, and of this site.

@@ -14,7 +14,7 @@ package struct LaneID: Hashable, Comparable, Sendable {
 }
 
 /// Which of the two ports a lane belongs to.
-package enum LanePurpose: Hashable, Sendable {
+package enum LanePurpose: String, Hashable, Sendable {
     /// Between sites: dialed for a Link, or accepted on the link port.
     case link
     /// Within a site: mesh and sidecars.

@@ -22,10 +22,11 @@ struct Place {
         servers: Int,
         traffic: TestTraffic,
         listens: Bool = false,
-        loops: Int = 1
+        loops: Int = 1,
+        record: String? = nil
     ) async throws {
         self.site = site
-        gateway = try site.gateway(loops: loops)
+        gateway = try site.gateway(loops: loops, record: record)
         var pods: [LocalEndpoint] = []
         for index in 0..<servers {
             let name = index == 0 ? site.name : "\(site.name)-\(index)"

@@ -53,13 +53,15 @@ final class TestSite: Sendable {
     func gateway(
         at address: IPAddress = Loopback.address(),
         mesh: IPAddress? = nil,
-        loops: Int = 1
+        loops: Int = 1,
+        record: String? = nil
     ) throws -> Gateway {
         let proxy = try Proxy(
             options: ProxyOptions(
                 role: .gateway(mesh: mesh.map { HostAndPort(host: "\($0)", port: 5672) }),
                 bind: address,
-                loops: loops
+                loops: loops,
+                record: record
             ),
             credentials: credentials()
         )

@@ -71,20 +71,6 @@ final class StreamEngine: EventHandler {
     /// Clients, servers and streams in transit.
     var streamCount: Int { streams.count }
 
-    /// A client was accepted.
-    func accepted(_ socket: consuming FileDescriptor, service: ServicePort, client: Endpoint) {
-        // Without an entry the socket closes with a RST; so it does below.
-        guard let entry = view.services[service] else { return }
-        guard !comesBack(client, at: socket.localEndpoint),
-            entry.shared.admit(DescriptorBudget.room)
-        else {
-            return entry.shared.count(.refused)
-        }
-        let connection = IngressConnection(socket, client: client, entry: entry, engine: self)
-        add(connection)
-        connection.start()
-    }
-
     /// Whether this client, accepted at `local`, is a connection of this proxy to a server: that one is tried no more.
     func comesBack(_ client: Endpoint, at local: Endpoint?) -> Bool {
         guard let local,

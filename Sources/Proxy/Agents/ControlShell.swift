@@ -1,4 +1,5 @@
 import DequeModule
+import FoundationEssentials
 import Logging
 import NetworkModel
 import SiteConfiguration
@@ -26,19 +27,30 @@ final class ControlShell {
     private var inputs: Deque<ControlInput> = []
     private var isHandling = false
     private var timer: (id: TimerID, at: Instant)?
+    /// Nil when nothing is recorded, or the file is full.
+    private var recorder: ControlRecorder?
 
-    init(core: ProxyCore, loop: EventLoop, snapshots: SnapshotStore) {
+    init(
+        core: ProxyCore,
+        loop: EventLoop,
+        snapshots: SnapshotStore,
+        recorder: ControlRecorder?
+    ) {
         self.core = core
         self.loop = loop
         self.snapshots = snapshots
         keys = KeyAgreement(own: core.id)
         services = ServiceShelf(core: core, loop: loop)
+        self.recorder = recorder
         let options = ControlOptions(core.options, own: core.id, loops: core.loops)
-        control =
-            switch core.options.role {
-            case .gateway: GatewayControl(options)
-            case .sidecar(_, let listeners): SidecarControl(options, listeners: listeners)
-            }
+        var listeners: [SidecarListener]?
+        switch core.options.role {
+        case .gateway: control = GatewayControl(options)
+        case .sidecar(_, let wanted):
+            control = SidecarControl(options, listeners: wanted)
+            listeners = wanted
+        }
+        record { try Recording.header(options, listeners: listeners) }
     }
 
     /// Called once, when every loop has its agent.
@@ -54,7 +66,10 @@ final class ControlShell {
         guard !isHandling else { return }
         isHandling = true
         while let input = inputs.popFirst() {
-            for output in control.handle(input, at: loop.now, wall: WallClock.now) {
+            let (now, wall) = (loop.now, WallClock.now)
+            let outputs = control.handle(input, at: now, wall: wall)
+            record { try Recording.line(input, at: now, wall: wall, outputs) }
+            for output in outputs {
                 carryOut(output)
                 // There may be thousands.
                 loop.breathe()
@@ -63,6 +78,14 @@ final class ControlShell {
         }
         isHandling = false
         arm()
+    }
+
+    private func record(_ line: () throws -> Data) {
+        guard let recorder else { return }
+        let isRecorded = (try? line()).map(recorder.append) ?? false
+        guard !isRecorded else { return }
+        logger.warning("the recording ends here: its file is full, or cannot be written")
+        self.recorder = nil
     }
 
     private func arm() {

@@ -21,6 +21,8 @@ package struct ProxyOptions: Sendable {
     package var admin: Endpoint?
     /// Event loops; nil: one per core that the process may use, at most eight.
     package var loops: Int?
+    /// The file into which goes what the control is fed; nil: nowhere.
+    package var record: String?
 
     /// The name of the own site's gateways; nil for one that is alone.
     var gateways: HostAndPort? {
@@ -41,7 +43,8 @@ package struct ProxyOptions: Sendable {
         linkPort: UInt16 = 5671,
         internalPort: UInt16? = 5672,
         admin: Endpoint? = nil,
-        loops: Int? = nil
+        loops: Int? = nil,
+        record: String? = nil
     ) {
         self.role = role
         self.bind = bind
@@ -49,6 +52,7 @@ package struct ProxyOptions: Sendable {
         self.internalPort = internalPort
         self.admin = admin
         self.loops = loops
+        self.record = record
     }
 }
 
