@@ -61,7 +61,12 @@ package enum LinkSummary {
             }
         } else {
             writer.setAccepted(facts.problem)
-            setConnected(&writer, link: link, facts: facts)
+            let judged = Judged(
+                link: link,
+                facts: facts,
+                hasJudgedConnection: !writer.isOfAnotherGeneration(.connected)
+            )
+            writer.set(.connected, by: connected, of: judged)
         }
         writer.summarize(
             checks(writer, facts: facts),
@@ -113,42 +118,47 @@ package enum LinkSummary {
             + "the controller must reach their port 5673"
     }
 
-    private static func setConnected(
-        _ writer: inout ConditionWriter,
-        link: Link,
-        facts: LinkFacts
-    ) {
-        let view = facts.view
-        let reason = Reason(rawValue: view.reason.rawValue) ?? .connecting
+    private typealias Rule = ConditionRule<Judged>
+
+    /// What the rules look at.
+    private struct Judged {
+        let link: Link
+        let facts: LinkFacts
+        /// Whether what is stored as Connected was found out about this generation.
+        let hasJudgedConnection: Bool
+
+        var view: LinkView { facts.view }
+    }
+
+    private static let connected: [Rule] = [
         // What gateways see that work with an earlier generation says nothing of this one; nor do they before the first
         // lane that they dial for it is up, or has failed.
-        let isKnown = facts.isApplied && !view.isDialing
-        if view.gateways > 0, !isKnown, writer.isOfAnotherGeneration(.connected) {
-            writer.keepUntilApplied(.connected)
-            return
-        }
-        guard view.connected == 0 else {
-            writer.set(
-                .connected,
-                .yes,
-                .connected,
-                view.connected < view.gateways
-                    ? "\(view.connected) of \(view.gateways) gateways are connected" : ""
+        Rule { judged in
+            let isKnown = judged.facts.isApplied && !judged.view.isDialing
+            let isEarly = judged.view.gateways > 0 && !isKnown && !judged.hasJudgedConnection
+            return isEarly ? .keepUntilApplied : nil
+        },
+        .yes(.connected) { judged in
+            let view = judged.view
+            guard view.connected > 0 else { return nil }
+            return view.connected < view.gateways
+                ? "\(view.connected) of \(view.gateways) gateways are connected" : ""
+        },
+        .unknown(.proxiesNotReady) { $0.view.gateways == 0 ? noGateway : nil },
+        .unknown(.proxiesSilent) { judged in
+            let view = judged.view
+            guard view.isSilent else { return nil }
+            let others = view.silent < view.gateways ? "; the others: \(view.message)" : ""
+            return silence(view) + others
+        },
+        Rule { judged in
+            .set(
+                .no,
+                Reason(rawValue: judged.view.reason.rawValue) ?? .connecting,
+                message(link: judged.link, facts: judged.facts)
             )
-            return
-        }
-        guard view.gateways > 0 else {
-            writer.set(.connected, .unknown, .proxiesNotReady, noGateway)
-            return
-        }
-        guard !view.isSilent else {
-            var message = silence(view)
-            if view.silent < view.gateways { message += "; the others: \(view.message)" }
-            writer.set(.connected, .unknown, .proxiesSilent, message)
-            return
-        }
-        writer.set(.connected, .no, reason, message(link: link, facts: facts))
-    }
+        },
+    ]
 
     private static func message(link: Link, facts: LinkFacts) -> String {
         guard facts.view.reason == .notAllowed, let site = facts.site else {

@@ -76,8 +76,13 @@ package enum ServiceSummary {
             refuse(&writer, refusal.reason, refusal.message)
         } else {
             writer.setAccepted(facts.problem)
-            setProgrammed(&writer, facts: facts)
-            setHasTargets(&writer, service: service, facts: facts)
+            let judged = Judged(
+                service: service,
+                facts: facts,
+                hasJudgedTargets: !writer.isOfAnotherGeneration(.hasTargets)
+            )
+            writer.set(.programmed, by: programmed, of: judged)
+            writer.set(.hasTargets, by: hasTargets, of: judged)
         }
         // Whether some site offers targets is told by HasTargets alone.
         writer.summarize(
@@ -102,27 +107,61 @@ package enum ServiceSummary {
     private static let silence =
         "no gateway tells what it sees: the controller must reach their port 5673"
 
-    private static func setProgrammed(_ writer: inout ConditionWriter, facts: ServiceFacts) {
-        if let finding = facts.findings.first(where: { $0.condition == .programmed }) {
-            writer.set(.programmed, .no, finding.reason, finding.message)
-        } else if !facts.conflicts.isEmpty {
-            writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
-        } else if let failure = facts.applyFailure {
-            writer.set(.programmed, .no, failure.reason, failure.message)
-        } else if let wait = facts.waits.first {
-            writer.set(.programmed, .no, .progressing, wait)
-        } else if let error = facts.view.listenError {
-            writer.set(.programmed, .no, .listenFailed, error)
-        } else if facts.servingGateways == 0 {
-            writer.set(.programmed, .no, .proxiesNotReady, "no gateway of this site is ready")
-        } else if facts.isApplied {
-            writer.set(.programmed, .yes, .programmed)
-        } else if facts.isSilent {
-            writer.set(.programmed, .unknown, .proxiesSilent, silence)
-        } else {
-            writer.set(.programmed, .no, .progressing, ConditionWriter.awaitingProxies)
-        }
+    private typealias Rule = ConditionRule<Judged>
+
+    /// What the rules look at.
+    private struct Judged {
+        let service: Service
+        let facts: ServiceFacts
+        /// Whether what is stored as HasTargets was found out about this generation.
+        let hasJudgedTargets: Bool
     }
+
+    private static let programmed: [Rule] = [
+        Rule { judged in
+            judged.facts.findings.first { $0.condition == .programmed }
+                .map { .set(.no, $0.reason, $0.message) }
+        },
+        .no(.conflict) {
+            $0.facts.conflicts.isEmpty ? nil : $0.facts.conflicts.joined(separator: "; ")
+        },
+        Rule { $0.facts.applyFailure.map { .set(.no, $0.reason, $0.message) } },
+        .no(.progressing) { $0.facts.waits.first },
+        .no(.listenFailed) { $0.facts.view.listenError },
+        .no(.proxiesNotReady) { $0.facts.servingGateways == 0 ? noGateway : nil },
+        .yes(.programmed) { $0.facts.isApplied ? "" : nil },
+        .unknown(.proxiesSilent) { $0.facts.isSilent ? silence : nil },
+        .no(.progressing) { _ in ConditionWriter.awaitingProxies },
+    ]
+
+    private static let hasTargets: [Rule] = [
+        .unknown(.proxiesSilent) { $0.facts.isSilent ? silence : nil },
+        .unknown(.proxiesNotReady) {
+            $0.facts.servingGateways == 0 && $0.facts.view.targets.isEmpty ? noGateway : nil
+        },
+        Rule { !isInForce($0.facts) && !$0.hasJudgedTargets ? .keepUntilApplied : nil },
+        .yes(.targetsUsable) {
+            $0.facts.view.hasUsableTarget ? $0.facts.view.hostProblemText : nil
+        },
+        Rule { judged in
+            judged.facts.view.hostProblems.first.map {
+                .set(.no, Reason($0.reason), judged.facts.view.hostProblemText)
+            }
+        },
+        .no(.noTargets) { judged in
+            guard judged.facts.view.targets.isEmpty else { return nil }
+            let address = judged.service.spec.address?.text ?? judged.service.metadata.name
+            return
+                "no site that can be reached offers the address \(address) with these port names"
+        },
+        .no(.noUsableTargets) { judged in
+            judged.facts.view.targets.map { target in
+                "\(target.view.site.displayName): \(target.view.reason ?? target.view.state.rawValue)"
+            }.joined(separator: ", ")
+        },
+    ]
+
+    private static let noGateway = "no gateway of this site is ready"
 
     /// Whether the targets that gateways see are those of the Service as it is now.
     private static func isInForce(_ facts: ServiceFacts) -> Bool {
@@ -136,39 +175,6 @@ package enum ServiceSummary {
                 || !facts.view.targets.contains {
                     $0.view.via == "local" && $0.view.state == .usable
                 }
-        }
-    }
-
-    private static func setHasTargets(
-        _ writer: inout ConditionWriter,
-        service: Service,
-        facts: ServiceFacts
-    ) {
-        let view = facts.view
-        let hosts = view.hostProblemText
-        if facts.isSilent {
-            writer.set(.hasTargets, .unknown, .proxiesSilent, silence)
-        } else if facts.servingGateways == 0, view.targets.isEmpty {
-            writer.set(.hasTargets, .unknown, .proxiesNotReady, "no gateway of this site is ready")
-        } else if !isInForce(facts), writer.isOfAnotherGeneration(.hasTargets) {
-            writer.keepUntilApplied(.hasTargets)
-        } else if view.hasUsableTarget {
-            writer.set(.hasTargets, .yes, .targetsUsable, hosts)
-        } else if let problem = view.hostProblems.first {
-            writer.set(.hasTargets, .no, Reason(problem.reason), hosts)
-        } else if view.targets.isEmpty {
-            let address = service.spec.address?.text ?? service.metadata.name
-            writer.set(
-                .hasTargets,
-                .no,
-                .noTargets,
-                "no site that can be reached offers the address \(address) with these port names"
-            )
-        } else {
-            let states = view.targets.map { target in
-                "\(target.view.site.displayName): \(target.view.reason ?? target.view.state.rawValue)"
-            }
-            writer.set(.hasTargets, .no, .noUsableTargets, states.joined(separator: ", "))
         }
     }
 

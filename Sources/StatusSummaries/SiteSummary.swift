@@ -71,7 +71,8 @@ package enum SiteSummary {
         status.cursors = site.status.cursors
         var writer = ConditionWriter(of: site, at: now)
         status.observedGeneration = site.metadata.generation
-        setInformed(&writer, facts)
+        let judged = Judged(site: site, facts: facts, wasProgrammed: writer.holds(.programmed))
+        writer.set(.informed, by: informed, of: judged)
         if let finding = facts.finding {
             writer.set(.accepted, .no, finding.reason, finding.message)
             writer.remove(.programmed)
@@ -81,11 +82,12 @@ package enum SiteSummary {
             return status
         }
         writer.setAccepted(facts.problem)
-        setProgrammed(&writer, site: site, facts: facts)
-        let isReachable = setReachable(&writer, site: site, facts: facts)
+        writer.set(.programmed, by: programmed, of: judged)
+        writer.set(.reachable, by: reachable, of: judged)
+        // A site that only dials out is Ready without.
+        let isMissed = site.spec.linkAccess != nil && !facts.isUnseen
         writer.summarize(
-            isReachable == false
-                ? [.accepted, .programmed, .reachable] : [.accepted, .programmed],
+            isMissed ? [.accepted, .programmed, .reachable] : [.accepted, .programmed],
             stalls: stalls
         )
         status.take(writer.conditions)
@@ -93,68 +95,84 @@ package enum SiteSummary {
         return status
     }
 
-    /// Never a reason not to be Ready: what is unknown is not gone.
-    private static func setInformed(_ writer: inout ConditionWriter, _ facts: SiteFacts) {
-        if let problem = facts.unreadable ?? facts.readFailure {
-            let message = "\(problem); what was read last holds"
-            writer.set(.informed, .no, .cannotRead, message)
-        } else {
-            writer.remove(.informed)
-        }
+    private typealias Rule = ConditionRule<Judged>
+
+    /// What the rules look at.
+    private struct Judged {
+        let site: Site
+        let facts: SiteFacts
+        /// Whether what is stored as Programmed is true of this generation.
+        let wasProgrammed: Bool
+
+        var serving: [GatewayView] { facts.view.gateways.filter(\.isServing) }
     }
 
-    private static func setProgrammed(
-        _ writer: inout ConditionWriter,
-        site: Site,
-        facts: SiteFacts
-    ) {
-        let serving = facts.view.gateways.filter(\.isServing)
-        if let problem = facts.lostIdentity {
-            writer.set(.programmed, .no, .identityLost, problem)
-        } else if !facts.conflicts.isEmpty {
-            writer.set(.programmed, .no, .conflict, facts.conflicts.joined(separator: "; "))
-        } else if let failure = facts.applyFailure {
-            writer.set(.programmed, .no, failure.reason, failure.message)
-        } else if let wait = facts.waits.first {
-            writer.set(.programmed, .no, .progressing, wait)
-        } else if serving.isEmpty {
-            let message =
-                facts.desiredGateways == 0
-                ? "spec.proxy.replicas is 0: no gateway runs" : facts.rollout ?? facts.notServing
-            writer.set(.programmed, .no, .proxiesNotReady, message)
-        } else if let problem = serving.lazy.compactMap({ gateway in
-            // One of a former identity is not told anything any more, and about to go.
-            gateway.isOf(facts.siteID)
-                ? gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" } : nil
-        }).first {
-            writer.set(.programmed, .no, .invalid, problem)
-        } else if let failure = linkPortFailure(facts) {
-            writer.set(.programmed, .no, .listenFailed, failure)
-        } else if let rollout = facts.rollout {
-            writer.set(.programmed, .no, .progressing, rollout)
-        } else if facts.isUnseen {
-            writer.set(
-                .programmed,
-                .no,
-                .progressing,
-                "waiting for the cluster to apply what the Site asks for"
-            )
-        } else if let failure = facts.readFailure {
-            // What was programmed for this generation is so still, for all that is known.
-            guard !writer.holds(.programmed) else { return }
-            writer.set(.programmed, .unknown, .cannotRead, failure)
-        } else if let generation = facts.generation, facts.view.allApplied(generation) {
-            writer.set(.programmed, .yes, .programmed, shortages(serving))
-        } else if let silent = serving.first(where: { $0.snapshot == nil }) {
-            writer.set(
-                .programmed,
-                .unknown,
-                .proxiesSilent,
-                "\(silent.pod) does not tell what it does: the controller must reach its port 5673"
-            )
-        } else {
-            writer.set(.programmed, .no, .progressing, ConditionWriter.awaitingProxies)
-        }
+    private static let programmed: [Rule] = [
+        .no(.identityLost) { $0.facts.lostIdentity },
+        .no(.conflict) {
+            $0.facts.conflicts.isEmpty ? nil : $0.facts.conflicts.joined(separator: "; ")
+        },
+        Rule { $0.facts.applyFailure.map { .set(.no, $0.reason, $0.message) } },
+        .no(.progressing) { $0.facts.waits.first },
+        .no(.proxiesNotReady) { judged in
+            guard judged.serving.isEmpty else { return nil }
+            return judged.facts.desiredGateways == 0
+                ? "spec.proxy.replicas is 0: no gateway runs"
+                : judged.facts.rollout ?? judged.facts.notServing
+        },
+        .no(.invalid, configurationError),
+        .no(.listenFailed) { linkPortFailure($0.facts) },
+        .no(.progressing) { $0.facts.rollout },
+        .no(.progressing) {
+            $0.facts.isUnseen ? "waiting for the cluster to apply what the Site asks for" : nil
+        },
+        // What was programmed for this generation is so still, for all that is known.
+        Rule { $0.facts.readFailure != nil && $0.wasProgrammed ? .keep : nil },
+        .unknown(.cannotRead) { $0.facts.readFailure },
+        .yes(.programmed) { judged in
+            guard let generation = judged.facts.generation,
+                judged.facts.view.allApplied(generation)
+            else { return nil }
+            return shortages(judged.serving)
+        },
+        .unknown(.proxiesSilent) { judged in
+            judged.serving.first { $0.snapshot == nil }.map {
+                "\($0.pod) does not tell what it does: the controller must reach its port 5673"
+            }
+        },
+        .no(.progressing) { _ in ConditionWriter.awaitingProxies },
+    ]
+
+    private static let reachable: [Rule] = [
+        .no(.dialsOnly) {
+            $0.site.spec.linkAccess == nil
+                ? "spec.linkAccess is not set: this site dials others and is not dialed" : nil
+        },
+        Rule { $0.facts.isUnseen ? .keepUntilApplied : nil },
+        .no(.addressPending) {
+            $0.facts.endpoints.isEmpty ? $0.facts.endpointsMissing ?? "" : nil
+        },
+        .no(.listenFailed) { linkPortFailure($0.facts) },
+        .yes(.reachable) { _ in "" },
+    ]
+
+    /// Never a reason not to be Ready: what is unknown is not gone.
+    private static let informed: [Rule] = [
+        .no(.cannotRead) { judged in
+            (judged.facts.unreadable ?? judged.facts.readFailure)
+                .map { "\($0); what was read last holds" }
+        },
+        Rule { _ in .remove },
+    ]
+
+    /// Why a serving gateway does not take its configuration, with its name.
+    private static func configurationError(_ judged: Judged) -> String? {
+        // One of a former identity is not told anything any more, and about to go.
+        judged.serving.lazy.filter { $0.isOf(judged.facts.siteID) }
+            .compactMap { gateway in
+                gateway.snapshot?.configurationError.map { "\(gateway.pod): \($0)" }
+            }
+            .first
     }
 
     /// What hosts of gateways are short of: no fault of the configuration, but connections wait.
@@ -162,37 +180,6 @@ package enum SiteSummary {
         gateways.flatMap { gateway in
             (gateway.snapshot?.shortages ?? []).map { "\(gateway.pod): \($0)" }
         }.joined(separator: "; ")
-    }
-
-    /// Returns nil for a Site that only dials out: it is Ready without.
-    private static func setReachable(
-        _ writer: inout ConditionWriter,
-        site: Site,
-        facts: SiteFacts
-    ) -> Bool? {
-        guard site.spec.linkAccess != nil else {
-            writer.set(
-                .reachable,
-                .no,
-                .dialsOnly,
-                "spec.linkAccess is not set: this site dials others and is not dialed"
-            )
-            return nil
-        }
-        guard !facts.isUnseen else {
-            writer.keepUntilApplied(.reachable)
-            return nil
-        }
-        guard !facts.endpoints.isEmpty else {
-            writer.set(.reachable, .no, .addressPending, facts.endpointsMissing ?? "")
-            return false
-        }
-        if let failure = linkPortFailure(facts) {
-            writer.set(.reachable, .no, .listenFailed, failure)
-            return false
-        }
-        writer.set(.reachable, .yes, .reachable)
-        return true
     }
 
     /// Why a serving gateway takes no links, with the port; nil when all do.
