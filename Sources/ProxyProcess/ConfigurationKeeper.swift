@@ -27,6 +27,8 @@ final class ConfigurationKeeper: Sendable {
         var applied: [ConfigurationPart] = []
         /// The newest head, while parts of it are missing.
         var waiting: (head: ConfigurationHead, source: Source)?
+        /// The head that was read last, as it came: the mounted one follows the watched one with the same bytes.
+        var lastHead: Data?
         /// Read for it already, by digest.
         var read: [String: ConfigurationPart] = [:]
 
@@ -75,7 +77,9 @@ final class ConfigurationKeeper: Sendable {
     /// Takes in what a source holds; what does not decode is reported and changes nothing.
     func offer(_ bytes: Data, from source: Source) {
         do {
+            guard state.withLock({ $0.lastHead != bytes }) else { return }
             offer(try ConfigurationHead.decode(bytes), from: source)
+            state.withLock { $0.lastHead = bytes }
         } catch {
             report("the configuration (\(source.rawValue)) cannot be read: \(error)")
         }

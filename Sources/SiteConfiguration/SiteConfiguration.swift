@@ -16,11 +16,18 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
     /// Addresses that lead to this site's gateways, such as those of its core Services: no `hosts` may name them.
     ///
     /// Nil, as in older configurations: none are known.
-    package var ownAddresses: [String]?
+    package var ownAddresses: AddressList?
     package var health: HealthParameters
     package var drain: DrainParameters
     /// Event loops per gateway: 0 = one per core of the cgroup's quota, at most 8.
     package var loops: Int
+
+    private enum CodingKeys: String, CodingKey {
+        case site, allow, acceptsLinks, links, services
+        // `ownAddresses` was a list of texts: who does not know the new name goes without.
+        case ownAddresses = "addresses"
+        case health, drain, loops
+    }
 
     package init(
         site: SiteName,

@@ -46,6 +46,9 @@ extension GatewayControl {
         }
         let difference = ConfigurationDifference(from: document, to: new)
         readiness.settle(at: turn.now)
+        if new.configuration.ownAddresses != configuration?.ownAddresses {
+            serviceAddresses = new.configuration.ownAddresses?.addresses ?? []
+        }
         document = new
         configurationError = nil
         appliedCount += 1
@@ -86,8 +89,7 @@ extension GatewayControl {
 
     /// Addresses that lead to this site's gateways.
     private var ownAddresses: Set<IPAddress> {
-        let services = (configuration?.ownAddresses ?? []).compactMap { IPAddress($0) }
-        return (neighborhood.inside?.addresses ?? []).union(services)
+        (neighborhood.inside?.addresses ?? []).union(serviceAddresses)
     }
 
     private mutating func applyLinks(

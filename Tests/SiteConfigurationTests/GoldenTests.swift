@@ -13,7 +13,7 @@ struct GoldenTests {
     /// With every field of this version.
     private func configuration() throws -> ConfigurationDocument {
         var document = try CodingTests.document()
-        document.configuration.ownAddresses = ["10.96.0.7"]
+        document.configuration.ownAddresses = AddressList(["10.96.0.7"])
         document.configuration.links[0].nextRemoteSite = SiteID(
             publicKeyDigest: Array(repeating: 11, count: 32)
         )
@@ -43,6 +43,14 @@ struct GoldenTests {
     func firstConfiguration() throws {
         let document = try ConfigurationDocument.decode(Golden.data("configuration-1.json"))
         #expect(document == (try CodingTests.document()))
+    }
+
+    @Test("a configuration whose own addresses were a list of texts is read without them")
+    func secondConfiguration() throws {
+        var expected = try configuration()
+        expected.configuration.ownAddresses = nil
+        let document = try ConfigurationDocument.decode(Golden.data("configuration-2.json"))
+        #expect(document == expected)
     }
 
     @Test("a configuration in parts is written as it was, and read with fields that nobody knows")

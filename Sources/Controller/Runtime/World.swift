@@ -3,6 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
+import SiteConfiguration
 import StatusSummaries
 
 /// Everything of the cluster that the controller follows, as last seen.
@@ -150,9 +151,9 @@ struct World: Sendable {
     /// has `hosts`, which must not name them; nil where none has: nothing is told then that changes with every Service.
     ///
     /// A walk over all of them.
-    func gatewayAddresses(of namespace: String) -> [String]? {
+    func gatewayAddresses(of namespace: String) -> AddressList? {
         guard hasHosts(in: namespace) else { return nil }
-        return Set(coreServices.store.collect(Index.gateways, namespace, \.addresses)).sorted()
+        return AddressList(coreServices.store.collect(Index.gateways, namespace, \.addresses))
     }
 
     /// The core Services that the object with this UID controls.

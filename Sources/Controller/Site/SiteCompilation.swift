@@ -31,7 +31,7 @@ struct SiteCompilation: Sendable {
     /// Nil: to be compiled.
     private(set) var frameInputs: FrameInputs?
     /// What leads to the gateways themselves, and no host may be.
-    var ownAddresses: [String]?
+    var ownAddresses: AddressList?
     private var services: [String: ServiceConfiguration] = [:]
     /// Services that are there and do not decode.
     var unreadable: Set<String> = []

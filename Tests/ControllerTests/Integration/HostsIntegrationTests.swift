@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
+import NetworkModel
 import SiteConfiguration
 import Testing
 
@@ -26,14 +27,14 @@ extension OnServer {
                     ObjectKey(name: names[1]),
                     .merge(["metadata": ["labels": ["tieline.dev/allow-from": .string(namespace)]]])
                 )
-                func own() async throws -> [String]? {
-                    try await cluster.document(namespace)?.configuration.ownAddresses
+                func own() async throws -> Set<IPAddress>? {
+                    try await cluster.document(namespace)?.configuration.ownAddresses?.addresses
                 }
-                func addresses(_ name: String, _ namespace: String) async throws -> [String] {
+                func addresses(_ name: String, _ namespace: String) async throws -> [IPAddress] {
                     try await eventually("the core Service \(name) has an address") {
                         let key = ObjectKey(namespace: namespace, name: name)
                         let found = try await client.find(Core.Service.self, key)?.addresses ?? []
-                        return found.isEmpty ? nil : found
+                        return found.isEmpty ? nil : found.compactMap { IPAddress($0) }
                     }
                 }
                 try await cluster.withController(in: names[2]) {
@@ -46,7 +47,7 @@ extension OnServer {
                         $0.hosts = ["192.0.2.7"]
                     }
                     _ = try await eventually("the addresses are told") {
-                        try await own().flatMap { Set($0).isSuperset(of: used) ? $0 : nil }
+                        try await own().flatMap { $0.isSuperset(of: used) ? $0 : nil }
                     }
                     _ = try await cluster.makeService(in: namespace, name: "later") {
                         $0.listen = .init(namespaces: LabelSelector())
@@ -55,7 +56,7 @@ extension OnServer {
                     let exposed = try await addresses("later", names[1])
                     _ = try await eventually("those that come later too, and what is exposed") {
                         try await own().flatMap {
-                            Set($0).isSuperset(of: used + later + exposed) ? $0 : nil
+                            $0.isSuperset(of: used + later + exposed) ? $0 : nil
                         }
                     }
                     try await client.delete(Service.self, outside.key)
