@@ -3,7 +3,7 @@ import Routing
 import SiteConfiguration
 import Wire
 
-/// Whether a gateway lets a lane in: what its HELLO and its certificate say, against what is known and configured. Pure.
+/// Whether a gateway lets a lane in: what its HELLO and its certificate say, against what is known and configured.
 struct Admission {
     let own: ProxyID
     let neighbors: AdjacencyTable

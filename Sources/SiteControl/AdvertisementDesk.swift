@@ -1,7 +1,7 @@
 import NetworkModel
 import Routing
 
-/// Advertisements that came and wait for their signatures to be verified, one at a time. Pure.
+/// Advertisements that came and wait for their signatures to be verified, one at a time.
 struct AdvertisementDesk: Sendable {
     private var arrivals = LSAArrivals()
     /// The one that is being verified.

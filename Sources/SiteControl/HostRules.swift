@@ -1,8 +1,6 @@
 import NetworkModel
 
 /// Which addresses cannot be servers of `hosts`: those of this proxy, and those that are no host's.
-///
-/// Pure.
 struct HostRules: Equatable {
     /// Gateways in a cluster have addresses of their own: none of them is a server.
     var isInCluster = false

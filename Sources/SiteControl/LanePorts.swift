@@ -1,6 +1,6 @@
 import NetworkModel
 
-/// The ports on which lanes are accepted, and what the loops say of them. Pure.
+/// The ports on which lanes are accepted, and what the loops say of them.
 struct LanePorts: Sendable {
     private let loops: Int
     private var wanted: [LanePurpose: UInt16] = [:]

@@ -1,6 +1,6 @@
 import NetworkModel
 
-/// When a gateway is ready: a new one that clients reach before it knows the way would refuse them. Pure.
+/// When a gateway is ready: a new one that clients reach before it knows the way would refuse them.
 struct Readiness: Sendable {
     private enum State: Sendable {
         /// No configuration came. Can become: settling.

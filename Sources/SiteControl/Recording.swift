@@ -3,7 +3,9 @@ package import NetworkModel
 import SiteConfiguration
 
 /// What the control of a proxy was fed, as lines of JSON: the first says whose it is, each other one is an input with its
-/// moment and a digest of what the control said. A fresh control says the same, so a fault can be looked at again.
+/// moment and a digest of what the control said.
+///
+/// A fresh control says the same, so a fault can be looked at again.
 ///
 /// Private keys are no inputs, and the key of snapshots is left out; addresses, names and certificates are there.
 package enum Recording {

@@ -1,7 +1,7 @@
 import NetworkModel
 
 /// When the services whose counts changed are looked at: at once after quiet, then at most every 50 ms, as siblings and
-/// sidecars hear of them. Pure.
+/// sidecars hear of them.
 struct ReportPace: Sendable {
     private(set) var nextDeadline: Instant?
     private var last = Instant(nanoseconds: 0)
@@ -21,7 +21,7 @@ struct ReportPace: Sendable {
     }
 }
 
-/// Service ports that were taken out of the configuration. Pure.
+/// Service ports that were taken out of the configuration.
 struct Leaving: Equatable, Sendable {
     var services: Set<ServicePort> = []
     /// Those of them that were not renamed: their connections are reset.

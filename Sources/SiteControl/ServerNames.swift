@@ -1,7 +1,7 @@
 import NetworkModel
 import SiteConfiguration
 
-/// The addresses of servers that are given by name. Pure.
+/// The addresses of servers that are given by name.
 struct ServerNames: Sendable {
     private var lookUps = NameLookUps()
     /// When a name has to be looked up; nil while there is none.

@@ -2,7 +2,7 @@ import Balancing
 import NetworkModel
 import SiteConfiguration
 
-/// The configured services of a gateway, and who their servers here are. Pure.
+/// The configured services of a gateway, and who their servers here are.
 struct ServiceCatalog: Sendable {
     var names = ServerNames()
     private let options: ControlOptions

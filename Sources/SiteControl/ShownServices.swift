@@ -51,7 +51,9 @@ struct ShownServices {
         stale = []
     }
 
-    /// Looks at `limit` ports at most; `look` gives what is shown of one, nil for nothing. True when the lists are up to date.
+    /// Looks at `limit` ports at most; `look` gives what is shown of one, nil for nothing.
+    ///
+    /// True when the lists are up to date.
     mutating func advance(
         _ limit: Int,
         look: (ServicePort) -> (service: ServiceSnapshot?, counters: ServiceCounters?)

@@ -2,7 +2,7 @@ import NetworkModel
 import SiteConfiguration
 import Wire
 
-/// What a sidecar tells its gateways of its connections: what has changed, all of it after a gateway came or went. Pure.
+/// What a sidecar tells its gateways of its connections: what has changed, all of it after a gateway came or went.
 struct SidecarReporter: Sendable {
     private var reported: [ServicePort: ServiceCounters] = [:]
     private var reportedSequence: UInt64 = 0

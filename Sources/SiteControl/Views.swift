@@ -1,6 +1,6 @@
 import NetworkModel
 
-/// Which of the views that were given to the loops every loop knows. Pure.
+/// Which of the views that were given to the loops every loop knows.
 struct Views: Sendable {
     private var last: UInt64 = 0
     private var seen: UInt64 = 0
