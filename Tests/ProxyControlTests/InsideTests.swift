@@ -1,9 +1,10 @@
 import Certificates
 import NetworkModel
-import Proxy
 import SiteConfiguration
 import SiteControl
 import Testing
+
+@testable import Proxy
 
 @Suite("Within a site", .timeLimit(.minutes(2)))
 struct InsideTests {

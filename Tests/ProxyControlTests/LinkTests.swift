@@ -1,7 +1,8 @@
 import NetworkModel
-import Proxy
 import SiteConfiguration
 import Testing
+
+@testable import Proxy
 
 @Suite("Links between gateways", .timeLimit(.minutes(2)))
 struct LinkTests {

@@ -1,11 +1,12 @@
 import Certificates
 import FoundationEssentials
 import NetworkModel
-import Proxy
 import SiteConfiguration
 import SiteControl
 import Synchronization
 import Testing
+
+@testable import Proxy
 
 /// Addresses of 127.0.0.0/8 that no other test of this machine is likely to use.
 enum Loopback {

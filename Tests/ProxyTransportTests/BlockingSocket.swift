@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
-import Proxy
+
+@testable import Proxy
 
 /// A blocking socket for a test's thread: the plain client or server of a relay.
 final class BlockingSocket: Sendable {

@@ -1,8 +1,9 @@
 import Glibc
 import NetworkModel
-import Proxy
 import Synchronization
 import Testing
+
+@testable import Proxy
 
 @Suite("Event loop", .timeLimit(.minutes(1)))
 struct EventLoopTests {

@@ -1,5 +1,6 @@
 import Glibc
-import Proxy
+
+@testable import Proxy
 
 /// A TCP path to a port of 127.0.0.1 that can stop carrying bytes in either direction; one connection.
 final class FaultyPath: Sendable {

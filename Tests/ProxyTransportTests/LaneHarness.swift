@@ -1,10 +1,11 @@
 import CertificateFixtures
 import NetworkModel
-import Proxy
 import SiteConfiguration
 import Synchronization
 import TLS
 import Wire
+
+@testable import Proxy
 
 /// What one end of a lane has seen, for the test's thread.
 final class LaneLog: Sendable {

@@ -1,10 +1,11 @@
 import CertificateFixtures
 import NetworkModel
-import Proxy
 import SiteConfiguration
 import TLS
 import Testing
 import Wire
+
+@testable import Proxy
 
 private let control: UInt8 = 200
 private let data: UInt8 = 201

@@ -1,8 +1,9 @@
 import Glibc
 import NetworkModel
-import Proxy
 import TestSupport
 import Testing
+
+@testable import Proxy
 
 @Suite("Listener", .timeLimit(.minutes(1)), .serialized)
 struct ListenerTests {

@@ -1,8 +1,9 @@
 import Glibc
 import NetworkModel
-import Proxy
 import Synchronization
 import Testing
+
+@testable import Proxy
 
 /// Waits until `condition` holds; false when it did not within `timeout`.
 func eventually(

@@ -1,7 +1,8 @@
 import Glibc
 import NetworkModel
-import Proxy
 import Testing
+
+@testable import Proxy
 
 /// A relay between two plain sockets of the test.
 private struct Relayed {

@@ -10,7 +10,7 @@ extension Lane {
     /// Queues one control frame; ignored when the lane is not established or is ending.
     ///
     /// A payload that is longer than a frame may be ends the lane: part of it would be worse than nothing.
-    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {
+    func send(_ type: UInt8, label: UInt32 = 0, _ payload: RawSpan) {
         guard isEstablished else { return }
         guard payload.byteCount <= FrameHeader.maximumPayload else {
             return close(LaneClosing(.other, "a frame of \(payload.byteCount) bytes to send"))
@@ -24,15 +24,15 @@ extension Lane {
         requestFlush()
     }
 
-    package func send(_ type: UInt8, label: UInt32 = 0, _ payload: [UInt8] = []) {
+    func send(_ type: UInt8, label: UInt32 = 0, _ payload: [UInt8] = []) {
         unsafe send(type, label: label, payload.span.bytes)
     }
 
     /// Bytes of control frames that wait.
-    package var queuedControlCount: Int { control.count }
+    var queuedControlCount: Int { control.count }
 
     /// Asks for `laneProduceData` at the end of this turn, or as soon as there is room.
-    package func requestData() {
+    func requestData() {
         wantsData = true
         requestFlush()
     }

@@ -1,7 +1,7 @@
-package import NetworkModel
-package import SiteConfiguration
-package import TLS
-package import Wire
+import NetworkModel
+import SiteConfiguration
+import TLS
+import Wire
 
 /// One TLS 1.3 connection to a neighbor that carries frames; confined to its loop.
 ///
@@ -9,19 +9,19 @@ package import Wire
 /// asked. Everything of one turn leaves with one flush. Memory: one partial frame each way, one batch of ciphertext
 /// that the socket did not take (<= 192 KiB), and at most `controlCountMax` bytes of control frames. The loop keeps
 /// the lane alive until it ends.
-package final class Lane: EventHandler {
-    package enum Side: Hashable, Sendable { case dialer, acceptor }
+final class Lane: EventHandler {
+    enum Side: Hashable, Sendable { case dialer, acceptor }
 
     /// What a lane is made with.
-    package struct Parameters: Sendable {
-        package var context: TLSContext
-        package var health: HealthParameters
+    struct Parameters: Sendable {
+        var context: TLSContext
+        var health: HealthParameters
         /// The SiteIDs that a dialer pins; nil for acceptors and for sidecars' gateways, which the delegate checks.
-        package var expectedSites: Set<SiteID>?
+        var expectedSites: Set<SiteID>?
         /// For the TCP connection, before the 5 s of the handshake.
-        package var connectTimeout: Duration
+        var connectTimeout: Duration
 
-        package init(
+        init(
             context: TLSContext,
             health: HealthParameters,
             expectedSites: Set<SiteID>? = nil,
@@ -46,22 +46,22 @@ package final class Lane: EventHandler {
     }
 
     /// Bytes of queued control frames beyond which the lane ends with `.overflow`.
-    package static let controlCountMax = 4 * 1024 * 1024
-    package static let handshakeTimeout = Duration.seconds(5)
+    static let controlCountMax = 4 * 1024 * 1024
+    static let handshakeTimeout = Duration.seconds(5)
     /// How long the end of a lane may take: for CLOSE to leave, and for the neighbor to end its side.
     static let closeTimeout = Duration.seconds(1)
     /// What the kernel may hold unsent on a fast path.
     static let unsentLimitMax: Int32 = 128 * 1024
 
-    package let side: Side
+    let side: Side
     /// The address at the other end of the TCP connection.
-    package let remote: Endpoint
+    let remote: Endpoint
     /// Cleared after `laneClosed`.
-    package var delegate: (any LaneDelegate)?
+    var delegate: (any LaneDelegate)?
     /// Verified; nil until `laneEstablished`.
-    package internal(set) var neighbor: NeighborIdentity?
+    var neighbor: NeighborIdentity?
     /// May be changed at any time; takes effect with the next heartbeat.
-    package var health: HealthParameters
+    var health: HealthParameters
     let loop: EventLoop
     let expectedSites: Set<SiteID>?
 
@@ -106,7 +106,7 @@ package final class Lane: EventHandler {
     var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
     /// Connects, then does the dialer's half of the handshake.
-    package init(
+    init(
         dialing endpoint: Endpoint,
         _ parameters: Parameters,
         delegate: any LaneDelegate,
@@ -138,7 +138,7 @@ package final class Lane: EventHandler {
     }
 
     /// Does the acceptor's half of the handshake on a socket that a `Listener` accepted.
-    package init(
+    init(
         accepting socket: consuming FileDescriptor,
         from endpoint: Endpoint,
         _ parameters: Parameters,
@@ -180,32 +180,32 @@ package final class Lane: EventHandler {
     }
 
     /// True between `laneEstablished` and the first sign of an end.
-    package var isEstablished: Bool {
+    var isEstablished: Bool {
         if case .established = state { true } else { false }
     }
 
     /// Smoothed, from heartbeats; nil until the first echo.
-    package var roundTrip: Duration? { liveness.roundTrip }
+    var roundTrip: Duration? { liveness.roundTrip }
 
     /// Reads no more until `resumeReading`: the frames so far are more than the owner can deal with.
     ///
     /// May be called from within a delivery. Heartbeats go on; the neighbor is not judged for what is not read.
-    package func pauseReading() { isPaused = true }
+    func pauseReading() { isPaused = true }
 
-    package func resumeReading() {
+    func resumeReading() {
         guard isPaused else { return }
         isPaused = false
         liveness.resumed(at: loop.now)
         if let registration { loop.resume(registration) }
     }
 
-    package func loopEnded() {
+    func loopEnded() {
         state = .ended
         delegate = nil
         release()
     }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {
         if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
         if !events.isDisjoint(with: [.readsToEnd, .failed]) { readsToEnd = true }
         if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
@@ -263,7 +263,7 @@ extension Lane {
     }
 
     /// Sends what is queued and CLOSE, then ends; `laneClosed(.closedHere)` follows in a later call.
-    package func close(_ closing: LaneClosing) {
+    func close(_ closing: LaneClosing) {
         close(saying: closing, as: .closedHere(closing))
     }
 

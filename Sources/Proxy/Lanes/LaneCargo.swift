@@ -43,7 +43,7 @@ extension Lane {
     ///
     /// `adopt` gets the lane at its new loop and must set its `delegate` before it returns. Frames that follow
     /// the one being delivered are delivered there. Not to be called from `laneProduceData`.
-    package func handOver(
+    func handOver(
         to mailbox: Mailbox,
         adopt: @escaping @Sendable (Lane, EventLoop) -> Void
     ) {

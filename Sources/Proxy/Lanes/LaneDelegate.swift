@@ -1,8 +1,8 @@
-package import TLS
-package import Wire
+import TLS
+import Wire
 
 /// What a `Lane` tells its owner; every call comes from the lane's loop, never from within a call into the lane.
-package protocol LaneDelegate: AnyObject {
+protocol LaneDelegate: AnyObject {
     /// The handshake is done and `lane.neighbor` is verified.
     func laneEstablished(_ lane: Lane)
 
@@ -21,7 +21,7 @@ package protocol LaneDelegate: AnyObject {
 }
 
 /// Why a lane ended.
-package enum LaneCloseReason: Hashable, Sendable {
+enum LaneCloseReason: Hashable, Sendable {
     /// No TCP connection: refused, unreachable, timed out.
     case connect(SystemError)
     /// Connected, but the handshake was not done within 5 s.

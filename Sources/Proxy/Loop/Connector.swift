@@ -1,10 +1,10 @@
 import Glibc
-package import NetworkModel
+import NetworkModel
 
 /// One TCP connection attempt of a loop.
-package final class Connector: EventHandler {
+final class Connector: EventHandler {
     /// The connected non-blocking socket with the options of a relayed socket, or why there is none.
-    package typealias Completion = (consuming Result<FileDescriptor, SystemError>) -> Void
+    typealias Completion = (consuming Result<FileDescriptor, SystemError>) -> Void
 
     private let loop: EventLoop
     private var socket: FileDescriptor?
@@ -15,7 +15,7 @@ package final class Connector: EventHandler {
     private var ready: ReadyEvents = []
 
     /// A connected socket that its loop watches already, and what is known of it.
-    package struct Watch {
+    struct Watch {
         let registration: RegistrationID
         let ready: ReadyEvents
     }
@@ -24,7 +24,7 @@ package final class Connector: EventHandler {
     ///
     /// The loop keeps the connector alive until then. With `keepsWatching`, `completion` calls `takeWatch()`. It is told of
     /// the socket on `account`.
-    package init(
+    init(
         to endpoint: Endpoint,
         timeout: Duration,
         keepsWatching: Bool = false,
@@ -54,10 +54,10 @@ package final class Connector: EventHandler {
     }
 
     /// Its own end, which the kernel chose with the call; nil when it could not.
-    package var localEndpoint: Endpoint? { socket?.localEndpoint }
+    var localEndpoint: Endpoint? { socket?.localEndpoint }
 
     /// Gives the attempt up; nothing is called any more.
-    package func cancel() {
+    func cancel() {
         completion = nil
         unwatch(closing: true)
         cancelTimer()
@@ -65,13 +65,13 @@ package final class Connector: EventHandler {
     }
 
     /// The registration of the connected socket, for the caller to hand over or to end.
-    package func takeWatch() -> Watch? {
+    func takeWatch() -> Watch? {
         registration.take().map { Watch(registration: $0, ready: ready) }
     }
 
-    package func loopEnded() { cancel() }
+    func loopEnded() { cancel() }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {
         guard !events.isDisjoint(with: [.writable, .failed]), socket != nil else { return }
         // Only what has failed has an error to ask for: one that is on its way reports nothing.
         if events.contains(.failed) {

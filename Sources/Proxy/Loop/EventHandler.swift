@@ -1,5 +1,5 @@
 /// Something that an `EventLoop` calls when a descriptor is ready, or when it asked to be called.
-package protocol EventHandler: AnyObject {
+protocol EventHandler: AnyObject {
     /// Called on the loop's thread; several reasons may come in one call.
     ///
     /// It may register and deregister anything, itself included. A handler that was deregistered is not called again.
@@ -10,34 +10,34 @@ package protocol EventHandler: AnyObject {
 }
 
 extension EventHandler {
-    package func loopEnded() {}
+    func loopEnded() {}
 }
 
 /// Why a handler is called.
-package struct ReadyEvents: OptionSet, Sendable {
-    package let rawValue: UInt8
-    package init(rawValue: UInt8) { self.rawValue = rawValue }
+struct ReadyEvents: OptionSet, Sendable {
+    let rawValue: UInt8
+    init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// Readable since the last call (edge) or still (level).
-    package static let readable = ReadyEvents(rawValue: 1)
-    package static let writable = ReadyEvents(rawValue: 2)
+    static let readable = ReadyEvents(rawValue: 1)
+    static let writable = ReadyEvents(rawValue: 2)
     /// The descriptor failed or both directions are shut: read it to learn which.
-    package static let failed = ReadyEvents(rawValue: 4)
+    static let failed = ReadyEvents(rawValue: 4)
     /// The other end has ended its direction, or sent urgent bytes, at which reads stop short.
     ///
     /// Until then a read that gave less than was asked for has emptied the socket, and epoll tells when more has come;
     /// from then on only `wouldBlock` and the end say so.
-    package static let readsToEnd = ReadyEvents(rawValue: 32)
+    static let readsToEnd = ReadyEvents(rawValue: 32)
     /// `EventLoop.resume(_:)` was called in an earlier turn.
-    package static let resumed = ReadyEvents(rawValue: 8)
+    static let resumed = ReadyEvents(rawValue: 8)
     /// `EventLoop.callAtTurnEnd(_:)` was called in this turn.
-    package static let turnEnd = ReadyEvents(rawValue: 16)
+    static let turnEnd = ReadyEvents(rawValue: 16)
 }
 
 /// Names one registration of a handler at one loop.
 ///
 /// A stale one (deregistered, its place reused) is recognized by its generation and has no effect.
-package struct RegistrationID: Hashable, Sendable {
+struct RegistrationID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32
 
@@ -55,7 +55,7 @@ package struct RegistrationID: Hashable, Sendable {
 }
 
 /// Names one timer of one loop; a stale one has no effect.
-package struct TimerID: Hashable, Sendable {
+struct TimerID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32
 }

@@ -1,5 +1,5 @@
 import Glibc
-package import NetworkModel
+import NetworkModel
 
 /// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
 ///
@@ -10,14 +10,14 @@ package import NetworkModel
 /// off beyond it. Between any two of these calls, pulses that are due: under load a turn may last longer than a neighbor's
 /// patience. Everything of a loop is confined to its thread: the type is not Sendable, other threads reach it through
 /// `mailbox` only.
-package final class EventLoop {
+final class EventLoop {
     /// 0 is the loop that hosts the control plane.
-    package let index: Int
-    package let mailbox: Mailbox
+    let index: Int
+    let mailbox: Mailbox
     /// The monotonic time at which this turn's events were collected.
-    package private(set) var now: Instant
+    private(set) var now: Instant
     /// By how much this turn began later than its earliest timer wanted.
-    package private(set) var lateness: Duration = .zero
+    private(set) var lateness: Duration = .zero
 
     /// For who watches that the loop turns.
     let stamp = TurnStamp()
@@ -79,7 +79,7 @@ package final class EventLoop {
     }
 
     /// The monotonic clock, for those few places where `now` is too old.
-    package static func clock() -> Instant {
+    static func clock() -> Instant {
         var time = timespec()
         _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
         return Instant(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
@@ -89,7 +89,7 @@ package final class EventLoop {
 // MARK: - Handlers
 
 extension EventLoop {
-    package enum Trigger: Sendable {
+    enum Trigger: Sendable {
         /// Told once per change, for both directions; the handler reads or writes until `wouldBlock`, or resumes itself.
         case edge
         /// Told again every turn while readable; never told of writability.
@@ -101,7 +101,7 @@ extension EventLoop {
     /// Calls on an account wait while it has used up its share of a turn.
     ///
     /// - Throws: `epoll_ctl`'s error, such as ENOSPC when the user's limit of watches is reached.
-    package func register(
+    func register(
         _ handler: any EventHandler,
         descriptor number: Int32,
         trigger: Trigger = .edge,
@@ -126,7 +126,7 @@ extension EventLoop {
     /// Watches `descriptor`.
     ///
     /// - Throws: `epoll_ctl`'s error.
-    package func register(
+    func register(
         _ handler: any EventHandler,
         for descriptor: borrowing FileDescriptor,
         trigger: Trigger = .edge
@@ -135,12 +135,12 @@ extension EventLoop {
     }
 
     /// A registration without a descriptor, for `resume` and `callAtTurnEnd` only.
-    package func register(_ handler: any EventHandler) -> RegistrationID { place(handler, -1) }
+    func register(_ handler: any EventHandler) -> RegistrationID { place(handler, -1) }
 
     /// Stops calling the handler; call it before the descriptor is closed or handed on.
     ///
     /// With `closing` the kernel is left to forget a descriptor that is closed next.
-    package func deregister(_ id: RegistrationID, closing: Bool = false) {
+    func deregister(_ id: RegistrationID, closing: Bool = false) {
         guard isLive(id) else { return }
         let descriptor = slots[Int(id.index)].descriptor
         if descriptor >= 0, !closing { epoll.remove(descriptor) }
@@ -150,7 +150,7 @@ extension EventLoop {
     /// Calls `handler` from now on for an edge-triggered registration of somebody else.
     ///
     /// What the kernel has told the one before, it does not tell again.
-    package func handOver(_ id: RegistrationID, to handler: any EventHandler) {
+    func handOver(_ id: RegistrationID, to handler: any EventHandler) {
         guard isLive(id) else { return }
         slots[Int(id.index)].handler = handler
     }
@@ -167,7 +167,7 @@ extension EventLoop {
     }
 
     /// Pauses (false) or goes on (true) to report a level-triggered registration.
-    package func setReporting(_ reports: Bool, _ id: RegistrationID) {
+    func setReporting(_ reports: Bool, _ id: RegistrationID) {
         guard isLive(id), slots[Int(id.index)].descriptor >= 0 else { return }
         let descriptor = slots[Int(id.index)].descriptor
         // Cannot fail for a descriptor that is registered.
@@ -175,14 +175,14 @@ extension EventLoop {
     }
 
     /// Calls the handler again in the next turn, which then does not wait: for one that used up its budget.
-    package func resume(_ id: RegistrationID) {
+    func resume(_ id: RegistrationID) {
         guard isLive(id), !slots[Int(id.index)].isResumed else { return }
         slots[Int(id.index)].isResumed = true
         resumed.append(id)
     }
 
     /// Calls the handler once at the end of this turn: for one that collects what a turn produces.
-    package func callAtTurnEnd(_ id: RegistrationID) {
+    func callAtTurnEnd(_ id: RegistrationID) {
         guard isLive(id), !slots[Int(id.index)].isAtTurnEnd else { return }
         slots[Int(id.index)].isAtTurnEnd = true
         turnEnd.append(id)
@@ -213,7 +213,7 @@ extension EventLoop {
 extension EventLoop {
     /// Runs `action` on this loop once `delay` has passed, never within this call.
     @discardableResult
-    package func schedule(
+    func schedule(
         after delay: Duration,
         _ action: @escaping (EventLoop) -> Void
     ) -> TimerID {
@@ -222,7 +222,7 @@ extension EventLoop {
 
     /// Runs `action` on this loop at `deadline` or, if that has passed, in a later turn than this.
     @discardableResult
-    package func schedule(
+    func schedule(
         at deadline: Instant,
         _ action: @escaping (EventLoop) -> Void
     ) -> TimerID {
@@ -231,13 +231,13 @@ extension EventLoop {
     }
 
     /// Forgets a timer; one that has fired or was canceled is ignored.
-    package func cancel(_ id: TimerID) { timers.cancel(id) }
+    func cancel(_ id: TimerID) { timers.cancel(id) }
 
     /// Runs `action` on this loop once `delay` has passed, between any two calls of a turn: for what must not wait for
     /// the end of a long one.
     ///
     /// It must be short, and may not judge by what this turn has read so far.
-    package func pulse(
+    func pulse(
         after delay: Duration,
         _ action: @escaping (EventLoop) -> Void
     ) -> TimerID {
@@ -247,7 +247,7 @@ extension EventLoop {
     /// Fires the pulses that are due: to be called between any two steps of a loop that may last.
     ///
     /// Never while one of the loop's buffers but `plaintext` is in use, nor from within a pulse.
-    package func breathe() { firePulses(at: Self.clock()) }
+    func breathe() { firePulses(at: Self.clock()) }
 
     /// Likewise, for who has just looked at the clock.
     func breathe(at now: Instant) { firePulses(at: now) }
@@ -261,15 +261,15 @@ extension EventLoop {
     }
 
     /// Forgets a pulse; one that has fired or was canceled is ignored.
-    package func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
+    func cancelPulse(_ id: TimerID) { pulses.cancel(id) }
 
     /// Keeps one object per type for the letters of the mailbox, which can capture nothing that is confined here.
-    package func setLocal<Object: AnyObject>(_ object: Object) {
+    func setLocal<Object: AnyObject>(_ object: Object) {
         locals[ObjectIdentifier(Object.self)] = object
     }
 
     /// The object that `setLocal` stored for this type.
-    package func local<Object: AnyObject>(_ type: Object.Type) -> Object? {
+    func local<Object: AnyObject>(_ type: Object.Type) -> Object? {
         locals[ObjectIdentifier(type)] as? Object
     }
 }
@@ -293,7 +293,7 @@ extension EventLoop {
     }
 
     /// Ends `run` after this turn; relayed sockets that are still open reset their clients.
-    package func stop() { isStopped = true }
+    func stop() { isStopped = true }
 
     private func turn() {
         let planned = earlier(timers.nextDeadline, pulses.nextDeadline)

@@ -3,17 +3,17 @@ import Glibc
 import Synchronization
 
 /// A running loop, seen from other threads.
-package final class EventLoopThread: Sendable {
-    package let index: Int
-    package let mailbox: Mailbox
+final class EventLoopThread: Sendable {
+    let index: Int
+    let mailbox: Mailbox
     /// Tells from outside whether the loop turns.
-    package let stamp: TurnStamp
+    let stamp: TurnStamp
     private let thread: ThreadID
 
     /// Starts a thread that runs a loop; `setUp` is the first thing that happens on it.
     ///
     /// - Throws: when no thread, eventfd or epoll instance can be had.
-    package init(
+    init(
         index: Int,
         setUp: @escaping @Sendable (EventLoop) -> Void = { _ in }
     ) throws(SystemError) {
@@ -29,7 +29,7 @@ package final class EventLoopThread: Sendable {
     }
 
     /// Ends the loop after its current turn and waits for its thread; not to be called on that thread, and once only.
-    package func stop() {
+    func stop() {
         mailbox.post { $0.stop() }
         thread.join()
     }

@@ -1,6 +1,6 @@
 import CLinux
 import Glibc
-package import NetworkModel
+import NetworkModel
 
 /// TCP sockets: made non-blocking and close-on-exec, with the options that all of ours have.
 extension FileDescriptor {
@@ -49,7 +49,7 @@ extension FileDescriptor {
     }
 
     /// A socket on its way to `endpoint`: writable when connected, or failed with `takeError()`.
-    package static func connecting(to endpoint: Endpoint) throws(SystemError) -> FileDescriptor {
+    static func connecting(to endpoint: Endpoint) throws(SystemError) -> FileDescriptor {
         let socket = try stream(for: endpoint.address)
         try socket.setRelayOptions()
         let target = SocketAddress(endpoint)
@@ -88,7 +88,7 @@ extension FileDescriptor {
     ///
     /// Keepalive probes a connection on which nothing is under way after 15 s, every 5 s, and gives up after 3 probes. No
     /// TCP_USER_TIMEOUT: it ends connections whose reader has paused too, however alive it is (`PeerSilence` does not).
-    package func setRelayOptions() throws(SystemError) {
+    func setRelayOptions() throws(SystemError) {
         try set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         try set(SOL_SOCKET, SO_KEEPALIVE, 1)
         try set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
@@ -133,7 +133,7 @@ extension FileDescriptor {
     }
 
     /// With true, closing resets the connection, whoever closes it: the kernel too, when the process dies.
-    package func setAbortive(_ isAbortive: Bool) throws(SystemError) {
+    func setAbortive(_ isAbortive: Bool) throws(SystemError) {
         var value = linger(l_onoff: isAbortive ? 1 : 0, l_linger: 0)
         let size = socklen_t(MemoryLayout<linger>.size)
         let status = unsafe setsockopt(number, SOL_SOCKET, SO_LINGER, &value, size)
@@ -148,7 +148,7 @@ extension FileDescriptor {
     }
 
     /// The error that the kernel holds for this socket, which this call clears; nil when there is none.
-    package func takeError(_ operation: String) -> SystemError? {
+    func takeError(_ operation: String) -> SystemError? {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
         let status = unsafe getsockopt(number, SOL_SOCKET, SO_ERROR, &code, &size)
@@ -156,7 +156,7 @@ extension FileDescriptor {
         return code == 0 ? nil : SystemError(operation, code: code)
     }
 
-    package var localEndpoint: Endpoint? {
+    var localEndpoint: Endpoint? {
         var address = SocketAddress()
         let number = number
         let status = unsafe address.withMutablePointer { unsafe getsockname(number, $0, $1) }
@@ -164,7 +164,7 @@ extension FileDescriptor {
     }
 
     /// The other end; nil when the connection is gone.
-    package var remoteEndpoint: Endpoint? {
+    var remoteEndpoint: Endpoint? {
         var address = SocketAddress()
         let number = number
         let status = unsafe address.withMutablePointer { unsafe getpeername(number, $0, $1) }
@@ -175,7 +175,7 @@ extension FileDescriptor {
 /// Reading and writing.
 extension FileDescriptor {
     /// Reads once.
-    package func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> IOResult {
         var count: Int
         repeat {
             count = unsafe recv(number, buffer.baseAddress, buffer.count, 0)
@@ -185,7 +185,7 @@ extension FileDescriptor {
     }
 
     /// Writes once; SIGPIPE never comes.
-    package func write(_ buffer: UnsafeRawBufferPointer) -> IOResult {
+    func write(_ buffer: UnsafeRawBufferPointer) -> IOResult {
         let flags = Int32(MSG_NOSIGNAL)
         var count: Int
         repeat {
@@ -195,17 +195,17 @@ extension FileDescriptor {
     }
 
     /// Reads once.
-    package func read(into span: inout MutableRawSpan) -> IOResult {
+    func read(into span: inout MutableRawSpan) -> IOResult {
         unsafe span.withUnsafeMutableBytes { unsafe read(into: $0) }
     }
 
     /// Writes once; SIGPIPE never comes.
-    package func write(_ span: RawSpan) -> IOResult {
+    func write(_ span: RawSpan) -> IOResult {
         unsafe span.withUnsafeBytes { unsafe write($0) }
     }
 
     /// Sends our FIN behind what was written.
-    package func shutdownWriting() throws(SystemError) {
+    func shutdownWriting() throws(SystemError) {
         guard shutdown(number, Int32(SHUT_WR)) == 0 else { throw .last("shutdown") }
     }
 

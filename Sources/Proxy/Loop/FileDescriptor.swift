@@ -2,15 +2,15 @@ import Glibc
 import Synchronization
 
 /// An open file descriptor with one owner; closed when that owner lets go of it.
-package struct FileDescriptor: ~Copyable, Sendable {
-    package let number: Int32
+struct FileDescriptor: ~Copyable, Sendable {
+    let number: Int32
 
     /// How many descriptors of this type the process has open.
     private static let count = Atomic<Int>(0)
-    package static var openCount: Int { count.load(ordering: .relaxed) }
+    static var openCount: Int { count.load(ordering: .relaxed) }
 
     /// Takes over `number`, which nobody else may close from now on.
-    package init(owning number: Int32) {
+    init(owning number: Int32) {
         precondition(number >= 0, "\(number) is no file descriptor")
         self.number = number
         Self.count.wrappingAdd(1, ordering: .relaxed)
@@ -22,7 +22,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
     }
 
     /// Gives the descriptor away; the caller closes it.
-    package consuming func release() -> Int32 {
+    consuming func release() -> Int32 {
         let number = number
         Self.count.wrappingSubtract(1, ordering: .relaxed)
         discard self
@@ -31,7 +31,7 @@ package struct FileDescriptor: ~Copyable, Sendable {
 }
 
 /// What one attempt to read or write gave.
-package enum IOResult: Equatable, Sendable {
+enum IOResult: Equatable, Sendable {
     /// So many bytes were moved; at least one.
     case bytes(Int)
     /// Nothing to read, or no room to write, at this moment.
@@ -41,7 +41,7 @@ package enum IOResult: Equatable, Sendable {
     case failed(SystemError)
 
     /// Bytes that were moved.
-    package var count: Int {
+    var count: Int {
         if case .bytes(let count) = self { count } else { 0 }
     }
 }

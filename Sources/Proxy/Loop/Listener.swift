@@ -1,20 +1,20 @@
-package import NetworkModel
+import NetworkModel
 
 /// A listening socket of one loop (SO_REUSEPORT: every loop has its own; another process cannot share the port).
 ///
 /// When descriptors run short it pauses instead of spinning, and service listeners leave a reserve for lanes.
-package final class Listener: EventHandler {
-    package enum Purpose: Sendable {
+final class Listener: EventHandler {
+    enum Purpose: Sendable {
         /// Clients of services: stops accepting while fewer than the reserve of descriptors are free.
         case service
         /// Lanes: may use the reserve.
         case lane
     }
 
-    package typealias Accept = (consuming FileDescriptor, Endpoint) -> Void
+    typealias Accept = (consuming FileDescriptor, Endpoint) -> Void
 
     /// The bound address, with the port that was given or chosen.
-    package let endpoint: Endpoint
+    let endpoint: Endpoint
 
     private static let acceptsPerTurn = 64
     /// The longest backlog of a host as it comes.
@@ -35,7 +35,7 @@ package final class Listener: EventHandler {
     ///
     /// Accepted sockets are non-blocking and have the options of a relayed socket, SO_LINGER {1, 0} included. The
     /// loop keeps the listener alive until `close()`.
-    package init(
+    init(
         address: IPAddress?,
         port: UInt16,
         purpose: Purpose,
@@ -67,7 +67,7 @@ package final class Listener: EventHandler {
     ///
     /// Clients that wait in the backlog are accepted before: to them the connection is up, and the kernel would reset it,
     /// also where another loop's socket listens.
-    package func close() {
+    func close() {
         if purpose == .service { acceptWaiting(atMost: Self.acceptsAtEnd) }
         end()
     }
@@ -83,9 +83,9 @@ package final class Listener: EventHandler {
         accept = nil
     }
 
-    package func loopEnded() { end() }
+    func loopEnded() { end() }
 
-    package func handle(_ events: ReadyEvents, on loop: EventLoop) {
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {
         // Level-triggered: what is left after the budget is reported again in the next turn.
         acceptWaiting(atMost: Self.acceptsPerTurn)
     }

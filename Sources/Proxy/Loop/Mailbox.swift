@@ -5,8 +5,8 @@ import Synchronization
 /// The only door between threads: closures that are run on one loop's thread, in the order of posting.
 ///
 /// Whoever posts bounds what it posts: the mailbox itself refuses nothing while its loop runs.
-package final class Mailbox: Sendable {
-    package typealias Letter = @Sendable (EventLoop) -> Void
+final class Mailbox: Sendable {
+    typealias Letter = @Sendable (EventLoop) -> Void
 
     /// What waits, and on whose account it is to be done; nil: on nobody's.
     typealias Item = (letter: Letter, account: AccountNumber?)
@@ -31,7 +31,7 @@ package final class Mailbox: Sendable {
     /// Letters on an account wait while it has used up its share of the loop's turn. Those on the same account keep their order,
     /// and come after what was posted on none before; what is posted on none later may overtake them.
     @discardableResult
-    package func post(
+    func post(
         on account: AccountNumber? = nil,
         _ letter: @escaping Letter
     ) -> Bool {
@@ -46,7 +46,7 @@ package final class Mailbox: Sendable {
     }
 
     /// How many letters wait.
-    package var depth: Int { state.withLock { $0.letters.count } }
+    var depth: Int { state.withLock { $0.letters.count } }
 
     private func signal() {
         var one: UInt64 = 1

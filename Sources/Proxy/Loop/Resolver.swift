@@ -1,16 +1,16 @@
 import CLinux
 import Dispatch
 import Glibc
-package import NetworkModel
+import NetworkModel
 import Synchronization
 
 /// Looks names up with the system's resolver, away from the loops.
 ///
 /// `getaddrinfo` blocks, for seconds when a name server is silent. So names are spread over a few serial queues
 /// by their hash: one name that hangs delays a share of the others, and no more threads than queues exist.
-package final class Resolver: Sendable {
-    package typealias Answer = Result<[IPAddress], ResolverError>
-    package typealias Completion = @Sendable (EventLoop, Answer) -> Void
+final class Resolver: Sendable {
+    typealias Answer = Result<[IPAddress], ResolverError>
+    typealias Completion = @Sendable (EventLoop, Answer) -> Void
 
     private static let queueCount = 4
     /// Names that may wait at once; more are refused.
@@ -24,7 +24,7 @@ package final class Resolver: Sendable {
     private let waiting = Mutex<[String: [Question]]>([:])
     private let queues: [DispatchQueue]
 
-    package init() {
+    init() {
         queues = (0..<Self.queueCount).map { DispatchQueue(label: "resolver-\($0)") }
     }
 
@@ -32,7 +32,7 @@ package final class Resolver: Sendable {
     ///
     /// They come in the resolver's order, without duplicates and never empty; an IP address is its own answer.
     /// Concurrent questions for one name share one look-up.
-    package func resolve(
+    func resolve(
         _ host: String,
         replyTo mailbox: Mailbox,
         _ completion: @escaping Completion
@@ -98,9 +98,9 @@ package final class Resolver: Sendable {
 }
 
 /// Why a name has no address; the text is the system's.
-package struct ResolverError: Error, Hashable, Sendable, CustomStringConvertible {
-    package let host: String
-    package let reason: String
+struct ResolverError: Error, Hashable, Sendable, CustomStringConvertible {
+    let host: String
+    let reason: String
 
-    package var description: String { "\(host): \(reason)" }
+    var description: String { "\(host): \(reason)" }
 }

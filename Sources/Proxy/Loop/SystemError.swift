@@ -1,13 +1,13 @@
 import Glibc
 
 /// A system call that failed: which one, and why.
-package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
+struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The call or the step, as an operator would name it: `connect`, `listen`, `resolve`.
-    package let operation: String
+    let operation: String
     /// An `errno` value.
-    package let code: Int32
+    let code: Int32
 
-    package init(_ operation: String, code: Int32) {
+    init(_ operation: String, code: Int32) {
         self.operation = operation
         self.code = code
     }
@@ -15,7 +15,7 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The error that the C library has just set.
     static func last(_ operation: String) -> SystemError { SystemError(operation, code: errno) }
 
-    package var description: String {
+    var description: String {
         guard let text = unsafe strerror(code) else { return "\(operation): error \(code)" }
         return unsafe "\(operation): \(String(cString: text))"
     }

@@ -2,7 +2,7 @@ import DequeModule
 import NetworkModel
 
 /// Names the account on which something is done: a neighbor site's, or that of all whose site is not known yet.
-package struct AccountNumber: Hashable, Sendable {
+struct AccountNumber: Hashable, Sendable {
     let value: Int
 
     /// Of neighbors whose handshake is not done.

@@ -1,10 +1,10 @@
-package import NetworkModel
+import NetworkModel
 import Synchronization
 
 /// When a loop last had to move: the beginning of the turn that it is in, or the end of its wait.
 ///
 /// Written by the loop, read by whoever watches it, from any thread.
-package final class TurnStamp: Sendable {
+final class TurnStamp: Sendable {
     /// Nanoseconds of the monotonic clock; the greatest number while nothing is due.
     private let due = Atomic(UInt64.max)
 
@@ -17,7 +17,7 @@ package final class TurnStamp: Sendable {
     }
 
     /// For how long the loop has not moved though it should; nil when it is not late.
-    package func lateness(at now: Instant) -> Duration? {
+    func lateness(at now: Instant) -> Duration? {
         let due = due.load(ordering: .relaxed)
         guard due < now.nanoseconds else { return nil }
         return now - Instant(nanoseconds: due)

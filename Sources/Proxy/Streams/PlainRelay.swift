@@ -5,20 +5,20 @@ import NetworkModel
 ///
 /// FIN, RST and half-close pass through as they are. Both sockets keep SO_LINGER {1, 0} until both FINs have passed.
 /// The loop keeps the relay alive until it ends.
-package final class PlainRelay {
-    package struct Timeouts: Sendable {
+final class PlainRelay {
+    struct Timeouts: Sendable {
         /// Without a byte in either direction; zero: never.
-        package var idle: Duration
+        var idle: Duration
         /// Without a byte after one direction has ended; zero: never.
-        package var halfClosed: Duration
+        var halfClosed: Duration
 
-        package init(idle: Duration, halfClosed: Duration) {
+        init(idle: Duration, halfClosed: Duration) {
             self.idle = idle
             self.halfClosed = halfClosed
         }
     }
 
-    package enum End: Hashable, Sendable {
+    enum End: Hashable, Sendable {
         /// Both FINs have passed.
         case finished
         case client(SystemError)
@@ -29,13 +29,13 @@ package final class PlainRelay {
         case aborted
     }
 
-    package typealias Completion = (PlainRelay, End) -> Void
+    typealias Completion = (PlainRelay, End) -> Void
 
     /// A client that can be given to another server.
-    package struct Reclaimed: ~Copyable {
-        package var socket: FileDescriptor
+    struct Reclaimed: ~Copyable {
+        var socket: FileDescriptor
         /// What was read from the client and went nowhere; it has to be sent first.
-        package let unsent: [UInt8]
+        let unsent: [UInt8]
     }
 
     /// Bytes moved in one turn and direction before other sockets have their turn.
@@ -63,7 +63,7 @@ package final class PlainRelay {
     /// `unsent` goes to the server before what the client sends. A server whose FIN comes within `judgesEndsFor`, before any
     /// byte in either direction and with the client still there, has failed. `firstByte` is called at most once.
     /// `completion` comes once, never from within a call.
-    package init(
+    init(
         client: consuming FileDescriptor,
         server: consuming FileDescriptor,
         serverWatch: Connector.Watch? = nil,
@@ -94,8 +94,8 @@ package final class PlainRelay {
     }
 
     /// Bytes that the client sent and that were written to the server.
-    package var bytesToServer: UInt64 { toServer.bytes }
-    package var bytesToClient: UInt64 { toClient.bytes }
+    var bytesToServer: UInt64 { toServer.bytes }
+    var bytesToClient: UInt64 { toClient.bytes }
 
     /// Ends the relay when one of its sides owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration) {
@@ -108,7 +108,7 @@ package final class PlainRelay {
     }
 
     /// Resets both sides; `completion` is told `.aborted` in a later call.
-    package func abort() {
+    func abort() {
         guard completion != nil, !isAborted else { return }
         isAborted = true
         if let timer { loop.cancel(timer) }
@@ -118,7 +118,7 @@ package final class PlainRelay {
     /// The client, to be given to another server; nil when its socket has to be closed.
     ///
     /// Valid within `completion` only: there if neither a byte nor a FIN was passed on in either direction.
-    package func reclaimClient() -> Reclaimed? {
+    func reclaimClient() -> Reclaimed? {
         guard toServer.isUntouched, toClient.isUntouched, let socket = client.take() else {
             return nil
         }
