@@ -1,5 +1,4 @@
 import NetworkModel
-import SiteConfiguration
 import Wire
 
 /// What a sidecar was told by its gateways, joined into targets and routes.

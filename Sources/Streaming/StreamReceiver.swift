@@ -76,6 +76,9 @@ package struct StreamReceiver: ~Copyable {
         unsafe pending.drain(write)
     }
 
+    /// The stream has ended: what waits is for nobody.
+    mutating func discard() { pending.drop(before: pending.end) }
+
     package mutating func finish(_ offset: UInt64) throws(StreamViolation) {
         guard offset >= next, offset <= granted, finOffset == nil || finOffset == offset else {
             throw .fin(offset: offset)

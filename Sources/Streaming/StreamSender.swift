@@ -50,14 +50,6 @@ package struct StreamSender: ~Copyable {
     /// The socket has ended: there are no bytes but those that were read.
     package mutating func end() { finOffset = ring.end }
 
-    /// The end that was read is not the direction's: another socket takes this one's place.
-    ///
-    /// Only before FIN was sent.
-    package mutating func takeBackFin() {
-        precondition(!isFinSent, "FIN was sent")
-        finOffset = nil
-    }
-
     /// Bytes that were read from the socket elsewhere, to be sent before all others.
     package mutating func prepend(_ bytes: [UInt8]) {
         precondition(ring.end == 0, "bytes before \(ring.end)")
@@ -106,6 +98,9 @@ package struct StreamSender: ~Copyable {
         limit = max(limit, frame.offset + UInt64(frame.window))
         return isNews || isFinAcknowledged
     }
+
+    /// The stream has ended: what is kept is for nobody.
+    mutating func discard() { ring.drop(before: ring.end) }
 
     /// Starts again from the first byte for another target; only while untouched.
     package mutating func restart() {

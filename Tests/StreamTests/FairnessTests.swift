@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 import Testing
 import Wire
 
@@ -18,14 +19,18 @@ struct FairnessTests {
     }
 
     /// Has `rest` bytes to send.
-    private final class Source: StreamEnd {
+    private final class Source: TestOwner {
         var rest: Int
         init(_ rest: Int) { self.rest = rest }
 
-        override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        override func produce(
+            into buffer: inout FrameBuffer,
+            limit: Int,
+            at end: StreamEnd
+        ) -> Bool {
             let count = min(rest, limit - FrameHeader.size)
             rest -= count
-            buffer.append(type: .data, label: label, count: count) { _ in }
+            buffer.append(type: .data, label: end.label, count: count) { _ in }
             return rest > 0
         }
     }
@@ -70,8 +75,8 @@ struct FairnessTests {
             let bulk = Source(total)
             let loops = (0..<100).map { _ in Source(8 << 10) }
             for source in [bulk] + loops {
-                _ = carrier.open(source)
-                carrier.enqueue(source)
+                _ = carrier.open(source.end)
+                carrier.enqueue(source.end)
             }
             var buffer = FrameBuffer()
             var answered = 0
@@ -82,7 +87,7 @@ struct FairnessTests {
                 for source in loops where source.rest == 0 {
                     answered += 8 << 10
                     source.rest = 8 << 10
-                    carrier.enqueue(source)
+                    carrier.enqueue(source.end)
                 }
             }
             return (total - bulk.rest, answered)
@@ -108,17 +113,15 @@ struct FairnessTests {
                 window: 65_536
             )
             let charge = try #require(StreamCharge(before.account, hasDescriptor: false))
-            let (inner, outer) = TransitLeg.pair(
-                for: open,
-                isSigner: false,
-                charge: charge,
-                engine: engine
-            )
-            #expect(after.open(outer))
-            before.accept(inner, label: 5)
-            engine.add(inner)
-            try outer.receive(
-                Opened(egress: hops[1], window: 65_536, mac: Array(repeating: 0, count: 16))
+            let stream = TransitConnection(open, isSigner: false, charge: charge, engine: engine)
+            #expect(after.open(stream.outer))
+            before.accept(stream.inner, label: 5)
+            engine.add(stream)
+            stream.receive(
+                .opened(
+                    Opened(egress: hops[1], window: 65_536, mac: Array(repeating: 0, count: 16))
+                ),
+                on: stream.outer
             )
             let told = outside.sent
             for window in 1...10_000 {
@@ -132,7 +135,8 @@ struct FairnessTests {
             #expect(buffer.count == FrameHeader.size + Acknowledgment.size)
             // What waits beyond bounds is not added to.
             outside.isBacklogged = true
-            #expect(!after.open(Source(1)))
+            let late = Source(1)
+            #expect(!after.open(late.end))
             engine.resetAll()
         }
     }
@@ -143,8 +147,8 @@ struct FairnessTests {
             let total = 64 << 20
             let busy = (0..<4).map { _ in Source(total) }
             for source in busy {
-                _ = carrier.open(source)
-                carrier.enqueue(source)
+                _ = carrier.open(source.end)
+                carrier.enqueue(source.end)
             }
             var buffer = FrameBuffer()
             for _ in 0..<100 {
@@ -152,8 +156,8 @@ struct FairnessTests {
                 _ = carrier.produceData(into: &buffer, limit: 128 * 1024)
             }
             let small = Source(100)
-            _ = carrier.open(small)
-            carrier.enqueue(small)
+            _ = carrier.open(small.end)
+            carrier.enqueue(small.end)
             var turns = 0
             while small.rest > 0, turns < 10 {
                 turns += 1
@@ -173,8 +177,8 @@ struct FairnessTests {
         try withCarrier { carrier in
             let sources = (0..<50).map { Source(1 + $0 * 10_000) }
             for source in sources {
-                _ = carrier.open(source)
-                carrier.enqueue(source)
+                _ = carrier.open(source.end)
+                carrier.enqueue(source.end)
             }
             var buffer = FrameBuffer()
             var batches = 0
@@ -186,7 +190,7 @@ struct FairnessTests {
                 #expect(buffer.count <= 64 * 1024 + 64)
             }
             #expect(batches > 100)
-            #expect(sources.allSatisfy { $0.rest == 0 && !$0.isQueued })
+            #expect(sources.allSatisfy { $0.rest == 0 && !$0.end.isQueued })
         }
     }
 }

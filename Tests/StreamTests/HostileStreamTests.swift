@@ -182,9 +182,12 @@ struct HostileStreamTests {
         defer { near.stop() }
         let (opened, isBacklogged) = try near.withEngine(loop: 0) { engine -> (Int, Bool) in
             let bridge = engine.bridge(to: 1)
+            let owner = TestOwner()
+            // As long as the loop: the ends do not keep it.
+            engine.loop.setLocal(owner)
             var opened = 0
             // Nothing leaves within one turn; a label that nobody has is ignored over there.
-            while opened < StreamLabel.limit / 2, bridge.carrier.open(StreamEnd()) {
+            while opened < StreamLabel.limit / 2, bridge.carrier.open(StreamEnd(of: owner)) {
                 bridge.send(.acknowledgment, label: 77) { writer in
                     Acknowledgment(offset: 0, window: 0).encode(into: &writer)
                     writer.array(Array(repeating: 0, count: 100))

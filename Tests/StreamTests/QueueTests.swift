@@ -7,7 +7,8 @@ struct QueueTests {
     @Test("a queue of ends keeps order and lets one be taken out of the middle")
     func queue() {
         var queue = StreamEndQueue()
-        let ends = (0..<5).map { _ in StreamEnd() }
+        let owner = TestOwner()
+        let ends = (0..<5).map { _ in StreamEnd(of: owner) }
         for end in ends { queue.append(end) }
         queue.remove(ends[2])
         queue.remove(ends[4])

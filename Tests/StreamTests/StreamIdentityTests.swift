@@ -11,7 +11,7 @@ import Wire
 @Suite("Who may open a stream", .timeLimit(.minutes(2)), .serialized)
 struct StreamIdentityTests {
     /// Remembers the answer to an OPEN that the test wrote.
-    private final class Probe: StreamEnd {
+    private final class Probe: TestOwner {
         enum Answer: Equatable, Sendable {
             case opened
             case refused(Refused.Reason, by: ProxyID)
@@ -20,20 +20,21 @@ struct StreamIdentityTests {
         let answer: Promise<Answer>
         init(_ answer: Promise<Answer>) { self.answer = answer }
 
-        override func receive(_ opened: Opened) throws(StreamViolation) {
-            answer.fulfill(.opened)
-            sendCancel()
+        override func receive(_ frame: LifeFrame, on end: StreamEnd) {
+            switch frame {
+            case .opened:
+                answer.fulfill(.opened)
+                end.send(.cancel)
+            case .refused(let refused):
+                answer.fulfill(.refused(refused.reason, by: refused.by))
+            case .cancel, .reset: return
+            }
+            end.detach()
+            kept = nil
         }
 
-        override func receive(_ refused: Refused) throws(StreamViolation) {
-            answer.fulfill(.refused(refused.reason, by: refused.by))
-            detach()
-        }
-
-        private func sendCancel() {
-            carrier?.conduit.send(.cancel, label: label)
-            detach()
-        }
+        /// Until the answer: an end does not keep its owner.
+        var kept: Probe?
     }
 
     private let near: TestProxy
@@ -85,9 +86,10 @@ struct StreamIdentityTests {
             open.signature = sign(open, engine.view.keys, engine.view.proxy)
             let probe = Probe(answer)
             let carrier = try #require(engine.carrier(to: middle, mayBridge: false))
-            try #require(carrier.open(probe))
+            probe.kept = probe
+            try #require(carrier.open(probe.end))
             let frame = open
-            carrier.conduit.send(.open, label: probe.label) { frame.encode(into: &$0) }
+            probe.end.send(.open) { frame.encode(into: &$0) }
         }
         return answer.value
     }
@@ -177,7 +179,8 @@ struct StreamIdentityTests {
             try sidecar.withEngine { engine in
                 let probe = Probe(answer)
                 let carrier = try #require(engine.carrier(to: home, mayBridge: false))
-                try #require(carrier.open(probe))
+                probe.kept = probe
+                try #require(carrier.open(probe.end))
                 let open = Open(
                     name: StreamName(ingress: name, number: 1),
                     service: TestProxy.backend,
@@ -186,7 +189,7 @@ struct StreamIdentityTests {
                     client: Endpoint(address: loopback, port: 1),
                     window: 65_536
                 )
-                carrier.conduit.send(.open, label: probe.label) { open.encode(into: &$0) }
+                probe.end.send(.open) { open.encode(into: &$0) }
             }
             return answer.value
         }

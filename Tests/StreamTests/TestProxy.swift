@@ -282,7 +282,7 @@ final class TestProxy: Sendable {
     var isEmpty: Bool {
         get throws {
             let isRestful = try streamCount == 0 && ringBytes == 0
-            return isRestful && shared.ownCounts.isEmpty && shared.isIdle
+            return isRestful && plane.names.count == 0 && shared.ownCounts.isEmpty && shared.isIdle
         }
     }
 }

@@ -1,5 +1,4 @@
 import NetworkModel
-import SiteConfiguration
 
 /// The keys that this gateway shares with each other gateway, for the MACs of stream set-up.
 struct KeyRing: Equatable, Sendable {

@@ -1,87 +1,74 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
 import Streaming
 import Wire
 
 /// A server of this site.
 extension IngressConnection {
-    func connect() {
+    func connect(excluding excluded: [Endpoint]) {
         // The relay watches the client; until then only the server matters.
-        unwatch()
-        let connector = LocalConnector(
+        part.unwatch(on: engine.loop)
+        connector = LocalConnector(
             service,
-            excluding: resetBy,
-            timeout: timeouts.connect,
+            excluding: excluded,
+            timeout: connectTimeout,
             on: engine.loop,
-            connected: { [self] socket, watch, server in relay(socket, watch, server) },
+            connected: { [self] socket, watch, server in connected(socket, watch, server) },
             failed: { [self] reason in
-                switch reason {
-                case .connectTimeout: refused(.connectTimeout)
-                case .noEndpoint: refused(.noEndpoints)
-                case .overloaded: unreachable()
-                default: refused(.connectRefused)
-                }
+                connector = nil
+                handle(.notConnected(reason))
             }
         )
-        phase = .connecting(connector)
     }
 
-    func relay(
+    func stopConnecting() {
+        connector?.cancel()
+        connector = nil
+    }
+
+    private func connected(
         _ server: consuming FileDescriptor,
         _ watch: Connector.Watch,
         _ pick: ServerPick
     ) {
+        connector = nil
         // The loop that accepted it may have been faster than the one that connected could note its end.
-        if engine.comesBack(client, at: socket?.localEndpoint) {
+        guard !engine.comesBack(client, at: part.socket?.localEndpoint) else {
             engine.loop.deregister(watch.registration)
-            service.serverReleased(pick)
-            service.count(.refused)
-            return end(.client)
+            return handle(.cameBack(pick))
         }
-        guard let client = socket.take() else {
-            engine.loop.deregister(watch.registration)
-            service.serverReleased(pick)
-            return end(.client)
+        handle(.connected(pick))
+        guard let client = part.socket.take() else {
+            preconditionFailure("a server was connected for a client that has left")
         }
-        didOpen()
-        let relay = PlainRelay(
+        relay = PlainRelay(
             client: client,
             server: server,
             serverWatch: watch,
-            unsent: sender.takeUnsent(),
-            timeouts: PlainRelay.Timeouts(idle: timeouts.idle, halfClosed: timeouts.halfClosed),
-            judgesEndsFor: timeouts.connect,
+            unsent: stream.flow.takeUnsent(),
+            timeouts: relayTimeouts,
+            judgesEndsFor: connectTimeout,
             on: engine.loop,
             firstByte: { [self] in touch() },
-            completion: { [self] relay, ending in relayEnded(relay, ending, pick) }
+            completion: { [self] relay, ending in ended(relay, ending) }
         )
-        phase = .relaying(relay, pick)
     }
 
-    func relayEnded(_ relay: PlainRelay, _ ending: PlainRelay.End, _ server: ServerPick) {
-        // What a server does with the bytes that a client sent speaks against neither.
-        let isUntouched = relay.bytesToClient == 0 && relay.bytesToServer == 0
-        if case .server = ending, isUntouched, wasOpenedJustNow {
-            service.serverFailed(server, .closedAtOnce, at: engine.loop.now)
-        } else {
-            service.serverReleased(server)
-        }
+    private func ended(_ relay: PlainRelay, _ ending: PlainRelay.End) {
+        self.relay = nil
         let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
         switch ending {
-        case .finished: end(.finished)
-        case .client: end(.client)
-        case .idle, .halfClosed, .aborted: end(.cut(hadBytes: hadBytes))
+        case .finished: handle(.relayEnded(.finished))
+        case .client: handle(.relayEnded(.client))
+        case .idle, .halfClosed, .aborted: handle(.relayEnded(.cut(hadBytes: hadBytes)))
         case .server:
-            guard let reclaimed = relay.reclaimClient() else {
-                return end(.cut(hadBytes: hadBytes))
+            let reclaimed = relay.reclaimClient()
+            let isReclaimed = reclaimed != nil
+            if let reclaimed {
+                stream.flow.prepend(reclaimed.unsent)
+                part.socket = consume reclaimed.socket
             }
-            sender.prepend(reclaimed.unsent)
-            socket = consume reclaimed.socket
-            guard beginAnew() else { return again() }
-            // Another server of this site comes before another site.
-            resetBy.append(server.endpoint)
-            connect()
+            handle(.relayEnded(.server(isUntouched: !hadBytes, isReclaimed: isReclaimed)))
         }
     }
 }

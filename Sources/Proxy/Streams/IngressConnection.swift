@@ -1,59 +1,29 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
 import Streaming
 import Wire
 
-/// A client's connection, from accept to its end: picks a target, and another one for as long as nobody could tell.
-///
-/// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
-/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect`, and until five targets have said no. One
-/// that was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream with
-/// bytes is lost, the client gets a RST.
+/// A client's connection: carries out what `IngressStream` decides, on sockets, carriers, balancers and a timer.
 final class IngressConnection: SocketStream {
-    enum Phase {
-        /// Between two attempts.
-        case choosing
-        case connecting(LocalConnector)
-        /// The server is of this site.
-        case relaying(PlainRelay, ServerPick)
-        /// OPEN was sent.
-        case opening(Open, TimerID)
-        case streaming
-        case ended
-    }
-
-    private static let failureLimit = 5
-    /// The first wait for routing to learn of a loss; doubles.
-    private static let pause: Duration = .milliseconds(20)
-
+    unowned let engine: StreamEngine
     let client: Endpoint
     let service: SharedService
-    let timeouts: ServiceTimeouts
-    /// Until when another target is tried; set anew when a target that had taken the connection loses it.
-    private var deadline: Instant
-    var phase = Phase.choosing
-    /// How often a target said no, or took the connection and lost it.
-    private var failures = 0
-    /// How often routing was waited for.
-    private var pauses = 0
-    private var pick: Pick?
-    /// The way of the attempt that waits for an answer.
-    var way: WayPick?
-    /// When the egress of `way` was asked.
-    var askedAt = Instant(nanoseconds: 0)
-    /// Ways to the picked target that were tried for this pick.
-    var triedRoutes: [[ProxyID]] = []
-    /// Targets that said no.
-    private var refused: [SiteID] = []
-    /// Targets that could not be asked: tried again when no other is left.
-    private var unreached: [SiteID] = []
-    /// Servers of this site that took the connection in this attempt and reset it at once.
-    var resetBy: [Endpoint] = []
-    /// When a target took the connection last.
-    private var openedAt: Instant?
-    /// The time limit of a stream, or the wait for routing.
-    private var timer: TimerID?
+    let connectTimeout: Duration
+    let relayTimeouts: PlainRelay.Timeouts
+    private(set) lazy var end = StreamEnd(of: self)
+    var stream: IngressStream
+    var part: SocketPart
+    var holdings = StreamHoldings()
+    /// The OPEN that was sent last, while its stream is there.
+    private(set) var asked: Open?
+    var connector: LocalConnector?
+    var relay: PlainRelay?
+    private var timer = DeadlineTimer()
+
+    var flow: StreamFlow {
+        _read { yield stream.flow }
+        _modify { yield &stream.flow }
+    }
 
     init(
         _ socket: consuming FileDescriptor,
@@ -62,329 +32,161 @@ final class IngressConnection: SocketStream {
         engine: StreamEngine
     ) {
         self.client = client
+        self.engine = engine
         service = entry.shared
-        timeouts = entry.timeouts
-        deadline = engine.loop.now + timeouts.connect * 2
-        super.init(socket: socket, engine: engine, pool: engine.pool)
-    }
-
-    /// Makes the first attempt.
-    func start() { next() }
-
-    // MARK: Attempts
-
-    private func next() {
-        phase = .choosing
+        let timeouts = entry.timeouts
+        connectTimeout = timeouts.connect
+        relayTimeouts = PlainRelay.Timeouts(
+            idle: timeouts.idle,
+            halfClosed: timeouts.halfClosed
+        )
+        part = SocketPart(socket)
         let now = engine.loop.now
-        guard failures < Self.failureLimit, now < deadline else { return fail() }
-        guard let pick = service.pick(excluding: refused + unreached, at: now) else {
-            return waitForRouting()
-        }
-        self.pick = pick
-        resetBy = []
-        triedRoutes = []
-        let view = engine.view
-        if pick.site == view.proxy.site, !view.isSidecar {
-            connect()
-        } else if !open(pick) {
-            unreachable()
-        }
+        let flow = StreamFlow(
+            engine.pool,
+            window: engine.initialWindow,
+            hasSocket: true,
+            at: now
+        )
+        stream = IngressStream(flow, timeouts: timeouts, at: now)
     }
 
-    /// Nobody is left: those that could not be reached may be in a moment, over another path.
-    private func waitForRouting() {
-        guard !unreached.isEmpty else { return fail() }
-        unreached = []
-        let delay = Self.pause * (1 << min(pauses, 4))
-        pauses += 1
-        cancelTimer()
-        timer = engine.loop.schedule(after: delay) { [self] _ in
-            timer = nil
-            next()
-        }
-    }
+    deinit { assert(part.socket == nil, "a client was dropped before it was closed") }
 
-    /// The target did not take it, and that speaks against the target.
-    func refused(_ reason: FailoverReason) {
-        guard let pick = pick.take() else { return }
-        service.failed(pick, reason: reason, at: engine.loop.now)
-        failures += 1
-        refused.append(pick.site)
-        next()
-    }
+    var servicePort: ServicePort? { service.service }
+    var name: StreamName? { asked?.name }
 
-    /// One gateway of the target takes nothing for this service: what it says is no word of the others, which are asked first.
-    private func turnedAway(by gateway: ProxyID, _ reason: FailoverReason) {
-        guard let pick else { return }
-        triedRoutes += service.ways(to: pick.site)?.all.filter { $0.last == gateway } ?? []
-        if !tryAnotherWay() { refused(reason) }
-    }
+    // MARK: What happens
 
-    /// The gateway is about to end: others are asked, or waited for until routing knows them.
-    private func turnedAwayByDrain(_ gateway: ProxyID) {
-        wayFailed(.draining)
-        guard let known = pick else { return }
-        triedRoutes += service.ways(to: known.site)?.all.filter { $0.last == gateway } ?? []
-        guard !tryAnotherWay(), let pick = pick.take() else { return }
-        service.failed(pick, reason: .draining, at: engine.loop.now)
-        unreached.append(pick.site)
-        next()
-    }
+    func start() { handle(.start) }
 
-    /// Asks the same target over another way; false when there is none, or no time for it.
-    func tryAnotherWay() -> Bool {
-        guard let pick, engine.loop.now < deadline else { return false }
-        return open(pick)
-    }
-
-    /// The attempt got lost on its way: another way, or the target could not be asked.
-    private func lostOnTheWay(_ reason: FailoverReason? = nil) {
-        leaveStream()
-        wayFailed(reason)
-        if !tryAnotherWay() { unreachable() }
-    }
-
-    /// The target could not be asked.
-    func unreachable() {
-        guard let pick = pick.take() else { return }
-        service.release(pick)
-        unreached.append(pick.site)
-        next()
-    }
-
-    /// The target has ended the connection for reasons of its own: all are candidates, itself included.
-    func again() {
-        guard let pick = pick.take() else { return }
-        service.release(pick)
-        next()
-    }
-
-    /// A target that had taken the connection loses it, and nobody could tell: another may take it.
-    ///
-    /// True when that comes so soon after it was taken that it is an answer to the attempt. Else what the attempts before
-    /// had met is long past, and counts no more.
-    func beginAnew() -> Bool {
-        let now = engine.loop.now
-        deadline = now + timeouts.connect * 2
-        failures += 1
-        if wasOpenedJustNow { return true }
-        failures = 0
-        pauses = 0
-        refused = []
-        unreached = []
-        return false
-    }
-
-    /// Whether what the target does now is an answer to the attempt to connect.
-    var wasOpenedJustNow: Bool {
-        openedAt.map { engine.loop.now - $0 <= timeouts.connect } ?? false
-    }
-
-    // MARK: A server elsewhere
-
-    var isWatched = false
-
-    override func didUnwatch() { isWatched = false }
-
-    override func receive(_ opened: Opened) throws(StreamViolation) {
-        guard case .opening(let open, let limit) = phase else { throw .unexpected(.opened) }
-        let view = engine.view
-        let isGenuine =
-            view.isSidecar
-            || view.keys.isGenuine(
-                .opened,
-                to: open,
-                signer: view.proxy,
-                by: opened.egress,
-                mac: opened.mac
-            )
-        guard isGenuine else {
-            cancel()
-            return lostOnTheWay()
-        }
-        engine.loop.cancel(limit)
-        wayAnswered()
-        phase = .streaming
-        didOpen()
-        self.opened(window: opened.window)
+    func handle(_ input: IngressStream.Input) {
+        for action in stream.handle(input, at: engine.loop.now) { carryOut(action) }
+        follow()
         arm()
     }
 
-    override func receive(_ refusal: Refused) throws(StreamViolation) {
-        guard case .opening(let open, _) = phase else { throw .unexpected(.refused) }
-        let view = engine.view
-        // What a hop on the way says is no word of the target.
-        let isGenuine =
-            view.isSidecar
-            ? refusal.by == open.route.last
-            : view.keys.isGenuine(
-                .refused,
-                to: open,
-                signer: view.proxy,
-                by: refusal.by,
-                reason: refusal.reason,
-                mac: refusal.mac
-            )
-        guard isGenuine else {
-            return lostOnTheWay(refusal.reason == .noRoute ? .linkLost : nil)
-        }
-        leaveStream()
-        if refusal.reason == .draining { return turnedAwayByDrain(refusal.by) }
-        wayAnswered()
-        switch refusal.reason {
-        case .connectRefused: refused(.connectRefused)
-        case .connectTimeout: refused(.connectTimeout)
-        case .noEndpoint, .noService: turnedAway(by: refusal.by, .noEndpoints)
-        default: unreachable()
+    func tell(_ event: SocketEvent) {
+        switch event {
+        case .failed: handle(.clientFailed)
+        case .finished: handle(.finished)
+        case .violated: handle(.violated)
+        case .overloaded: handle(.overloaded)
+        case .touched: touch()
+        case .limitChanged: arm()
         }
     }
 
-    /// Whether the stream could be opened at another target without anybody noticing.
-    private var isUntouched: Bool { sender.isUntouched && receiver.isUntouched }
-
-    override func carrierLost() {
-        switch phase {
-        case .opening: return lostOnTheWay()
-        case .streaming:
-            guard isUntouched else { return end(.lost(hadBytes: true)) }
-            _ = beginAnew()
-        default: return
-        }
-        leaveStream()
-        unreachable()
+    func touch() {
+        guard !holdings.isTouched else { return }
+        holdings.isTouched = true
+        service.touched()
     }
 
-    override func streamReset(_ reason: Reset.Reason) {
-        switch phase {
-        case .opening: lostOnTheWay()
-        case .streaming:
-            // A server that resets an exchange ends it as it likes: nothing was lost with its site.
-            guard isUntouched else {
-                return end(reason == .endpoint ? .cut(hadBytes: true) : .lost(hadBytes: true))
-            }
-            leaveStream()
-            let isAnswer = beginAnew()
-            // The path was lost, or the servers took it and reset it: at once, or when it had been idle for a while.
-            guard reason == .endpoint else { return unreachable() }
-            if isAnswer { refused(.connectRefused) } else { again() }
-        default: break
+    func endOfSocket() -> Bool {
+        stream.flow.endOfSocket(at: engine.loop.now)
+        return false
+    }
+
+    func receive(_ frame: LifeFrame, on end: StreamEnd) {
+        switch frame {
+        case .opened(let opened):
+            handle(.opened(window: opened.window, isGenuine: isGenuine(opened)))
+        case .refused(let refused):
+            handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine(refused)))
+        case .reset(let reason): handle(.reset(reason))
+        // The ingress alone gives a stream up.
+        case .cancel: handle(.violated)
         }
     }
 
-    override func socketFailed() {
-        switch phase {
-        // A failure is told once: whoever swallows it takes what follows for an orderly end.
-        case .choosing: break
-        case .connecting(let connector): connector.cancel()
-        case .relaying(let relay, _):
-            // It was noticed while the client was still ours; ends in `relayEnded`.
-            return relay.abort()
-        case .opening: cancel()
-        case .streaming:
-            if isUntouched { cancel() } else { sendReset(.endpoint) }
-        case .ended: return
-        }
-        end(.client)
+    func violated(_ violation: StreamViolation, on end: StreamEnd) { handle(.violated) }
+
+    func carrierLost(_ end: StreamEnd) { handle(.carrierLost) }
+
+    func shutDown() { handle(.shutDown) }
+
+    func abandon() {
+        stream.abandon()
+        end.detach()
+        forgetName()
+        timer.cancel(on: engine.loop)
+        closeSocket(inOrder: false)
     }
 
-    override func streamFinished() { end(.finished) }
-
-    override var servicePort: ServicePort? { service.service }
-
-    override func didTouch() { service.touched() }
-
-    override func endIfSilent(for limit: Duration) {
-        guard case .relaying(let relay, _) = phase else { return super.endIfSilent(for: limit) }
-        relay.endIfSilent(for: limit)
+    func endIfSilent(for limit: Duration) {
+        if let relay { relay.endIfSilent(for: limit) } else { endIfSocketIsSilent(for: limit) }
     }
 
-    // MARK: Time limits
-
-    override func directionEnded() { arm() }
-
-    /// Waits for the time limit that holds now; zero means never.
     private func arm() {
-        cancelTimer()
-        guard case .streaming = phase else { return }
-        let isHalfClosed = sender.finOffset != nil || receiver.isFinDelivered
-        let limit = isHalfClosed ? timeouts.halfClosed : timeouts.idle
-        guard limit > .zero else { return }
-        timer = engine.loop.schedule(at: lastMoved + limit) { [self] loop in
-            timer = nil
-            // Bytes that moved meanwhile put the limit off; nobody sets a timer per byte.
-            if lastMoved + limit > loop.now { return arm() }
-            sendReset(.idle)
-            end(.cut(hadBytes: true))
+        timer.follow(stream.nextDeadline, on: engine.loop) { [self] in
+            timer.clear()
+            handle(.deadline)
         }
     }
 
-    func cancelTimer() {
-        if let timer { engine.loop.cancel(timer) }
-        timer = nil
-    }
+    // MARK: What is done
 
-    // MARK: The end
-
-    enum Ending {
-        case finished
-        /// The client reset its connection or vanished.
-        case client
-        /// The target or the path was lost.
-        case lost(hadBytes: Bool)
-        /// This proxy cut it, or found no other target for one that had been open.
-        case cut(hadBytes: Bool)
-    }
-
-    func didOpen() {
+    private func carryOut(_ action: IngressStream.Action) {
         let now = engine.loop.now
-        if let pick { service.opened(pick, at: now) }
-        if openedAt == nil { service.count(.opened) }
-        openedAt = now
-        lastMoved = now
+        switch action {
+        case .pick(let excluded): pick(excluding: excluded)
+        case .connect(let excluded): connect(excluding: excluded)
+        case .stopConnecting: stopConnecting()
+        case .abortRelay: relay?.abort()
+        case .seek(let pick, let tried): seek(pick, tried)
+        case .cancel:
+            end.send(.cancel)
+            leave()
+        case .reset(let reason):
+            end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
+            leave()
+        case .leave: leave()
+        case .opened(let pick): service.opened(pick, at: now)
+        case .release(let pick): service.release(pick)
+        case .failed(let pick, let reason): service.failed(pick, reason: reason, at: now)
+        case .lost(let pick): service.lost(pick, at: now)
+        case .serverReleased(let server): service.serverReleased(server)
+        case .serverFailed(let server, let fault): service.serverFailed(server, fault, at: now)
+        case .wayAnswered(let way, let time):
+            engine.plane.withRoutes { $0.answered(way, after: time, at: now) }
+        case .wayFailed(let way, let reason):
+            engine.plane.withRoutes { $0.failed(way, reason: reason, at: now) }
+        case .wayAbandoned(let way): engine.plane.withRoutes { $0.abandoned(way) }
+        case .count(let event): service.count(event)
+        case .close(let isInOrder): close(inOrder: isInOrder)
+        }
     }
 
-    /// No target took it, or none after the one that lost it.
-    private func fail() {
-        guard openedAt == nil else { return end(.cut(hadBytes: true)) }
-        service.count(.failed)
-        end(.client)
+    private func pick(excluding excluded: [SiteID]) {
+        let pick = service.pick(excluding: excluded, at: engine.loop.now)
+        let view = engine.view
+        handle(.picked(pick, isLocal: pick?.site == view.proxy.site && !view.isSidecar))
     }
 
-    func end(_ ending: Ending) {
-        if case .ended = phase { return }
-        if case .opening(_, let limit) = phase { engine.loop.cancel(limit) }
-        wayFailed(nil)
-        phase = .ended
-        cancelTimer()
-        detach()
-        close()
-        service.left(isTouched: isTouched)
-        if let pick = pick.take() {
-            if case .lost = ending {
-                service.lost(pick, at: engine.loop.now)
-            } else {
-                service.release(pick)
-            }
-        }
-        switch ending {
-        case .lost(hadBytes: true), .cut(hadBytes: true): service.count(.interrupted)
-        default: break
-        }
-        if openedAt != nil { service.count(.closed) }
+    /// Gives the label back: another stream could be opened.
+    private func leave() {
+        end.detach()
+        forgetName()
+        stream.flow.draw(on: engine.pool)
+    }
+
+    /// OPEN is about to be sent.
+    func asks(_ open: Open) {
+        asked = open
+        engine.insert(open.name, self)
+    }
+
+    private func forgetName() {
+        if let name { engine.remove(name, self) }
+        asked = nil
+    }
+
+    private func close(inOrder: Bool) {
+        end.detach()
+        forgetName()
+        closeSocket(inOrder: inOrder)
+        service.left(isTouched: holdings.isTouched)
         engine.remove(self)
-    }
-
-    override func shutDown() {
-        switch phase {
-        case .choosing: break
-        case .connecting(let connector): connector.cancel()
-        case .relaying(let relay, _):
-            // Ends in `relayEnded`.
-            return relay.abort()
-        case .opening: cancel()
-        case .streaming: sendReset(.shutdown)
-        case .ended: return
-        }
-        end(.cut(hadBytes: openedAt != nil))
     }
 }

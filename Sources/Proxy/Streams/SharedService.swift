@@ -159,20 +159,6 @@ extension SharedService {
         change { $0.balancer.lost(pick, at: now) }
     }
 
-    /// How the connection of a client went on.
-    enum ClientEvent: Sendable {
-        /// A target took it for the first time.
-        case opened
-        /// It ended after it had been opened.
-        case closed
-        /// It ended because no target took it.
-        case failed
-        /// It was cut after bytes had been exchanged; `closed` follows.
-        case interrupted
-        /// It was reset before anything was tried for it.
-        case refused
-    }
-
     func count(_ event: ClientEvent) {
         change { state in
             switch event {

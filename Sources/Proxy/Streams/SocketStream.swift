@@ -6,286 +6,275 @@ import Wire
 ///
 /// Bytes from the socket are read only when the carrier asks for them and go into its buffer at once; until their
 /// acknowledgment a copy stays in the sender's ring. Bytes from the carrier are written to the socket at once; what it
-/// does not take waits, bounded by the window. Whatever ends the stream leads through `close`, once.
-class SocketStream: StreamEnd, EventHandler {
-    static let readMinimum = 4_096
+/// does not take waits, bounded by the window. What ends the stream is told to its state machine.
+protocol SocketStream: StreamOwner, EventHandler {
+    var engine: StreamEngine { get }
+    var end: StreamEnd { get }
+    /// Of the state machine.
+    var flow: StreamFlow { get set }
+    var part: SocketPart { get set }
+    var holdings: StreamHoldings { get set }
 
-    unowned let engine: StreamEngine
-    final var socket: FileDescriptor?
-    private final var registration: RegistrationID?
-    /// There may be bytes, a FIN or an error to read.
-    final var isReadable = false
-    /// A short read proves nothing any more.
-    final var readsToEnd = false
-    final var silence = PeerSilence()
-    /// There may be room in the socket.
-    final var isWritable = true
-    /// How much to read at once: grows while reads are full.
-    final var readSize = SocketStream.readMinimum
-    final var sender: StreamSender
-    final var receiver: StreamReceiver
-    final var owesLazily = false
-    final var isStarved = false
-    private final var isWindowCounted = false
-    /// When a byte or a FIN last moved.
-    final var lastMoved: Instant
-    /// True once the other end has taken the stream: bytes may flow.
-    final var isOpen = false
-    /// A byte has passed in some direction.
-    private(set) final var isTouched = false
+    func tell(_ event: SocketEvent)
+    /// The socket has ended; true when that counts as a failure of whoever is there.
+    func endOfSocket() -> Bool
+}
 
-    /// `pool` holds the bytes of both directions.
-    init(socket: consuming FileDescriptor?, engine: StreamEngine, pool: BufferPool) {
-        self.engine = engine
-        self.socket = socket
-        sender = StreamSender(pool)
-        receiver = StreamReceiver(
-            pool,
-            window: engine.initialWindow,
-            at: engine.loop.now
-        )
-        lastMoved = engine.loop.now
-        super.init()
-    }
-
-    /// What is kept is drawn from another pool of this loop from now on.
-    final func draw(on pool: BufferPool) {
-        sender.draw(on: pool)
-        receiver.draw(on: pool)
-    }
-
-    /// The receiver's window was, or is about to be, told to the other end.
-    final func countWindow() {
-        if !isWindowCounted { engine.windowGranted(receiver.window) }
-        isWindowCounted = true
-    }
-
-    deinit { assert(isClosed, "a stream was dropped before it was closed") }
-
-    // MARK: What the subclasses add
-
-    /// The client or the server reset its connection, or it timed out.
-    func socketFailed() {}
-    /// The other end reset the stream.
-    func streamReset(_ reason: Reset.Reason) {}
-    /// Both directions ended in order; the socket is closed and the label given back.
-    func streamFinished() {}
+/// What an end's state machine or its service is told of the socket.
+enum SocketEvent {
+    /// The client or the server reset its connection, or vanished.
+    case failed
+    /// Both directions have ended in order.
+    case finished
+    case violated
+    /// There is no memory for what came.
+    case overloaded
     /// The first byte has passed.
-    func didTouch() {}
-    /// Whether the end that was read from the socket is a failure of whoever is there.
-    var isEarlyEnd: Bool { false }
+    case touched
+    /// Another time limit holds than before.
+    case limitChanged
+}
 
-    final func touch() {
-        guard !isTouched else { return }
-        isTouched = true
-        didTouch()
-    }
-
-    // MARK: The socket
-
-    private final var isClosed = false
-
-    /// Watches the socket; false when the kernel refuses.
-    final func watch() -> Bool {
-        guard let number = socket?.number else { return false }
-        do throws(SystemError) {
-            registration = try engine.loop.register(self, descriptor: number, trigger: .edge)
-            return true
-        } catch {
-            return false
-        }
-    }
-
-    /// Goes on with a registration that somebody else made for the socket.
-    final func adopt(_ watch: Connector.Watch) {
-        registration = watch.registration
-        engine.loop.handOver(watch.registration, to: self)
-        note(watch.ready)
-    }
-
-    final func unwatch(closing: Bool = false) {
-        if let registration { engine.loop.deregister(registration, closing: closing) }
-        registration = nil
-        isReadable = false
-        readsToEnd = false
-        isWritable = true
-        didUnwatch()
-    }
-
-    /// The socket is watched no more.
-    func didUnwatch() {}
-
-    final func handle(_ events: ReadyEvents, on loop: EventLoop) {
-        note(events)
-        if events.contains(.failed), let error = socket?.takeError("relay"), error.code != 0 {
-            return socketFailed()
+extension SocketStream {
+    func handle(_ events: ReadyEvents, on loop: EventLoop) {
+        part.note(events)
+        if events.contains(.failed), let error = part.socket?.takeError("relay"), error.code != 0 {
+            return tell(.failed)
         }
         moveWhatWaits()
     }
 
-    private final func note(_ events: ReadyEvents) {
-        if !events.isDisjoint(with: [.readable, .failed]) { isReadable = true }
-        if !events.isDisjoint(with: [.writable, .failed]) { isWritable = true }
-        if !events.isDisjoint(with: [.readsToEnd, .failed]) { readsToEnd = true }
+    func moveWhatWaits() {
+        guard flow.isOpen else { return }
+        if part.isWritable { drain() }
+        if part.isReadable { requestDataIfPossible() }
     }
 
-    final func moveWhatWaits() {
-        guard isOpen else { return }
-        if isWritable { drainPending() }
-        if isReadable { requestDataIfPossible() }
+    func loopEnded() { abandon() }
+
+    func endIfSocketIsSilent(for limit: Duration) {
+        if part.isSilent(for: limit, at: engine.loop.now) { tell(.failed) }
     }
 
-    override func endIfSilent(for limit: Duration) {
-        let isOver = silence.isOver(
-            unacknowledged: socket?.unacknowledgedCount ?? 0,
-            silence: socket?.silence,
-            limit: limit,
-            at: engine.loop.now
-        )
-        if isOver { socketFailed() }
+    /// Does what the inputs before have made due.
+    func follow() {
+        var steps = flow.takeSteps()
+        guard !steps.isEmpty else { return }
+        if steps.contains(.touched) { tell(.touched) }
+        if steps.contains(.deliverFin) {
+            guard deliverFin() else { return tell(.failed) }
+            steps.formUnion(flow.takeSteps())
+        }
+        if steps.contains(.acknowledge) { sendAcknowledgment() }
+        if steps.contains(.acknowledgeSoon) { engine.acknowledgeLazily(self) }
+        if steps.contains(.finished) { return tell(.finished) }
+        if steps.contains(.directionEnded) { tell(.limitChanged) }
+        if steps.contains(.send) { requestDataIfPossible() }
     }
 
-    final func loopEnded() { abandon() }
+    // MARK: What it holds of its loop
 
-    override func abandon() {
-        detach()
-        close()
+    /// The receiver's window was, or is about to be, told to the other end.
+    func countWindow() {
+        let window = flow.receiver.window
+        guard window > holdings.window else { return }
+        engine.windowGranted(window - holdings.window)
+        holdings.window = window
     }
 
     /// Lets go of socket, memory and counts.
-    ///
-    /// With SO_LINGER {1, 0} set, closing resets the connection.
-    final func close() {
-        guard !isClosed else { return }
-        isClosed = true
-        unwatch(closing: true)
-        socket = nil
-        if isWindowCounted { engine.windowReturned(receiver.window) }
+    func closeSocket(inOrder: Bool) {
+        // Both FINs have passed: closing is no reset. Fails only when the connection is gone.
+        if inOrder { try? part.socket?.setAbortive(false) }
+        part.close(on: engine.loop)
+        engine.windowReturned(holdings.window)
+        holdings.window = 0
     }
+}
 
-    /// The bytes may flow: the other end takes `window` of them before it acknowledges any.
-    final func opened(window: UInt32) {
-        isOpen = true
-        sender.open(window: window)
-        requestDataIfPossible()
-    }
+// MARK: - From the carrier to the socket
 
-    // MARK: Towards the carrier
-
-    final override func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool {
-        guard isOpen else { return false }
-        var room = limit
-        if receiver.owesAcknowledgment {
-            let frame = takeAcknowledgment()
-            buffer.append(type: .acknowledgment, label: label) {
-                frame.encode(into: &$0)
-            }
-            room -= FrameHeader.size + Acknowledgment.size
-        }
-        while room > 512 {
-            let most = min(room - FrameHeader.size - DataFrame.headerSize, FrameHeader.maximumData)
-            if sender.ready > 0 {
-                let count = min(sender.ready, most)
-                append(count, to: &buffer)
-                room -= count + FrameHeader.size + DataFrame.headerSize
-            } else if sender.isFinDue {
-                appendFin(to: &buffer)
-                return false
-            } else if !isReadable || readRoom == 0 || !read(atMost: most) {
-                return false
-            }
-        }
-        return isOpen && (sender.ready > 0 || (isReadable && readRoom > 0) || sender.isFinDue)
-    }
-
-    // MARK: From the carrier
-
-    final override func receive(data payload: RawSpan, at offset: UInt64) throws(StreamViolation) {
-        guard isOpen else { throw .unexpected(.data) }
+extension SocketStream {
+    func receive(
+        data payload: RawSpan,
+        at offset: UInt64,
+        on end: StreamEnd
+    ) throws(StreamViolation) {
+        let now = engine.loop.now
         let count = payload.byteCount - DataFrame.headerSize
-        let skipped = try receiver.check(offset, count: count)
-        guard skipped < count else { return }
-        lastMoved = engine.loop.now
-        touch()
-        var start = DataFrame.headerSize + skipped
-        if receiver.pending.isEmpty, isWritable {
-            switch socket?.write(payload.extracting(start...)) ?? .wouldBlock {
+        let known = try flow.receive(dataAt: offset, count: count, at: now)
+        var start = DataFrame.headerSize + known
+        guard start < payload.byteCount else { return }
+        if flow.writesThrough, part.isWritable {
+            switch part.socket?.write(payload.extracting(start...)) ?? .wouldBlock {
             case .bytes(let written):
-                silence.wrote(at: lastMoved)
-                receiver.passed(written)
+                part.silence.wrote(at: now)
+                flow.didWrite(written)
                 start += written
             case .wouldBlock, .endOfFile:
                 break
             case .failed:
                 // Kept for a server that may take this one's place.
-                receiver.store(payload.extracting(start...))
-                return socketFailed()
+                flow.keep(payload.extracting(start...))
+                return tell(.failed)
             }
         }
         if start < payload.byteCount {
             // A short write: epoll tells when there is room again.
-            isWritable = false
-            guard engine.mayHold(payload.byteCount - start, in: receiver.pending.pool) else {
-                return overloaded()
+            part.isWritable = false
+            guard engine.mayHold(payload.byteCount - start, in: flow.receiver.pending.pool) else {
+                return tell(.overloaded)
             }
-            receiver.store(payload.extracting(start...))
+            flow.keep(payload.extracting(start...))
         }
-        acknowledgeIfDue()
+        follow()
     }
 
-    final override func receive(_ fin: Fin) throws(StreamViolation) {
-        guard isOpen else { throw .unexpected(.fin) }
-        try receiver.finish(fin.offset)
-        deliverFinIfDue()
+    func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation) {
+        try flow.receive(fin)
+        follow()
     }
 
-    final override func receive(
-        _ acknowledgment: Acknowledgment
-    ) throws(StreamViolation) {
-        guard isOpen else { throw .unexpected(.acknowledgment) }
-        if try sender.acknowledged(acknowledgment) {
-            if sender.isFinAcknowledged { return finishIfDone() }
-            requestDataIfPossible()
+    /// Writes what waits.
+    private func drain() {
+        let now = engine.loop.now
+        while !flow.receiver.pending.isEmpty, part.isWritable {
+            var result = IOResult.wouldBlock
+            _ = unsafe flow.drain(at: now) { bytes in
+                result = unsafe part.socket?.write(bytes) ?? .wouldBlock
+                return result.count
+            }
+            switch result {
+            case .bytes: part.silence.wrote(at: now)
+            case .wouldBlock, .endOfFile: part.isWritable = false
+            case .failed: return tell(.failed)
+            }
         }
+        follow()
     }
 
-    final override func receive(_ reset: Reset) {
-        detach()
-        streamReset(reset.reason)
+    private func deliverFin() -> Bool {
+        do throws(SystemError) {
+            try part.socket?.shutdownWriting()
+        } catch {
+            return false
+        }
+        flow.didDeliverFin(at: engine.loop.now)
+        part.silence.wrote(at: engine.loop.now)
+        return true
     }
 
-    /// One of the directions is done: the time limit is another one from now on.
-    func directionEnded() {}
+    // MARK: Acknowledgments
 
-    // MARK: The end
-
-    final func failLater() {
-        if !isClosed { socketFailed() }
+    /// What `acknowledgeLazily` asked for.
+    func acknowledgeNow() {
+        if flow.acknowledgeNow() { sendAcknowledgment() }
     }
 
-    final func finishIfDone() {
-        guard sender.isFinAcknowledged, receiver.isFinDelivered, !isClosed else { return }
-        // Both FINs have passed: closing is no reset. Fails only when the connection is gone.
-        try? socket?.setAbortive(false)
-        detach()
-        close()
-        streamFinished()
+    private func sendAcknowledgment() {
+        guard end.isAttached else { return }
+        let frame = takeAcknowledgment()
+        end.send(.acknowledgment) { frame.encode(into: &$0) }
     }
 
-    /// Tells the other end; the label is free from now on.
-    final func sendReset(_ reason: Reset.Reason) {
-        guard let carrier else { return }
-        carrier.conduit.send(.reset, label: label) { Reset(reason: reason).encode(into: &$0) }
-        detach()
+    private func takeAcknowledgment() -> Acknowledgment {
+        let receiver = (flow.receiver.window, flow.receiver.pending.pool)
+        let frame = flow.takeAcknowledgment(
+            at: engine.loop.now,
+            roundTrip: end.carrier?.conduit.roundTrip ?? .milliseconds(1),
+            mayGrow: engine.mayGrow(receiver.0, in: receiver.1)
+        )
+        countWindow()
+        return frame
+    }
+}
+
+// MARK: - From the socket to the carrier
+
+extension SocketStream {
+    func requestDataIfPossible() {
+        if flow.isReadyToSend || (part.isReadable && readRoom > 0) { end.requestData() }
     }
 
-    final func overloaded() {
-        sendReset(.overloaded)
-        streamReset(.overloaded)
+    func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation) {
+        try flow.receive(acknowledgment)
+        follow()
     }
 
-    final override func violated(_ violation: StreamViolation) {
-        sendReset(.protocolError)
-        streamReset(.protocolError)
+    /// Those of the socket go along with data.
+    func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd) {}
+
+    func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool {
+        guard flow.isOpen else { return false }
+        var room = limit
+        if flow.receiver.owesAcknowledgment {
+            let frame = takeAcknowledgment()
+            buffer.append(type: .acknowledgment, label: end.label) {
+                frame.encode(into: &$0)
+            }
+            room -= FrameHeader.size + Acknowledgment.size
+        }
+        let isFull = fill(&buffer, &room)
+        follow()
+        return isFull && (flow.isReadyToSend || (part.isReadable && readRoom > 0))
+    }
+
+    /// Appends what there is; false when it ends before `room` does.
+    private func fill(_ buffer: inout FrameBuffer, _ room: inout Int) -> Bool {
+        while room > 512 {
+            let most = min(room - FrameHeader.size - DataFrame.headerSize, FrameHeader.maximumData)
+            let count = flow.appendData(atMost: most, label: end.label, to: &buffer)
+            if count > 0 {
+                room -= count + FrameHeader.size + DataFrame.headerSize
+            } else if flow.appendFin(label: end.label, to: &buffer) {
+                return false
+            } else if !part.isReadable || readRoom == 0 || !read(atMost: most) {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The bytes that may be read from the socket now.
+    ///
+    /// The window is the neighbor's word; the memory is ours. When that is short, the stream asks again later.
+    private var readRoom: Int {
+        let room = flow.sender.room
+        guard room > 0 else { return 0 }
+        let (kept, pool) = (flow.sender.ring.count, flow.sender.ring.pool)
+        let allowance = engine.readAllowance(keeping: kept, in: pool)
+        if allowance == 0, part.isReadable, !holdings.isStarved {
+            holdings.isStarved = true
+            engine.awaitMemory(self)
+        }
+        return min(room, allowance)
+    }
+
+    /// What `awaitMemory` asked for.
+    func readAgain() {
+        holdings.isStarved = false
+        if flow.isOpen, part.socket != nil { requestDataIfPossible() }
+    }
+
+    /// Reads once; false when there was nothing, or the stream has ended.
+    private func read(atMost most: Int) -> Bool {
+        let wanted = min(most, part.readSize, readRoom)
+        var asked = 0
+        var result = IOResult.wouldBlock
+        _ = unsafe flow.fill(atMost: wanted, at: engine.loop.now) { region in
+            asked = region.count
+            result = unsafe part.socket?.read(into: region) ?? .wouldBlock
+            return result.count
+        }
+        part.noteRead(result, of: asked)
+        switch result {
+        case .bytes: return true
+        case .wouldBlock: return false
+        case .endOfFile: if !endOfSocket() { return true }
+        case .failed: break
+        }
+        // Not from within the carrier's turn.
+        engine.loop.schedule(after: .zero) { [self] _ in tell(.failed) }
+        return false
     }
 }

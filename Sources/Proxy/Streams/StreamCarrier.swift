@@ -75,7 +75,7 @@ final class StreamCarrier {
         // The neighbor has forgotten that stream: so must this side.
         if let replaced {
             replaced.detach()
-            replaced.carrierLost()
+            replaced.owner.carrierLost(replaced)
         }
         end.attach(to: self, label: answer)
         openedStreams += 1
@@ -121,25 +121,25 @@ final class StreamCarrier {
         case .data:
             let offset = try DataFrame.offset(payload)
             attempt(end) { (end) throws(StreamViolation) in
-                try end.receive(data: payload, at: offset)
+                try end.owner.receive(data: payload, at: offset, on: end)
             }
         case .acknowledgment:
             let frame = try Acknowledgment.decode(payload)
-            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
-        case .opened:
-            let frame = try Opened.decode(payload)
-            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
-        case .refused:
-            let frame = try Refused.decode(payload)
-            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
-        case .cancel:
-            _ = try Cancel.decode(payload)
-            attempt(end) { (end) throws(StreamViolation) in try end.receiveCancel() }
+            attempt(end) { (end) throws(StreamViolation) in
+                try end.owner.receive(frame, on: end)
+            }
         case .fin:
             let frame = try Fin.decode(payload)
-            attempt(end) { (end) throws(StreamViolation) in try end.receive(frame) }
+            attempt(end) { (end) throws(StreamViolation) in
+                try end.owner.receive(frame, on: end)
+            }
+        case .opened: end.owner.receive(.opened(try Opened.decode(payload)), on: end)
+        case .refused: end.owner.receive(.refused(try Refused.decode(payload)), on: end)
+        case .cancel:
+            _ = try Cancel.decode(payload)
+            end.owner.receive(.cancel, on: end)
         case .reset:
-            end.receive(try Reset.decode(payload))
+            end.owner.receive(.reset(try Reset.decode(payload).reason), on: end)
         default:
             break
         }
@@ -153,7 +153,7 @@ final class StreamCarrier {
         do throws(StreamViolation) {
             try body(end)
         } catch {
-            end.violated(error)
+            end.owner.violated(error, on: end)
         }
     }
 
@@ -183,7 +183,9 @@ final class StreamCarrier {
         let before = buffer.count
         for end in owing[..<count] {
             end.owesAcknowledgment = false
-            if end.carrier === self { end.produceAcknowledgment(into: &buffer) }
+            if end.carrier === self {
+                end.owner.produceAcknowledgment(into: &buffer, at: end)
+            }
         }
         owing.removeFirst(count)
         return limit - (buffer.count - before)
@@ -204,7 +206,8 @@ final class StreamCarrier {
             let quantum = isAlone ? Self.loneQuantum : Self.sharedQuantum
             end.deficit = min(end.deficit + quantum, Self.loneQuantum)
             let before = buffer.count
-            let hasMore = end.produce(into: &buffer, limit: min(room, end.deficit))
+            let most = min(room, end.deficit)
+            let hasMore = end.owner.produce(into: &buffer, limit: most, at: end)
             let used = buffer.count - before
             room -= used
             end.deficit = hasMore ? max(0, end.deficit - used) : 0
@@ -237,7 +240,7 @@ final class StreamCarrier {
         // One that has ended meanwhile, or is elsewhere, has left.
         for end in ends where end.carrier === self {
             end.detach()
-            end.carrierLost()
+            end.owner.carrierLost(end)
         }
     }
 }

@@ -4,81 +4,98 @@ import Wire
 
 /// One end of a stream on one carrier: what the frames of one label belong to.
 ///
-/// The subclasses are the ends of whole streams (a client's or a server's socket) and the legs of streams in transit.
-/// Each handler is called with frames of its own label only.
-class StreamEnd {
+/// The end of a whole stream, at a client's or a server's socket, or one side of a stream in transit.
+final class StreamEnd {
+    /// Called with frames of this label only; it has this end.
+    unowned let owner: any StreamOwner
     /// Nil when the stream is on no carrier.
-    final private(set) var carrier: StreamCarrier?
+    private(set) var carrier: StreamCarrier?
     /// As this side writes it into frames.
-    final private(set) var label: UInt32 = 0
+    private(set) var label: UInt32 = 0
     /// Where it waits for its turn.
-    final var line = StreamLine.none
+    var line = StreamLine.none
     /// Whether the carrier will ask it for data.
-    final var isQueued: Bool { line != .none }
+    var isQueued: Bool { line != .none }
     /// Bytes it may send in its turn; what deficit round robin counts.
-    final var deficit = 0
+    var deficit = 0
     /// Waits among those of the carrier that have an acknowledgment to send.
-    final var owesAcknowledgment = false
+    var owesAcknowledgment = false
     /// Its neighbors in the carrier's queue.
-    fileprivate final var nextInQueue: StreamEnd?
-    fileprivate final var previousInQueue: StreamEnd?
-    /// Whose account it is drawn from, if a neighbor opened it.
-    final var charge: StreamCharge?
+    fileprivate var nextInQueue: StreamEnd?
+    fileprivate var previousInQueue: StreamEnd?
 
-    /// Whether frames went over the carrier under this label.
-    final var isAttached: Bool { carrier != nil }
+    init(of owner: any StreamOwner) { self.owner = owner }
+
+    /// Whether frames go over a carrier under this label.
+    var isAttached: Bool { carrier != nil }
 
     /// Called by the carrier that gives the label.
-    final func attach(to carrier: StreamCarrier, label: UInt32) {
+    func attach(to carrier: StreamCarrier, label: UInt32) {
         self.carrier = carrier
         self.label = label
     }
 
     /// Gives the label back; what still comes for it is ignored.
-    final func detach() {
+    func detach() {
         carrier?.remove(self)
         carrier = nil
     }
 
     /// Asks to be called for data in turn.
-    final func requestData() { carrier?.enqueue(self) }
+    func requestData() { carrier?.enqueue(self) }
 
+    /// Queues a control frame that `body` writes; none when the stream is on no carrier.
+    func send(_ type: FrameType, _ body: (inout FrameWriter) -> Void = { _ in }) {
+        carrier?.conduit.send(type, label: label, body)
+    }
+}
+
+/// Has one stream at this loop, or a stream in transit: carries out what its state machine says.
+protocol StreamOwner: AnyObject {
     /// Appends the newest acknowledgment of what came from the other side of this proxy.
-    func produceAcknowledgment(into buffer: inout FrameBuffer) {}
+    func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd)
 
     /// Appends data frames of about `limit` bytes; true when there is more to send now.
-    func produce(into buffer: inout FrameBuffer, limit: Int) -> Bool { false }
+    func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool
 
-    func receive(_ opened: Opened) throws(StreamViolation) { throw .unexpected(.opened) }
-    func receive(_ refused: Refused) throws(StreamViolation) { throw .unexpected(.refused) }
-    func receiveCancel() throws(StreamViolation) { throw .unexpected(.cancel) }
     /// `payload` is the whole DATA frame; the bytes begin at `DataFrame.headerSize`.
-    func receive(data payload: RawSpan, at offset: UInt64) throws(StreamViolation) {
-        throw .unexpected(.data)
-    }
-    func receive(_ acknowledgment: Acknowledgment) throws(StreamViolation) {
-        throw .unexpected(.acknowledgment)
-    }
-    func receive(_ fin: Fin) throws(StreamViolation) { throw .unexpected(.fin) }
-    func receive(_ reset: Reset) {}
+    func receive(
+        data payload: RawSpan,
+        at offset: UInt64,
+        on end: StreamEnd
+    ) throws(StreamViolation)
+    func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation)
+    func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation)
+    func receive(_ frame: LifeFrame, on end: StreamEnd)
 
     /// The neighbor broke the rules of this stream.
-    func violated(_ violation: StreamViolation) {}
+    func violated(_ violation: StreamViolation, on end: StreamEnd)
 
     /// The carrier is gone, and the label with it.
-    func carrierLost() {}
+    func carrierLost(_ end: StreamEnd)
 
     /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
-    func endIfSilent(for limit: Duration) {}
+    func endIfSilent(for limit: Duration)
+
+    /// What others know it by; nil before OPEN, and in transit.
+    var name: StreamName? { get }
 
     /// Whose client or server is at this end; nil in transit.
-    var servicePort: ServicePort? { nil }
+    var servicePort: ServicePort? { get }
 
     /// The proxy stops, or the service was taken out: the stream is reset.
-    func shutDown() {}
+    func shutDown()
 
     /// The loop has ended: let go of everything, tell nobody.
-    func abandon() { detach() }
+    func abandon()
+}
+
+/// A frame that changes what a stream is.
+enum LifeFrame {
+    case opened(Opened)
+    case refused(Refused)
+    case cancel
+    case reset(Reset.Reason)
 }
 
 /// In which queue of its carrier an end waits.
@@ -88,30 +105,6 @@ enum StreamLine: Hashable {
     case fresh
     /// It takes turns with the others.
     case busy
-}
-
-/// What a stream that a neighbor opened holds of the neighbor's account.
-struct StreamCharge {
-    let account: NeighborAccount
-    /// With the socket of a server.
-    let hasDescriptor: Bool
-
-    /// Draws it; nil when the site's share is used up.
-    init?(_ account: NeighborAccount, hasDescriptor: Bool) {
-        guard account.take(.streams) else { return nil }
-        if hasDescriptor, !account.take(.descriptors) {
-            account.give(.streams)
-            return nil
-        }
-        self.account = account
-        self.hasDescriptor = hasDescriptor
-    }
-
-    /// Gives it back, once.
-    func end() {
-        account.give(.streams)
-        if hasDescriptor { account.give(.descriptors) }
-    }
 }
 
 /// A queue of ends, linked both ways through the ends themselves: every operation takes constant time.

@@ -1,4 +1,5 @@
 import NetworkModel
+import Streaming
 
 // What the engine is handed by listeners. Apart, so that the engine does not name what it carries.
 

@@ -57,9 +57,10 @@ extension StreamEngine {
             charge.end()
             return refuse(open, .replay, label: label, carrier)
         }
-        let stream = EgressStream(open, entry, charge: charge, engine: self)
+        let stream = EgressConnection(open, entry, charge: charge, engine: self)
         add(stream)
-        carrier.accept(stream, label: label)
+        carrier.accept(stream.end, label: label)
+        stream.start()
     }
 
     private func objection(to open: Open, from carrier: StreamCarrier) -> Refused.Reason? {
@@ -114,21 +115,15 @@ extension StreamEngine {
         guard let charge = StreamCharge(carrier.account, hasDescriptor: false) else {
             return refuse(open, .overloaded, label: label, carrier)
         }
-        let (inner, outer) = TransitLeg.pair(
-            for: open,
-            isSigner: isSigner,
-            charge: charge,
-            engine: self
-        )
-        guard onward.open(outer) else {
-            inner.part()
+        let stream = TransitConnection(open, isSigner: isSigner, charge: charge, engine: self)
+        guard onward.open(stream.outer) else {
             charge.end()
             return refuse(open, .overloaded, label: label, carrier)
         }
-        carrier.accept(inner, label: label)
-        // The pair stands and falls together: one entry for both legs.
-        add(inner)
-        onward.conduit.send(.open, label: outer.label) { open.encode(into: &$0) }
+        carrier.accept(stream.inner, label: label)
+        add(stream)
+        stream.start()
+        stream.outer.send(.open) { open.encode(into: &$0) }
     }
 
     /// A sidecar's own stream, unsigned, on its way between the sidecar's loops.

@@ -25,12 +25,12 @@ final class StreamEngine: EventHandler {
     private var pools: [SiteID: BufferPool] = [:]
     private var carriers: [ProxyID: [StreamCarrier]] = [:]
     private var bridges: [Int: LoopBridge] = [:]
-    private var streams: [ObjectIdentifier: StreamEnd] = [:]
-    private var lazy: [SocketStream] = []
+    private var streams: [ObjectIdentifier: any StreamOwner] = [:]
+    private var lazy: [any SocketStream] = []
     private var grantedWindows = 0
     private let memory: Memory
     /// Streams that wait for memory to read.
-    private var starved: [SocketStream] = []
+    private var starved: [any SocketStream] = []
     private static let starvedDelay: Duration = .milliseconds(50)
     private let silenceLimit: Duration
     /// How long a stream in transit may be without an answer: longer than any ingress waits, which says when it gives up.
@@ -95,7 +95,7 @@ final class StreamEngine: EventHandler {
         }
     }
 
-    func add(_ stream: StreamEnd) {
+    func add(_ stream: any StreamOwner) {
         streams[ObjectIdentifier(stream)] = stream
         watchSilence()
     }
@@ -110,9 +110,9 @@ final class StreamEngine: EventHandler {
     }
 
     /// A few at a time: each costs system calls.
-    private func checkSilence(_ ends: ArraySlice<StreamEnd>) {
-        for end in ends.prefix(Self.silenceSlice) { end.endIfSilent(for: silenceLimit) }
-        let rest = ends.dropFirst(Self.silenceSlice)
+    private func checkSilence(_ streams: ArraySlice<any StreamOwner>) {
+        for stream in streams.prefix(Self.silenceSlice) { stream.endIfSilent(for: silenceLimit) }
+        let rest = streams.dropFirst(Self.silenceSlice)
         guard rest.isEmpty else {
             loop.schedule(after: .milliseconds(1)) { [unowned self] _ in checkSilence(rest) }
             return
@@ -123,10 +123,50 @@ final class StreamEngine: EventHandler {
 
     private static let silenceSlice = 64
 
-    /// The stream has ended: what it holds of a neighbor's account is given back.
-    func remove(_ stream: StreamEnd) {
-        streams[ObjectIdentifier(stream)] = nil
-        stream.charge.take()?.end()
+    /// The stream has ended.
+    func remove(_ stream: any StreamOwner) { streams[ObjectIdentifier(stream)] = nil }
+
+    // MARK: Names
+
+    /// From now on frames that name a stream of this proxy may be for this one.
+    func insert(_ name: StreamName, _ stream: any StreamOwner) {
+        plane.names.insert(name, place(stream))
+    }
+
+    func remove(_ name: StreamName, _ stream: any StreamOwner) {
+        plane.names.remove(name, place(stream))
+    }
+
+    private func place(_ stream: any StreamOwner) -> StreamIndex.Place {
+        StreamIndex.Place(loop: loop.index, stream: ObjectIdentifier(stream))
+    }
+
+    /// Calls `body` with the stream of that name on the loop that has it; not when it has ended meanwhile.
+    ///
+    /// False when this proxy has none.
+    func reach(
+        _ name: StreamName,
+        _ body: @escaping @Sendable (any StreamOwner, EventLoop) -> Void
+    ) -> Bool {
+        guard let place = plane.names.find(name) else { return false }
+        if place.loop == loop.index {
+            call(body, at: place, name)
+        } else {
+            plane.mailboxes[place.loop].post { loop in
+                loop.local(StreamEngine.self)?.call(body, at: place, name)
+            }
+        }
+        return true
+    }
+
+    private func call(
+        _ body: (any StreamOwner, EventLoop) -> Void,
+        at place: StreamIndex.Place,
+        _ name: StreamName
+    ) {
+        // Another one may have its place in memory by now.
+        guard let stream = streams[place.stream], stream.name == name else { return }
+        body(stream, loop)
     }
 
     // MARK: Carriers
@@ -205,7 +245,7 @@ final class StreamEngine: EventHandler {
     // MARK: Acknowledgments
 
     /// Calls `acknowledgeNow` soon, together with others.
-    func acknowledgeLazily(_ stream: SocketStream) {
+    func acknowledgeLazily(_ stream: any SocketStream) {
         lazy.append(stream)
         guard lazy.count == 1 else { return }
         loop.schedule(after: Self.lazyDelay) { [unowned self] _ in
@@ -261,12 +301,12 @@ final class StreamEngine: EventHandler {
     /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes in `pool`.
     func readAllowance(keeping kept: Int, in pool: BufferPool) -> Int {
         guard isUnderPressure(pool) else { return .max }
-        guard mayHold(SocketStream.readMinimum, in: pool) else { return 0 }
+        guard mayHold(SocketPart.readMinimum, in: pool) else { return 0 }
         return max(0, StreamReceiver.standardWindow - kept)
     }
 
     /// Lets `stream` try again soon.
-    func awaitMemory(_ stream: SocketStream) {
+    func awaitMemory(_ stream: any SocketStream) {
         starved.append(stream)
         guard starved.count == 1 else { return }
         loop.schedule(after: Self.starvedDelay) { [unowned self] _ in

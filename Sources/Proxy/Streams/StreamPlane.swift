@@ -3,12 +3,13 @@ import NetworkModel
 import Streaming
 import Synchronization
 
-/// What the stream engines of one proxy share: stream numbers, replay windows, and which loop has lanes to whom.
+/// What the stream engines of one proxy share: stream numbers and names, replay windows, and which loop has lanes to whom.
 final class StreamPlane: Sendable {
     let mailboxes: [Mailbox]
     /// What each neighbor site holds here.
     let accounts: NeighborAccounts
     let ownSockets = OwnSockets()
+    let names = StreamNames()
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
     private let ejections = Mutex(RouteEjections())

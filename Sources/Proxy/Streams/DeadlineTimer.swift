@@ -1,0 +1,30 @@
+import NetworkModel
+
+/// The one timer of a state machine: set for its next deadline.
+///
+/// A deadline that moves on is not followed: the timer fires at the earlier one, and is set anew. So nobody sets a timer
+/// per byte.
+struct DeadlineTimer {
+    private var timer: (id: TimerID, deadline: Instant)?
+
+    /// Follows `deadline` (nil: none); `fire` is called once it may be over, and asks again afterwards.
+    mutating func follow(
+        _ deadline: Instant?,
+        on loop: EventLoop,
+        fire: @escaping () -> Void
+    ) {
+        guard let deadline else { return cancel(on: loop) }
+        if let timer, timer.deadline <= deadline { return }
+        cancel(on: loop)
+        let id = loop.schedule(at: deadline) { _ in fire() }
+        timer = (id, deadline)
+    }
+
+    /// It has fired.
+    mutating func clear() { timer = nil }
+
+    mutating func cancel(on loop: EventLoop) {
+        if let timer { loop.cancel(timer.id) }
+        timer = nil
+    }
+}

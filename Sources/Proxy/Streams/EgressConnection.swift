@@ -1,0 +1,174 @@
+import Balancing
+import NetworkModel
+import Streaming
+import Wire
+
+/// A stream's connection to a server: carries out what `EgressStream` decides, on sockets, the carrier and the balancer.
+final class EgressConnection: SocketStream {
+    unowned let engine: StreamEngine
+    private let service: SharedService
+    /// Of the neighbor that sent the OPEN.
+    private let charge: StreamCharge
+    private(set) lazy var end = StreamEnd(of: self)
+    private var stream: EgressStream
+    var part = SocketPart(nil)
+    var holdings = StreamHoldings()
+    private var connector: LocalConnector?
+
+    var flow: StreamFlow {
+        _read { yield stream.flow }
+        _modify { yield &stream.flow }
+    }
+
+    /// `charge` is what it draws from the account of the neighbor that sent the OPEN.
+    init(_ open: Open, _ entry: ServiceEntry, charge: StreamCharge, engine: StreamEngine) {
+        self.engine = engine
+        self.charge = charge
+        service = entry.shared
+        let flow = StreamFlow(
+            engine.pool(of: charge.account),
+            window: engine.initialWindow,
+            hasSocket: false,
+            at: engine.loop.now
+        )
+        stream = EgressStream(open, flow, connectTimeout: entry.timeouts.connect)
+    }
+
+    deinit { assert(part.socket == nil, "a server was dropped before it was closed") }
+
+    var servicePort: ServicePort? { service.service }
+    var name: StreamName? { stream.open.name }
+
+    // MARK: What happens
+
+    /// Begins to connect; the answer goes to the carrier under the label of the OPEN.
+    func start() {
+        engine.insert(stream.open.name, self)
+        countWindow()
+        handle(.start)
+    }
+
+    private func handle(_ input: EgressStream.Input) {
+        for action in stream.handle(input, at: engine.loop.now) { carryOut(action) }
+    }
+
+    func tell(_ event: SocketEvent) {
+        switch event {
+        case .failed: handle(.serverFailed)
+        case .finished: handle(.finished)
+        case .violated: handle(.violated)
+        case .overloaded: handle(.overloaded)
+        case .touched:
+            holdings.isTouched = true
+            service.touched()
+        // The ingress has the time limits.
+        case .limitChanged: break
+        }
+    }
+
+    func endOfSocket() -> Bool { stream.endOfSocket(at: engine.loop.now) }
+
+    func receive(_ frame: LifeFrame, on end: StreamEnd) {
+        switch frame {
+        case .cancel: handle(.cancelled)
+        case .reset(let reason): handle(.reset(reason))
+        // The egress alone answers.
+        case .opened, .refused: handle(.violated)
+        }
+    }
+
+    func violated(_ violation: StreamViolation, on end: StreamEnd) { handle(.violated) }
+
+    func carrierLost(_ end: StreamEnd) { handle(.carrierLost) }
+
+    func shutDown() { handle(.shutDown) }
+
+    func abandon() {
+        stream.abandon()
+        end.detach()
+        engine.remove(stream.open.name, self)
+        closeSocket(inOrder: false)
+    }
+
+    func endIfSilent(for limit: Duration) { endIfSocketIsSilent(for: limit) }
+
+    // MARK: What is done
+
+    private func carryOut(_ action: EgressStream.Action) {
+        switch action {
+        case .connect(let excluded, let limit): connect(excluding: excluded, within: limit)
+        case .stopConnecting:
+            connector?.cancel()
+            connector = nil
+        case .dropServer: part.close(on: engine.loop)
+        case .answer: answer()
+        case .refuse(let reason): refuse(reason)
+        case .reset(let reason):
+            end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
+            end.detach()
+        case .serverReleased(let server): service.serverReleased(server)
+        case .serverFailed(let server, let fault):
+            service.serverFailed(server, fault, at: engine.loop.now)
+        case .close(let isInOrder): close(inOrder: isInOrder)
+        }
+    }
+
+    private func connect(excluding excluded: [Endpoint], within timeout: Duration) {
+        connector = LocalConnector(
+            service,
+            excluding: excluded,
+            timeout: timeout,
+            on: engine.loop,
+            account: charge.account.number,
+            connected: { [self] socket, watch, server in connected(socket, watch, to: server) },
+            failed: { [self] reason in
+                connector = nil
+                handle(.notConnected(reason))
+            }
+        )
+    }
+
+    private func connected(
+        _ socket: consuming FileDescriptor,
+        _ watch: Connector.Watch,
+        to server: ServerPick
+    ) {
+        connector = nil
+        part.socket = consume socket
+        part.adopt(watch, for: self, on: engine.loop)
+        handle(.connected(server))
+        follow()
+        moveWhatWaits()
+    }
+
+    private func answer() {
+        let view = engine.view
+        let answer = Opened(
+            egress: view.proxy,
+            window: UInt32(flow.receiver.window),
+            mac: view.keys.sealAnswer(.opened, to: stream.open, egress: view.proxy)
+        )
+        end.send(.opened) { answer.encode(into: &$0) }
+    }
+
+    private func refuse(_ reason: Refused.Reason) {
+        let view = engine.view
+        let mac = view.keys.sealAnswer(
+            .refused,
+            to: stream.open,
+            egress: view.proxy,
+            reason: reason
+        )
+        let answer = Refused(by: view.proxy, reason: reason, mac: mac)
+        end.send(.refused) { answer.encode(into: &$0) }
+    }
+
+    private func close(inOrder: Bool) {
+        end.detach()
+        engine.remove(stream.open.name, self)
+        closeSocket(inOrder: inOrder)
+        service.left(isTouched: holdings.isTouched)
+        charge.end()
+        engine.remove(self)
+    }
+}

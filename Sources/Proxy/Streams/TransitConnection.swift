@@ -1,0 +1,178 @@
+import NetworkModel
+import Streaming
+import Wire
+
+/// A stream that passes through: carries out what `TransitStream` decides, on two carriers.
+final class TransitConnection: StreamOwner {
+    private unowned let engine: StreamEngine
+    private let charge: StreamCharge
+    private var stream: TransitStream
+    private var timer = DeadlineTimer()
+    /// Towards the ingress, and towards the egress.
+    private(set) lazy var inner = StreamEnd(of: self)
+    private(set) lazy var outer = StreamEnd(of: self)
+
+    /// Both sides have to be given labels, then `start` is called.
+    init(_ open: Open, isSigner: Bool, charge: StreamCharge, engine: StreamEngine) {
+        self.engine = engine
+        self.charge = charge
+        stream = TransitStream(
+            open,
+            isSigner: isSigner,
+            through: engine.view.proxy,
+            pool: engine.pool(of: charge.account),
+            limit: engine.loop.now + engine.answerLimit
+        )
+    }
+
+    /// OPEN was passed on.
+    func start() { arm() }
+
+    private func leg(_ end: StreamEnd) -> TransitStream.Leg { end === inner ? .inner : .outer }
+    private func end(_ leg: TransitStream.Leg) -> StreamEnd { leg == .inner ? inner : outer }
+
+    // MARK: What happens
+
+    private func handle(_ input: TransitStream.Input, on leg: TransitStream.Leg) {
+        for action in stream.handle(input, on: leg, at: engine.loop.now) { carryOut(action) }
+        arm()
+    }
+
+    private func arm() {
+        // Not kept alive by its timer: whoever ends it cancels that.
+        timer.follow(stream.nextDeadline, on: engine.loop) { [weak self] in
+            self?.timer.clear()
+            self?.handle(.deadline, on: .outer)
+        }
+    }
+
+    func receive(_ frame: LifeFrame, on end: StreamEnd) {
+        let leg = leg(end)
+        switch frame {
+        case .opened(let opened):
+            let isGenuine = isGenuine(.opened, by: opened.egress, mac: opened.mac)
+            handle(.opened(opened, isGenuine: isGenuine), on: leg)
+        case .refused(let refused):
+            // What a hop on the way says, nobody signs.
+            let isGenuine =
+                refused.by != stream.signed?.route.last
+                || isGenuine(
+                    .refused,
+                    by: refused.by,
+                    reason: refused.reason,
+                    mac: refused.mac
+                )
+            handle(.refused(refused, isGenuine: isGenuine), on: leg)
+        case .cancel: handle(.cancelled, on: leg)
+        case .reset(let reason): handle(.reset(reason), on: leg)
+        }
+    }
+
+    /// Only the gateway that has signed for a sidecar can check; others pass on what they get.
+    private func isGenuine(
+        _ type: FrameType,
+        by proxy: ProxyID,
+        reason: Refused.Reason? = nil,
+        mac: [UInt8]
+    ) -> Bool {
+        guard let signed = stream.signed else { return true }
+        let view = engine.view
+        return view.keys.isGenuine(
+            type,
+            to: signed,
+            signer: view.proxy,
+            by: proxy,
+            reason: reason,
+            mac: mac
+        )
+    }
+
+    func violated(_ violation: StreamViolation, on end: StreamEnd) {
+        handle(.violated, on: leg(end))
+    }
+
+    func carrierLost(_ end: StreamEnd) { handle(.carrierLost, on: leg(end)) }
+
+    func shutDown() { handle(.shutDown, on: .inner) }
+
+    func abandon() {
+        stream.abandon()
+        timer.cancel(on: engine.loop)
+        inner.detach()
+        outer.detach()
+    }
+
+    // There is no socket here.
+    func endIfSilent(for limit: Duration) {}
+    var servicePort: ServicePort? { nil }
+    // A hop keeps no names.
+    var name: StreamName? { nil }
+
+    // MARK: Bytes
+
+    func receive(
+        data payload: RawSpan,
+        at offset: UInt64,
+        on end: StreamEnd
+    ) throws(StreamViolation) {
+        let (leg, count) = (leg(end), payload.byteCount - DataFrame.headerSize)
+        try stream.receive(dataAt: offset, count: count, on: leg)
+        guard engine.mayHold(count, in: stream.pool) else { return handle(.overloaded, on: leg) }
+        stream.keep(payload.extracting(DataFrame.headerSize...), on: leg)
+        self.end(leg.other).requestData()
+    }
+
+    func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation) {
+        let leg = leg(end)
+        try stream.receive(fin, on: leg)
+        self.end(leg.other).requestData()
+    }
+
+    func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation) {
+        let leg = leg(end)
+        let isScarce = engine.isUnderPressure(stream.pool)
+        let isLast = try stream.receive(acknowledgment, on: leg, isScarce: isScarce)
+        let other = self.end(leg.other)
+        guard isLast else {
+            other.carrier?.acknowledgeSoon(other)
+            return
+        }
+        // The last words on this stream: no turn will come for what still waits.
+        for leg in TransitStream.Leg.allCases {
+            guard let frame = stream.takeAcknowledgment(leavingBy: leg) else { continue }
+            self.end(leg).send(.acknowledgment) { frame.encode(into: &$0) }
+        }
+        for action in stream.finish() { carryOut(action) }
+    }
+
+    func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd) {
+        guard let frame = stream.takeAcknowledgment(leavingBy: leg(end)) else { return }
+        buffer.append(type: .acknowledgment, label: end.label) { frame.encode(into: &$0) }
+    }
+
+    func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool {
+        stream.produce(into: &buffer, limit: limit, label: end.label, leavingBy: leg(end))
+    }
+
+    // MARK: What is done
+
+    private func carryOut(_ action: TransitStream.Action) {
+        switch action {
+        case .opened(let opened, let leg): end(leg).send(.opened) { opened.encode(into: &$0) }
+        case .refused(let refused, let leg):
+            end(leg).send(.refused) { refused.encode(into: &$0) }
+        case .cancelled(let leg): end(leg).send(.cancel)
+        case .reset(let reason, let leg):
+            end(leg).send(.reset) { Reset(reason: reason).encode(into: &$0) }
+        case .end: close()
+        }
+    }
+
+    private func close() {
+        timer.cancel(on: engine.loop)
+        inner.detach()
+        outer.detach()
+        charge.end()
+        engine.remove(self)
+    }
+}

@@ -1,0 +1,197 @@
+package import Balancing
+package import NetworkModel
+package import Wire
+
+/// The life of a client's connection, from accept to its end: which target is asked, over which way, and what it means when
+/// something fails.
+///
+/// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
+/// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect`, and until five targets have said
+/// no. One that was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream
+/// with bytes is lost, the client gets a RST. Pure: whoever owns the socket carries out the actions, in order, before
+/// the next input.
+package struct IngressStream: ~Copyable {
+    /// A stream that outlives its lane will be detached, then resuming, between `open` and `ended`.
+    package enum State {
+        /// Asks for a target. Can become: connecting, seeking, waiting, ended.
+        case choosing
+        /// Every target was tried, and those that could not be reached may be in a moment. Can become: choosing, ended.
+        case waiting(until: Instant)
+        /// To a server of this site. Can become: relaying, choosing, ended.
+        case connecting(LocalAttempt)
+        /// Client and server are joined. Can become: connecting or choosing (the server lost it untouched), ended.
+        case relaying(LocalAttempt, ServerPick)
+        /// Looks for a way to the target. Can become: opening, choosing, ended.
+        case seeking(Search)
+        /// OPEN was sent. Can become: open, seeking, choosing, ended.
+        case opening(Attempt)
+        /// Bytes may flow. Can become: choosing (it was lost untouched), ended.
+        case open(Pick)
+        /// Nothing is left.
+        case ended
+    }
+
+    /// The client's bytes.
+    package var flow: StreamFlow
+    package private(set) var state = State.choosing
+    let timeouts: ServiceTimeouts
+    var history: AttemptHistory
+
+    /// Begin with `.start`.
+    package init(_ flow: consuming StreamFlow, timeouts: ServiceTimeouts, at now: Instant) {
+        self.flow = flow
+        self.timeouts = timeouts
+        history = AttemptHistory(deadline: now + timeouts.connect * 2)
+    }
+
+    /// What happened.
+    package enum Input {
+        case start
+        /// Answers `.pick`.
+        case picked(Pick?, isLocal: Bool)
+        /// Answers `.connect`: client and server are joined next.
+        case connected(ServerPick)
+        case notConnected(Refused.Reason)
+        /// The connection that was accepted is one of this proxy's own to that server.
+        case cameBack(ServerPick)
+        case relayEnded(RelayEnding)
+        /// Answers `.seek`: OPEN was sent; `patience` is for how long an answer is waited for while there are other ways.
+        case asked(WayPick, patience: Duration?)
+        /// Answers `.seek`: the first hop of that way takes nothing.
+        case unreachable(WayPick)
+        /// Answers `.seek`: no way is left.
+        case noWay
+        /// `isGenuine`: it is the egress's own word.
+        case opened(window: UInt32, isGenuine: Bool)
+        case refused(Refused.Reason, by: ProxyID, isGenuine: Bool)
+        case reset(Reset.Reason)
+        case carrierLost
+        /// The neighbor broke the rules of the stream.
+        case violated
+        /// There is no memory for what came.
+        case overloaded
+        /// Both directions have ended in order.
+        case finished
+        /// The client reset its connection or vanished.
+        case clientFailed
+        /// `nextDeadline` is over.
+        case deadline
+        /// The proxy stops, or the service was taken out.
+        case shutDown
+    }
+
+    package enum Action: Hashable {
+        // The attempt
+        case pick(excluding: [SiteID])
+        case connect(excluding: [Endpoint])
+        case stopConnecting
+        case abortRelay
+        case seek(Pick, Tried)
+        // What the other proxies are told; the label is free afterwards
+        case cancel
+        case reset(Reset.Reason)
+        case leave
+        // What the balancers are told
+        case opened(Pick)
+        case release(Pick)
+        case failed(Pick, FailoverReason)
+        case lost(Pick)
+        case serverReleased(ServerPick)
+        case serverFailed(ServerPick, ServerFault)
+        case wayAnswered(WayPick, after: Duration)
+        case wayFailed(WayPick, FailoverReason)
+        case wayAbandoned(WayPick)
+        case count(ClientEvent)
+        /// Closes the socket, with a RST unless both FINs have passed, and forgets the stream.
+        case close(inOrder: Bool)
+    }
+
+    /// Takes one input; the actions are carried out in order.
+    package mutating func handle(_ input: Input, at now: Instant) -> [Action] {
+        var turn = Turn(now: now)
+        switch input {
+        case .start: next(&turn)
+        case .picked(let pick, let isLocal): picked(pick, isLocal, &turn)
+        case .connected(let server): connected(server, &turn)
+        case .notConnected(let reason): notConnected(reason, &turn)
+        case .cameBack(let server): cameBack(server, &turn)
+        case .relayEnded(let ending): relayEnded(ending, &turn)
+        case .asked(let way, let patience): asked(way, patience, &turn)
+        case .unreachable(let way): unreachable(way, &turn)
+        case .noWay: noWay(&turn)
+        case .opened(let window, let isGenuine): opened(window, isGenuine, &turn)
+        case .refused(let reason, let proxy, let isGenuine):
+            refused(reason, by: proxy, isGenuine, &turn)
+        case .reset(let reason): wasReset(reason, &turn)
+        case .carrierLost: carrierLost(&turn)
+        case .violated: broke(.protocolError, &turn)
+        case .overloaded: broke(.overloaded, &turn)
+        case .finished: if case .open = state { end(.finished, &turn) }
+        case .clientFailed: clientFailed(&turn)
+        case .deadline: deadlinePassed(&turn)
+        case .shutDown: shutDown(&turn)
+        }
+        return turn.actions
+    }
+
+    /// When `.deadline` is due, unless something happens before; a later one than the last need not be noted at once.
+    package var nextDeadline: Instant? {
+        switch state {
+        case .waiting(let until): until
+        case .opening(let attempt): attempt.limit
+        case .open: silentUntil
+        default: nil
+        }
+    }
+
+    /// Until when an open stream may stand still; nil: for ever.
+    var silentUntil: Instant? {
+        let limit = flow.isHalfClosed ? timeouts.halfClosed : timeouts.idle
+        return limit > .zero ? flow.lastMoved + limit : nil
+    }
+
+    /// The loop has ended: nobody is told.
+    package mutating func abandon() { state = .ended }
+
+    // MARK: For its other files
+
+    /// One input's time, and what it leads to.
+    struct Turn {
+        let now: Instant
+        var actions: [Action] = []
+
+        mutating func act(_ action: Action) {
+            // As many as most turns have: one allocation instead of three.
+            if actions.isEmpty { actions.reserveCapacity(4) }
+            actions.append(action)
+        }
+    }
+
+    mutating func become(_ next: State) { state = next }
+}
+
+/// How the connection of a client went on, for the counters of its service.
+package enum ClientEvent: Sendable {
+    /// A target took it for the first time.
+    case opened
+    /// It ended after it had been opened.
+    case closed
+    /// It ended because no target took it.
+    case failed
+    /// It was cut after bytes had been exchanged; `closed` follows.
+    case interrupted
+    /// It was reset before anything was tried for it.
+    case refused
+}
+
+/// How a relay between a client and a server of this site ended.
+package enum RelayEnding: Hashable, Sendable {
+    /// Both FINs have passed.
+    case finished
+    /// The client reset its connection or vanished.
+    case client
+    /// The server did; `isUntouched`: no byte had passed; `isReclaimed`: nothing at all, and the client is ours again.
+    case server(isUntouched: Bool, isReclaimed: Bool)
+    /// This proxy ended it.
+    case cut(hadBytes: Bool)
+}

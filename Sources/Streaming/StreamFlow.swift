@@ -1,0 +1,246 @@
+package import NetworkModel
+package import Wire
+
+/// Both directions of a stream at an end that has a socket.
+///
+/// Whoever has the socket moves the bytes: it lends what is here to reads and writes. What has to be done after an input
+/// says `takeSteps`, once: it is asked before the next input.
+package struct StreamFlow: ~Copyable {
+    /// What the owner of the socket has to do.
+    package struct Steps: OptionSet, Sendable {
+        package let rawValue: UInt8
+        package init(rawValue: UInt8) { self.rawValue = rawValue }
+
+        /// Note that the first byte has passed.
+        package static let touched = Steps(rawValue: 1)
+        /// Send FIN to the socket, say so with `didDeliverFin`, and ask again.
+        package static let deliverFin = Steps(rawValue: 2)
+        /// Tell the other end now what was written: `takeAcknowledgment`.
+        package static let acknowledge = Steps(rawValue: 4)
+        /// Tell it soon, together with others: `acknowledgeNow`.
+        package static let acknowledgeSoon = Steps(rawValue: 8)
+        /// Look whether there is something to send.
+        package static let send = Steps(rawValue: 16)
+        /// Another time limit holds than before.
+        package static let directionEnded = Steps(rawValue: 32)
+        /// Both directions have ended in order.
+        package static let finished = Steps(rawValue: 64)
+    }
+
+    package private(set) var sender: StreamSender
+    package private(set) var receiver: StreamReceiver
+    /// The other end has taken the stream: bytes may flow.
+    package private(set) var isOpen = false
+    /// A byte has passed in some direction.
+    package private(set) var isTouched = false
+    /// There is a socket to write to; without one, what comes waits for the next.
+    package private(set) var hasSocket: Bool
+    /// When a byte or a FIN last moved.
+    package private(set) var lastMoved: Instant
+    private var isAcknowledgedSoon = false
+    private var steps: Steps = []
+
+    /// `pool` holds the bytes of both directions; `window` is what the other end may send at first.
+    package init(_ pool: BufferPool, window: Int, hasSocket: Bool, at now: Instant) {
+        sender = StreamSender(pool)
+        receiver = StreamReceiver(pool, window: window, at: now)
+        self.hasSocket = hasSocket
+        lastMoved = now
+    }
+
+    /// What is kept is drawn from another pool of this loop from now on.
+    package mutating func draw(on pool: BufferPool) {
+        sender.draw(on: pool)
+        receiver.draw(on: pool)
+    }
+
+    /// What is to be done now; nothing while bytes cannot flow.
+    package mutating func takeSteps() -> Steps {
+        var due = steps
+        steps = []
+        guard isOpen else { return [] }
+        // The acknowledgment of a FIN tells of the bytes before it.
+        if hasSocket, receiver.isFinDue { return due.union(.deliverFin) }
+        if receiver.isAcknowledgmentDue {
+            due.insert(.acknowledge)
+        } else if receiver.owesAcknowledgment, !isAcknowledgedSoon {
+            // So that the sender's ring is not held for long by the last bytes of a burst.
+            isAcknowledgedSoon = true
+            due.insert(.acknowledgeSoon)
+        }
+        if sender.isFinAcknowledged, receiver.isFinDelivered { due.insert(.finished) }
+        return due
+    }
+
+    private mutating func touch() {
+        guard !isTouched else { return }
+        isTouched = true
+        steps.insert(.touched)
+    }
+}
+
+// MARK: - The life of the stream
+
+extension StreamFlow {
+    /// The other end takes `window` bytes before it acknowledges any.
+    mutating func open(window: UInt32, at now: Instant) {
+        isOpen = true
+        sender.open(window: window)
+        lastMoved = now
+        steps.insert(.send)
+    }
+
+    /// Back to before `open`; only while nobody knows of anything.
+    mutating func restart() {
+        isOpen = false
+        sender.restart()
+    }
+
+    /// Nothing flows any more, and nothing is kept.
+    mutating func close() {
+        isOpen = false
+        sender.discard()
+        receiver.discard()
+    }
+
+    mutating func gainSocket() { hasSocket = true }
+
+    /// The socket is gone before it took or gave anything.
+    mutating func loseSocket() { hasSocket = false }
+
+    /// Bytes that were read from the socket elsewhere, to be sent before all others.
+    package mutating func prepend(_ bytes: [UInt8]) { sender.prepend(bytes) }
+
+    /// Takes back what `prepend` added.
+    package mutating func takeUnsent() -> [UInt8] { sender.takeUnsent() }
+
+    /// Whether the stream could be opened elsewhere without anybody noticing.
+    package var isUntouched: Bool { sender.isUntouched && receiver.isUntouched }
+
+    /// Whether the socket neither gave nor took anything: another one could take its place.
+    var hasUsedNoSocket: Bool { !sender.hasRead && receiver.hasDeliveredNothing }
+
+    var isHalfClosed: Bool { sender.finOffset != nil || receiver.isFinDelivered }
+}
+
+// MARK: - From the socket to the other end
+
+extension StreamFlow {
+    /// Takes what one read from the socket gives, at most `count` bytes; gives their number.
+    package mutating func fill(
+        atMost count: Int,
+        at now: Instant,
+        _ read: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int {
+        let count = unsafe sender.fill(atMost: count, read)
+        if count > 0 {
+            lastMoved = now
+            touch()
+        }
+        return count
+    }
+
+    /// The socket has ended.
+    package mutating func endOfSocket(at now: Instant) {
+        sender.end()
+        lastMoved = now
+        steps.insert(.directionEnded)
+    }
+
+    /// Whether bytes or a FIN can be sent without reading more.
+    package var isReadyToSend: Bool { isOpen && (sender.ready > 0 || sender.isFinDue) }
+
+    /// Appends at most `most` of the bytes that may be sent as one frame; gives their number.
+    package mutating func appendData(
+        atMost most: Int,
+        label: UInt32,
+        to buffer: inout FrameBuffer
+    ) -> Int {
+        let count = min(sender.ready, most)
+        guard count > 0 else { return 0 }
+        sender.ring.appendFrame(count, from: sender.sent, label: label, to: &buffer)
+        sender.didSend(count)
+        return count
+    }
+
+    /// Appends FIN if it is next; true when it was.
+    package mutating func appendFin(label: UInt32, to buffer: inout FrameBuffer) -> Bool {
+        guard sender.isFinDue else { return false }
+        buffer.append(type: .fin, label: label) { Fin(offset: sender.sent).encode(into: &$0) }
+        sender.didSendFin()
+        return true
+    }
+
+    package mutating func receive(_ acknowledgment: Acknowledgment) throws(StreamViolation) {
+        guard isOpen else { throw .unexpected(.acknowledgment) }
+        if try sender.acknowledged(acknowledgment), !sender.isFinAcknowledged {
+            steps.insert(.send)
+        }
+    }
+}
+
+// MARK: - From the other end to the socket
+
+extension StreamFlow {
+    /// Checks a frame of `count` bytes at `offset`; gives how many of them came before.
+    ///
+    /// The rest is handed to `didWrite` and `keep`, in order.
+    package mutating func receive(
+        dataAt offset: UInt64,
+        count: Int,
+        at now: Instant
+    ) throws(StreamViolation) -> Int {
+        guard isOpen else { throw .unexpected(.data) }
+        let known = try receiver.check(offset, count: count)
+        if known < count {
+            lastMoved = now
+            touch()
+        }
+        return known
+    }
+
+    /// Whether the socket may be given the next bytes at once.
+    package var writesThrough: Bool { hasSocket && receiver.pending.isEmpty }
+
+    /// Bytes of a frame were written to the socket at once; only while `writesThrough`.
+    package mutating func didWrite(_ count: Int) { receiver.passed(count) }
+
+    /// Keeps bytes of a frame until the socket takes them.
+    package mutating func keep(_ bytes: RawSpan) { receiver.store(bytes) }
+
+    /// Lends what waits to the socket, in one piece, and counts what it says it took; gives that number.
+    package mutating func drain(
+        at now: Instant,
+        _ write: (UnsafeRawBufferPointer) -> Int
+    ) -> Int {
+        let count = unsafe receiver.drain(write)
+        if count > 0 { lastMoved = now }
+        return count
+    }
+
+    package mutating func receive(_ fin: Fin) throws(StreamViolation) {
+        guard isOpen else { throw .unexpected(.fin) }
+        try receiver.finish(fin.offset)
+    }
+
+    package mutating func didDeliverFin(at now: Instant) {
+        receiver.didDeliverFin()
+        lastMoved = now
+        steps.insert(.directionEnded)
+    }
+
+    /// The time of `acknowledgeSoon` has come; true when there is still something to tell.
+    package mutating func acknowledgeNow() -> Bool {
+        isAcknowledgedSoon = false
+        return receiver.owesAcknowledgment
+    }
+
+    /// What the other end is to be told; counts it as told.
+    package mutating func takeAcknowledgment(
+        at now: Instant,
+        roundTrip: Duration,
+        mayGrow: Bool
+    ) -> Acknowledgment {
+        receiver.takeAcknowledgment(at: now, roundTrip: roundTrip, mayGrow: mayGrow)
+    }
+}

@@ -1,0 +1,346 @@
+package import NetworkModel
+package import Wire
+
+/// A stream that passes through this proxy: label to label, with nothing kept but what the windows allow to be in flight.
+///
+/// Pure: whoever has the carriers carries out the actions, in order, before the next input.
+package struct TransitStream: ~Copyable {
+    /// The side of a neighbor.
+    package enum Leg: Hashable, Sendable, CaseIterable {
+        /// Towards the ingress, which opened it here.
+        case inner
+        /// Towards the egress, to which this proxy passed OPEN on.
+        case outer
+
+        package var other: Leg { self == .inner ? .outer : .inner }
+    }
+
+    /// A stream that outlives its lane will be detached, between `open` and `ended`, until its path is whole again.
+    package enum State {
+        /// The egress has not answered yet. Can become: open, ended.
+        case opening(until: Instant)
+        /// Bytes may flow. Can become: ended.
+        case open
+        /// Nothing is left.
+        case ended
+    }
+
+    package private(set) var state: State
+    /// At the gateway of a sidecar: what it signed, whose answer it therefore checks.
+    package let signed: Open?
+    private let proxy: ProxyID
+    /// What leaves by the leg: bytes of the one direction, and what the other was acknowledged.
+    private var inner: TransitDirection
+    private var outer: TransitDirection
+
+    /// `proxy` is this one; without an answer until `limit` the stream ends.
+    package init(
+        _ open: Open,
+        isSigner: Bool,
+        through proxy: ProxyID,
+        pool: BufferPool,
+        limit: Instant
+    ) {
+        self.proxy = proxy
+        signed = isSigner ? open : nil
+        state = .opening(until: limit)
+        inner = TransitDirection(pool, limit: open.window)
+        outer = TransitDirection(pool, limit: 0)
+    }
+
+    /// What happened on one side.
+    package enum Input {
+        /// `isGenuine`: it is the egress's own word, or none that this proxy can check.
+        case opened(Opened, isGenuine: Bool)
+        case refused(Refused, isGenuine: Bool)
+        case cancelled
+        case reset(Reset.Reason)
+        case carrierLost
+        /// The neighbor broke the rules of the stream.
+        case violated
+        /// There is no memory for what came.
+        case overloaded
+        /// `nextDeadline` is over.
+        case deadline
+        /// The proxy stops.
+        case shutDown
+    }
+
+    /// What one neighbor is told; its label is free after all but `opened`.
+    package enum Action: Hashable {
+        case opened(Opened, Leg)
+        case refused(Refused, Leg)
+        case cancelled(Leg)
+        case reset(Reset.Reason, Leg)
+        /// Gives both labels back and forgets the stream.
+        case end
+    }
+
+    /// Takes one input; the actions are carried out in order.
+    package mutating func handle(_ input: Input, on leg: Leg, at now: Instant) -> [Action] {
+        switch input {
+        case .opened(let opened, let isGenuine): receive(opened, isGenuine, on: leg)
+        case .refused(let refused, let isGenuine): receive(refused, isGenuine, on: leg)
+        case .cancelled:
+            // The ingress alone gives a stream up.
+            leg == .inner ? end([.cancelled(.outer)]) : resetBoth(.protocolError)
+        case .reset(let reason): end([.reset(reason, leg.other)])
+        case .carrierLost: carrierLost(on: leg)
+        case .violated: resetBoth(.protocolError)
+        case .overloaded: resetBoth(.overloaded)
+        case .shutDown: resetBoth(.shutdown)
+        case .deadline: deadlinePassed(at: now)
+        }
+    }
+
+    /// When `.deadline` is due.
+    package var nextDeadline: Instant? {
+        if case .opening(let until) = state { until } else { nil }
+    }
+
+    /// The loop has ended: nobody is told.
+    package mutating func abandon() { state = .ended }
+
+    private mutating func end(_ words: [Action]) -> [Action] {
+        if case .ended = state { return [] }
+        state = .ended
+        return words + [.end]
+    }
+
+    private mutating func resetBoth(_ reason: Reset.Reason) -> [Action] {
+        end([.reset(reason, .outer), .reset(reason, .inner)])
+    }
+
+    private mutating func deadlinePassed(at now: Instant) -> [Action] {
+        guard case .opening(let until) = state, until <= now else { return [] }
+        // Nobody answers: neither side holds a place here any longer.
+        return end([.cancelled(.outer), .refused(noRoute, .inner)])
+    }
+
+    private mutating func carrierLost(on leg: Leg) -> [Action] {
+        if case .opening = state, leg == .outer {
+            // The path was lost before the answer: the ingress may try another.
+            return end([.refused(noRoute, .inner)])
+        }
+        return end([.reset(.pathLost, leg.other)])
+    }
+
+    // MARK: The answer
+
+    private var noRoute: Refused { Refused(by: proxy, reason: .noRoute) }
+
+    private mutating func receive(
+        _ opened: Opened,
+        _ isGenuine: Bool,
+        on leg: Leg
+    ) -> [Action] {
+        guard case .opening = state, leg == .outer else { return resetBoth(.protocolError) }
+        guard isGenuine else {
+            return end([.reset(.protocolError, .outer), .refused(noRoute, .inner)])
+        }
+        outer.allow(opened.window)
+        state = .open
+        return [.opened(opened, .inner)]
+    }
+
+    private mutating func receive(
+        _ refused: Refused,
+        _ isGenuine: Bool,
+        on leg: Leg
+    ) -> [Action] {
+        guard case .opening = state, leg == .outer else { return resetBoth(.protocolError) }
+        return end([.refused(isGenuine ? refused : noRoute, .inner)])
+    }
+}
+
+// MARK: - Bytes
+
+extension TransitStream {
+    private mutating func withDirection<Result>(
+        leavingBy leg: Leg,
+        _ body: (inout TransitDirection) throws(StreamViolation) -> Result
+    ) throws(StreamViolation) -> Result {
+        switch leg {
+        case .inner: try body(&inner)
+        case .outer: try body(&outer)
+        }
+    }
+
+    private func requireOpen(_ type: FrameType) throws(StreamViolation) {
+        guard case .open = state else { throw .unexpected(type) }
+    }
+
+    /// The pool of the rings.
+    package var pool: BufferPool { inner.queue.pool }
+
+    /// Bytes that are kept.
+    package var keptCount: Int { inner.queue.count + outer.queue.count }
+
+    /// Bytes that the windows which were let pass allow to be in flight here at most.
+    package var allowedCount: UInt64 { inner.allowed + outer.allowed }
+
+    /// Checks a frame of `count` bytes that came on `leg`; `keep` takes them, and they leave by the other.
+    package mutating func receive(
+        dataAt offset: UInt64,
+        count: Int,
+        on leg: Leg
+    ) throws(StreamViolation) {
+        try requireOpen(.data)
+        try withDirection(leavingBy: leg.other) { (direction) throws(StreamViolation) in
+            try direction.check(offset, count: count)
+        }
+    }
+
+    /// Keeps bytes that came on `leg` until the other one's turn.
+    package mutating func keep(_ bytes: RawSpan, on leg: Leg) {
+        switch leg.other {
+        case .inner: inner.keep(bytes)
+        case .outer: outer.keep(bytes)
+        }
+    }
+
+    package mutating func receive(_ fin: Fin, on leg: Leg) throws(StreamViolation) {
+        try requireOpen(.fin)
+        try withDirection(leavingBy: leg.other) { (direction) throws(StreamViolation) in
+            try direction.finish(fin.offset)
+        }
+    }
+
+    /// Takes what came on `leg`; the other leg is to pass on what `takeAcknowledgment` gives, and at once when the result is
+    /// true: then `ended` follows.
+    ///
+    /// `isScarce`: there is little memory, and no more is let pass than a standard window.
+    package mutating func receive(
+        _ acknowledgment: Acknowledgment,
+        on leg: Leg,
+        isScarce: Bool
+    ) throws(StreamViolation) -> Bool {
+        try requireOpen(.acknowledgment)
+        let frame =
+            try withDirection(leavingBy: leg) { (direction) throws(StreamViolation) in
+                try direction.acknowledged(acknowledgment, isScarce: isScarce)
+            }
+        switch leg.other {
+        case .inner: inner.passOn(frame)
+        case .outer: outer.passOn(frame)
+        }
+        return inner.isFinAcknowledged && outer.isFinAcknowledged
+    }
+
+    /// The newest that came on the other leg and was not passed on yet: however fast they come, one waits.
+    package mutating func takeAcknowledgment(leavingBy leg: Leg) -> Acknowledgment? {
+        switch leg {
+        case .inner: inner.acknowledgment.take()
+        case .outer: outer.acknowledgment.take()
+        }
+    }
+
+    /// The last word on this stream was passed on.
+    package mutating func finish() -> [Action] { end([]) }
+
+    /// Whether bytes or a FIN wait for a turn of `leg`.
+    package func hasMore(leavingBy leg: Leg) -> Bool {
+        switch leg {
+        case .inner: inner.hasMore
+        case .outer: outer.hasMore
+        }
+    }
+
+    /// Appends frames of about `limit` bytes that leave by `leg`; true when there is more.
+    package mutating func produce(
+        into buffer: inout FrameBuffer,
+        limit: Int,
+        label: UInt32,
+        leavingBy leg: Leg
+    ) -> Bool {
+        switch leg {
+        case .inner: inner.produce(into: &buffer, limit: limit, label: label)
+        case .outer: outer.produce(into: &buffer, limit: limit, label: label)
+        }
+    }
+}
+
+/// What leaves by one leg: bytes that came on the other one and were not sent yet, never more than the receiver's window
+/// lets pass.
+struct TransitDirection: ~Copyable {
+    /// From the next byte to send to the next byte expected.
+    private(set) var queue: ByteRing
+    /// Bytes before this offset may come.
+    private var limit: UInt64
+    private var finOffset: UInt64?
+    private var isFinSent = false
+    private(set) var isFinAcknowledged = false
+    /// Of the direction that leaves by the other leg.
+    var acknowledgment: Acknowledgment?
+
+    init(_ pool: BufferPool, limit: UInt32) {
+        queue = ByteRing(pool)
+        self.limit = UInt64(limit)
+    }
+
+    /// Bytes that may be here.
+    var allowed: UInt64 { limit - queue.start }
+
+    /// OPENED: the receiver takes so many bytes from the first on.
+    mutating func allow(_ window: UInt32) { limit = UInt64(window) }
+
+    func check(_ offset: UInt64, count: Int) throws(StreamViolation) {
+        guard offset == queue.end else { throw .gap(offset: offset, expected: queue.end) }
+        let end = offset + UInt64(count)
+        guard end <= limit else { throw .window(end: end, granted: limit) }
+        if let finOffset { throw .afterFin(end: end, fin: finOffset) }
+    }
+
+    mutating func keep(_ bytes: RawSpan) { queue.append(bytes) }
+
+    mutating func finish(_ offset: UInt64) throws(StreamViolation) {
+        guard finOffset == nil, offset == queue.end else { throw .fin(offset: offset) }
+        finOffset = offset
+    }
+
+    /// Checks what the receiver of this direction says; gives what its sender is to be told.
+    mutating func acknowledged(
+        _ acknowledgment: Acknowledgment,
+        isScarce: Bool
+    ) throws(StreamViolation) -> Acknowledgment {
+        let sent = queue.start + (isFinSent ? 1 : 0)
+        guard acknowledgment.offset <= sent else {
+            throw .acknowledgment(offset: acknowledgment.offset, sent: sent)
+        }
+        var frame = acknowledgment
+        if isScarce {
+            // Less than the receiver offers, but never less than was let pass already.
+            let least = frame.offset + UInt64(StreamReceiver.standardWindow)
+            let lowered = max(limit, min(least, frame.offset + UInt64(frame.window)))
+            frame.window = UInt32(clamping: lowered - min(lowered, frame.offset))
+        }
+        limit = max(limit, frame.offset + UInt64(frame.window))
+        if isFinSent, frame.offset == sent { isFinAcknowledged = true }
+        return frame
+    }
+
+    /// Keeps what the other side's receiver says for this leg's turn.
+    mutating func passOn(_ frame: Acknowledgment) {
+        if let waiting = acknowledgment, waiting.offset > frame.offset { return }
+        acknowledgment = frame
+    }
+
+    var hasMore: Bool { !queue.isEmpty || (finOffset != nil && !isFinSent) }
+
+    mutating func produce(into buffer: inout FrameBuffer, limit: Int, label: UInt32) -> Bool {
+        var room = limit
+        while !queue.isEmpty {
+            guard room > 512 else { return true }
+            let most = min(room - FrameHeader.size - DataFrame.headerSize, FrameHeader.maximumData)
+            let (offset, count) = (queue.start, min(queue.count, most))
+            queue.appendFrame(count, from: offset, label: label, to: &buffer)
+            queue.drop(before: offset + UInt64(count))
+            room -= count + FrameHeader.size + DataFrame.headerSize
+        }
+        if let finOffset, !isFinSent {
+            isFinSent = true
+            buffer.append(type: .fin, label: label) { Fin(offset: finOffset).encode(into: &$0) }
+        }
+        return false
+    }
+}

@@ -1,0 +1,28 @@
+import NetworkModel
+import Streaming
+import Wire
+
+@testable import Proxy
+
+/// The owner of one end of a stream that takes everything and does nothing.
+class TestOwner: StreamOwner {
+    private(set) lazy var end = StreamEnd(of: self)
+
+    func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd) {}
+    func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool { false }
+    func receive(
+        data payload: RawSpan,
+        at offset: UInt64,
+        on end: StreamEnd
+    ) throws(StreamViolation) {}
+    func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation) {}
+    func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation) {}
+    func receive(_ frame: LifeFrame, on end: StreamEnd) {}
+    func violated(_ violation: StreamViolation, on end: StreamEnd) {}
+    func carrierLost(_ end: StreamEnd) {}
+    func endIfSilent(for limit: Duration) {}
+    var servicePort: ServicePort? { nil }
+    var name: StreamName? { nil }
+    func shutDown() {}
+    func abandon() { end.detach() }
+}

@@ -1,0 +1,47 @@
+import NetworkModel
+import TestSupport
+import Testing
+import Wire
+
+@testable import Streaming
+
+@Suite("The index of streams")
+struct StreamIndexTests {
+    private final class Thing {}
+
+    @Test(
+        "it has what was put in and not taken out, like a dictionary would",
+        arguments: Seeds.some()
+    )
+    func model(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var index = StreamIndex()
+        var known: [StreamName: StreamIndex.Place] = [:]
+        let things = (0..<20).map { _ in Thing() }
+        for _ in 0..<2_000 {
+            let ingress = ProxyID(site: site(Int.random(in: 0...2, using: &random)), instance: 1)
+            let number = UInt64.random(in: 1...10, using: &random)
+            let name = StreamName(ingress: ingress, number: number)
+            let place = StreamIndex.Place(
+                loop: Int.random(in: 0...1, using: &random),
+                stream: ObjectIdentifier(things[Int.random(in: 0..<20, using: &random)])
+            )
+            if random.chance(60) {
+                // Whoever has a name keeps it.
+                #expect(index.insert(name, place) == ((known[name] ?? place) == place))
+                if known[name] == nil { known[name] = place }
+            } else {
+                index.remove(name, place)
+                if known[name] == place { known[name] = nil }
+                if random.chance(50), let own = known[name] {
+                    index.remove(name, own)
+                    known[name] = nil
+                }
+            }
+            #expect(index.find(name) == known[name])
+            #expect(index.count == known.count)
+        }
+        for (name, place) in known { index.remove(name, place) }
+        #expect(index.count == 0)
+    }
+}
