@@ -40,7 +40,9 @@ extension GatewayControl {
 
     /// True when none is left.
     private mutating func lookAtServices(_ limit: Int, _ turn: Turn) -> Bool {
-        var shown = shown
+        // Taken out, so that its lists are changed where they are.
+        var shown = ShownServices()
+        swap(&shown, &self.shown)
         let isWhole = shown.advance(limit) { key in
             let isShown = services.configuration(key) != nil
             return (isShown ? service(key, turn) : nil, services.reports[key]?.shownCounters)

@@ -17,6 +17,7 @@ struct CommandTests {
     func modes() throws {
         let gateway = try options([
             "--configuration", "/c", "--credentials", "/k", "--state", "/s", "--loops", "2",
+            "--record", "/tmp/fault.jsonl",
         ])
         guard case .gateway(let parsed) = gateway.mode else {
             Issue.record("not a gateway")
@@ -25,6 +26,7 @@ struct CommandTests {
         #expect(parsed.namespace == "shop")
         #expect(parsed.state == "/s")
         #expect(gateway.loops == 2)
+        #expect(gateway.record == "/tmp/fault.jsonl")
         #expect("\(gateway.admin)" == "[::]:5673")
 
         let site = try options(["--site-dir", "/d", "--bind", "127.0.0.2", "--admin", "[::1]:80"])

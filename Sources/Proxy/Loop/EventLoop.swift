@@ -11,7 +11,7 @@ import NetworkModel
 /// patience. Everything of a loop is confined to its thread: the type is not Sendable, other threads reach it through
 /// `mailbox` only.
 final class EventLoop {
-    /// 0 is the loop that hosts the control plane.
+    /// 0 is the loop that hosts the control.
     let index: Int
     let mailbox: Mailbox
     /// The monotonic time at which this turn's events were collected.

@@ -74,7 +74,7 @@ final class SharedService: Sendable {
     }
 }
 
-// MARK: - What the control plane sets and reads
+// MARK: - What the control sets and reads
 
 extension SharedService {
     /// Takes what routing says: targets, and the ways to those that are elsewhere; with `site`, this site's servers are a
