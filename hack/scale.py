@@ -96,30 +96,38 @@ class Watched:
 
     def __init__(self, server, path, keep):
         """`keep` makes of an object what is kept of it."""
-        self.server, self.path, self.keep, self.kept = server, path, keep, {}
-        self.connection = http.client.HTTPSConnection("127.0.0.1", server.port, context=server.context)
-        first = server.ask("GET", path)
-        for item in first["items"]:
-            self.kept[item["metadata"]["name"]] = keep(item)
-        self.connection.request(
-            "GET", f"{path}?watch=1&timeoutSeconds=3000&resourceVersion={first['metadata']['resourceVersion']}",
-            headers={"Authorization": f"Bearer {server.token}"})
-        self.failure = None
-        threading.Thread(target=self.follow, args=(self.connection.getresponse(),), daemon=True).start()
+        self.server, self.path, self.keep = server, path, keep
+        self.failure, self.is_over = None, False
+        self.begin()
+        threading.Thread(target=self.follow, daemon=True).start()
 
-    def follow(self, answer):
+    def begin(self):
+        first = self.server.ask("GET", self.path)
+        self.kept = {item["metadata"]["name"]: self.keep(item) for item in first["items"]}
+        self.connection = http.client.HTTPSConnection("127.0.0.1", self.server.port, context=self.server.context)
+        self.connection.request(
+            "GET", f"{self.path}?watch=1&timeoutSeconds=3000&resourceVersion={first['metadata']['resourceVersion']}",
+            headers={"Authorization": f"Bearer {self.server.token}"})
+
+    def follow(self):
         try:
-            for line in answer:
-                event = json.loads(line)
-                if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
-                    raise RuntimeError(f"watch of {self.path}: {line[:300]!r}")
-                name = event["object"]["metadata"]["name"]
-                if event["type"] == "DELETED":
-                    self.kept.pop(name, None)
-                else:
-                    self.kept[name] = self.keep(event["object"])
+            while not self.is_over:
+                for line in self.connection.getresponse():
+                    self.take(json.loads(line))
+                # The server ends a watch whose reader is slow.
+                if not self.is_over:
+                    self.begin()
         except (OSError, ValueError, AttributeError, RuntimeError) as failure:
             self.failure = failure
+
+    def take(self, event):
+        if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
+            raise RuntimeError(f"watch of {self.path}: {str(event)[:300]}")
+        name = event["object"]["metadata"]["name"]
+        if event["type"] == "DELETED":
+            self.kept.pop(name, None)
+        else:
+            self.kept[name] = self.keep(event["object"])
 
     def count(self, wanted=bool):
         if self.failure:
@@ -131,6 +139,7 @@ class Watched:
 
     def __exit__(self, *_):
         # Its reader ends with it.
+        self.is_over = True
         if self.connection.sock:
             self.connection.sock.shutdown(socket.SHUT_RDWR)
 
