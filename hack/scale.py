@@ -284,7 +284,7 @@ class Scale:
     def settle(self, count, where, pids):
         """Until the cluster has made a slice for each core Service too: gateways and controllers hear of each."""
         path = f"/apis/discovery.k8s.io/v1/namespaces/{where}/endpointslices"
-        wait("every core Service has its slice", lambda: len(self.server.items(path)) >= count, 120, every=1)
+        wait("every core Service has its slice", lambda: len(self.server.items(path)) >= count, 300, every=2)
         for name in ("controller", "gateway"):
             wait(f"the {name} rests", self.rested(pids[name]), 60, every=0.2)
 

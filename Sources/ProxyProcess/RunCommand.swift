@@ -83,7 +83,7 @@ package struct ProxyCommand: AsyncParsableCommand {
         @Option(
             help: """
                 A file into which goes what decides for this proxy is told, for looking at a fault: lines of JSON with names, \
-                addresses and certificates, without keys; at most 256 MiB, begun anew with each start.
+                addresses and certificates, without keys; at most 256 MiB, and starts again with each start.
                 """
         )
         var record: String?

@@ -108,7 +108,7 @@ struct ReleaseFinalizers: AsyncParsableCommand {
         abstract: "Stops the controllers and takes the finalizers off all Services.",
         discussion: """
             Before an uninstall: afterwards nobody would take them off, and namespaces could not be deleted. The chart does it by \
-            itself; after kubectl delete it is for whoever has cluster-admin.
+            itself; after kubectl delete it is for a user with cluster-admin.
             """
     )
 

@@ -46,6 +46,20 @@ struct SiteSummaryTests {
         #expect(status.conditions[type: "Reconciling"] == nil)
     }
 
+    @Test("P9: a Site whose link port cannot be bound is neither Programmed nor Reachable")
+    func linkPort() throws {
+        let site = Samples.site { $0.linkAccess = LinkAccess(type: .loadBalancer) }
+        var facts = try facts()
+        facts.endpoints = [LinkEndpoint(host: "192.0.2.7", port: 5671)]
+        facts.view.gateways[0].snapshot?.linkPortError = "port 5671: in use"
+        let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        for type in ["Ready", "Programmed", "Reachable"] {
+            let condition = try #require(status.conditions[type: type])
+            #expect(condition.reason == "ListenFailed" && condition.status == .no)
+            #expect(condition.message.contains("port 5671: in use"))
+        }
+    }
+
     @Test("a younger Site of the namespace is Stalled and names the older one")
     func conflict() throws {
         var facts = SiteFacts()

@@ -63,6 +63,28 @@ struct OneSiteTests {
         sites.expectSameWhenReplayed()
     }
 
+    @Test("P9: a link port that one loop cannot open is told, with the reason, until it is open")
+    func linkPort() throws {
+        var sites = SimulatedSites(seed: 3)
+        let gateway = sites.gateway(proxy(home, 1), loops: 2)
+        var configuration = SiteConfiguration.of(home, services: [])
+        configuration.acceptsLinks = true
+        sites.configure(gateway, 1, configuration)
+        sites.run(milliseconds: 100)
+        let open = try #require(sites.nodes[gateway].snapshot)
+        #expect(open.linkPortError == nil)
+        let port = try #require(sites.nodes[gateway].ports.first { $0.purpose == .link })
+        sites.feed(.lanePort(port, loop: 1, failure: "address in use"), to: gateway)
+        sites.run(milliseconds: 1_000)
+        let error = "port \(port.port): address in use"
+        #expect(sites.nodes[gateway].snapshot?.linkPortError == error)
+        sites.feed(.lanePort(port, loop: 1, failure: nil), to: gateway)
+        sites.run(milliseconds: 1_000)
+        let mended = try #require(sites.nodes[gateway].snapshot)
+        #expect(mended.linkPortError == nil)
+        sites.expectSameWhenReplayed()
+    }
+
     @Test(
         "once all is quiet every proxy knows what the others have open, whatever was lost or came late",
         arguments: Seeds.some(8)
