@@ -89,8 +89,8 @@ let package = Package(
             "ProxyProcess",
             [
                 "Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
-                "Certificates", "Telemetry", "CLinux", logging,
+                "StatusSummaries", "ManifestReading", "NetworkAPI", "SiteConfiguration",
+                "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
                 yaml, arguments,
             ]
         ),
@@ -115,7 +115,9 @@ let package = Package(
             "StatusSummaries",
             ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
         ),
-        module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel", yaml]),
+        // Manifests of files; what the API server sends is JSON.
+        module("ManifestReading", ["NetworkAPI", "KubernetesAPI", "NetworkModel", yaml]),
+        module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel"]),
         module(
             "SiteControl",
             ["Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", collections]
@@ -212,6 +214,10 @@ let package = Package(
                 "NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", "TestSupport",
                 yaml,
             ]
+        ),
+        tests(
+            "ManifestReadingTests",
+            ["ManifestReading", "NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
         ),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
         tests("TelemetryTests", ["Telemetry", logging]),

@@ -18,7 +18,8 @@ TABLE = {
     "Wire": ({"Routing", "NetworkModel"}, set()),
     "Streaming": ({"Wire", "Balancing", "NetworkModel"}, set()),
     "KubernetesAPI": (set(), {"FoundationEssentials"}),
-    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
+    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials"}),
+    "ManifestReading": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
     "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI"}, SYSTEM | {"Yams"}),
@@ -36,8 +37,8 @@ TABLE = {
          "CLinux"},
         SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
-        {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "NetworkAPI",
-         "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
+        {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "ManifestReading",
+         "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
         {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "NetworkAPI",
@@ -55,7 +56,7 @@ IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
 PURE_CORES = {
-    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI",
+    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "ManifestReading",
     "StatusSummaries"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"

@@ -111,7 +111,7 @@ struct StatusReport {
 
     /// The configured cost, and the one in use while they differ.
     private static func cost(_ link: Link) -> String {
-        let wanted = link.spec.cost ?? .standard
+        let wanted = link.cost
         guard let applied = link.status.appliedCost, applied != wanted else { return "\(wanted)" }
         return "\(applied) -> \(wanted)"
     }

@@ -1,8 +1,11 @@
 import KubernetesAPI
-import NetworkModel
+package import NetworkModel
 import SiteConfiguration
 
 extension Link {
+    /// As configured, or what holds where nothing is.
+    package var cost: LinkCost { spec.cost ?? .standard }
+
     /// The link's part of the configuration; nil, with a finding, when it cannot be used.
     func configuration(
         siteID: SiteID,
@@ -43,7 +46,7 @@ extension Link {
             remoteSite: spec.remoteSiteID,
             nextRemoteSite: spec.nextRemoteSiteID == spec.remoteSiteID
                 ? nil : spec.nextRemoteSiteID,
-            cost: spec.cost ?? .standard,
+            cost: cost,
             health: health
         )
     }

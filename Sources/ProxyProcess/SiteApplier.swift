@@ -1,5 +1,6 @@
 import KubernetesAPI
 import Logging
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration

@@ -117,32 +117,6 @@ package struct HostAndPort: Hashable, Sendable, Codable, CustomStringConvertible
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// How a silent neighbor is noticed: down after max(misses x heartbeat, 3 x the lane's RTO).
-package struct HealthParameters: Hashable, Sendable {
-    package static let standard = HealthParameters(heartbeat: .milliseconds(250), misses: 3)
-
-    package var heartbeat: Duration
-    package var misses: Int
-
-    package init(heartbeat: Duration, misses: Int) {
-        self.heartbeat = heartbeat
-        self.misses = misses
-    }
-}
-
-/// What SIGTERM does: accepting goes on for `delay`; open streams get `grace` to end, then a RST.
-package struct DrainParameters: Hashable, Sendable {
-    package static let standard = DrainParameters(delay: .seconds(5), grace: .seconds(30))
-
-    package var delay: Duration
-    package var grace: Duration
-
-    package init(delay: Duration, grace: Duration) {
-        self.delay = delay
-        self.grace = grace
-    }
-}
-
 /// One Service object: a workload that is offered, clients that are served, or both.
 package struct ServiceConfiguration: Equatable, Sendable, Codable {
     /// The name of the Service object; unique within the site.

@@ -146,9 +146,7 @@ extension SidecarService {
         let ways = Dictionary(routes.map { ($0.site, $0.routes) }) { first, _ in first }
         self.init(
             service: report.service,
-            connect: timeouts.connect,
-            idle: timeouts.idle,
-            halfClosed: timeouts.halfClosed,
+            timeouts: timeouts,
             targets: report.targets.map { target in
                 SidecarTarget(target, within: target.site == own ? [[]] : ways[target.site] ?? [])
             }

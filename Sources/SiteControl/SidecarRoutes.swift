@@ -94,14 +94,8 @@ struct SidecarRoutes {
     }
 
     func timeouts(_ service: ServicePort) -> ServiceTimeouts {
-        let told = gateways.sorted { $0.key < $1.key }.lazy
-            .compactMap { $0.value.services[service] }.first
-        guard let told else { return .standard }
-        return ServiceTimeouts(
-            connect: told.connect,
-            idle: told.idle,
-            halfClosed: told.halfClosed
-        )
+        gateways.sorted { $0.key < $1.key }.lazy
+            .compactMap { $0.value.services[service]?.timeouts }.first ?? .standard
     }
 
     /// One target with its routes from this sidecar.

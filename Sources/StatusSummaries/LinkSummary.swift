@@ -178,8 +178,7 @@ package enum LinkSummary {
                 name: remote.name.isEmpty ? nil : remote.name
             )
         }
-        let cost = link.spec.cost ?? .standard
-        if facts.isApplied, view.cost == cost { status.appliedCost = cost }
+        if facts.isApplied, view.cost == link.cost { status.appliedCost = link.cost }
         var ledger = CounterLedger(cursors: link.status.cursors)
         ledger.count(view.readings)
         status.connections = ConnectionCounts(

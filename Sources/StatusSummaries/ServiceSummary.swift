@@ -150,7 +150,7 @@ package enum ServiceSummary {
         },
         .no(.noTargets) { judged in
             guard judged.facts.view.targets.isEmpty else { return nil }
-            let address = judged.service.spec.address?.text ?? judged.service.metadata.name
+            let address = judged.service.address?.text ?? judged.service.metadata.name
             return
                 "no site that can be reached offers the address \(address) with these port names"
         },

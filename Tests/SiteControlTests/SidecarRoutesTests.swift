@@ -27,9 +27,11 @@ struct SidecarRoutesTests {
             services: [
                 SidecarService(
                     service: try web,
-                    connect: .seconds(3),
-                    idle: .seconds(60),
-                    halfClosed: .seconds(5),
+                    timeouts: ServiceTimeouts(
+                        connect: .seconds(3),
+                        idle: .seconds(60),
+                        halfClosed: .seconds(5)
+                    ),
                     targets: targets
                 )
             ]
@@ -200,9 +202,11 @@ struct SidecarRoutesTests {
         let services = try (0..<20_000).map { number in
             SidecarService(
                 service: try #require(ServicePort("service-\(number)/http")),
-                connect: .seconds(3),
-                idle: .seconds(60),
-                halfClosed: .seconds(5),
+                timeouts: ServiceTimeouts(
+                    connect: .seconds(3),
+                    idle: .seconds(60),
+                    halfClosed: .seconds(5)
+                ),
                 targets: [target(4)]
             )
         }
@@ -231,9 +235,11 @@ struct SidecarRoutesTests {
     func content() throws {
         let service = SidecarService(
             service: try web,
-            connect: .seconds(3),
-            idle: .seconds(60),
-            halfClosed: .seconds(5),
+            timeouts: ServiceTimeouts(
+                connect: .seconds(3),
+                idle: .seconds(60),
+                halfClosed: .seconds(5)
+            ),
             targets: [target(4)]
         )
         let other = try #require(ServicePort("other/http"))
@@ -241,9 +247,11 @@ struct SidecarRoutesTests {
         content.services = [try web: service]
         content.services[other] = SidecarService(
             service: other,
-            connect: .seconds(3),
-            idle: .seconds(60),
-            halfClosed: .seconds(5),
+            timeouts: ServiceTimeouts(
+                connect: .seconds(3),
+                idle: .seconds(60),
+                halfClosed: .seconds(5)
+            ),
             targets: []
         )
         content.names = [far: "far", own: "own"]

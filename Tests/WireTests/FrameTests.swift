@@ -96,9 +96,11 @@ struct FrameTests {
         let services = try (0..<3_000).map { number in
             SidecarService(
                 service: try Samples.service("service-\(number)/http"),
-                connect: .seconds(3),
-                idle: .seconds(3_600),
-                halfClosed: .seconds(300),
+                timeouts: ServiceTimeouts(
+                    connect: .seconds(3),
+                    idle: .seconds(3_600),
+                    halfClosed: .seconds(300)
+                ),
                 targets: [
                     SidecarTarget(Samples.target(Samples.west, cost: 1), routes: [[Samples.other]])
                 ]
@@ -136,9 +138,11 @@ struct FrameTests {
         }
         let service = SidecarService(
             service: try Samples.service("web/http"),
-            connect: .seconds(3),
-            idle: .seconds(60),
-            halfClosed: .seconds(5),
+            timeouts: ServiceTimeouts(
+                connect: .seconds(3),
+                idle: .seconds(60),
+                halfClosed: .seconds(5)
+            ),
             targets: targets
         )
         let table = SidecarTable(generation: 9, replacesAll: true, services: [service])
@@ -159,9 +163,11 @@ struct FrameTests {
         )
         let service = SidecarService(
             service: try Samples.service("web/http"),
-            connect: .seconds(3),
-            idle: .seconds(60),
-            halfClosed: .seconds(5),
+            timeouts: ServiceTimeouts(
+                connect: .seconds(3),
+                idle: .seconds(60),
+                halfClosed: .seconds(5)
+            ),
             targets: [target]
         )
         let table = SidecarTable(generation: 1, replacesAll: true, services: [service])

@@ -110,9 +110,11 @@ enum Samples {
             services: [
                 SidecarService(
                     service: service,
-                    connect: .seconds(3),
-                    idle: .seconds(3600),
-                    halfClosed: .seconds(300),
+                    timeouts: ServiceTimeouts(
+                        connect: .seconds(3),
+                        idle: .seconds(3600),
+                        halfClosed: .seconds(300)
+                    ),
                     targets: [
                         SidecarTarget(target(east, cost: 0, endpoints: 2), routes: [[]]),
                         SidecarTarget(

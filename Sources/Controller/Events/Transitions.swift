@@ -62,7 +62,7 @@ enum Transitions {
                 ?? true
         else { return nil }
         let isFound = now.status == .yes
-        let address = service.spec.address?.text ?? service.metadata.name
+        let address = service.address?.text ?? service.metadata.name
         return EventPlan(
             regarding: ObjectReference(to: service),
             reason: isFound ? .targetsFound : .targetsLost,

@@ -245,10 +245,3 @@ struct SnapshotDifference: Equatable {
         for port in before.keys where after[port] == nil { addresses.insert(port.address) }
     }
 }
-
-extension Service {
-    /// The network-wide name, when it is a valid one.
-    var effectiveAddress: ServiceAddress? {
-        spec.address ?? ServiceAddress(metadata.name)
-    }
-}

@@ -197,7 +197,7 @@ extension StoreIndex where Object: NetworkObject {
 extension StoreIndex<Service> {
     fileprivate static var address: Self {
         Self(World.Index.address) { service in
-            service.effectiveAddress.map { ["\(service.metadata.namespace ?? "")/\($0)"] } ?? []
+            service.address.map { ["\(service.metadata.namespace ?? "")/\($0)"] } ?? []
         }
     }
 

@@ -61,50 +61,38 @@ package struct SidecarTarget: Hashable, Sendable {
 /// One service port in a gateway's table.
 package struct SidecarService: Hashable, Sendable {
     package var service: ServicePort
-    package var connect: Duration
-    package var idle: Duration
-    package var halfClosed: Duration
+    package var timeouts: ServiceTimeouts
     package var targets: [SidecarTarget]
 
     package init(
         service: ServicePort,
-        connect: Duration,
-        idle: Duration,
-        halfClosed: Duration,
+        timeouts: ServiceTimeouts,
         targets: [SidecarTarget]
     ) {
         self.service = service
-        self.connect = connect
-        self.idle = idle
-        self.halfClosed = halfClosed
+        self.timeouts = timeouts
         self.targets = targets
     }
 
     /// The service without its targets.
-    var head: SidecarService {
-        SidecarService(
-            service: service,
-            connect: connect,
-            idle: idle,
-            halfClosed: halfClosed,
-            targets: []
-        )
-    }
+    var head: SidecarService { SidecarService(service: service, timeouts: timeouts, targets: []) }
 
     func encode(into writer: inout FrameWriter) {
         writer.servicePort(service)
-        writer.duration(connect)
-        writer.duration(idle)
-        writer.duration(halfClosed)
+        writer.duration(timeouts.connect)
+        writer.duration(timeouts.idle)
+        writer.duration(timeouts.halfClosed)
         writer.count16(targets.count)
         for target in targets { target.encode(into: &writer) }
     }
 
     init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
         service = try reader.servicePort(payload)
-        connect = try reader.duration(payload)
-        idle = try reader.duration(payload)
-        halfClosed = try reader.duration(payload)
+        timeouts = ServiceTimeouts(
+            connect: try reader.duration(payload),
+            idle: try reader.duration(payload),
+            halfClosed: try reader.duration(payload)
+        )
         targets = []
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
             targets.append(try SidecarTarget(reading: &reader, payload))

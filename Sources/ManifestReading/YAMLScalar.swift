@@ -1,4 +1,5 @@
 import KubernetesAPI
+import NetworkAPI
 import Yams
 
 /// What kubectl makes of the scalars of YAML.

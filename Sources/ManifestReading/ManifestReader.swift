@@ -1,5 +1,6 @@
 import FoundationEssentials
 import KubernetesAPI
+import NetworkAPI
 import Yams
 
 /// Turns the YAML documents of one file into objects.

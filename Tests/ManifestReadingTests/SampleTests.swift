@@ -1,9 +1,10 @@
 import Foundation
 import KubernetesAPI
+import NetworkAPI
 import NetworkModel
 import Testing
 
-@testable import NetworkAPI
+@testable import ManifestReading
 
 @Suite("Samples")
 struct SampleTests {

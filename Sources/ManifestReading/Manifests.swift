@@ -1,4 +1,5 @@
 import KubernetesAPI
+package import NetworkAPI
 import Yams
 
 /// Site, Link and Service objects read from files, with where they stand.

@@ -1,4 +1,5 @@
 import KubernetesAPI
+import NetworkAPI
 import NetworkModel
 import Yams
 

@@ -1,8 +1,9 @@
 import KubernetesAPI
+import NetworkAPI
 import NetworkModel
 import Testing
 
-@testable import NetworkAPI
+@testable import ManifestReading
 
 @Suite("Manifests")
 struct ManifestTests {
