@@ -161,8 +161,8 @@ class Network:
             print(self.cluster.kubectl("get", "tsvc", "-n", where, name, "-o", "yaml"))
             raise
 
-    def metric(self, where, name, required=False, pods=None):
-        """The sum of a metric over the site's gateways (or `pods`).
+    def metric(self, where, name, required=False, pods=None, labels=()):
+        """The sum of a metric over the site's gateways (or `pods`), of its series with these `labels`.
 
         A metric without a series counts 0, unless it is `required`: where a difference is compared, two zeros that
         stand for nothing would be equal as well.
@@ -173,7 +173,7 @@ class Network:
             text = self.cluster.exec(["curl", "-sf", url]).communicate()[0]
             check("tieline_ready" in text, f"the gateway of {where} has no metrics: {text}")
             series = [float(line.split()[-1]) for line in text.splitlines()
-                      if line.split("{")[0].split(" ")[0] == name]
+                      if line.split("{")[0].split(" ")[0] == name and all(label in line for label in labels)]
             check(series or not required, f"the gateway of {where} has no metric {name}")
             amount += sum(series)
         return amount

@@ -3,7 +3,7 @@ import contextlib
 import os
 import time
 
-from cluster import check, wait
+from cluster import BIN, check, wait
 from network import GATEWAYS, client_with_sidecar, expect_close, server, service
 from traffic import Hold, Run, expect_more, grouped
 
@@ -148,6 +148,38 @@ def test_trickle_over_two_equal_sites(net):
         counts = grouped(load.result()["servers"], "bd")
     print(f"   20 short connections 200 ms apart: {counts}")
     check(counts == {"b": 10, "d": 10}, f"expected 10 / 10: {counts}")
+
+
+def test_columns_agree(net):
+    """What people read of connections is the same in `kubectl get`, `tieline status`, status and metrics."""
+    address = offer(net, "columns", {"a": "s", "b": "s"}, {("a", "b"): 4})
+
+    def columns():
+        status = net.cluster.get("tsvc", "a", "columns")["status"]
+        told = {target["site"]: target["connections"] for target in status["targets"]}
+        row = net.cluster.kubectl("get", "tsvc", "columns", "-n", "a", "--no-headers", "-o",
+                                  "custom-columns=:.status.connections.active").split()
+        report = net.cluster.run([str(BIN / "tieline"), "status", "-n", "a"])
+        # The rows of further targets begin with a ditto mark; CONNS is the third column from the end.
+        lines = report.splitlines()
+        first = next(index for index, line in enumerate(lines) if line.split()[:1] == ["a/columns"])
+        printed = {line.split()[2]: int(line.split()[-3]) for line in lines[first:first + 2]}
+        metrics = {site: net.metric("a", "tieline_service_connections", labels=['service="columns"', f'remote_site="{site}"']) for site in "ab"}
+        active = net.metric("a", "tieline_connections_active", labels=['service="columns"'])
+        return {"targets": told, "tieline status": printed, "metrics": metrics, "open": status["connections"]["active"],
+                "kubectl get": int(row[0]), "active": active}
+
+    def agree(held):
+        expected = {"a": held.get("a", 0), "b": held.get("b", 0)}
+        total = sum(expected.values())
+        return lambda: columns() == {"targets": expected, "tieline status": expected, "metrics": expected, "open": total,
+                                     "kubectl get": total, "active": total} or columns()
+
+    with Hold(net.cluster, address) as clients:
+        counts = grouped(clients.open(30), "ab")
+        wait("all columns say what is held", lambda: agree(counts)() is True, 20, every=0.3)
+    wait("all columns say that nothing is", lambda: agree({})() is True, 20, every=0.3)
+    print(f"   30 held: {counts} in every column, and none afterwards")
 
 
 def evenly(net, label, clients, k):
