@@ -96,38 +96,41 @@ class Watched:
 
     def __init__(self, server, path, keep):
         """`keep` makes of an object what is kept of it."""
-        self.server, self.path, self.keep = server, path, keep
-        self.failure, self.is_over = None, False
-        self.begin()
-        threading.Thread(target=self.follow, daemon=True).start()
+        self.server, self.path, self.keep, self.kept, self.failure = server, path, keep, {}, None
+        self.connection, self.ended = None, False
+        version = self.list()
+        self.thread = threading.Thread(target=self.run, args=(version,), daemon=True)
+        self.thread.start()
 
-    def begin(self):
-        first = self.server.ask("GET", self.path)
-        self.kept = {item["metadata"]["name"]: self.keep(item) for item in first["items"]}
+    def list(self):
+        found = self.server.ask("GET", self.path)
+        self.kept = {item["metadata"]["name"]: self.keep(item) for item in found["items"]}
+        return found["metadata"]["resourceVersion"]
+
+    def run(self, version):
+        try:
+            while not self.ended:
+                self.follow(version)
+                # The server ends the watch of a client that falls behind: it asks for everything once more.
+                version = self.list()
+        except Exception as failure:  # whatever it is, who waits must hear of it
+            if not self.ended:
+                self.failure = failure
+
+    def follow(self, version):
         self.connection = http.client.HTTPSConnection("127.0.0.1", self.server.port, context=self.server.context)
         self.connection.request(
-            "GET", f"{self.path}?watch=1&timeoutSeconds=3000&resourceVersion={first['metadata']['resourceVersion']}",
+            "GET", f"{self.path}?watch=1&timeoutSeconds=3000&resourceVersion={version}",
             headers={"Authorization": f"Bearer {self.server.token}"})
-
-    def follow(self):
-        try:
-            while not self.is_over:
-                for line in self.connection.getresponse():
-                    self.take(json.loads(line))
-                # The server ends a watch whose reader is slow.
-                if not self.is_over:
-                    self.begin()
-        except (OSError, ValueError, AttributeError, RuntimeError) as failure:
-            self.failure = failure
-
-    def take(self, event):
-        if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
-            raise RuntimeError(f"watch of {self.path}: {str(event)[:300]}")
-        name = event["object"]["metadata"]["name"]
-        if event["type"] == "DELETED":
-            self.kept.pop(name, None)
-        else:
-            self.kept[name] = self.keep(event["object"])
+        for line in self.connection.getresponse():
+            event = json.loads(line)
+            if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
+                raise RuntimeError(f"watch of {self.path}: {line[:300]!r}")
+            name = event["object"]["metadata"]["name"]
+            if event["type"] == "DELETED":
+                self.kept.pop(name, None)
+            else:
+                self.kept[name] = self.keep(event["object"])
 
     def count(self, wanted=bool):
         if self.failure:
@@ -138,9 +141,8 @@ class Watched:
         return self
 
     def __exit__(self, *_):
-        # Its reader ends with it.
-        self.is_over = True
-        if self.connection.sock:
+        self.ended = True
+        if self.connection and self.connection.sock:
             self.connection.sock.shutdown(socket.SHUT_RDWR)
 
 
