@@ -227,7 +227,7 @@ let package = Package(
                 "tieline-proxy", "ProxyProcess", "Proxy", "SiteControl", "Certificates",
                 "KubernetesAPI",
                 "KubernetesClient",
-                "StatusSummaries", "NetworkAPI",
+                "StatusSummaries", "ManifestReading", "NetworkAPI",
                 "SiteConfiguration",
                 "NetworkModel", "Telemetry", "TestSupport", logging, arguments,
             ]

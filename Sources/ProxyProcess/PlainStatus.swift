@@ -1,4 +1,5 @@
 import KubernetesAPI
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration

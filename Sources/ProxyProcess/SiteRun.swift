@@ -2,6 +2,7 @@ import Certificates
 import FoundationEssentials
 import KubernetesAPI
 import Logging
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import Proxy

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import KubernetesAPI
 import Logging
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration

@@ -1,6 +1,6 @@
 package import NetworkModel
 import Routing
-package import SiteConfiguration
+import SiteConfiguration
 import Wire
 
 /// What a gateway decides: lanes, routing, services, counts, sidecars, the snapshot.

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+import SiteConfiguration
 package import Wire
 
 // What the shell and the pure core say to each other about lanes and listeners.

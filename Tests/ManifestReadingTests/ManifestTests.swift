@@ -149,8 +149,15 @@ struct ManifestTests {
     @Test("a finding of the compile step leads back to its line")
     func findingLine() throws {
         let manifests = read(link.replacing("{host: west", with: "{host: west_"))
+        let own = try #require(SiteID(String(repeating: "A", count: SiteID.length)))
         let finding = try #require(
-            try compiled(links: manifests.links).findings.first
+            compile(
+                site: Site(metadata: ObjectMeta(name: "east")),
+                siteID: own,
+                links: manifests.links,
+                services: [],
+                listeners: .allocated(ListenerPorts(), now: Instant(nanoseconds: 0))
+            ).findings.first
         )
         let problem = manifests.problem(for: finding)
         #expect(problem.line == 6)

@@ -31,7 +31,7 @@ struct SampleTests {
                 let result = compile(
                     site: manifests.sites.first { $0.metadata.namespace == namespace }
                         ?? Site(metadata: ObjectMeta(name: "any")),
-                    siteID: try siteID("A"),
+                    siteID: try #require(SiteID(String(repeating: "A", count: SiteID.length))),
                     links: manifests.links.filter { $0.metadata.namespace == namespace },
                     services: manifests.services.filter { $0.metadata.namespace == namespace },
                     listeners: .allocated(ListenerPorts(), now: Instant(nanoseconds: 0))

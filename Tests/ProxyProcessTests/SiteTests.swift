@@ -1,6 +1,7 @@
 import Certificates
 import Foundation
 import KubernetesAPI
+import ManifestReading
 import NetworkAPI
 import NetworkModel
 import SiteConfiguration
