@@ -70,7 +70,7 @@ struct OneSiteTests {
         var configuration = SiteConfiguration.of(home, services: [])
         configuration.acceptsLinks = true
         sites.configure(gateway, 1, configuration)
-        sites.run(milliseconds: 100)
+        sites.run(milliseconds: 1_000)
         let open = try #require(sites.nodes[gateway].snapshot)
         #expect(open.linkPortError == nil)
         let port = try #require(sites.nodes[gateway].ports.first { $0.purpose == .link })
