@@ -81,7 +81,7 @@ let package = Package(
             "Controller",
             [
                 "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries",
-                "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry",
+                "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry",
                 logging,
             ]
         ),
@@ -89,7 +89,7 @@ let package = Package(
             "ProxyProcess",
             [
                 "Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "StatusSummaries", "ManifestReading", "NetworkAPI", "SiteConfiguration",
+                "StatusSummaries", "ManifestReading", "NetworkAPI", "ProxyContract",
                 "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
                 yaml, arguments,
             ]
@@ -102,7 +102,7 @@ let package = Package(
         module(
             "Proxy",
             [
-                "Streaming", "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration",
+                "Streaming", "SiteControl", "Wire", "Routing", "Balancing", "ProxyContract",
                 "NetworkModel",
                 "TLS", "Telemetry", "CLinux", logging, collections,
             ]
@@ -113,16 +113,16 @@ let package = Package(
         module("KubernetesAPI"),
         module(
             "StatusSummaries",
-            ["NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
+            ["NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"]
         ),
         // Manifests of files; what the API server sends is JSON.
         module("ManifestReading", ["NetworkAPI", "KubernetesAPI", "NetworkModel", yaml]),
-        module("NetworkAPI", ["KubernetesAPI", "SiteConfiguration", "NetworkModel"]),
+        module("NetworkAPI", ["KubernetesAPI", "ProxyContract", "NetworkModel"]),
         module(
             "SiteControl",
-            ["Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", collections]
+            ["Wire", "Routing", "Balancing", "ProxyContract", "NetworkModel", collections]
         ),
-        module("SiteConfiguration", ["NetworkModel"]),
+        module("ProxyContract", ["NetworkModel"]),
         module("Streaming", ["Wire", "Balancing", "NetworkModel"]),
         module("Wire", ["Routing", "NetworkModel"]),
         module("Routing", ["NetworkModel", collections]),
@@ -149,7 +149,7 @@ let package = Package(
         tests(
             "ProxyTransportTests",
             [
-                "Proxy", "Wire", "TLS", "SiteConfiguration", "NetworkModel", "CertificateFixtures",
+                "Proxy", "Wire", "TLS", "ProxyContract", "NetworkModel", "CertificateFixtures",
                 "CLinux", "TestSupport",
             ]
         ),
@@ -157,7 +157,7 @@ let package = Package(
             "StreamTests",
             [
                 "Proxy", "Streaming", "SiteControl", "Wire", "Balancing", "TLS",
-                "SiteConfiguration", "NetworkModel",
+                "ProxyContract", "NetworkModel",
                 "CertificateFixtures", "TestSupport",
             ]
         ),
@@ -166,7 +166,7 @@ let package = Package(
             "ControllerTests",
             [
                 "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "StatusSummaries", "NetworkAPI", "SiteConfiguration", "NetworkModel",
+                "StatusSummaries", "NetworkAPI", "ProxyContract", "NetworkModel",
                 "Certificates", "Telemetry", "TestSupport", "NetworkTestSupport",
                 logging,
             ]
@@ -189,7 +189,7 @@ let package = Package(
                 "NetworkTestSupport", "TestSupport", logging,
             ]
         ),
-        tests("SiteConfigurationTests", ["SiteConfiguration", "NetworkModel", "TestSupport"]),
+        tests("ProxyContractTests", ["ProxyContract", "NetworkModel", "TestSupport"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel", "TestSupport"]),
         tests("StreamingTests", ["Streaming", "Wire", "Balancing", "NetworkModel", "TestSupport"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
@@ -197,7 +197,7 @@ let package = Package(
         tests(
             "SiteControlTests",
             [
-                "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration",
+                "SiteControl", "Wire", "Routing", "Balancing", "ProxyContract",
                 "NetworkModel", "TestSupport",
             ]
         ),
@@ -205,19 +205,19 @@ let package = Package(
             "ProxyControlTests",
             [
                 "Proxy", "SiteControl", "Wire", "Routing", "Balancing", "TLS", "Certificates",
-                "SiteConfiguration", "NetworkModel", "TestSupport",
+                "ProxyContract", "NetworkModel", "TestSupport",
             ]
         ),
         tests(
             "NetworkAPITests",
             [
-                "NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel", "TestSupport",
+                "NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel", "TestSupport",
                 yaml,
             ]
         ),
         tests(
             "ManifestReadingTests",
-            ["ManifestReading", "NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"]
+            ["ManifestReading", "NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"]
         ),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
         tests("TelemetryTests", ["Telemetry", logging]),
@@ -228,7 +228,7 @@ let package = Package(
                 "KubernetesAPI",
                 "KubernetesClient",
                 "StatusSummaries", "ManifestReading", "NetworkAPI",
-                "SiteConfiguration",
+                "ProxyContract",
                 "NetworkModel", "Telemetry", "TestSupport", logging, arguments,
             ]
         ),

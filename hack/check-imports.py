@@ -12,15 +12,15 @@ SYSTEM = {"Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Synchroniz
 # target: (targets of this package, libraries)
 TABLE = {
     "NetworkModel": (set(), set()),
-    "SiteConfiguration": ({"NetworkModel"}, {"FoundationEssentials"}),
+    "ProxyContract": ({"NetworkModel"}, {"FoundationEssentials"}),
     "Routing": ({"NetworkModel"}, {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Balancing": ({"NetworkModel"}, set()),
     "Wire": ({"Routing", "NetworkModel"}, set()),
     "Streaming": ({"Wire", "Balancing", "NetworkModel"}, set()),
     "KubernetesAPI": (set(), {"FoundationEssentials"}),
-    "NetworkAPI": ({"KubernetesAPI", "SiteConfiguration", "NetworkModel"}, {"FoundationEssentials"}),
+    "NetworkAPI": ({"KubernetesAPI", "ProxyContract", "NetworkModel"}, {"FoundationEssentials"}),
     "ManifestReading": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
-    "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "SiteConfiguration", "NetworkModel"}, set()),
+    "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI"}, SYSTEM | {"Yams"}),
     "KubernetesRuntime": (
@@ -30,19 +30,19 @@ TABLE = {
     "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
     "Telemetry": ({"CLinux"}, SYSTEM | {"Logging"}),
     "SiteControl": (
-        {"Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel"},
+        {"Wire", "Routing", "Balancing", "ProxyContract", "NetworkModel"},
         {"FoundationEssentials", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
     "Proxy": (
-        {"Streaming", "SiteControl", "Wire", "Routing", "Balancing", "SiteConfiguration", "NetworkModel", "TLS", "Telemetry",
+        {"Streaming", "SiteControl", "Wire", "Routing", "Balancing", "ProxyContract", "NetworkModel", "TLS", "Telemetry",
          "CLinux"},
         SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
         {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "ManifestReading",
-         "NetworkAPI", "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
+         "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
         {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "NetworkAPI",
-         "SiteConfiguration", "NetworkModel", "Certificates", "Telemetry"},
+         "ProxyContract", "NetworkModel", "Certificates", "Telemetry"},
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
         {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "NetworkModel"},
@@ -56,7 +56,7 @@ IMPURE = re.compile(
     r"\basync\b|\bawait\b|\bactor\b|\bTask\s*[{.]|ContinuousClock|SuspendingClock|Date\(\)|Date\.now"
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
 PURE_CORES = {
-    "NetworkModel", "SiteConfiguration", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "ManifestReading",
+    "NetworkModel", "ProxyContract", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "ManifestReading",
     "StatusSummaries"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// What the compile step makes of a site's objects: the configuration, and what is wrong with which object.
 package struct Compilation: Equatable, Sendable {

@@ -1,6 +1,6 @@
 import KubernetesAPI
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// Turns a site's objects into the configuration of its proxies.
 ///

@@ -1,6 +1,6 @@
 import KubernetesAPI
 package import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 extension Link {
     /// As configured, or what holds where nothing is.

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// Which port of the gateways belongs to which listening port of which Service object.
 ///

@@ -1,6 +1,6 @@
 import KubernetesAPI
 package import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 extension Service {
     /// The network-wide name; nil when neither it nor the object's name can be one.

@@ -1,6 +1,6 @@
 import KubernetesAPI
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// Settles which Services of a site have what they claim, and keeps up with changes at the cost of what they touch.
 ///

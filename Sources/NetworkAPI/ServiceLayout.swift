@@ -1,5 +1,5 @@
 package import FoundationEssentials
-package import SiteConfiguration
+package import ProxyContract
 
 /// Divides the services of a site into parts, each of which is one Secret, and keeps within bounds.
 ///

@@ -1,6 +1,6 @@
 import KubernetesAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 extension Site {
     /// The site-wide part of the configuration; what is out of bounds is replaced by its default, with a finding.

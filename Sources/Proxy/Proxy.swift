@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 package import SiteControl
 import Synchronization
 import TLS

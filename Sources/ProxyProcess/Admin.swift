@@ -1,6 +1,6 @@
 import FoundationEssentials
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 import Telemetry
 

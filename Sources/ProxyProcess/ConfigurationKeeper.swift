@@ -1,6 +1,6 @@
 import FoundationEssentials
 import Logging
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 
 /// Decides which of the configurations that come from several sources is applied.

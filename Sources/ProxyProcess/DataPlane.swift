@@ -1,6 +1,6 @@
 package import NetworkModel
 package import Proxy
-package import SiteConfiguration
+package import ProxyContract
 package import SiteControl
 
 /// What the process gives to the data plane and asks of it: `Proxy`, or a recorder in tests.

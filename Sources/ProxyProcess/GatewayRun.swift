@@ -1,7 +1,7 @@
 import Logging
 import NetworkAPI
 import Proxy
-import SiteConfiguration
+import ProxyContract
 
 /// A gateway in a cluster.
 struct GatewayRun: Sendable {

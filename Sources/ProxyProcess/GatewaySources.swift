@@ -6,7 +6,7 @@ import Logging
 import NetworkAPI
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 
 /// Where a gateway in a cluster learns what to do.
 ///

@@ -3,7 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 
 /// Reads the parts of a configuration that a head names and the gateway does not have.

@@ -2,7 +2,7 @@ import KubernetesAPI
 import ManifestReading
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// Makes the statuses of a plain site's objects out of what its one proxy observes: as the controller does it, with one

@@ -1,7 +1,7 @@
 import FoundationEssentials
 import Logging
 import Proxy
-import SiteConfiguration
+import ProxyContract
 package import Telemetry
 
 /// The process around a proxy: where its configuration comes from, where its observations go, how it ends.

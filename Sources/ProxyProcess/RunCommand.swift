@@ -4,7 +4,7 @@ import Glibc
 import Logging
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import Telemetry
 

@@ -1,6 +1,6 @@
 package import NetworkModel
 import Proxy
-package import SiteConfiguration
+package import ProxyContract
 package import SiteControl
 
 /// What `tieline-proxy run` was told.

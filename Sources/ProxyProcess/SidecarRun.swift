@@ -1,6 +1,6 @@
 import Logging
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 
 /// A sidecar: no rights, no configuration; everything comes from the gateways.

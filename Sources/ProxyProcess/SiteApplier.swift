@@ -3,7 +3,7 @@ import Logging
 import ManifestReading
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 
 /// Applies what the files of a plain site say, whole or not at all, and remembers why not.

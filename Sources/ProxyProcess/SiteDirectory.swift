@@ -3,7 +3,7 @@ import Glibc
 import ManifestReading
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The manifests of a plain site.
 struct SiteDirectory: Sendable {

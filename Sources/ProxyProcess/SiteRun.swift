@@ -6,7 +6,7 @@ import ManifestReading
 import NetworkAPI
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 
 /// A site without Kubernetes: its manifests are files.

@@ -5,7 +5,7 @@ import Logging
 import ManifestReading
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// Writes the statuses of a plain site's objects to the folder `status` of its state, one JSON file each, in the form of the API.

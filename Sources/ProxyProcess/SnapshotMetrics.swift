@@ -1,7 +1,7 @@
 import FoundationEssentials
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import Telemetry
 
 // The proxy's metrics are made from its snapshot at every scrape: one source for status and metrics.

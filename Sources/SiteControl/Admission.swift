@@ -1,6 +1,6 @@
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 /// Whether a gateway lets a lane in: what its HELLO and its certificate say, against what is known and configured.

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// What a new configuration starts and ends: only what differs is touched.
 ///

@@ -1,7 +1,7 @@
 package import Balancing
 package import NetworkModel
+package import ProxyContract
 package import Routing
-package import SiteConfiguration
 package import Wire
 
 /// Everything that can happen to the control of one proxy.

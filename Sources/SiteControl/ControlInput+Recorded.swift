@@ -1,7 +1,7 @@
 import FoundationEssentials
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 /// One object for each input: what kind it is, and what that kind has.

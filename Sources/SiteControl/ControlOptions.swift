@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// What the control of a proxy is told once, at its start.
 package struct ControlOptions: Equatable, Sendable {

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// Who this proxy is to its neighbors, and the lanes that it dials to them.

@@ -1,6 +1,6 @@
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 // What the process tells: configurations, endpoints, credentials, drain.

@@ -1,6 +1,6 @@
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 // What the loops tell about lanes: candidates, arrivals, frames, ends.

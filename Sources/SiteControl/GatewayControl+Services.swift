@@ -1,7 +1,7 @@
 import Balancing
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 // Services: what routes, servers and connections change about them, and what sidecars are told of it.

@@ -1,6 +1,6 @@
 package import NetworkModel
+package import ProxyContract
 import Routing
-package import SiteConfiguration
 
 // The snapshot: what this gateway observes, as the controller and people read it.
 

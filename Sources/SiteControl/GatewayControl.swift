@@ -1,6 +1,6 @@
 package import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 /// What a gateway decides: lanes, routing, services, counts, sidecars, the snapshot.

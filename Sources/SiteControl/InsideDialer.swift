@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// Keeps lanes to every address of one name of the own site: a gateway's siblings, or a sidecar's gateways.

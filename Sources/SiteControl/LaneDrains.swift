@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// Lanes that others take the place of.

@@ -1,5 +1,5 @@
 package import NetworkModel
-import SiteConfiguration
+import ProxyContract
 package import Wire
 
 // What the shell and the pure core say to each other about lanes and listeners.

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// Keeps the lanes of one Link dialed: the endpoints in turn, names resolved each time, never giving up.

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// Why a Link is not connected, in the words of its status: the reason, and what to do about it.

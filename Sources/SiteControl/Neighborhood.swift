@@ -1,6 +1,6 @@
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 /// What a gateway and a sidecar have in common: who their neighbors are, and the lanes with them.

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// What decides for one proxy, as its shell sees it: a gateway's or a sidecar's.
 package protocol ProxyControl: Sendable {

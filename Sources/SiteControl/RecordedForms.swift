@@ -1,8 +1,8 @@
 import Balancing
 import FoundationEssentials
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 // How the values in inputs are written down: as JSON of plain numbers, texts and bytes.

@@ -1,6 +1,6 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 // How a service stands, as it is written down.
 

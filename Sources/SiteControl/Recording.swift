@@ -1,6 +1,6 @@
 package import FoundationEssentials
 package import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// What the control of a proxy was fed, as lines of JSON: the first says whose it is, each other one is an input with its
 /// moment and a digest of what the control said.

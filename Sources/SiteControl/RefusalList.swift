@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The links that were refused lately, for status, and when to say so in the log.
 ///

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The addresses of servers that are given by name.
 struct ServerNames: Sendable {

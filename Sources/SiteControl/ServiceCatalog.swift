@@ -1,6 +1,6 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The configured services of a gateway, and who their servers here are.
 struct ServiceCatalog: Sendable {

@@ -1,7 +1,7 @@
 import Balancing
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 
 /// The services of a gateway: what is configured, the local servers of each, and how each stands.
 ///

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The services' part of the snapshot as it was built last, and which services have to be looked at again.
 ///

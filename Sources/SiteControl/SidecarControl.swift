@@ -1,6 +1,6 @@
 import Balancing
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 import Wire
 
 /// What a sidecar decides: its gateways, what they tell it of services, and what it tells them.

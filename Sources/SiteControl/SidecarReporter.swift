@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// What a sidecar tells its gateways of its connections: what has changed, all of it after a gateway came or went.

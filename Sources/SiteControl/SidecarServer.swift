@@ -1,6 +1,6 @@
 import NetworkModel
+import ProxyContract
 import Routing
-import SiteConfiguration
 import Wire
 
 /// What a gateway tells its attached sidecars, and what they report.

@@ -1,6 +1,6 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 // How what a proxy knows reads in its snapshot.
 

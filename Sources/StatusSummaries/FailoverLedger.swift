@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// One failover of a service as the site tells of it: the records of its proxies, merged.
 package struct Failover: Equatable, Sendable {

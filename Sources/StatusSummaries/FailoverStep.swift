@@ -1,7 +1,7 @@
 import KubernetesAPI
 package import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// Counts failover records into a Service's status, one told failover at a time.
 package enum FailoverStep {

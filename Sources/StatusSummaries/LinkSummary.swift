@@ -1,7 +1,7 @@
 package import KubernetesAPI
 package import NetworkAPI
 import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// Everything that a Link's status is made of.
 package struct LinkFacts {

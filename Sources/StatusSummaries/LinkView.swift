@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// What the gateways of a site say of one Link, merged.
 package struct LinkView: Equatable, Sendable {

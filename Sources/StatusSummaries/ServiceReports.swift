@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// What the proxies of a site say of one service address.
 struct ServiceReports: Equatable, Sendable {

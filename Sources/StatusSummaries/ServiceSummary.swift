@@ -1,7 +1,7 @@
 package import KubernetesAPI
 package import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// Everything that a Service's status is made of.
 package struct ServiceFacts {

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// What the gateways and sidecars of a site say of one Service, merged.
 package struct ServiceView: Equatable, Sendable {

@@ -1,7 +1,7 @@
 package import KubernetesAPI
 package import NetworkAPI
 package import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// Everything that a Site's status is made of.
 package struct SiteFacts {

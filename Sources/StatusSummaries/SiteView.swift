@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 
 /// One gateway pod of a site with what it last told of itself.
 package struct GatewayView: Equatable, Sendable {

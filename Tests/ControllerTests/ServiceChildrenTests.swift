@@ -1,7 +1,7 @@
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 import Testing
 

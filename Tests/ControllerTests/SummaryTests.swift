@@ -2,7 +2,7 @@ import Foundation
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 import Testing
 

@@ -1,6 +1,6 @@
 import KubernetesAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 
 @testable import NetworkAPI

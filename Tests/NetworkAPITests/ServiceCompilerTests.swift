@@ -1,7 +1,7 @@
 import FoundationEssentials
 import KubernetesAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import TestSupport
 import Testing
 

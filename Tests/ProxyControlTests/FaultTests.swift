@@ -1,6 +1,6 @@
 import Glibc
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 
 @testable import Proxy

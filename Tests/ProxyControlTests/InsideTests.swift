@@ -1,6 +1,6 @@
 import Certificates
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import Testing
 

@@ -1,6 +1,6 @@
 import Foundation
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import Testing
 

@@ -1,7 +1,7 @@
 import Certificates
 import FoundationEssentials
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import Synchronization
 import Testing

@@ -5,7 +5,7 @@ import KubernetesClient
 import NetworkAPI
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 import Testing
 

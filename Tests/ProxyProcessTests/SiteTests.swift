@@ -4,7 +4,7 @@ import KubernetesAPI
 import ManifestReading
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 import Testing
 

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import NetworkModel
 import Proxy
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import Synchronization
 import TestSupport

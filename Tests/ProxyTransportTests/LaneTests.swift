@@ -1,6 +1,6 @@
 import CertificateFixtures
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import TLS
 import Testing
 import Wire

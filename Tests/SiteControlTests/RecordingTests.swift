@@ -1,7 +1,7 @@
 import Balancing
 import Foundation
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import TestSupport
 import Testing
 import Wire

@@ -1,6 +1,6 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 import Wire
 

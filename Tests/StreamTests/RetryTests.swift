@@ -1,7 +1,7 @@
 import CertificateFixtures
 import Glibc
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 import Wire
 

@@ -2,7 +2,7 @@ import Balancing
 import CertificateFixtures
 import Glibc
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Streaming
 import Synchronization
 import TestSupport

@@ -1,6 +1,6 @@
 import CertificateFixtures
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Streaming
 import Testing
 import Wire

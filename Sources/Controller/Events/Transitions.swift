@@ -1,7 +1,7 @@
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// Which Events a change of status is worth: one for each transition.

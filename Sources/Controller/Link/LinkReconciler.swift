@@ -3,7 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// Tells in a Link's status what the gateways make of it; a Link has no children.

@@ -5,7 +5,7 @@ import KubernetesRuntime
 import Logging
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// Follows what every gateway observes: one long poll for each gateway pod.
 ///

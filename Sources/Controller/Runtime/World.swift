@@ -3,7 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// Everything of the cluster that the controller follows, as last seen.

@@ -1,7 +1,7 @@
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 /// What a Service needs in its own namespace.

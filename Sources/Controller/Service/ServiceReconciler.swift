@@ -3,7 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 import Synchronization
 

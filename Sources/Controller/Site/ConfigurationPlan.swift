@@ -1,7 +1,7 @@
 import FoundationEssentials
 import KubernetesAPI
 import NetworkAPI
-import SiteConfiguration
+import ProxyContract
 
 /// The Secrets that hold the configuration of a site, as they were read or written last.
 struct ConfigurationSecrets: Sendable {

@@ -3,7 +3,7 @@ import FoundationEssentials
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// An identity that a Site has had, and where that is written.
 struct IdentityRecord: Equatable, Sendable {

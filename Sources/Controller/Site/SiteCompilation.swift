@@ -2,7 +2,7 @@ import FoundationEssentials
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// The compiled configuration of one site, kept up to date at the cost of what changed.
 struct SiteCompilation: Sendable {

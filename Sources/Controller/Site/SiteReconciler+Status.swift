@@ -2,7 +2,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 
 extension SiteReconciler {

@@ -4,7 +4,7 @@ import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 import Synchronization
 

@@ -2,7 +2,7 @@ import DequeModule
 import FoundationEssentials
 import Logging
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 import TLS
 

@@ -1,5 +1,5 @@
 package import NetworkModel
-package import SiteConfiguration
+package import ProxyContract
 package import SiteControl
 
 /// What a proxy is told once, at its start.

@@ -1,7 +1,7 @@
 import Balancing
 import Glibc
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 
 /// Connects to the servers that are left out, so that no client has to try them.
 ///

@@ -1,6 +1,6 @@
 import Balancing
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import SiteControl
 
 /// The balancers of all services, which all loops share: made, brought up to date and looked at as the control says.

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Synchronization
 
 /// The newest snapshot, and those who wait for a newer one.

@@ -1,5 +1,5 @@
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Wire
 
 /// What heartbeats say about a neighbor: whether it lives, whether it hears us, how far it is.

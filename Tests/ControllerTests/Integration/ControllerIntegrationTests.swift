@@ -5,7 +5,7 @@ import KubernetesRuntime
 import Logging
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import StatusSummaries
 import Testing
 

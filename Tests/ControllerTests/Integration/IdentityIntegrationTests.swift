@@ -6,7 +6,7 @@ import KubernetesRuntime
 import Logging
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 
 @testable import Controller

@@ -2,7 +2,7 @@ import Foundation
 import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
-import SiteConfiguration
+import ProxyContract
 import Testing
 
 @testable import Controller

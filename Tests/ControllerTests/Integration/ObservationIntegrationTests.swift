@@ -3,7 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
 import NetworkModel
-import SiteConfiguration
+import ProxyContract
 import Testing
 
 @testable import Controller
