@@ -62,6 +62,7 @@ test_api_server() { # starts one API server for the tests that take TIELINE_TEST
 fast() {
   step "format" format
   step "import table" python3 hack/check-imports.py
+  step "functions" python3 hack/check-functions.py
   step "layers of the proxy" python3 hack/check-layers.py
   step "build" build_tests
   step "unit tests" unit_tests

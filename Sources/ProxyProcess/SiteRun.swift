@@ -34,32 +34,11 @@ struct SiteRun: Sendable {
     }
 
     func serve(until signals: Signals) async throws -> ProxyProcess.Ending {
-        let authority: SiteAuthority
-        let snapshotKey: String
-        do {
-            authority = try place.authority(now: Date(), renew: site.renewsIdentity)
-            snapshotKey = try place.snapshotKey()
-        } catch let problem as FileProblem where problem.isPassing {
-            throw problem
-        } catch {
-            throw UnusableSite(lines: ["\(error)"])
-        }
+        let (authority, snapshotKey) = try identity()
         let (reading, configuration, problems) = try firstReading(authority.siteID)
         let linkPort = reading.site?.spec.linkAccess?.port ?? LinkAccess.standardPort
         let first = try authority.issueLeaf(role: .gateway, now: Date())
-        let proxy = try Proxy(
-            options: ProxyOptions(
-                role: .gateway(mesh: nil),
-                bind: options.bind,
-                linkPort: linkPort,
-                // Nobody is inside: a plain site is one proxy, and makes no certificates for sidecars.
-                internalPort: nil,
-                admin: options.admin,
-                loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil),
-                record: options.record
-            ),
-            credentials: first.proxyCredentials
-        )
+        let proxy = try makeProxy(configuration, linkPort: linkPort, first)
         try proxy.start()
         logger.info(
             "plain site started",
@@ -87,33 +66,13 @@ struct SiteRun: Sendable {
             siteID: authority.siteID,
             logger: logger
         )
-        let (reader, writer) = (FileThread("manifests"), FileThread("status"))
+        let writer = FileThread("status")
         return await ProxyProcess.serve(
             proxy,
             admin,
             until: signals,
             logger,
-            work: [
-                {
-                    await withTaskExecutorPreference(reader) {
-                        let watch = DirectoryWatch(
-                            directories: [directory.path],
-                            settle: .milliseconds(100)
-                        )
-                        await watch.forEachChange {
-                            applier.readAgain()
-                            return applier.state.isUnfinished ? .seconds(1) : nil
-                        }
-                    }
-                },
-                {
-                    await withTaskExecutorPreference(reader) {
-                        for await _ in signals.hangups {
-                            logger.notice("SIGHUP: reading the files again")
-                            applier.readAgain()
-                        }
-                    }
-                },
+            work: followFiles(applier, signals) + [
                 {
                     await withTaskExecutorPreference(writer) {
                         await status.follow(proxy, applier)
@@ -122,6 +81,68 @@ struct SiteRun: Sendable {
                 { await renew(leaf, authority, proxy) },
             ]
         )
+    }
+
+    /// Who the site is, and the key of its snapshots.
+    private func identity() throws -> (SiteAuthority, snapshotKey: String) {
+        do {
+            let authority = try place.authority(now: Date(), renew: site.renewsIdentity)
+            return (authority, try place.snapshotKey())
+        } catch let problem as FileProblem where problem.isPassing {
+            throw problem
+        } catch {
+            throw UnusableSite(lines: ["\(error)"])
+        }
+    }
+
+    private func makeProxy(
+        _ configuration: SiteConfiguration,
+        linkPort: UInt16,
+        _ leaf: LeafCertificate
+    ) throws -> Proxy {
+        try Proxy(
+            options: ProxyOptions(
+                role: .gateway(mesh: nil),
+                bind: options.bind,
+                linkPort: linkPort,
+                // Nobody is inside: a plain site is one proxy, and makes no certificates for sidecars.
+                internalPort: nil,
+                admin: options.admin,
+                loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil),
+                record: options.record
+            ),
+            credentials: leaf.proxyCredentials
+        )
+    }
+
+    /// Reads the manifests again when they change, and on SIGHUP, on a thread of their own.
+    private func followFiles(
+        _ applier: SiteApplier,
+        _ signals: Signals
+    ) -> [@Sendable () async -> Void] {
+        let reader = FileThread("manifests")
+        return [
+            {
+                await withTaskExecutorPreference(reader) {
+                    let watch = DirectoryWatch(
+                        directories: [directory.path],
+                        settle: .milliseconds(100)
+                    )
+                    await watch.forEachChange {
+                        applier.readAgain()
+                        return applier.state.isUnfinished ? .seconds(1) : nil
+                    }
+                }
+            },
+            {
+                await withTaskExecutorPreference(reader) {
+                    for await _ in signals.hangups {
+                        logger.notice("SIGHUP: reading the files again")
+                        applier.readAgain()
+                    }
+                }
+            },
+        ]
     }
 
     /// The configuration to begin with: what the files say, or, when they cannot be used, what they said last, with the

@@ -11,7 +11,14 @@ struct Triggers: Sendable {
     let gateways: AsyncStream<SiteRegistry.GatewayKey>.Continuation
 
     func install() {
-        let world = shared.world
+        followObjects(shared.world)
+        followUndecodable(shared.world)
+        followChildren(shared.world)
+        shared.world.pods.addHandler { change in take(pod: change) }
+        shared.world.namespaces.addHandler { change in take(namespace: change) }
+    }
+
+    private func followObjects(_ world: World) {
         world.sites.addHandler { change in
             if case .deleted(let site) = change { shared.statuses.forget(site) }
             add(site: change.key.namespace)
@@ -33,6 +40,9 @@ struct Triggers: Sendable {
             if change.concernsConfiguration { note(service: change.key) }
             if change.concernsSite { addSoon(site: change.key.namespace) }
         }
+    }
+
+    private func followUndecodable(_ world: World) {
         world.sites.addUndecodableHandler { key in
             add(site: key.namespace)
             addDependents(of: key.namespace)
@@ -47,7 +57,9 @@ struct Triggers: Sendable {
             note(service: key)
             add(site: key.namespace)
         }
-        world.pods.addHandler { change in take(pod: change) }
+    }
+
+    private func followChildren(_ world: World) {
         world.deployments.addHandler { change in
             forget(change)
             if change.hasNewMeaning { add(site: change.key.namespace) }
@@ -77,7 +89,6 @@ struct Triggers: Sendable {
             forget(change)
             addOwner(of: change.object)
         }
-        world.namespaces.addHandler { change in take(namespace: change) }
     }
 
     private func add(site namespace: String?) {

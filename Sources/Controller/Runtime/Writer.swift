@@ -40,48 +40,10 @@ struct Writer: Sendable {
             let patch = Patch.merge([
                 "metadata": ["uid": .string(uid)], "spec": ["ports": .array(ports.map(json))],
             ])
-            _ = try await client.patch(
-                Core.Service.self,
-                key,
-                patch,
-                fieldManager: Names.fieldManager
-            )
+            try await self.patch(Core.Service.self, key, patch)
         case .removeResources(let key, let uid, let extra):
-            func removal(_ names: [String]) -> JSONValue {
-                .object(Dictionary(uniqueKeysWithValues: names.map { ($0, .null) }))
-            }
-            let containers = extra.map { extra -> JSONValue in
-                [
-                    "name": .string(extra.container),
-                    "resources": [
-                        "requests": removal(extra.requests), "limits": removal(extra.limits),
-                    ],
-                ]
-            }
-            let patch = Patch.strategicMerge([
-                "metadata": ["uid": .string(uid)],
-                "spec": ["template": ["spec": ["containers": .array(containers)]]],
-            ])
-            _ = try await client.patch(
-                Apps.Deployment.self,
-                key,
-                patch,
-                fieldManager: Names.fieldManager
-            )
-        case .delete(let resource, let key, let uid):
-            let options = DeleteOptions(
-                preconditions: Preconditions(uid: uid),
-                propagation: .background
-            )
-            do {
-                let request = try Request.delete(resource, key, options: options)
-                _ = try await client.send(request)
-            } catch let error as APIError {
-                // It is gone, or another object has its name: either way this one is not there.
-                guard error.isNotFound || error.isConflict else { throw error }
-            } catch {
-                throw .request("\(error)")
-            }
+            try await self.patch(Apps.Deployment.self, key, Self.removal(of: extra, uid))
+        case .delete(let resource, let key, let uid): try await delete(resource, key, uid)
         case .setFinalizers(let key, let version, let finalizers):
             let patch = Patch.merge([
                 "metadata": [
@@ -89,12 +51,52 @@ struct Writer: Sendable {
                     "finalizers": .array(finalizers.map { .string($0) }),
                 ]
             ])
-            _ = try await client.patch(
-                Service.self,
-                key,
-                patch,
-                fieldManager: Names.fieldManager
-            )
+            try await self.patch(Service.self, key, patch)
+        }
+    }
+
+    private func patch<Object: KubernetesObject>(
+        _ kind: Object.Type,
+        _ key: ObjectKey,
+        _ patch: Patch
+    ) async throws(APIError) {
+        _ = try await client.patch(kind, key, patch, fieldManager: Names.fieldManager)
+    }
+
+    private static func removal(of extra: [ContainerResources], _ uid: String) -> Patch {
+        func removal(_ names: [String]) -> JSONValue {
+            .object(Dictionary(uniqueKeysWithValues: names.map { ($0, .null) }))
+        }
+        let containers = extra.map { extra -> JSONValue in
+            [
+                "name": .string(extra.container),
+                "resources": [
+                    "requests": removal(extra.requests), "limits": removal(extra.limits),
+                ],
+            ]
+        }
+        return .strategicMerge([
+            "metadata": ["uid": .string(uid)],
+            "spec": ["template": ["spec": ["containers": .array(containers)]]],
+        ])
+    }
+
+    private func delete(
+        _ resource: Resource,
+        _ key: ObjectKey,
+        _ uid: String
+    ) async throws(APIError) {
+        let options = DeleteOptions(
+            preconditions: Preconditions(uid: uid),
+            propagation: .background
+        )
+        do {
+            _ = try await client.send(try Request.delete(resource, key, options: options))
+        } catch let error as APIError {
+            // It is gone, or another object has its name: either way this one is not there.
+            guard error.isNotFound || error.isConflict else { throw error }
+        } catch {
+            throw .request("\(error)")
         }
     }
 

@@ -147,20 +147,7 @@ struct ServiceReconciler: Reconciler {
                 configuration: configuration
             )
         }
-        var exposed: [Child] = []
-        if let configuration, service.spec.listen?.namespaces != nil {
-            exposed = Exposure.namespaces(
-                of: service,
-                among: shared.world.namespaces.store.list()
-            ).flatMap { namespace in
-                Exposure.children(
-                    of: service,
-                    in: namespace,
-                    configuration: configuration,
-                    gateways: view.gateways
-                )
-            }
-        }
+        var exposed = exposures(of: service, configuration, view)
         let held = service.metadata.finalizers.contains(Names.exposureFinalizer)
         // Nothing is put into another namespace before the finalizer sees to its removal.
         if !exposed.isEmpty, !held {
@@ -203,6 +190,24 @@ struct ServiceReconciler: Reconciler {
             )
         }
         return plan
+    }
+
+    /// What a Service wants in other namespaces.
+    private func exposures(
+        of service: Service,
+        _ configuration: ServiceConfiguration?,
+        _ view: SiteView
+    ) -> [Child] {
+        guard let configuration, service.spec.listen?.namespaces != nil else { return [] }
+        return Exposure.namespaces(of: service, among: shared.world.namespaces.store.list())
+            .flatMap { namespace in
+                Exposure.children(
+                    of: service,
+                    in: namespace,
+                    configuration: configuration,
+                    gateways: view.gateways
+                )
+            }
     }
 
     /// What stays where it is: absence of a configuration, or of a namespace that does not decode, is no wish.

@@ -58,11 +58,7 @@ extension SiteReconciler {
         if record.head == nil, let head = compilation.head, case .all(let told) = changes {
             record.restore(head, services: told)
         }
-        if changes.haveAddresses
-            || shared.world.hasHosts(in: namespace) != (compilation.ownAddresses != nil)
-        {
-            compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
-        }
+        takeAddresses(changes, namespace, &compilation)
         let looked = look(for: changes, site, siteID, record, &compilation)
         let (isIdle, writes, head): (Bool, ConfigurationWrites, ConfigurationHead)
         let changed: Set<String>
@@ -81,14 +77,8 @@ extension SiteReconciler {
         } catch {
             throw .request("the configuration does not encode: \(error)")
         }
-        for (index, stored) in try await shared.writer.write(writes.parts) {
-            compilation.secrets.parts[index] = stored
-        }
-        if let write = writes.head {
-            let stored = try await shared.writer.write(write)
-            compilation.secrets.head = stored
-            objects.secrets.configuration = stored
-        }
+        try await write(writes, &compilation.secrets)
+        objects.secrets.configuration = compilation.secrets.head
         compilation.head = head
         if !isIdle || record.head != head {
             record.take(
@@ -99,14 +89,33 @@ extension SiteReconciler {
                 links: looked.links
             )
         }
-        for index in writes.unused {
-            try await remove(part: index, &compilation.secrets)
-        }
+        for index in writes.unused { try await remove(part: index, &compilation.secrets) }
         shared.compilations.put(compilation, namespace)
         if !isIdle {
             shared.compilations.wrote(parts: writes.parts.count, namespace, at: shared.clock.now)
         }
         return .done
+    }
+
+    private func takeAddresses(
+        _ changes: CompilationChanges,
+        _ namespace: String,
+        _ compilation: inout SiteCompilation
+    ) {
+        let hasHosts = shared.world.hasHosts(in: namespace)
+        guard changes.haveAddresses || hasHosts != (compilation.ownAddresses != nil) else { return }
+        compilation.ownAddresses = shared.world.gatewayAddresses(of: namespace)
+    }
+
+    /// The parts first: whatever comes between, the head that is there finds its parts.
+    private func write(
+        _ writes: ConfigurationWrites,
+        _ secrets: inout ConfigurationSecrets
+    ) async throws(APIError) {
+        for (index, stored) in try await shared.writer.write(writes.parts) {
+            secrets.parts[index] = stored
+        }
+        if let write = writes.head { secrets.head = try await shared.writer.write(write) }
     }
 
     /// How long Services that changed wait for others, so that those share a round; nil: not at all, as where anything else

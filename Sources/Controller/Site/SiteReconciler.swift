@@ -77,10 +77,7 @@ struct SiteReconciler: Reconciler {
 
     private func bring(_ site: Site) async throws(APIError) -> ReconcileResult {
         let namespace = site.metadata.namespace ?? ""
-        var record = shared.registry[namespace] ?? SiteRecord(site: site)
-        if record.site.metadata.uid != site.metadata.uid { record = SiteRecord(site: site) }
-        record.site = site
-        record.beginChanges()
+        var record = self.record(of: site, in: namespace)
         var facts = SiteFacts()
         var result = ReconcileResult.done
         let undecodable = shared.world.sites.store.undecodable(site.key)
@@ -101,12 +98,8 @@ struct SiteReconciler: Reconciler {
             result = result.sooner(renewal(&objects, of: site))
             await shared.clear(leftovers)
             cache.set(objects, of: namespace)
-            for (name, place) in SiteSecrets.places {
-                let key = ObjectKey(namespace: namespace, name: name)
-                shared.secrets.note(objects.secrets[keyPath: place], at: key)
-                if !shared.secrets.hears(of: key) {
-                    result = result.sooner(.again(after: Self.freshness))
-                }
+            if !follow(objects.secrets, in: namespace) {
+                result = result.sooner(.again(after: Self.freshness))
             }
             failures.end(namespace)
             // The holder of a name that we want is looked for again at the server.
@@ -140,6 +133,26 @@ struct SiteReconciler: Reconciler {
         if facts.isUnseen { result = result.sooner(.again(after: Shared.leavingRetry)) }
         guard !facts.view.isSettling else { return result.sooner(.again(after: Shared.settling)) }
         return result.sooner(try await summarize(site, facts: facts))
+    }
+
+    /// What is known of the Site, with its changes counted from here.
+    private func record(of site: Site, in namespace: String) -> SiteRecord {
+        var record = shared.registry[namespace] ?? SiteRecord(site: site)
+        if record.site.metadata.uid != site.metadata.uid { record = SiteRecord(site: site) }
+        record.site = site
+        record.beginChanges()
+        return record
+    }
+
+    /// Notes the Secrets as they are; false when a change of one of them would not be heard of.
+    private func follow(_ secrets: SiteSecrets, in namespace: String) -> Bool {
+        var areHeard = true
+        for (name, place) in SiteSecrets.places {
+            let key = ObjectKey(namespace: namespace, name: name)
+            shared.secrets.note(secrets[keyPath: place], at: key)
+            areHeard = areHeard && shared.secrets.hears(of: key)
+        }
+        return areHeard
     }
 
     /// Our own rights come first: the Secrets cannot be read without them.
