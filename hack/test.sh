@@ -18,6 +18,9 @@ finish() {
   echo "hack/test.sh $what: $([ $code = 0 ] && echo passed || echo FAILED) after $((SECONDS - began)) s"
 }
 trap finish EXIT
+# Else the end by a signal would be told as a success.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 step() { # step NAME COMMAND...: runs it, says how long it took
   local name=$1 at=$SECONDS
