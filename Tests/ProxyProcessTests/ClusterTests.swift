@@ -58,8 +58,9 @@ struct ClusterTests {
             work.cancel()
             await work.value
             let state = StateDirectory("\(path)/state", logger: quiet)
-            #expect(state.loadConfiguration()?.generation == 3)
-            #expect(state.loadEndpoints().count == 1)
+            // Written by a thread of its own.
+            #expect(try await eventually { state.loadConfiguration()?.generation == 3 })
+            #expect(try await eventually { state.loadEndpoints().count == 1 })
         }
         try await client.delete(Core.Namespace.self, ObjectKey(name: namespace))
     }
