@@ -71,10 +71,11 @@ fast() {
   step "unit tests" unit_tests
 }
 
-tools=(--package-path hack --scratch-path .build) # of the package of hack, into the same folder
+# Of the package of hack, into the same folder: a plan of the other package that is kept there would be taken for its own.
+tools=(--package-path hack --scratch-path .build --disable-build-manifest-caching)
 
 build_tests() {
-  swift build --build-tests
+  swift build --build-tests --disable-build-manifest-caching
   swift build "${tools[@]}" --product tieline-hackPackageTests
 }
 
