@@ -9,11 +9,29 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 const short clinux_poll_ended = POLLRDHUP;
 
 int clinux_accept(int listener, struct sockaddr *address, socklen_t *length) {
     return accept4(listener, address, length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+int clinux_pipe(int *output, int *input, int capacity) {
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return -1;
+    *output = ends[0];
+    *input = ends[1];
+    if (fcntl(ends[1], F_SETPIPE_SZ, capacity) >= capacity) return 0;
+    int code = errno;
+    close(ends[0]);
+    close(ends[1]);
+    errno = code;
+    return -1;
+}
+
+ssize_t clinux_splice(int from, int to, size_t count) {
+    return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 }
 
 int clinux_processors(void) {

@@ -120,6 +120,9 @@ extension StreamFlow {
     /// Whether the socket neither gave nor took anything: another one could take its place.
     var hasUsedNoSocket: Bool { !sender.hasRead && receiver.hasDeliveredNothing }
 
+    /// Whether the stream is finished once the FIN that is due is delivered.
+    package var isFinLast: Bool { sender.isFinAcknowledged }
+
     var isHalfClosed: Bool { sender.finOffset != nil || receiver.isFinDelivered }
 }
 

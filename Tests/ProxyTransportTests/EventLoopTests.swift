@@ -109,6 +109,46 @@ struct EventLoopTests {
         }
     }
 
+    /// Always wants another turn, and takes its time.
+    private final class Greedy: EventHandler {
+        private(set) var turns: [Instant] = []
+        private var id: RegistrationID?
+
+        func begin(on loop: EventLoop) {
+            id = loop.register(self)
+            if let id { loop.resume(id) }
+        }
+
+        func handle(_ events: ReadyEvents, on loop: EventLoop) {
+            turns.append(loop.now)
+            let end = EventLoop.clock() + .microseconds(400)
+            while EventLoop.clock() < end {}
+            if let id { loop.resume(id) }
+        }
+    }
+
+    @Test("those who always want another turn take turns, a millisecond in each")
+    func resumedTime() throws {
+        try withLoops { loop, _ in
+            let all = Shared<[[Instant]]>([])
+            _ = loop.run { loop -> Bool in
+                let greedy = (0..<20).map { _ in Greedy() }
+                for one in greedy { one.begin(on: loop) }
+                loop.schedule(after: .milliseconds(300)) { _ in
+                    all.update { $0 = greedy.map(\.turns) }
+                }
+                return true
+            }
+            #expect(eventually { !all.value.isEmpty })
+            // Three calls of 400 us reach beyond a millisecond.
+            let inOneTurn = Dictionary(grouping: all.value.joined(), by: \.self).values
+            #expect(inOneTurn.allSatisfy { $0.count <= 3 })
+            let counts = all.value.map(\.count)
+            let (least, most) = (counts.min() ?? 0, counts.max() ?? 0)
+            #expect(least > 0 && most - least <= 1)
+        }
+    }
+
     @Test("an ended loop takes no letters and keeps nothing alive")
     func ending() throws {
         let loop = try EventLoopThread(index: 0)

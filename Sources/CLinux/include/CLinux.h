@@ -16,6 +16,12 @@
 /// accept4(2) with SOCK_NONBLOCK | SOCK_CLOEXEC.
 int clinux_accept(int listener, struct sockaddr *address, socklen_t *length);
 
+/// pipe2(2), non-blocking and close-on-exec, with room for `capacity` bytes; -1 also when the user may have no more of that.
+int clinux_pipe(int *output, int *input, int capacity);
+
+/// splice(2) between a pipe and a socket, without waiting for the pipe.
+ssize_t clinux_splice(int from, int to, size_t count);
+
 /// POLLRDHUP of poll(2): the other side has ended its direction.
 extern const short clinux_poll_ended;
 

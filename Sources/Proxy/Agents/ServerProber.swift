@@ -102,7 +102,7 @@ private final class ServerProbe: EventHandler {
             on: loop
         ) { [self] result in connected(result, patience) }
         self.connector = connector
-        service.connecting(&self.probe, from: connector.localEndpoint)
+        service.connecting(&self.probe, from: connector.ownEnd)
     }
 
     private func connected(

@@ -129,6 +129,7 @@ final class Lane: EventHandler {
             // A lane that was closed meanwhile cancels its connector: this is not called then.
             do throws(SystemError) {
                 let socket = try result.get()
+                try socket.setRelayOptions()
                 begin(consume socket, parameters.context, .client)
             } catch {
                 end(.connect(error))

@@ -3,10 +3,11 @@ import NetworkModel
 
 /// One TCP connection attempt of a loop.
 final class Connector: EventHandler {
-    /// The connected non-blocking socket with the options of a relayed socket, or why there is none.
+    /// The connected non-blocking socket with SO_LINGER {1, 0}, or why there is none; its other options are for the caller.
     typealias Completion = (consuming Result<FileDescriptor, SystemError>) -> Void
 
     private let loop: EventLoop
+    private let port: UInt16
     private var socket: FileDescriptor?
     private var registration: RegistrationID?
     private var timer: TimerID?
@@ -33,6 +34,7 @@ final class Connector: EventHandler {
         completion: @escaping Completion
     ) {
         self.loop = loop
+        port = endpoint.port
         self.keepsWatching = keepsWatching
         self.completion = completion
         do throws(SystemError) {
@@ -53,8 +55,8 @@ final class Connector: EventHandler {
         }
     }
 
-    /// Its own end, which the kernel chose with the call; nil when it could not.
-    var localEndpoint: Endpoint? { socket?.localEndpoint }
+    /// Its own end, for a connection that may come back; nil where nothing of this process listens at such a port.
+    var ownEnd: Endpoint? { OwnPorts.contains(port) ? socket?.localEndpoint : nil }
 
     /// Gives the attempt up; nothing is called any more.
     func cancel() {

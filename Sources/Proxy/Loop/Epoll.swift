@@ -80,6 +80,7 @@ struct Epoll: ~Copyable {
         }
         if mask & EPOLLOUT.rawValue != 0 { ready.insert(.writable) }
         if mask & (EPOLLERR.rawValue | EPOLLHUP.rawValue) != 0 { ready.insert(.failed) }
+        if mask & EPOLLERR.rawValue != 0 { ready.insert(.hasError) }
         return unsafe (event.data.u64, ready)
     }
 }

@@ -23,6 +23,8 @@ struct ReadyEvents: OptionSet, Sendable {
     static let writable = ReadyEvents(rawValue: 2)
     /// The descriptor failed or both directions are shut: read it to learn which.
     static let failed = ReadyEvents(rawValue: 4)
+    /// It failed, and holds the error: comes with `failed`.
+    static let hasError = ReadyEvents(rawValue: 64)
     /// The other end has ended its direction, or sent urgent bytes, at which reads stop short.
     ///
     /// Until then a read that gave less than was asked for has emptied the socket, and epoll tells when more has come;

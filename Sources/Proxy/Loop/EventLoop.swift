@@ -3,8 +3,8 @@ import NetworkModel
 
 /// One thread's share of the proxy: descriptors, timers and a mailbox around `epoll`.
 ///
-/// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed; run the
-/// letters of the mailbox, for two milliseconds; go on with what earlier turns put off; fire due timers, for a millisecond (so a
+/// A turn, in this order: wait; call the handlers of ready descriptors, then those that asked to be resumed, for a
+/// millisecond; run the letters of the mailbox, for two; go on with what earlier turns put off; fire due timers, for one (so a
 /// deadline is judged only after every socket was read); call the handlers that asked for the end of the turn (so everything a
 /// turn produced is flushed once). What is done on a neighbor's account has a share of the turn (`TurnShares`) and is put
 /// off beyond it. Between any two of these calls, pulses that are due: under load a turn may last longer than a neighbor's
@@ -68,6 +68,8 @@ final class EventLoop {
     private static let lettersTime = Duration.milliseconds(2)
     /// How long timers are fired in one turn; thousands may be due at once.
     private static let timersTime = Duration.milliseconds(1)
+    /// How long resumed handlers are called in one turn before sockets are asked again.
+    private static let resumedTime = Duration.milliseconds(1)
 
     init(index: Int, mailbox: Mailbox) throws(SystemError) {
         self.index = index
@@ -174,7 +176,8 @@ extension EventLoop {
         try? epoll.modify(descriptor, reports ? .readable : [], token: id.token)
     }
 
-    /// Calls the handler again in the next turn, which then does not wait: for one that used up its budget.
+    /// Calls the handler again behind the sockets that are ready, in this turn or the next, which then does not wait: for
+    /// one that used up its budget.
     func resume(_ id: RegistrationID) {
         guard isLive(id), !slots[Int(id.index)].isResumed else { return }
         slots[Int(id.index)].isResumed = true
@@ -440,14 +443,20 @@ extension EventLoop {
         settle(on: account)
     }
 
+    /// In the order in which they asked; those that the time does not reach are first in the next turn.
     private func callResumed() {
         guard !resumed.isEmpty else { return }
         swap(&resumed, &calling)
-        for place in calling.indices where isLive(calling[place]) {
-            let id = calling[place]
+        let end = mark + Self.resumedTime
+        var next = 0
+        while next < calling.count, next == 0 || mark < end {
+            let id = calling[next]
+            next += 1
+            guard isLive(id) else { continue }
             slots[Int(id.index)].isResumed = false
             call(id, .resumed)
         }
+        if next < calling.count { resumed.insert(contentsOf: calling[next...], at: 0) }
         calling.removeAll(keepingCapacity: true)
     }
 

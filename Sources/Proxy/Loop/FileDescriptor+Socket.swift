@@ -49,9 +49,11 @@ extension FileDescriptor {
     }
 
     /// A socket on its way to `endpoint`: writable when connected, or failed with `takeError()`.
+    ///
+    /// Of the options of a relayed socket it has SO_LINGER {1, 0} only (`LateOptions`).
     static func connecting(to endpoint: Endpoint) throws(SystemError) -> FileDescriptor {
         let socket = try stream(for: endpoint.address)
-        try socket.setRelayOptions()
+        try socket.setAbortive(true)
         let target = SocketAddress(endpoint)
         let number = socket.number
         let status = unsafe target.withPointer { unsafe connect(number, $0, $1) }
@@ -86,15 +88,23 @@ extension FileDescriptor {
 
     /// TCP_NODELAY, keepalive and SO_LINGER {1, 0}: as every relayed socket has them.
     ///
-    /// Keepalive probes a connection on which nothing is under way after 15 s, every 5 s, and gives up after 3 probes. No
-    /// TCP_USER_TIMEOUT: it ends connections whose reader has paused too, however alive it is (`PeerSilence` does not).
+    /// No TCP_USER_TIMEOUT: it ends connections whose reader has paused too, however alive it is (`PeerSilence` does not).
     func setRelayOptions() throws(SystemError) {
-        try set(Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        try setNoDelay()
+        try setKeepalive()
+        try setAbortive(true)
+    }
+
+    /// Sends small writes at once.
+    func setNoDelay() throws(SystemError) { try set(Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+
+    /// Probes a connection on which nothing is under way after 15 s, every 5 s, and gives up after 3 probes.
+    func setKeepalive() throws(SystemError) {
         try set(SOL_SOCKET, SO_KEEPALIVE, 1)
-        try set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
         try set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         try set(Int32(IPPROTO_TCP), TCP_KEEPCNT, 3)
-        try setAbortive(true)
+        // Last: it sets the time of the next probe.
+        try set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, 15)
     }
 
     /// Gives the connection up after so long without an acknowledgment, or with a window that stays closed.
@@ -202,6 +212,18 @@ extension FileDescriptor {
     /// Writes once; SIGPIPE never comes.
     func write(_ span: RawSpan) -> IOResult {
         unsafe span.withUnsafeBytes { unsafe write($0) }
+    }
+
+    /// Moves at most `count` bytes to `target`, of which one is a pipe, without a copy.
+    ///
+    /// `wouldBlock` comes from either of them. Writing to a socket raises SIGPIPE, which the threads of loops block.
+    func splice(to target: borrowing FileDescriptor, atMost count: Int) -> IOResult {
+        var moved: Int
+        repeat {
+            moved = clinux_splice(number, target.number, count)
+        } while moved < 0 && errno == EINTR
+        if moved > 0 { return .bytes(moved) }
+        return moved == 0 ? .endOfFile : failure("splice")
     }
 
     /// Sends our FIN behind what was written.

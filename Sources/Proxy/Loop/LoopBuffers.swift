@@ -18,6 +18,8 @@ final class LoopBuffers {
 
     /// Between a client's and a server's socket.
     let relay = unsafe make(relayCount)
+    /// Likewise, for those that move much.
+    let pipes = RelayPipes()
     /// Ciphertext that a lane has read.
     let read = unsafe make(readCount)
     /// What it says.

@@ -13,8 +13,20 @@ enum OwnPorts {
         var port: UInt16
     }
 
+    private struct Counts {
+        var places: [Place: Int] = [:]
+        /// Whatever the address.
+        var ports: [UInt16: Int] = [:]
+
+        mutating func add(_ change: Int, at place: Place) {
+            let (sockets, all) = ((places[place] ?? 0) + change, (ports[place.port] ?? 0) + change)
+            places[place] = sockets > 0 ? sockets : nil
+            ports[place.port] = all > 0 ? all : nil
+        }
+    }
+
     // Held while a socket is bound, which does not block: two loops must not both be the first.
-    private static let counts = Mutex<[Place: Int]>([:])
+    private static let counts = Mutex(Counts())
 
     /// A listening socket at `place`, and the place with the port that it got (for port 0); give it back with `release`.
     ///
@@ -28,13 +40,13 @@ enum OwnPorts {
             let socket = try FileDescriptor.listening(
                 at: place.address,
                 port: place.port,
-                isFirst: place.port == 0 || counts[place] == nil
+                isFirst: place.port == 0 || counts.places[place] == nil
             )
             if place.port == 0 {
                 guard let port = socket.localEndpoint?.port else { throw .last("getsockname") }
                 claimed.port = port
             }
-            counts[claimed, default: 0] += 1
+            counts.add(1, at: claimed)
             return socket.release()
         }
         return FileDescriptor(owning: number)
@@ -42,9 +54,9 @@ enum OwnPorts {
 
     /// One socket there was closed.
     static func release(_ place: Place) {
-        counts.withLock { counts in
-            let rest = (counts[place] ?? 1) - 1
-            counts[place] = rest > 0 ? rest : nil
-        }
+        counts.withLock { $0.add(-1, at: place) }
     }
+
+    /// Whether a connection to this port could be accepted by this process.
+    static func contains(_ port: UInt16) -> Bool { counts.withLock { $0.ports[port] != nil } }
 }

@@ -134,8 +134,7 @@ final class EgressConnection: SocketStream {
         to server: ServerPick
     ) {
         connector = nil
-        part.socket = consume socket
-        part.adopt(watch, for: self, on: engine.loop)
+        part.adopt(socket, watch, for: self, on: engine.loop)
         handle(.connected(server))
         follow()
         moveWhatWaits()

@@ -80,7 +80,7 @@ final class LocalConnector {
         ) { [self] result in
             finish(result)
         }
-        service.connecting(&server, from: connector.localEndpoint)
+        service.connecting(&server, from: connector.ownEnd)
         current = (server, connector)
     }
 

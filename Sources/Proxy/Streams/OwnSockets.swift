@@ -21,25 +21,55 @@ final class OwnSockets: Sendable {
     /// By port, so that loops seldom wait for each other.
     private let shards: [Shard]
 
+    /// Connections by their own ends, which seldom have more than one each.
     private final class Shard: Sendable {
-        let owners = Mutex<[Connection: Owner]>([:])
+        let ends = Mutex<[Endpoint: Ends]>([:])
+    }
+
+    private enum Ends: Sendable {
+        case one(to: Endpoint, Owner)
+        case several([Endpoint: Owner])
+
+        var all: [Endpoint: Owner] {
+            switch self {
+            case .one(let to, let owner): [to: owner]
+            case .several(let owners): owners
+            }
+        }
     }
 
     init() { shards = (0..<16).map { _ in Shard() } }
 
-    private func shard(_ connection: Connection) -> Shard {
-        shards[Int(connection.from.port) % shards.count]
-    }
+    private func shard(_ port: UInt16) -> Shard { shards[Int(port) % shards.count] }
 
     func insert(_ connection: Connection, _ owner: Owner) {
-        shard(connection).owners.withLock { $0[connection] = owner }
+        shard(connection.from.port).ends.withLock { ends in
+            guard var others = ends[connection.from]?.all else {
+                ends[connection.from] = .one(to: connection.to, owner)
+                return
+            }
+            others[connection.to] = owner
+            ends[connection.from] = .several(others)
+        }
     }
 
     func remove(_ connection: Connection) {
-        shard(connection).owners.withLock { _ = $0.removeValue(forKey: connection) }
+        shard(connection.from.port).ends.withLock { ends in
+            switch ends[connection.from] {
+            case .one(connection.to, _): ends[connection.from] = nil
+            case .several(var others):
+                others[connection.to] = nil
+                ends[connection.from] = others.isEmpty ? nil : .several(others)
+            case .one, nil: break
+            }
+        }
     }
 
-    func owner(of connection: Connection) -> Owner? {
-        shard(connection).owners.withLock { $0[connection] }
+    /// Whose connection from `client` to `local` it is; `local`, which the kernel has to be asked for, is needed only when
+    /// there is one from `client`.
+    func owner(from client: Endpoint, to local: @autoclosure () -> Endpoint?) -> Owner? {
+        let ends = shard(client.port).ends.withLock { $0[client] }
+        guard let ends, let local = local() else { return nil }
+        return ends.all[local]
     }
 }

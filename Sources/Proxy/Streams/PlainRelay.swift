@@ -39,7 +39,7 @@ final class PlainRelay {
     }
 
     /// Bytes moved in one turn and direction before other sockets have their turn.
-    private static let budget = 2 * LoopBuffers.relayCount
+    static let budget = 128 * 1024
 
     private let loop: EventLoop
     private let timeouts: Timeouts
@@ -48,6 +48,8 @@ final class PlainRelay {
     private var toServer: RelayDirection
     private var toClient = RelayDirection()
     private var lastMoved: Instant
+    /// The turn in which a budget was used up last.
+    private var spentAt: Instant?
     private var timer: TimerID?
     /// Until when a server that ends the connection before any byte has failed.
     private let judgesEndsUntil: Instant
@@ -125,28 +127,42 @@ final class PlainRelay {
         return Reclaimed(socket: socket, unsent: toServer.rest)
     }
 
+    /// Some direction moves much.
+    var isBulky: Bool { toServer.isBulky || toClient.isBulky }
+
+    /// Has `move` called behind others, once.
+    func moveLater() { client.resume() }
+
     /// Called when either socket has something new, or a budget was used up.
     func move() {
         guard completion != nil, !isAborted else { return }
+        guard spentAt != loop.now else { return moveLater() }
         let (bytes, ends) = (toServer.bytes &+ toClient.bytes, endCount)
+        toServer.isLast = toClient.isShut
         let up = toServer.move(
             from: client,
             to: server,
             through: loop.buffers,
-            budget: Self.budget
+            budget: Self.budget,
+            at: loop.now
         )
         if let end = failure(up, source: End.client, target: End.server) { return self.end(end) }
         toClient.holdsEarlyEnd = toServer.isUntouched && loop.now < judgesEndsUntil
+        toClient.isLast = toServer.isShut
         let down = toClient.move(
             from: server,
             to: client,
             through: loop.buffers,
-            budget: Self.budget
+            budget: Self.budget,
+            at: loop.now
         )
         if let end = failure(down, source: End.server, target: End.client) { return self.end(end) }
         if toServer.isShut, toClient.isShut { return end(.finished) }
         if let end = hiddenFailure { return self.end(end) }
-        if case .more = up { client.resume() } else if case .more = down { server.resume() }
+        if up.isMore || down.isMore {
+            spentAt = loop.now
+            moveLater()
+        }
         if toServer.bytes &+ toClient.bytes != bytes {
             lastMoved = loop.now
             firstByte.take()?()
@@ -171,12 +187,12 @@ final class PlainRelay {
 
     /// The failure of a socket that is not read because the other one takes nothing, or because its FIN was read.
     private var hiddenFailure: End? {
-        if client.isSuspect, !toServer.rest.isEmpty || toServer.isEnded,
+        if client.isSuspect, toServer.keptCount > 0 || toServer.isEnded,
             let error = client.takeError()
         {
             return .client(error)
         }
-        if server.isSuspect, !toClient.rest.isEmpty || toClient.isEnded,
+        if server.isSuspect, toClient.keptCount > 0 || toClient.isEnded,
             let error = server.takeError()
         {
             return .server(error)
@@ -210,7 +226,8 @@ final class PlainRelay {
         if let timer { loop.cancel(timer) }
         timer = nil
         completion(self, end)
-        loop.buffers.keptCount -= toServer.rest.count + toClient.rest.count
+        toServer.discard(loop.buffers)
+        toClient.discard(loop.buffers)
         client.close(isFinished: end == .finished)
         server.close(isFinished: end == .finished)
     }

@@ -1,20 +1,30 @@
-/// One direction of a relay: from one socket to the other, through the loop's buffer.
+import NetworkModel
+
+/// One direction of a relay: from one socket to the other, through the loop's buffer, or through a pipe while it moves much.
 struct RelayDirection {
     /// Bytes that were read and that the target did not take yet; empty most of the time.
     ///
     /// At most what one read gave: nothing is read while it is not empty.
     private(set) var rest: [UInt8]
     private var restStart = 0
+    /// Likewise, of what was not copied; nil while there is none.
+    private var pipe: RelayPipe?
     /// Bytes that the target took.
     private(set) var bytes: UInt64 = 0
     /// The target did not take all of the last read.
     private var isSlow = false
+    /// How many of the last reads were large.
+    private var largeReads = 0
+    /// Many were, and not many small ones since.
+    private(set) var isBulky = false
     /// The source's FIN was read.
     private(set) var isEnded = false
     /// The source's FIN was passed on.
     private(set) var isShut = false
     /// Whether a FIN before any byte is kept from the target.
     var holdsEarlyEnd = false
+    /// Whether the relay ends with this direction: then closing the target passes the FIN on.
+    var isLast = false
 
     enum Outcome {
         /// Nothing more to do until an event comes.
@@ -25,6 +35,8 @@ struct RelayDirection {
         /// The source's FIN came before any byte, and was not passed on.
         case endedEarly
         case targetFailed(SystemError)
+
+        var isMore: Bool { if case .more = self { true } else { false } }
     }
 
     /// `unsent` was read from the source before and goes first.
@@ -33,29 +45,43 @@ struct RelayDirection {
     /// Nothing was passed on: neither a byte nor the FIN.
     var isUntouched: Bool { bytes == 0 && !isEnded }
 
+    /// Bytes that wait for the target.
+    var keptCount: Int { rest.count + (pipe?.count ?? 0) }
+
     /// Moves bytes until the source is empty, the target is full or `budget` bytes were read.
     mutating func move(
         from source: RelaySocket,
         to target: RelaySocket,
         through buffers: LoopBuffers,
-        budget: Int
+        budget: Int,
+        at now: Instant
     ) -> Outcome {
-        let kept = rest.count
-        defer { buffers.keptCount += rest.count - kept }
+        let kept = keptCount
+        defer {
+            if pipe?.count == 0 { givePipeBack(to: buffers) }
+            buffers.keptCount += keptCount - kept
+        }
         var moved = 0
         while true {
-            if let error = writeRest(to: target) { return .targetFailed(error) }
-            guard rest.isEmpty else { return .waiting }
+            if let error = writeKept(to: target) { return .targetFailed(error) }
+            guard keptCount == 0 else { return .waiting }
             if isEnded { return shut(target) }
             guard source.isReadable else { return .waiting }
             guard moved < budget else { return .more }
-            let size = readSize(buffers)
-            let buffer = unsafe UnsafeMutableRawBufferPointer(rebasing: buffers.relay[..<size])
-            switch unsafe source.read(into: buffer) {
+            let most = min(budget - moved, readSize(buffers))
+            let result: IOResult
+            if let pipe = takePipe(for: source, buffers, at: now) {
+                result = source.read(into: pipe, atMost: most)
+            } else {
+                let buffer = unsafe UnsafeMutableRawBufferPointer(rebasing: buffers.relay[..<most])
+                result = unsafe source.read(into: buffer)
+                let read = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<result.count])
+                if let error = unsafe write(read, to: target) { return .targetFailed(error) }
+            }
+            switch result {
             case .bytes(let count):
                 moved += count
-                let read = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<count])
-                if let error = unsafe write(read, to: target) { return .targetFailed(error) }
+                note(count)
             case .endOfFile:
                 source.isReadable = false
                 if holdsEarlyEnd, bytes == 0 { return .endedEarly }
@@ -66,6 +92,13 @@ struct RelayDirection {
                 return .sourceFailed(error)
             }
         }
+    }
+
+    /// The relay has ended: lets go of what the target did not take.
+    mutating func discard(_ buffers: LoopBuffers) {
+        buffers.keptCount -= keptCount
+        rest = []
+        givePipeBack(to: buffers)
     }
 
     /// A target that may leave most of a read is not given much, and little when many are such.
@@ -81,12 +114,52 @@ struct RelayDirection {
     private mutating func shut(_ target: RelaySocket) -> Outcome {
         guard !isShut else { return .waiting }
         do throws(SystemError) {
-            try target.shutdownWriting()
+            // One that may have failed has to say so.
+            if !isLast || target.isSuspect { try target.shutdownWriting() }
             isShut = true
             return .waiting
         } catch { return .targetFailed(error) }
     }
+}
 
+// MARK: - What is moved by pipe
+
+extension RelayDirection {
+    private static let largeRead = 32 * 1024
+    private static let largeReadsMax = 8
+
+    private mutating func note(_ count: Int) {
+        if count >= Self.largeRead {
+            largeReads = min(largeReads + 1, Self.largeReadsMax)
+            if largeReads == Self.largeReadsMax { isBulky = true }
+        } else {
+            largeReads = max(largeReads - 1, 0)
+            if largeReads == 0 { isBulky = false }
+        }
+    }
+
+    /// The pipe to read into; nil when bytes are to be copied.
+    ///
+    /// They are where urgent ones may be, at which a pipe would stand still.
+    private mutating func takePipe(
+        for source: RelaySocket,
+        _ buffers: LoopBuffers,
+        at now: Instant
+    ) -> RelayPipe? {
+        guard isBulky, !source.readsToEnd else { return nil }
+        if pipe == nil { pipe = buffers.pipes.take(at: now) }
+        return pipe
+    }
+
+    private mutating func givePipeBack(to buffers: LoopBuffers) {
+        if let pipe { buffers.pipes.give(pipe) }
+        pipe = nil
+    }
+}
+
+// MARK: - What the target takes
+
+extension RelayDirection {
     /// What the target does not take is kept, also when it fails: it may go to another target.
     private mutating func write(
         _ read: UnsafeRawBufferPointer,
@@ -112,6 +185,10 @@ struct RelayDirection {
         return nil
     }
 
+    private mutating func writeKept(to target: RelaySocket) -> SystemError? {
+        writeRest(to: target) ?? drainPipe(to: target)
+    }
+
     private mutating func writeRest(to target: RelaySocket) -> SystemError? {
         while !rest.isEmpty, target.isWritable {
             let result = unsafe rest.withUnsafeBytes { bytes in
@@ -128,6 +205,24 @@ struct RelayDirection {
                 return error
             }
         }
+        return nil
+    }
+
+    private mutating func drainPipe(to target: RelaySocket) -> SystemError? {
+        guard let pipe, pipe.count > 0 else { return nil }
+        let wasFull = pipe.count >= Self.readSlow
+        while pipe.count > 0, target.isWritable {
+            switch target.write(from: pipe) {
+            case .bytes(let count):
+                bytes += UInt64(count)
+            case .wouldBlock, .endOfFile:
+                target.isWritable = false
+                isSlow = true
+            case .failed(let error):
+                return error
+            }
+        }
+        if pipe.count == 0, wasFull { isSlow = false }
         return nil
     }
 }

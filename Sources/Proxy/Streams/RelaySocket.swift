@@ -13,12 +13,13 @@ final class RelaySocket: EventHandler {
     /// There may be room.
     var isWritable = false
     /// A short read proves nothing any more.
-    private var readsToEnd = false
+    private(set) var readsToEnd = false
     private var silence = PeerSilence()
+    private var late = LateOptions.none
     /// The kernel has reported an error, or that both directions are shut.
     private(set) var isSuspect = false
 
-    /// With a `watch`, `loop` watches the socket already.
+    /// With a `watch` it is a server's, which `loop` watches already.
     init(
         _ descriptor: consuming FileDescriptor,
         _ watch: Connector.Watch? = nil,
@@ -27,6 +28,7 @@ final class RelaySocket: EventHandler {
         self.descriptor = consume descriptor
         self.loop = loop
         guard let watch else { return }
+        late = .all
         registration = watch.registration
         loop.handOver(watch.registration, to: self)
         note(watch.ready)
@@ -45,7 +47,9 @@ final class RelaySocket: EventHandler {
 
     func handle(_ events: ReadyEvents, on loop: EventLoop) {
         note(events)
-        relay?.move()
+        guard let relay else { return }
+        // Bulk goes behind the others that are ready.
+        if relay.isBulky, !events.contains(.resumed) { relay.moveLater() } else { relay.move() }
     }
 
     private func note(_ events: ReadyEvents) {
@@ -56,8 +60,11 @@ final class RelaySocket: EventHandler {
     }
 
     /// True when the other end owes an acknowledgment and has been silent for `limit`.
+    ///
+    /// To be asked more often than keepalive waits (`LateOptions`).
     func isSilent(for limit: Duration) -> Bool {
-        silence.isOver(
+        descriptor?.willRest(&late)
+        return silence.isOver(
             unacknowledged: descriptor?.unacknowledgedCount ?? 0,
             silence: descriptor?.silence,
             limit: limit,
@@ -97,9 +104,25 @@ final class RelaySocket: EventHandler {
         return result
     }
 
+    /// Into an empty pipe; how much says nothing of what is left.
+    func read(into pipe: RelayPipe, atMost limit: Int) -> IOResult {
+        descriptor?.splice(into: pipe, atMost: limit) ?? .failed(Self.closed)
+    }
+
     func write(_ bytes: UnsafeRawBufferPointer) -> IOResult {
-        silence.wrote(at: loop.now)
+        willWrite()
         return unsafe descriptor?.write(bytes) ?? .failed(Self.closed)
+    }
+
+    /// From a pipe with bytes in it.
+    func write(from pipe: RelayPipe) -> IOResult {
+        willWrite()
+        return descriptor?.splice(from: pipe) ?? .failed(Self.closed)
+    }
+
+    private func willWrite() {
+        silence.wrote(at: loop.now)
+        descriptor?.willWrite(&late)
     }
 
     func shutdownWriting() throws(SystemError) {

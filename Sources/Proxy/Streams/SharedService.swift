@@ -200,7 +200,7 @@ extension SharedService {
 
     // MARK: Connections that come back
 
-    /// The connection for this pick has an end of its own now.
+    /// The connection for this pick may come back; it is known by its own end then.
     func connecting(_ pick: inout ServerPick, from local: Endpoint?) {
         pick.local = local
         guard let local else { return }

@@ -14,10 +14,12 @@ struct SocketPart: ~Copyable {
     /// A short read proves nothing any more.
     private var readsToEnd = false
     /// Whether the other end of the socket has vanished.
-    var silence = PeerSilence()
+    private var silence = PeerSilence()
+    private var late = LateOptions.none
     /// How much to read at once: grows while reads are full.
     private(set) var readSize = SocketPart.readMinimum
 
+    /// A client's, or none yet.
     init(_ socket: consuming FileDescriptor?) { self.socket = socket }
 
     var isWatched: Bool { registration != nil }
@@ -30,12 +32,15 @@ struct SocketPart: ~Copyable {
         return isWatched
     }
 
-    /// Goes on with a registration that somebody else made for the socket.
+    /// Takes over a server's socket that `loop` watches already.
     mutating func adopt(
+        _ socket: consuming FileDescriptor,
         _ watch: Connector.Watch,
         for handler: any EventHandler,
         on loop: EventLoop
     ) {
+        self.socket = consume socket
+        late = .all
         registration = watch.registration
         loop.handOver(watch.registration, to: handler)
         note(watch.ready)
@@ -76,8 +81,24 @@ struct SocketPart: ~Copyable {
         }
     }
 
+    /// Writes once.
+    mutating func write(_ bytes: UnsafeRawBufferPointer, at now: Instant) -> IOResult {
+        socket?.willWrite(&late)
+        let result = unsafe socket?.write(bytes) ?? .wouldBlock
+        if case .bytes = result { silence.wrote(at: now) }
+        return result
+    }
+
+    /// Sends our FIN behind what was written.
+    mutating func shutdownWriting(at now: Instant) throws(SystemError) {
+        try socket?.shutdownWriting()
+        silence.wrote(at: now)
+    }
+
+    /// To be asked more often than keepalive waits (`LateOptions`).
     mutating func isSilent(for limit: Duration, at now: Instant) -> Bool {
-        silence.isOver(
+        socket?.willRest(&late)
+        return silence.isOver(
             unacknowledged: socket?.unacknowledgedCount ?? 0,
             silence: socket?.silence,
             limit: limit,

@@ -38,7 +38,7 @@ enum SocketEvent {
 extension SocketStream {
     func handle(_ events: ReadyEvents, on loop: EventLoop) {
         part.note(events)
-        if events.contains(.failed), let error = part.socket?.takeError("relay"), error.code != 0 {
+        if events.contains(.hasError), part.socket?.takeError("relay") != nil {
             return tell(.failed)
         }
         moveWhatWaits()
@@ -106,16 +106,16 @@ extension SocketStream {
         var start = DataFrame.headerSize + known
         guard start < payload.byteCount else { return }
         if flow.writesThrough, part.isWritable {
-            switch part.socket?.write(payload.extracting(start...)) ?? .wouldBlock {
+            let rest = payload.extracting(start...)
+            switch unsafe rest.withUnsafeBytes({ unsafe part.write($0, at: now) }) {
             case .bytes(let written):
-                part.silence.wrote(at: now)
                 flow.didWrite(written)
                 start += written
             case .wouldBlock, .endOfFile:
                 break
             case .failed:
                 // Kept for a server that may take this one's place.
-                flow.keep(payload.extracting(start...))
+                flow.keep(rest)
                 return tell(.failed)
             }
         }
@@ -141,11 +141,11 @@ extension SocketStream {
         while !flow.receiver.pending.isEmpty, part.isWritable {
             var result = IOResult.wouldBlock
             _ = unsafe flow.drain(at: now) { bytes in
-                result = unsafe part.socket?.write(bytes) ?? .wouldBlock
+                result = unsafe part.write(bytes, at: now)
                 return result.count
             }
             switch result {
-            case .bytes: part.silence.wrote(at: now)
+            case .bytes: break
             case .wouldBlock, .endOfFile: part.isWritable = false
             case .failed: return tell(.failed)
             }
@@ -154,13 +154,14 @@ extension SocketStream {
     }
 
     private func deliverFin() -> Bool {
+        let now = engine.loop.now
         do throws(SystemError) {
-            try part.socket?.shutdownWriting()
+            // Closing in order passes it on as well.
+            if !flow.isFinLast { try part.shutdownWriting(at: now) }
         } catch {
             return false
         }
-        flow.didDeliverFin(at: engine.loop.now)
-        part.silence.wrote(at: engine.loop.now)
+        flow.didDeliverFin(at: now)
         return true
     }
 

@@ -72,10 +72,8 @@ final class StreamEngine: EventHandler {
     var streamCount: Int { streams.count }
 
     /// Whether this client, accepted at `local`, is a connection of this proxy to a server: that one is tried no more.
-    func comesBack(_ client: Endpoint, at local: Endpoint?) -> Bool {
-        guard let local,
-            let owner = plane.ownSockets.owner(of: .init(from: client, to: local))
-        else { return false }
+    func comesBack(_ client: Endpoint, at local: @autoclosure () -> Endpoint?) -> Bool {
+        guard let owner = plane.ownSockets.owner(from: client, to: local()) else { return false }
         owner.service.leadsToItself(owner.server, at: loop.now)
         return true
     }
