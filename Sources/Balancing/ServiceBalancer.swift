@@ -102,10 +102,11 @@ package struct ServiceBalancer: Sendable {
         picks += 1
         slots[index].own += 1
         slots[index].lastPicked = picks
+        slots[index].turns &+= 1
         slots[index].ejection?.startProbe(picks, at: now)
-        let target = slots[index].target
-        log.picked(target.site)
-        return Pick(site: target.site, number: picks)
+        let site = slots[index].target.site
+        log.picked(site)
+        return Pick(site: site, number: picks, turn: slots[index].turns)
     }
 
     private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {

@@ -7,6 +7,8 @@ struct TargetSlot: Sendable {
     var others: UInt64 = 0
     /// The number of the last pick; 0: never.
     var lastPicked: UInt64 = 0
+    /// How often it was picked; wraps.
+    var turns: UInt64 = 0
     var ejection: Ejection<FailoverReason>?
     /// Since when routing does not name the target any more.
     var goneSince: Instant?

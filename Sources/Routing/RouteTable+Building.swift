@@ -2,8 +2,9 @@ import NetworkModel
 
 /// The ways to all gateways after one run of SPF, and what else the targets of services are made from.
 struct Paths: Sendable {
-    var paths: [ProxyID: SPF.Path] = [:]
-    /// Ways around the transit proxies of `paths`, where there are any.
+    /// Those of the least cost to each gateway; no list is empty.
+    var paths: [ProxyID: [SPF.Path]] = [:]
+    /// Ways around all transit proxies of `paths`, where there are any.
     var detours: [ProxyID: SPF.Path] = [:]
     /// Gateways that drain.
     var draining: Set<ProxyID> = []
@@ -31,15 +32,15 @@ struct Paths: Sendable {
 
     /// Looks for ways around the transit proxies of each way: for the cheapest groups of gateways behind the same ones.
     private static func detours(
-        _ paths: [ProxyID: SPF.Path],
+        _ paths: [ProxyID: [SPF.Path]],
         _ graph: Graph
     ) -> [ProxyID: SPF.Path] {
         var groups: [[ProxyID]: (cost: PathCost, gateways: [ProxyID])] = [:]
-        for (gateway, path) in paths where path.hops.count > 1 {
-            let transit = Array(path.hops.dropLast())
-            var group = groups[transit] ?? (path.cost, [])
+        for (gateway, equal) in paths where equal[0].hops.count > 1 {
+            let transit = Set(equal.flatMap { $0.hops.dropLast() }).sorted()
+            var group = groups[transit] ?? (equal[0].cost, [])
             group.gateways.append(gateway)
-            group.cost = min(group.cost, path.cost)
+            group.cost = min(group.cost, equal[0].cost)
             groups[transit] = group
         }
         let chosen = groups.sorted { left, right in
@@ -51,7 +52,7 @@ struct Paths: Sendable {
         var detours: [ProxyID: SPF.Path] = [:]
         for (transit, group) in chosen {
             let around = SPF.paths(graph.avoiding(Set(transit)))
-            for gateway in group.gateways { detours[gateway] = around[gateway] }
+            for gateway in group.gateways { detours[gateway] = around[gateway]?.first }
         }
         return detours
     }
@@ -71,12 +72,12 @@ struct Paths: Sendable {
         var sites: [SiteID: Offer] = [:]
         for (key, endpoints) in offers where key.origin.site != origin.site {
             let gateway = key.origin
-            guard let path = paths[gateway] else {
+            guard let equal = paths[gateway] else {
                 sites[gateway.site] = sites[gateway.site] ?? Offer()
                 continue
             }
             sites[gateway.site, default: Offer()].add(
-                path,
+                equal,
                 detour: detours[gateway],
                 endpoints,
                 isDraining: draining.contains(gateway)
@@ -98,17 +99,17 @@ private struct Offer {
 
     /// Gateways come in order, which makes the routes' order the gateways'.
     mutating func add(
-        _ path: SPF.Path,
+        _ equal: [SPF.Path],
         detour: SPF.Path?,
         _ endpoints: UInt32,
         isDraining: Bool
     ) {
         isReached = true
         if isDraining {
-            draining.add(path, detour, endpoints)
+            draining.add(equal, detour, endpoints)
         } else {
             isServing = true
-            serving.add(path, detour, endpoints)
+            serving.add(equal, detour, endpoints)
         }
     }
 
@@ -128,35 +129,37 @@ private struct Offer {
 /// The ways to those gateways of a site that could serve.
 private struct Choice {
     private var endpoints: UInt32 = 0
-    private var ways: [SPF.Path] = []
+    /// By gateway: paths of equal cost.
+    private var ways: [[SPF.Path]] = []
     private var detours: [SPF.Path] = []
 
-    mutating func add(_ path: SPF.Path, _ detour: SPF.Path?, _ endpoints: UInt32) {
+    mutating func add(_ equal: [SPF.Path], _ detour: SPF.Path?, _ endpoints: UInt32) {
         guard endpoints > 0 else { return }
         self.endpoints = max(self.endpoints, endpoints)
-        ways.append(path)
+        ways.append(equal)
         if let detour { detours.append(detour) }
     }
 
     /// Nil when there is none.
     var best: (cost: PathCost, endpoints: UInt32)? {
-        ways.map(\.cost).min().map { ($0, endpoints) }
+        ways.map { $0[0].cost }.min().map { ($0, endpoints) }
     }
 
     func target(_ site: SiteID, _ reach: Reach) -> RouteTarget {
         let cost = reach.cost
-        let cheapest = ways.filter { $0.cost == cost }
-        let routes = cheapest.map(\.hops)
-        let dearer = (ways.filter { $0.cost != cost } + detours)
+        let cheapest = ways.filter { $0[0].cost == cost }
+        let routes = cheapest.inTurns(atMost: max(RoutingLimits.equalPaths, cheapest.count))
+        let dearer = (ways.map { $0[0] }.filter { $0.cost != cost } + detours)
             .sorted { $0.precedes($1) }
             .map(\.hops)
+        let hops = routes.map(\.hops)
         return RouteTarget(
             target: Target(site: site, reach: reach),
-            routes: routes,
+            routes: hops,
             detours: Array(
-                dearer.filter { !routes.contains($0) }.prefix(RoutingLimits.detoursPerTarget)
+                dearer.filter { !hops.contains($0) }.prefix(RoutingLimits.detoursPerTarget)
             ),
-            via: cheapest.first?.via
+            via: routes.first?.via
         )
     }
 }

@@ -71,9 +71,9 @@ package struct RouteTarget: Hashable, Sendable {
     ///
     /// A last resort where every gateway that could serve drains.
     package var target: Target
-    /// The routes of that cost, one per gateway, sorted by gateway: picks may be spread over them.
+    /// The routes of that cost, at most `RoutingLimits.equalPaths` or one per gateway: streams go round them.
     ///
-    /// Empty when unusable.
+    /// First one to each gateway, in the order of the gateways, then a second one to each, and so on. Empty when unusable.
     package var routes: [[ProxyID]]
     /// Dearer ways to the site, the cheapest first: to its other gateways, and around transit proxies.
     ///

@@ -47,7 +47,7 @@ extension RoutingInstance {
             if names[gateway.site] == nil, !first.displayName.isEmpty {
                 names[gateway.site] = first.displayName
             }
-            guard let path = paths.paths[gateway] else { continue }
+            guard let path = paths.paths[gateway]?.first else { continue }
             routes[gateway] = GatewayRoute(
                 cost: path.cost,
                 hops: path.hops,

@@ -111,6 +111,8 @@ package enum RoutingLimits {
     /// At what pace fragments of one site are taken of which none was held; the burst is four long advertisements.
     package static let newcomersPerSecond = 50
     package static let newcomerBurst = 256
+    /// Paths of equal cost that are kept to a gateway, and to a target; of a target with more gateways one for each.
+    package static let equalPaths = 8
     /// Routes of one target that are dearer than its cheapest ones.
     package static let detoursPerTarget = 7
     /// For how many groups of gateways, behind the same transit proxies, a way around these is looked for.

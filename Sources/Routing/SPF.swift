@@ -3,8 +3,8 @@ import NetworkModel
 
 /// Shortest paths from the root to every gateway: Dijkstra with deterministic ties.
 ///
-/// Of equal costs the path with fewer hops wins, then the one whose last hop but one, and then whose last edge, comes
-/// first in order. An overloaded gateway is reached but not passed through.
+/// Of equal costs the paths with the fewest hops win; all of these are kept, as far as `RoutingLimits.equalPaths` goes, first those
+/// whose last hop but one comes first in order. An overloaded gateway is reached but not passed through.
 struct SPF {
     struct Path: Equatable {
         let cost: PathCost
@@ -13,11 +13,34 @@ struct SPF {
         let via: EdgeName
     }
 
-    private struct Best {
-        var cost: PathCost
-        var hops: Int
-        var parent: Int
+    /// The proxy before the last on a path, and the edge from there.
+    private struct Parent: Comparable {
+        let node: Int
         var name: EdgeName
+
+        static func < (left: Self, right: Self) -> Bool {
+            (left.node, left.name) < (right.node, right.name)
+        }
+    }
+
+    private struct Best {
+        let cost: PathCost
+        let hops: Int
+        /// Several where paths of this cost and length part; each node once.
+        private(set) var parents: [Parent]
+
+        init(_ cost: PathCost, hops: Int, by parent: Parent) {
+            self.cost = cost
+            self.hops = hops
+            parents = [parent]
+        }
+
+        mutating func join(_ parent: Parent) {
+            guard let index = parents.firstIndex(where: { $0.node == parent.node }) else {
+                return parents.append(parent)
+            }
+            parents[index].name = min(parents[index].name, parent.name)
+        }
     }
 
     private struct Candidate: Comparable {
@@ -31,7 +54,9 @@ struct SPF {
     }
 
     /// No path has more than `RoutingLimits.hops` hops: where the cheapest one has, a dearer one is taken that is short enough.
-    static func paths(_ graph: Graph) -> [ProxyID: Path] {
+    ///
+    /// No list is empty; its paths cost the same and have as many hops.
+    static func paths(_ graph: Graph) -> [ProxyID: [Path]] {
         var best = [Best?](repeating: nil, count: graph.nodes.count)
         var isSettled = [Bool](repeating: false, count: graph.nodes.count)
         var order: [Int] = []
@@ -46,44 +71,59 @@ struct SPF {
             let hops = candidate.hops + 1
             for arc in graph.arcs[node] where !isSettled[arc.to] && arc.to != 0 {
                 let cost = candidate.cost + arc.cost
-                let offer = Best(cost: cost, hops: hops, parent: node, name: arc.name)
-                if let current = best[arc.to], !isBetter(offer, than: current) { continue }
-                best[arc.to] = offer
+                let parent = Parent(node: node, name: arc.name)
+                if let current = best[arc.to], (current.cost, current.hops) <= (cost, hops) {
+                    if (current.cost, current.hops) == (cost, hops) { best[arc.to]?.join(parent) }
+                    continue
+                }
+                best[arc.to] = Best(cost, hops: hops, by: parent)
                 heap.insert(Candidate(cost: cost, hops: hops, node: arc.to))
             }
         }
         return explicit(order, best, graph)
     }
 
-    private static func isBetter(_ offer: Best, than current: Best) -> Bool {
-        (offer.cost, offer.hops, offer.parent, offer.name)
-            < (current.cost, current.hops, current.parent, current.name)
-    }
-
-    /// Writes every path out; a parent is settled before its children.
+    /// Writes every path out; parents are settled before their children.
     private static func explicit(
         _ order: [Int],
         _ best: [Best?],
         _ graph: Graph
-    ) -> [ProxyID: Path] {
-        var paths: [ProxyID: Path] = [:]
+    ) -> [ProxyID: [Path]] {
+        var paths: [ProxyID: [Path]] = [:]
         var leftOut: [Int] = []
         for node in order {
             guard let last = best[node] else { continue }
             let id = graph.nodes[node]
-            if last.parent == 0 {
-                paths[id] = Path(cost: last.cost, hops: [id], via: last.name)
-            } else if let parent = paths[graph.nodes[last.parent]],
-                parent.hops.count < RoutingLimits.hops
-            {
-                paths[id] = Path(cost: last.cost, hops: parent.hops + [id], via: parent.via)
-            } else {
-                leftOut.append(node)
+            let byParent = last.parents.sorted().map { parent in
+                guard parent.node != 0 else {
+                    return [Path(cost: last.cost, hops: [id], via: parent.name)]
+                }
+                return (paths[graph.nodes[parent.node]] ?? [])
+                    .filter { $0.hops.count < RoutingLimits.hops }
+                    .map { Path(cost: last.cost, hops: $0.hops + [id], via: $0.via) }
             }
+            let found = byParent.inTurns(atMost: RoutingLimits.equalPaths)
+            if found.isEmpty { leftOut.append(node) } else { paths[id] = found }
         }
         guard !leftOut.isEmpty else { return paths }
         let bounded = BoundedSPF(graph)
-        for node in leftOut { paths[graph.nodes[node]] = bounded.path(to: node) }
+        for node in leftOut {
+            if let path = bounded.path(to: node) { paths[graph.nodes[node]] = [path] }
+        }
         return paths
+    }
+}
+
+extension [[SPF.Path]] {
+    /// The first of each list, then the second of each, and so on, `limit` in all: so none is left out for another one's many.
+    func inTurns(atMost limit: Int) -> [SPF.Path] {
+        if count == 1 { return Array<SPF.Path>(self[0].prefix(limit)) }
+        var taken: [SPF.Path] = []
+        for turn in 0..<(map(\.count).max() ?? 0) {
+            for list in self where turn < list.count && taken.count < limit {
+                taken.append(list[turn])
+            }
+        }
+        return taken
     }
 }

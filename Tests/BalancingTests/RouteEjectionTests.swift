@@ -26,6 +26,23 @@ struct RouteEjectionTests {
         #expect(none == nil)
     }
 
+    @Test("streams of a target go round its routes, also while picks alternate between targets")
+    func turns() throws {
+        var balancer = ServiceBalancer([(1, 1, 1), (2, 1, 1)])
+        var ejections = RouteEjections()
+        let ways = Ways(routes: [route(1), route(2), route(3)])
+        var used: [SiteID: [[ProxyID]: Int]] = [:]
+        for _ in 0..<12 {
+            let pick = balancer.pick(at: at(0))
+            let target = try #require(pick)
+            let way = ejections.pick(ways, turn: target.turn, excluding: [], at: at(0))
+            let route = try #require(way).route
+            used[target.site, default: [:]][route, default: 0] += 1
+        }
+        #expect(used.count == 2)
+        #expect(used.values.allSatisfy { $0.values.sorted() == [2, 2, 2] })
+    }
+
     @Test("D2: a way that failed comes last, is probed by one at a time, and can be good again")
     func ejected() throws {
         var ejections = RouteEjections()

@@ -17,8 +17,8 @@ struct IngressStreamTests {
         idle: .seconds(60),
         halfClosed: .seconds(20)
     )
-    private let near = Pick(site: site(1), number: 1)
-    private let far = Pick(site: site(2), number: 2)
+    private let near = Pick(site: site(1), number: 1, turn: 1)
+    private let far = Pick(site: site(2), number: 2, turn: 1)
     private let route = [ProxyID(site: site(2), instance: 1)]
 
     private func makeStream() -> IngressStream {

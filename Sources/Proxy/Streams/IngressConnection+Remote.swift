@@ -10,7 +10,7 @@ extension IngressConnection {
         guard let ways = service.ways(to: pick.site) else { return handle(.noWay) }
         let (excluded, now) = (tried.excluded(of: ways), engine.loop.now)
         let next = engine.plane.withRoutes {
-            $0.pick(ways, turn: pick.number, excluding: excluded, at: now)
+            $0.pick(ways, turn: pick.turn, excluding: excluded, at: now)
         }
         guard let way = next else { return handle(.noWay) }
         guard let hop = way.route.first,

@@ -156,7 +156,7 @@ final class ModelNetwork {
         let sites = ways.keys.sorted()
         guard let site = sites.first(where: { !excluded.contains($0) }) else { return nil }
         picks += 1
-        return Pick(site: site, number: picks)
+        return Pick(site: site, number: picks, turn: picks)
     }
 
     func number(of site: SiteID) -> UInt64 {
