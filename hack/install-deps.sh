@@ -13,6 +13,7 @@ packages=(
   nftables iproute2 procps util-linux runc             # hack/devnode: namespaces, bridges, rules, containers
   ca-certificates curl git jq python3 python3-venv     # scripts and tests
   python3-cryptography                                 # the hostile peer of Tests/Hostile
+  haproxy lua5.1                                       # Tests/EndToEnd: who reads PROXY headers; Argo CD's health checks
 )
 [ "${1:-}" = --check ] || packages+=("$@")
 cd "$(dirname "$0")/.."

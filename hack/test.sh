@@ -147,6 +147,7 @@ case $what in
     step "test API server" test_programs
     test_api_server
     fast
+    step "health checks of Argo CD" python3 hack/check-argocd.py
     step "API server, manifests, rights, chart" api_checks
     step "release build" hack/build.sh
     step "test cluster" python3 hack/check-cluster.py

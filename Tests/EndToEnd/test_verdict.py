@@ -1,4 +1,5 @@
 """The verdict belongs to the generation: kstatus's and Flux's rules over every state that was stored."""
+from argocd import faults
 from cluster import check, condition, wait
 from histories import HISTORIES
 from network import API, service
@@ -15,6 +16,7 @@ def judge(states, expected):
         generation, verdict = item["metadata"]["generation"], kstatus(item)
         check(verdict in (IN_PROGRESS, expected[generation]), f"generation {generation} is {verdict}: {item['status']}")
         check(not broken_flux_rules(item), f"{broken_flux_rules(item)}: {item['status']}")
+    check(not faults(states), f"Argo CD would think otherwise: {faults(states)}")
     print(f"   {len(states)} stored states: {' '.join(kstatus(one) for one in states)}")
 
 
