@@ -54,7 +54,7 @@ let package = Package(
             name: "TielineDevelopment",
             targets: [
                 "KubernetesRuntime", "KubernetesClient", "HTTPTransport", "KubernetesAPI",
-                "NetworkModel", "CLinux",
+                "Telemetry", "NetworkModel", "CLinux",
             ]
         ),
     ],
@@ -95,8 +95,14 @@ let package = Package(
             ]
         ),
 
-        module("KubernetesRuntime", ["KubernetesClient", "KubernetesAPI", logging, collections]),
-        module("KubernetesClient", ["HTTPTransport", "KubernetesAPI", yaml]),
+        module(
+            "KubernetesRuntime",
+            [
+                "KubernetesClient", "KubernetesAPI", "NetworkModel", "Telemetry", logging,
+                collections,
+            ]
+        ),
+        module("KubernetesClient", ["HTTPTransport", "KubernetesAPI", "NetworkModel", yaml]),
         module("HTTPTransport", ["CLibcurl"]),
         module("Certificates", ["TLS", "NetworkModel"]),
         module(
@@ -108,9 +114,9 @@ let package = Package(
             ]
         ),
         module("TLS", ["NetworkModel", "COpenSSL", "CLinux"]),
-        module("Telemetry", ["CLinux", logging]),
+        module("Telemetry", ["NetworkModel", "CLinux", logging]),
 
-        module("KubernetesAPI"),
+        module("KubernetesAPI", ["NetworkModel"]),
         module(
             "StatusSummaries",
             ["NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"]
@@ -138,7 +144,7 @@ let package = Package(
 
         tests("NetworkModelTests", ["NetworkModel"]),
         // What the tests of several modules share.
-        module("TestSupport", path: "Tests/TestSupport", ["NetworkModel"]),
+        module("TestSupport", path: "Tests/TestSupport", ["ProxyContract", "NetworkModel"]),
         // Certificates for tests, right and wrong ones.
         .target(
             name: "CertificateFixtures",
@@ -177,7 +183,7 @@ let package = Package(
         ),
         module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
         tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
-        tests("KubernetesAPITests", ["KubernetesAPI", "TestSupport"]),
+        tests("KubernetesAPITests", ["KubernetesAPI", "NetworkModel", "TestSupport"]),
         tests(
             "KubernetesClientTests",
             ["KubernetesClient", "HTTPTransport", "KubernetesAPI", "NetworkTestSupport"]
@@ -186,7 +192,7 @@ let package = Package(
             "KubernetesRuntimeTests",
             [
                 "KubernetesRuntime", "KubernetesClient", "HTTPTransport", "KubernetesAPI",
-                "NetworkTestSupport", "TestSupport", logging,
+                "NetworkModel", "Telemetry", "NetworkTestSupport", "TestSupport", logging,
             ]
         ),
         tests("ProxyContractTests", ["ProxyContract", "NetworkModel", "TestSupport"]),
@@ -205,7 +211,7 @@ let package = Package(
             "ProxyControlTests",
             [
                 "Proxy", "SiteControl", "Wire", "Routing", "Balancing", "TLS", "Certificates",
-                "ProxyContract", "NetworkModel", "TestSupport",
+                "ProxyContract", "NetworkModel", "Telemetry", "TestSupport",
             ]
         ),
         tests(
@@ -220,7 +226,7 @@ let package = Package(
             ["ManifestReading", "NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"]
         ),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
-        tests("TelemetryTests", ["Telemetry", logging]),
+        tests("TelemetryTests", ["Telemetry", "NetworkModel", logging]),
         tests(
             "ProxyProcessTests",
             [

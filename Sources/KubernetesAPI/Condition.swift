@@ -1,3 +1,5 @@
+package import NetworkModel
+
 /// One statement about an object's state (`metav1.Condition`).
 package struct Condition: Codable, Hashable, Sendable {
     package enum Status: String, Codable, Sendable {

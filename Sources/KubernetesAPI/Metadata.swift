@@ -1,3 +1,5 @@
+package import NetworkModel
+
 /// The name of an object within its kind.
 package struct ObjectKey: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Nil for objects of the whole cluster.

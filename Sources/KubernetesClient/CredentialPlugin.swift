@@ -1,5 +1,6 @@
 import FoundationEssentials
 package import KubernetesAPI
+import NetworkModel
 
 /// A program that gives out credentials: `users[].user.exec` of a kubeconfig (client.authentication.k8s.io).
 package struct CredentialPlugin: Sendable, Equatable {

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Glibc
 import KubernetesAPI
+import NetworkModel
 
 /// Asks a credential plugin when there is nothing from it that is still good. Copies of a client share one.
 actor PluginCredentials {

@@ -1,4 +1,5 @@
 import KubernetesAPI
+import NetworkModel
 
 /// Which notes are worth an Event, so that something that happens again and again does not fill the API server.
 ///

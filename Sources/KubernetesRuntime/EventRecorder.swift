@@ -1,6 +1,7 @@
 package import KubernetesAPI
 package import KubernetesClient
 package import Logging
+package import NetworkModel
 import Synchronization
 
 /// Something worth telling people about an object.

@@ -1,7 +1,9 @@
 package import KubernetesAPI
 package import KubernetesClient
 package import Logging
+import NetworkModel
 import Synchronization
+import Telemetry
 
 /// Numbers of a leader election.
 package struct LeaderElectionSettings: Sendable {

@@ -1,6 +1,7 @@
 package import KubernetesAPI
 package import KubernetesClient
 package import Logging
+package import NetworkModel
 
 /// What a reflector tells about the collection it follows.
 package enum ReflectorEvent<Object: KubernetesObject>: Sendable {

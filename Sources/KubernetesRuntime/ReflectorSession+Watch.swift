@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesClient
 import Logging
+import NetworkModel
 
 /// The present state, as a watch sends it before the events.
 private struct InitialState<Object: KubernetesObject> {

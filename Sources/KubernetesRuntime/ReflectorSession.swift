@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesClient
 import Logging
+import NetworkModel
 
 /// The state of a reflector between two requests.
 struct ReflectorSession<Object: KubernetesObject> {

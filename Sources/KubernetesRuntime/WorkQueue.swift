@@ -1,5 +1,6 @@
 import DequeModule
 import HeapModule
+package import NetworkModel
 import Synchronization
 
 /// Keys to be worked on, each at most once at a time.

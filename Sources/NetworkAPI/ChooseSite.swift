@@ -1,4 +1,5 @@
 import KubernetesAPI
+import NetworkModel
 
 /// Picks the Site that a namespace belongs to: the oldest one that is not being deleted, then the one with the smaller UID.
 ///

@@ -7,9 +7,9 @@ package struct ServiceTimeouts: Hashable, Sendable {
     )
 
     package var connect: Duration
-    /// Zero: never.
+    /// Without a byte in either direction; zero: never.
     package var idle: Duration
-    /// Zero: never.
+    /// Without a byte after one direction has ended; zero: never.
     package var halfClosed: Duration
 
     package init(connect: Duration, idle: Duration, halfClosed: Duration) {

@@ -1,4 +1,4 @@
-import NetworkModel
+package import NetworkModel
 
 // A snapshot crosses from one process to another: what is decoded is bounded, so that no sum, product or date made of it
 // stops its reader.
@@ -32,38 +32,39 @@ package struct Counted: Hashable, Sendable, Codable {
     }
 }
 
-/// Seconds since 1970, before the year 10,000.
+/// A time of day before the year 10,000, written as seconds since 1970.
 @propertyWrapper
 package struct WallTime: Hashable, Sendable, Codable {
-    private static let range: ClosedRange<Double> = 0...253_402_300_799
+    private static let range = Timestamp.epoch...Timestamp(seconds: 253_402_300_799)
 
-    private var value: Double
+    private var value: Timestamp
 
-    package init(wrappedValue: Double) { value = Self.clamped(wrappedValue) }
+    package init(wrappedValue: Timestamp) { value = Self.clamped(wrappedValue) }
 
-    package var wrappedValue: Double {
+    package var wrappedValue: Timestamp {
         get { value }
         set { value = Self.clamped(newValue) }
     }
 
-    /// What is no number becomes 0.
-    private static func clamped(_ value: Double) -> Double {
-        value >= range.lowerBound ? min(value, range.upperBound) : range.lowerBound
+    private static func clamped(_ value: Timestamp) -> Timestamp {
+        min(max(value, range.lowerBound), range.upperBound)
     }
 
     package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        value = try container.decode(Double.self)
-        guard Self.range.contains(value) else {
+        let seconds = try container.decode(Double.self)
+        let last = Double(Self.range.upperBound.seconds)
+        guard (0...last).contains(seconds) else {
             throw DecodingError.dataCorruptedError(
                 in: container,
-                debugDescription: "\(value) is not a time between 1970 and 9999"
+                debugDescription: "\(seconds) is not a time between 1970 and 9999"
             )
         }
+        value = Timestamp(microseconds: Int64((seconds * 1_000_000).rounded()))
     }
 
     package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
-        try container.encode(value)
+        try container.encode(Double(value.microseconds) / 1_000_000)
     }
 }

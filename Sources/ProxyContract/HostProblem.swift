@@ -17,10 +17,15 @@ package struct HostProblem: Codable, Hashable, Sendable {
     package var host: String
     package var reason: Reason
     package var message: String
-    /// Seconds since 1970; 0: since the configuration was applied.
-    @WallTime package var since: Double
+    /// The epoch: since the configuration was applied.
+    @WallTime package var since: Timestamp
 
-    package init(_ host: String, _ reason: Reason, _ message: String, since: Double = 0) {
+    package init(
+        _ host: String,
+        _ reason: Reason,
+        _ message: String,
+        since: Timestamp = .epoch
+    ) {
         self.host = host
         self.reason = reason
         self.message = message

@@ -104,13 +104,12 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
 
 /// The last time an established link was lost.
 package struct LinkLoss: Codable, Equatable, Sendable {
-    /// Seconds since 1970.
-    @WallTime package var time: Double
+    @WallTime package var time: Timestamp
     package var reason: String
     /// Streams that ran over it then.
     @Counted package var connections: UInt64
 
-    package init(time: Double, reason: String, connections: UInt64) {
+    package init(time: Timestamp, reason: String, connections: UInt64) {
         self.time = time
         self.reason = reason
         self.connections = connections
@@ -121,11 +120,11 @@ package struct LinkLoss: Codable, Equatable, Sendable {
 package struct RefusedLink: Codable, Equatable, Sendable {
     package var site: SiteName
     package var reason: LinkSnapshot.Reason
-    /// Seconds since 1970 of the last attempt.
-    @WallTime package var time: Double
+    /// Of the last attempt.
+    @WallTime package var time: Timestamp
     @Counted package var attempts: UInt64
 
-    package init(site: SiteName, reason: LinkSnapshot.Reason, time: Double, attempts: UInt64) {
+    package init(site: SiteName, reason: LinkSnapshot.Reason, time: Timestamp, attempts: UInt64) {
         self.site = site
         self.reason = reason
         self.time = time
@@ -260,8 +259,7 @@ package struct FailoverSnapshot: Codable, Equatable, Sendable {
     package var from: SiteName
     package var to: SiteName
     package var reason: String
-    /// Seconds since 1970.
-    @WallTime package var time: Double
+    @WallTime package var time: Timestamp
     package var lost: UInt32
     package var resumed: UInt32
     @Counted package var durationMilliseconds: UInt64
@@ -272,7 +270,7 @@ package struct FailoverSnapshot: Codable, Equatable, Sendable {
         from: SiteName,
         to: SiteName,
         reason: String,
-        time: Double,
+        time: Timestamp,
         lost: UInt32,
         resumed: UInt32,
         durationMilliseconds: UInt64

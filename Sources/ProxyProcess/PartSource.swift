@@ -3,6 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 import ProxyContract
 import Synchronization
 

@@ -7,6 +7,7 @@ import NetworkAPI
 import NetworkModel
 import ProxyContract
 import StatusSummaries
+import Telemetry
 
 /// Writes the statuses of a plain site's objects to the folder `status` of its state, one JSON file each, in the form of the API.
 struct SiteStatusWriter: Sendable {
@@ -46,7 +47,7 @@ struct SiteStatusWriter: Sendable {
                     snapshot: snapshot,
                     isReady: dataPlane.isReady,
                     siteID: siteID,
-                    now: Timestamp(seconds: Int64(Date().timeIntervalSince1970))
+                    now: Timestamp(seconds: Timestamp.now().seconds)
                 ),
                 &written
             )

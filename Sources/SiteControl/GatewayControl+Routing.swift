@@ -6,7 +6,7 @@ import Wire
 
 extension GatewayControl {
     mutating func feed(_ input: RoutingInput, _ turn: inout Turn) {
-        for output in routing.handle(input, at: turn.now, wall: Int64(turn.wall)) {
+        for output in routing.handle(input, at: turn.now, wall: turn.wall.seconds) {
             switch output {
             case .sign(let lsa): turn.outputs.append(.sign(lsa))
             case .send(let message, let neighbor):

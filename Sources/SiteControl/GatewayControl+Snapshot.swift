@@ -21,13 +21,13 @@ extension GatewayControl {
     }
 
     /// What is known now of everything.
-    package mutating func wholeSnapshot(at now: Instant, wall: Double) -> ProxySnapshot {
+    package mutating func wholeSnapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot {
         shown.markAll()
         return snapshot(at: now, wall: wall)
     }
 
     /// As `wholeSnapshot`, with only the services looked at of which something was said.
-    package mutating func snapshot(at now: Instant, wall: Double) -> ProxySnapshot {
+    package mutating func snapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot {
         let turn = Turn(now: now, wall: wall)
         shown.begin(services.known, in: shownContext, at: now)
         _ = lookAtServices(.max, turn)

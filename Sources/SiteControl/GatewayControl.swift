@@ -74,11 +74,11 @@ package struct GatewayControl: Sendable {
 
     /// Takes one thing that happened, and gives everything that has to be done about it.
     ///
-    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day in seconds since 1970.
+    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day.
     package mutating func handle(
         _ input: ControlInput,
         at now: Instant,
-        wall: Double
+        wall: Timestamp
     ) -> [ControlOutput] {
         var turn = Turn(now: now, wall: wall)
         switch input {

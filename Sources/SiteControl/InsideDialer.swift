@@ -11,7 +11,7 @@ struct InsideDialer: Sendable {
         var dialing: Set<LaneID> = []
         var up: Set<LaneID> = []
         var wanted = 1
-        var backOff = BackOff()
+        var backoff = Backoff.dialing
         var retryAt: Instant
         var isListed = true
         /// Round robin over the loops.
@@ -108,7 +108,7 @@ struct InsideDialer: Sendable {
     ) {
         guard places[address]?.dialing.remove(id) != nil else { return }
         places[address]?.up.insert(id)
-        places[address]?.backOff.reset()
+        places[address]?.backoff.reset()
         guard let wanted else { return }
         places[address]?.wanted = wanted
         fill(address, &desk, &turn)
@@ -126,7 +126,7 @@ struct InsideDialer: Sendable {
         place.dialing.remove(id)
         place.up.remove(id)
         if place.up.isEmpty { place.wanted = 1 }
-        var wait = place.backOff.next(using: &desk.random)
+        var wait = place.backoff.next(using: &desk.random)
         if case .closedByNeighbor(let closing) = end {
             switch closing.reason {
             case .toSelf:
@@ -134,7 +134,7 @@ struct InsideDialer: Sendable {
                 places[address] = nil
                 return
             // The sibling has lanes to us: look again only in case they go.
-            case .superfluous: wait = BackOff.longest
+            case .superfluous: wait = Backoff.dialing.maximum
             default: break
             }
         }

@@ -26,7 +26,7 @@ struct LinkDialer: Sendable {
 
     private struct Slot: Sendable {
         var state: State
-        var backOff = BackOff()
+        var backoff = Backoff.dialing
         var attempts = 0
     }
 
@@ -214,7 +214,7 @@ struct LinkDialer: Sendable {
     }
 
     private mutating func retry(_ index: Int, _ desk: inout DialDesk, _ turn: inout Turn) {
-        let wait = slots[index].backOff.next(using: &desk.random)
+        let wait = slots[index].backoff.next(using: &desk.random)
         slots[index].state = .waiting(until: turn.now + wait)
     }
 
@@ -228,7 +228,7 @@ struct LinkDialer: Sendable {
         else { return false }
         slots[index].state = .up(id, endpoint)
         slots[index].attempts = 0
-        slots[index].backOff.reset()
+        slots[index].backoff.reset()
         failure = nil
         errors = [:]
         (remoteName, remoteSite) = (hello.name, hello.proxy.site)
@@ -276,7 +276,7 @@ struct LinkDialer: Sendable {
         for index in slots.indices {
             guard case .up(let id, _) = slots[index].state, draining.contains(id) else { continue }
             retired.insert(id)
-            slots[index].backOff.reset()
+            slots[index].backoff.reset()
             retry(index, &desk, &turn)
         }
     }

@@ -9,13 +9,13 @@ package protocol ProxyControl: Sendable {
 
     /// Takes one thing that happened, and gives everything that has to be done about it, in order, before the next input.
     ///
-    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day in seconds since 1970.
-    mutating func handle(_ input: ControlInput, at now: Instant, wall: Double) -> [ControlOutput]
+    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day.
+    mutating func handle(_ input: ControlInput, at now: Instant, wall: Timestamp) -> [ControlOutput]
 
     /// What is shown now; of services those are looked at of which something was said since.
-    mutating func snapshot(at now: Instant, wall: Double) -> ProxySnapshot
+    mutating func snapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot
     /// The same, with every service looked at.
-    mutating func wholeSnapshot(at now: Instant, wall: Double) -> ProxySnapshot
+    mutating func wholeSnapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot
 }
 
 extension GatewayControl: ProxyControl {}

@@ -33,8 +33,7 @@ package enum Recording {
     private struct Line: Codable {
         /// Nanoseconds of the monotonic clock.
         var at: UInt64
-        /// Seconds since 1970.
-        var wall: Double
+        @WallTime var wall: Timestamp
         var input: ControlInput.Form
         /// The digest of what the control said.
         var says: UInt64
@@ -44,7 +43,7 @@ package enum Recording {
     package struct Step: Equatable, Sendable {
         package let input: ControlInput
         package let at: Instant
-        package let wall: Double
+        package let wall: Timestamp
         /// The digest of what the control said.
         package let says: UInt64
     }
@@ -85,7 +84,7 @@ package enum Recording {
     package static func line(
         _ input: ControlInput,
         at now: Instant,
-        wall: Double,
+        wall: Timestamp,
         _ outputs: [ControlOutput]
     ) throws -> Data {
         let line = Line(

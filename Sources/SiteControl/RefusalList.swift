@@ -26,7 +26,7 @@ struct RefusalList {
         _ site: SiteName,
         _ reason: LinkSnapshot.Reason,
         from address: IPAddress,
-        time: Double
+        time: Timestamp
     ) -> Bool {
         let earlier = entries.firstIndex { $0.link.site.id == site.id && $0.link.reason == reason }
         let attempts = earlier.map { entries.remove(at: $0).link.attempts } ?? 0

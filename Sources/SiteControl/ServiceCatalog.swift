@@ -231,7 +231,7 @@ struct ServiceCatalog: Sendable {
         var problems: [HostProblem] = []
         for host in hosts {
             if let failure = names.failure(of: host) {
-                let since = turn.time(of: failure.since).rounded()
+                let since = turn.time(of: failure.since).rounded(to: .seconds(1))
                 problems.append(HostProblem(host, .unresolved, failure.reason, since: since))
             }
             for address in names.servers(host).joined() {

@@ -48,11 +48,11 @@ package struct SidecarControl: Sendable {
 
     /// Takes one thing that happened, and gives everything that has to be done about it.
     ///
-    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day in seconds since 1970.
+    /// `now` is the monotonic clock, by which everything is timed; `wall` is the time of day.
     package mutating func handle(
         _ input: ControlInput,
         at now: Instant,
-        wall: Double
+        wall: Timestamp
     ) -> [ControlOutput] {
         var turn = Turn(now: now, wall: wall)
         switch input {
@@ -337,11 +337,11 @@ package struct SidecarControl: Sendable {
 
     // MARK: The snapshot, which is for metrics only
 
-    package func snapshot(at now: Instant, wall: Double) -> ProxySnapshot {
+    package func snapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot {
         makeSnapshot(Turn(now: now, wall: wall))
     }
 
-    package func wholeSnapshot(at now: Instant, wall: Double) -> ProxySnapshot {
+    package func wholeSnapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot {
         makeSnapshot(Turn(now: now, wall: wall))
     }
 

@@ -53,7 +53,7 @@ extension FailoverRecord {
             from: name(from),
             to: name(to),
             reason: reason.rawValue,
-            time: (turn.time(of: at) * 10).rounded() / 10,
+            time: turn.time(of: at).rounded(to: .milliseconds(100)),
             lost: lost,
             resumed: resumed,
             durationMilliseconds: UInt64(clamping: duration.wholeNanoseconds / 1_000_000)

@@ -1,5 +1,6 @@
 package import KubernetesAPI
 package import NetworkAPI
+package import NetworkModel
 
 /// Builds the conditions of one object from what is found out about it.
 ///

@@ -6,8 +6,8 @@ package struct Failover: Equatable, Sendable {
     package var from: String
     package var to: String
     package var reason: String
-    /// Seconds since 1970 of the first record.
-    package var time: Double
+    /// Of the first record.
+    package var time: Timestamp
     package var lost: Int64
     package var resumed: Int64
     package var durationMilliseconds: Int64
@@ -16,7 +16,7 @@ package struct Failover: Equatable, Sendable {
         from: String,
         to: String,
         reason: String,
-        time: Double,
+        time: Timestamp,
         lost: Int64 = 0,
         resumed: Int64 = 0,
         durationMilliseconds: Int64 = 0
@@ -42,6 +42,13 @@ package struct Failover: Equatable, Sendable {
     }
 }
 
+extension Timestamp {
+    /// Whether less than `duration` is between both, whichever is first.
+    func isWithin(_ duration: Duration, of other: Timestamp) -> Bool {
+        max(self, other) - min(self, other) < duration
+    }
+}
+
 /// A failover record with the proxy that wrote it.
 package struct ProxyFailover: Equatable, Sendable {
     package var proxy: ProxyID
@@ -58,7 +65,7 @@ package struct ProxyFailover: Equatable, Sendable {
 /// Records with equal (from, to, cause) within `window` of the first of them are one failover, with the first one's reason. The caller writes
 /// one step's result to status before it asks for the next, so a crash repeats at most one step, with the same outcome.
 package struct FailoverLedger: Equatable, Sendable {
-    package static let window: Double = 5
+    package static let window: Duration = .seconds(5)
     private static let remembered = 8
 
     /// The failovers that later records may still belong to, oldest first.
@@ -79,7 +86,7 @@ package struct FailoverLedger: Equatable, Sendable {
         let to = record.to.displayName
         let index = recent.firstIndex { known in
             known.from == from && known.to == to && known.isToldBy(record.reason)
-                && abs(record.time - known.time) < Self.window
+                && record.time.isWithin(Self.window, of: known.time)
         }
         guard let index else {
             let failover = Failover(
@@ -111,7 +118,7 @@ package struct FailoverLedger: Equatable, Sendable {
         _ records: [ProxyFailover],
         after ledger: CounterLedger
     ) -> [ProxyFailover] {
-        var newest: [ProxyID: Double] = [:]
+        var newest: [ProxyID: Timestamp] = [:]
         let timed = records.filter { $0.record.sequence > ledger.failovers(of: $0.proxy) }
             .sorted { $0.record.sequence < $1.record.sequence }
             .map { entry in

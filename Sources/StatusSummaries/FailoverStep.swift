@@ -58,7 +58,7 @@ extension Failover {
             from: last.from,
             to: last.to,
             reason: last.reason,
-            time: Double(last.time.microseconds) / 1_000_000,
+            time: last.time,
             lost: last.lost,
             resumed: last.resumed,
             durationMilliseconds: last.duration.duration.wholeNanoseconds / 1_000_000
@@ -69,7 +69,7 @@ extension Failover {
 extension ServiceStatus.LastFailover {
     package init(_ failover: Failover) {
         self.init(
-            time: Timestamp(seconds: Int64(failover.time)),
+            time: Timestamp(seconds: failover.time.seconds),
             from: failover.from,
             to: failover.to,
             reason: failover.reason,
@@ -81,6 +81,6 @@ extension ServiceStatus.LastFailover {
 
     fileprivate func isSame(as failover: Failover) -> Bool {
         from == failover.from && to == failover.to && reason == failover.reason
-            && time.seconds == Int64(failover.time)
+            && time.seconds == failover.time.seconds
     }
 }

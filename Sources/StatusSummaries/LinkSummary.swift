@@ -1,6 +1,6 @@
-package import KubernetesAPI
+import KubernetesAPI
 package import NetworkAPI
-import NetworkModel
+package import NetworkModel
 package import ProxyContract
 
 /// Everything that a Link's status is made of.
@@ -212,11 +212,11 @@ package enum LinkSummary {
         }
         var isSame = false
         if growth > 0, let loss = view.lastLoss {
-            let last = status.lastFailover?.time.seconds
-            isSame = last.map { abs(loss.time - Double($0)) < FailoverLedger.window } ?? false
+            isSame =
+                status.lastFailover?.time.isWithin(FailoverLedger.window, of: loss.time) ?? false
             if !isSame {
                 status.lastFailover = LinkStatus.LastFailover(
-                    time: Timestamp(seconds: Int64(loss.time)),
+                    time: Timestamp(seconds: loss.time.seconds),
                     reason: loss.reason,
                     connections: Int64(clamping: loss.connections)
                 )

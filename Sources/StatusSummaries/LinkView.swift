@@ -56,7 +56,7 @@ package struct LinkView: Equatable, Sendable {
         active = active.addingSaturated(link.active)
         readings.append(ProxyReading(proxy: proxy, opened: link.opened))
         losses.append(ProxyLosses(proxy: proxy, count: link.losses))
-        if let loss = link.lastLoss, loss.time > lastLoss?.time ?? 0 { lastLoss = loss }
+        if let loss = link.lastLoss, loss.time > lastLoss?.time ?? .epoch { lastLoss = loss }
         if let time = link.roundTripMicroseconds {
             roundTripMicroseconds = min(roundTripMicroseconds ?? time, time)
         }

@@ -1,5 +1,6 @@
-package import KubernetesAPI
+import KubernetesAPI
 package import NetworkAPI
+package import NetworkModel
 
 /// What Links and Services say in a namespace that has no Site.
 package enum NoSite {

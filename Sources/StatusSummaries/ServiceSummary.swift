@@ -1,6 +1,6 @@
-package import KubernetesAPI
+import KubernetesAPI
 package import NetworkAPI
-import NetworkModel
+package import NetworkModel
 import ProxyContract
 
 /// Everything that a Service's status is made of.
@@ -224,8 +224,7 @@ extension ServiceView {
     fileprivate var hostProblemText: String {
         let shown = hostProblems.prefix(5).map { problem in
             let since =
-                problem.since > 0
-                ? " (since \(Timestamp(seconds: Int64(problem.since))))" : ""
+                problem.since > .epoch ? " (since \(problem.since))" : ""
             return "host \(problem.host): \(problem.message)\(since)"
         }
         let rest = hostProblems.count - shown.count

@@ -1,4 +1,4 @@
-package import KubernetesAPI
+import KubernetesAPI
 package import NetworkAPI
 package import NetworkModel
 import ProxyContract

@@ -194,15 +194,20 @@ struct FailoverTests {
     @Test("the name of its Event depends on what happened alone")
     func eventName() throws {
         let service = try Samples.service()
-        let failover = Failover(from: "a", to: "b", reason: "LinkLost", time: 100.4)
+        let failover = Failover(
+            from: "a",
+            to: "b",
+            reason: "LinkLost",
+            time: Timestamp(microseconds: 100_400_000)
+        )
         var later = failover
         later.lost = 9
-        later.time = 100
+        later.time = Timestamp(seconds: 100)
         #expect(
             Transitions.failover(service, failover).name
                 == Transitions.failover(service, later).name
         )
-        later.time = 106
+        later.time = Timestamp(seconds: 106)
         #expect(
             Transitions.failover(service, failover).name
                 != Transitions.failover(service, later).name

@@ -119,7 +119,7 @@ enum Samples {
             from: SiteName(id: try siteID("W"), name: from),
             to: SiteName(id: try siteID("A"), name: to),
             reason: reason,
-            time: time,
+            time: Timestamp(microseconds: Int64(time * 1_000_000)),
             lost: lost,
             resumed: 0,
             durationMilliseconds: 740

@@ -244,16 +244,20 @@ struct LinkSummaryTests {
         var link = try Samples.link()
         var facts = try facts(.unreachable)
         facts.view.losses = [ProxyLosses(proxy: try Samples.proxy(1), count: 1)]
-        facts.view.lastLoss = LinkLoss(time: 1000, reason: "Heartbeat", connections: 12)
+        facts.view.lastLoss = LinkLoss(
+            time: Timestamp(seconds: 1000),
+            reason: "Heartbeat",
+            connections: 12
+        )
         link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
         #expect(link.status.failovers == 1)
         #expect(link.status.lastFailover?.connections == 12)
         facts.view.losses.append(ProxyLosses(proxy: try Samples.proxy(2), count: 1))
-        facts.view.lastLoss?.time = 1001
+        facts.view.lastLoss?.time = Timestamp(seconds: 1001)
         link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
         #expect(link.status.failovers == 1)
         facts.view.losses[0].count = 2
-        facts.view.lastLoss?.time = 1060
+        facts.view.lastLoss?.time = Timestamp(seconds: 1060)
         link.status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
         #expect(link.status.failovers == 2)
         #expect(link.status.lastFailover?.time.seconds == 1060)

@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
+import NetworkModel
 import NetworkTestSupport
 import Synchronization
 import Testing

@@ -3,6 +3,7 @@ import HTTPTransport
 import KubernetesAPI
 import KubernetesClient
 import Logging
+import NetworkModel
 import NetworkTestSupport
 import Synchronization
 import Testing

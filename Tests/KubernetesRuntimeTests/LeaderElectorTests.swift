@@ -1,8 +1,10 @@
 import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
+import NetworkModel
 import NetworkTestSupport
 import Synchronization
+import Telemetry
 import TestSupport
 import Testing
 

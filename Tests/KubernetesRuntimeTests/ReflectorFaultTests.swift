@@ -1,6 +1,7 @@
 import Foundation
 import KubernetesAPI
 import KubernetesClient
+import NetworkModel
 import NetworkTestSupport
 import Synchronization
 import TestSupport

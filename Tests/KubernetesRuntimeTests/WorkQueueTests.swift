@@ -1,4 +1,5 @@
 import Logging
+import NetworkModel
 import NetworkTestSupport
 import Synchronization
 import TestSupport

@@ -121,7 +121,12 @@ struct CodingTests {
         snapshot.version = 77
         snapshot.counters = [ServiceCounters(service: service, active: 1, opened: .max)]
         snapshot.refused = [
-            RefusedLink(site: SiteName(id: id), reason: .notAllowed, time: 88, attempts: 1)
+            RefusedLink(
+                site: SiteName(id: id),
+                reason: .notAllowed,
+                time: Timestamp(seconds: 88),
+                attempts: 1
+            )
         ]
         var link = LinkSnapshot(
             name: try #require(LinkName("west")),

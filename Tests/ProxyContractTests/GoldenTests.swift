@@ -102,10 +102,19 @@ struct GoldenTests {
         link.remote = other
         (link.active, link.opened, link.losses, link.lanesDialed) = (1, 2, 3, 4)
         link.roundTripMicroseconds = 99
-        link.lastLoss = LinkLoss(time: 1_795_800_000, reason: "silent", connections: 5)
+        link.lastLoss = LinkLoss(
+            time: Timestamp(seconds: 1_795_800_000),
+            reason: "silent",
+            connections: 5
+        )
         snapshot.links = [link]
         snapshot.refused = [
-            RefusedLink(site: other, reason: .notAllowed, time: 1_795_800_001, attempts: 6)
+            RefusedLink(
+                site: other,
+                reason: .notAllowed,
+                time: Timestamp(seconds: 1_795_800_001),
+                attempts: 6
+            )
         ]
         var service = ServiceSnapshot(
             service: port,
@@ -123,7 +132,9 @@ struct GoldenTests {
             ]
         )
         service.listenError = "in use"
-        service.hostProblems = [HostProblem("db", .unresolved, "no address", since: 1_795_800_002)]
+        service.hostProblems = [
+            HostProblem("db", .unresolved, "no address", since: Timestamp(seconds: 1_795_800_002))
+        ]
         snapshot.services = [service]
         var counters = ServiceCounters(
             service: port,
@@ -140,7 +151,7 @@ struct GoldenTests {
             from: site,
             to: other,
             reason: "LinkLost",
-            time: 1_795_800_003,
+            time: Timestamp(seconds: 1_795_800_003),
             lost: 1,
             resumed: 2,
             durationMilliseconds: 3

@@ -33,7 +33,7 @@ struct SnapshotUpdateTests {
                     from: site,
                     to: site,
                     reason: "LinkLost",
-                    time: 1,
+                    time: Timestamp(seconds: 1),
                     lost: 0,
                     resumed: 0,
                     durationMilliseconds: 0

@@ -1,6 +1,7 @@
 import Glibc
 import NetworkModel
 import ProxyContract
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -271,8 +272,13 @@ struct FaultTests {
             try main.gateway(at: addresses[1], mesh: addresses[0]),
         ]
         let links = [
-            try LinkConfiguration("near", to: near.site.id, at: near.gateway.linkEndpoint),
-            try LinkConfiguration("far", to: far.site.id, at: far.gateway.linkEndpoint, cost: 51),
+            try LinkConfiguration(patient: "near", to: near.site.id, at: near.gateway.linkEndpoint),
+            try LinkConfiguration(
+                patient: "far",
+                to: far.site.id,
+                at: far.gateway.linkEndpoint,
+                cost: 51
+            ),
         ]
         let service = try ServiceConfiguration.backend(provides: false, listen: .init(port: 8080))
         let document = main.edit {

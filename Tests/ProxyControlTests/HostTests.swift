@@ -1,6 +1,7 @@
 import NetworkModel
 import ProxyContract
 import SiteControl
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -42,7 +43,7 @@ struct HostTests {
             at: gateway
         )
         let link = try LinkConfiguration(
-            "far",
+            patient: "far",
             to: far.site.id,
             at: far.gateway.linkEndpoint,
             cost: 10
@@ -105,7 +106,7 @@ struct HostTests {
         }
         let problem = try #require(snapshot.services.first?.hostProblems?.first)
         #expect(problem.reason == .unresolved && problem.host == "no-such-name.invalid")
-        #expect(problem.since > 1_500_000_000)
+        #expect(problem.since > Timestamp(seconds: 1_500_000_000))
         await gateway.proxy.stop()
         traffic.stop()
     }

@@ -2,6 +2,7 @@ import Certificates
 import NetworkModel
 import ProxyContract
 import SiteControl
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -21,7 +22,12 @@ struct InsideTests {
         let second = try west.gateway(at: addresses.1, mesh: addresses.0, loops: loops)
         let consumer = try ServiceConfiguration.backend(provides: false)
         // Only the first one knows the Link: the second goes through it.
-        let link = try LinkConfiguration("east", to: east.id, at: eastGateway.linkEndpoint, cost: 4)
+        let link = try LinkConfiguration(
+            patient: "east",
+            to: east.id,
+            at: eastGateway.linkEndpoint,
+            cost: 4
+        )
         second.proxy.apply(west.edit { $0.services = [consumer] })
         first.proxy.apply(west.edit { $0.links = [link] })
         let snapshot = await second.proxy.wait("east is usable") {

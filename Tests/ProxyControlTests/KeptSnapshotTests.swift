@@ -1,6 +1,7 @@
 import NetworkModel
 import ProxyContract
 import SiteControl
+import Telemetry
 import TestSupport
 import Testing
 
@@ -21,7 +22,11 @@ struct KeptSnapshotTests {
         let near = try TestSite("near", acceptsLinks: false)
         let far = try await Place(TestSite("far", allow: [near.id]), servers: 1, traffic: traffic)
         let gateway = try near.gateway()
-        let link = try LinkConfiguration("far", to: far.site.id, at: far.gateway.linkEndpoint)
+        let link = try LinkConfiguration(
+            patient: "far",
+            to: far.site.id,
+            at: far.gateway.linkEndpoint
+        )
         gateway.proxy.apply(near.edit { $0.links = [link] })
         let backend = try ServiceConfiguration.backend(
             provides: false,
@@ -93,7 +98,7 @@ extension Proxy {
         while true {
             let (kept, whole) = await withCheckedContinuation { continuation in
                 tellControl { control in
-                    let (now, wall) = (control.loop.now, WallClock.now)
+                    let (now, wall) = (control.loop.now, Timestamp.now())
                     // Of copies: the look at all must not mend what is kept.
                     var (kept, whole) = (control.control, control.control)
                     let reports = control.services.entries.values.map { $0.shared.report() }

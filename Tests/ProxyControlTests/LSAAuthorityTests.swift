@@ -2,6 +2,7 @@ import Certificates
 import NetworkModel
 import Routing
 import TLS
+import Telemetry
 import Testing
 import Wire
 
@@ -22,14 +23,14 @@ struct LSAAuthorityTests {
         let lsa = LSA(
             origin: ProxyID(site: origin ?? site.id, instance: 5),
             sequence: 1,
-            issued: Int64(WallClock.now),
+            issued: Timestamp.now().seconds,
             agreementKey: X25519PrivateKey().publicKey,
             certificateChain: credentials.chain
         )
         return try LSAAuthority().sign(lsa, with: credentials)
     }
 
-    private var now: Int64 { Int64(WallClock.now) }
+    private var now: Int64 { Timestamp.now().seconds }
 
     @Test("what a gateway signed is believed, and comes back as it was")
     func believed() throws {

@@ -1,5 +1,6 @@
 import NetworkModel
 import ProxyContract
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -22,7 +23,7 @@ struct LinkTests {
             let service = try ServiceConfiguration.backend()
             eastGateway.proxy.apply(east.edit { $0.services = [service] })
             let link = try LinkConfiguration(
-                "east",
+                patient: "east",
                 to: east.id,
                 at: eastGateway.linkEndpoint,
                 cost: cost
@@ -120,9 +121,9 @@ struct LinkTests {
         let (east, west) = (pair.eastGateway, pair.westGateway.proxy)
         let nobody = HostAndPort(host: "\(Loopback.address())", port: 5671)
         let links = [
-            try LinkConfiguration("mismatch", to: other.id, at: east.linkEndpoint),
-            try LinkConfiguration("myself", to: pair.west.id, at: east.linkEndpoint),
-            try LinkConfiguration("nobody", to: other.id, at: nobody),
+            try LinkConfiguration(patient: "mismatch", to: other.id, at: east.linkEndpoint),
+            try LinkConfiguration(patient: "myself", to: pair.west.id, at: east.linkEndpoint),
+            try LinkConfiguration(patient: "nobody", to: other.id, at: nobody),
         ]
         // East listens from now on: a refused connection would be told as a reason.
         await west.wait("connected") { $0.links.first?.reason == .connected }
@@ -146,7 +147,7 @@ struct LinkTests {
         // A second gateway of east's identity that pins west, and finds east at that address.
         let twin = try pair.east.gateway()
         let link = try LinkConfiguration(
-            "twin",
+            patient: "twin",
             to: pair.west.id,
             at: pair.eastGateway.linkEndpoint
         )
@@ -168,7 +169,7 @@ struct LinkTests {
         let service = try ServiceConfiguration.backend()
         gateways.far.proxy.setEndpoints(service: "backend-pods", pods(1))
         let farLink = try LinkConfiguration(
-            "middle",
+            patient: "middle",
             to: middle.id,
             at: gateways.middle.linkEndpoint,
             cost: 5
@@ -181,7 +182,7 @@ struct LinkTests {
         )
         let consumer = try ServiceConfiguration.backend(provides: false)
         let westLink = try LinkConfiguration(
-            "middle",
+            patient: "middle",
             to: middle.id,
             at: gateways.middle.linkEndpoint,
             cost: 3

@@ -1,6 +1,7 @@
 import NetworkModel
 import ProxyContract
 import SiteControl
+import TestSupport
 import Testing
 
 @testable import Proxy

@@ -1,5 +1,6 @@
 import NetworkModel
 import ProxyContract
+import TestSupport
 import Testing
 
 @testable import Proxy

@@ -4,6 +4,7 @@ import NetworkModel
 import ProxyContract
 import SiteControl
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Proxy
@@ -107,45 +108,22 @@ extension HealthParameters {
     static let patient = HealthParameters(heartbeat: .milliseconds(250), misses: 20)
 }
 
+extension LinkConfiguration {
+    init(
+        patient name: String,
+        to site: SiteID,
+        at endpoint: HostAndPort,
+        cost: Int32 = 1
+    ) throws {
+        try self.init(name, to: site, at: endpoint, cost: cost, health: .patient)
+    }
+}
+
 struct Gateway {
     let proxy: Proxy
     let address: IPAddress
 
     var linkEndpoint: HostAndPort { HostAndPort(host: "\(address)", port: 5671) }
-}
-
-extension LinkConfiguration {
-    init(_ name: String, to site: SiteID, at endpoint: HostAndPort, cost: Int32 = 1) throws {
-        self.init(
-            name: try #require(LinkName(name)),
-            endpoints: [endpoint],
-            remoteSite: site,
-            cost: try #require(LinkCost(cost)),
-            health: .patient
-        )
-    }
-}
-
-extension ServiceConfiguration {
-    /// Service `backend`, port `http`, with servers behind EndpointSlices of `backend-pods`.
-    static func backend(
-        provides: Bool = true,
-        listen: ServicePortConfiguration.Listen? = nil
-    ) throws -> ServiceConfiguration {
-        ServiceConfiguration(
-            name: "backend",
-            address: try #require(ServiceAddress("backend")),
-            ports: [
-                ServicePortConfiguration(
-                    name: try #require(PortName("http")),
-                    port: 8080,
-                    targetPort: 8080,
-                    listen: listen
-                )
-            ],
-            provider: provides ? .endpointSlices(service: "backend-pods") : nil
-        )
-    }
 }
 
 extension ProxySnapshot {

@@ -47,7 +47,7 @@ struct PlainStatusTests {
             from: SiteName(id: remote, name: "west"),
             to: SiteName(id: siteID, name: "east"),
             reason: reason,
-            time: time,
+            time: Timestamp(microseconds: Int64(time * 1_000_000)),
             lost: 1,
             resumed: 0,
             durationMilliseconds: 5

@@ -38,7 +38,11 @@ private struct Relayed {
                 client: near,
                 server: far,
                 unsent: unsent,
-                timeouts: PlainRelay.Timeouts(idle: idle, halfClosed: halfClosed),
+                timeouts: ServiceTimeouts(
+                    connect: .seconds(3),
+                    idle: idle,
+                    halfClosed: halfClosed
+                ),
                 on: loop
             ) { relay, why in
                 bytes.update { $0 = (relay.bytesToServer, relay.bytesToClient) }

@@ -46,7 +46,7 @@ struct AdmissionTests {
             snapshotKey: "",
             configuration: .of(own.site, allow: [site(2), site(3)])
         )
-        _ = gateway.handle(.configuration(document, localAddresses: []), at: now, wall: 0)
+        _ = gateway.handle(.configuration(document, localAddresses: []), at: now, wall: .epoch)
         return gateway
     }
 
@@ -55,11 +55,11 @@ struct AdmissionTests {
         _ candidate: LaneCandidate,
         _ gateway: inout GatewayControl
     ) -> CloseCode? {
-        for output in gateway.handle(.candidate(candidate), at: now, wall: 0) {
+        for output in gateway.handle(.candidate(candidate), at: now, wall: .epoch) {
             switch output {
             case .refuse(candidate.id, _, let closing): return closing.reason
             case .admit(candidate.id, _, _, _):
-                _ = gateway.handle(.welcomed(candidate.id), at: now, wall: 0)
+                _ = gateway.handle(.welcomed(candidate.id), at: now, wall: .epoch)
                 return nil
             default: break
             }
@@ -80,7 +80,7 @@ struct AdmissionTests {
         #expect(refusal(candidate(proxy(site(1), 7), .inside), &gateway) == nil)
         let sidecar = candidate(proxy(site(1), 7), .inside, role: .sidecar)
         #expect(refusal(sidecar, &gateway) == .helloContradictsCertificate)
-        _ = gateway.handle(.drain, at: now, wall: 0)
+        _ = gateway.handle(.drain, at: now, wall: .epoch)
         #expect(refusal(candidate(proxy(site(3), 1)), &gateway) == .shutdown)
     }
 
@@ -99,7 +99,7 @@ struct AdmissionTests {
             wasUp: true,
             LaneFigures()
         )
-        let outputs = gateway.handle(end, at: now, wall: 0)
+        let outputs = gateway.handle(end, at: now, wall: .epoch)
         #expect(outputs.contains(.account(site(2), .lanes(2))))
         #expect(outputs.contains(.account(site(2), .proxies(1))))
         #expect(refusal(candidate(proxy(site(2), 3), lane: 14), &gateway) == nil)
@@ -132,12 +132,12 @@ struct AdmissionTests {
             snapshotKey: "",
             configuration: .of(own.site, allow: [site(2)])
         )
-        _ = gateway.handle(.configuration(document, localAddresses: []), at: now, wall: 0)
+        _ = gateway.handle(.configuration(document, localAddresses: []), at: now, wall: .epoch)
         let loops = (1...6 as ClosedRange<UInt64>).flatMap { number in
             gateway.handle(
                 .candidate(candidate(proxy(site(2), 1), lane: number * 2)),
                 at: now,
-                wall: 0
+                wall: .epoch
             ).compactMap { if case .admit(_, _, let loop, _) = $0 { loop } else { nil } }
         }
         #expect(loops == [0, 1, 2, 0, 1, 2])

@@ -1,5 +1,6 @@
 import NetworkModel
 import ProxyContract
+import TestSupport
 import Testing
 
 @testable import SiteControl
@@ -127,15 +128,15 @@ struct ConfigurationDifferenceTests {
     }
 
     @Test("back-off doubles with jitter from 100 ms to 10 s and starts again after a success")
-    func backOff() {
+    func backoff() {
         var random = SystemRandomNumberGenerator()
-        var backOff = BackOff()
+        var backoff = Backoff.dialing
         for expected in [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000] {
-            let wait = backOff.next(using: &random)
+            let wait = backoff.next(using: &random)
             #expect(wait >= .milliseconds(expected / 2) && wait <= .milliseconds(expected))
         }
-        backOff.reset()
-        #expect(backOff.next(using: &random) <= .milliseconds(100))
+        backoff.reset()
+        #expect(backoff.next(using: &random) <= .milliseconds(100))
     }
 }
 

@@ -40,7 +40,7 @@ struct LaneDrainsTests {
 
     @Test("a lane is retired once there is another, and closed when it was seen empty twice")
     func replaced() throws {
-        var (drains, turn) = (LaneDrains(), Turn(now: start, wall: 0))
+        var (drains, turn) = (LaneDrains(), Turn(now: start, wall: .epoch))
         drains.add([LaneID(number: 1)], of: try link(), grace: .seconds(9), &turn)
         #expect(drains.costs == [try #require(LinkName("a")): try #require(LinkCost(7))])
         drains.lanesChanged(table([1]), &turn)
@@ -66,7 +66,7 @@ struct LaneDrainsTests {
 
     @Test("after the grace it is closed whatever it carries")
     func grace() throws {
-        var (drains, turn) = (LaneDrains(), Turn(now: start, wall: 0))
+        var (drains, turn) = (LaneDrains(), Turn(now: start, wall: .epoch))
         drains.add([LaneID(number: 1)], of: try link(), grace: .milliseconds(600), &turn)
         var now = start
         var closed: [Duration] = []

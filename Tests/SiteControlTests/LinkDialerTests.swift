@@ -20,7 +20,7 @@ struct LinkDialerTests {
         mutating func turn(
             _ body: (inout LinkDialer, inout DialDesk, inout Turn) -> Void
         ) -> [ControlOutput] {
-            var turn = Turn(now: now, wall: 1_700_000_000)
+            var turn = Turn(now: now, wall: Timestamp(seconds: 1_700_000_000))
             body(&dialer, &desk, &turn)
             return turn.outputs
         }

@@ -119,7 +119,7 @@ struct RecordingTests {
             configuration: .of(site(1))
         )
         let input = ControlInput.configuration(document, localAddresses: [.v4(1)])
-        let line = try Recording.line(input, at: Instant(nanoseconds: 1), wall: 0, [])
+        let line = try Recording.line(input, at: Instant(nanoseconds: 1), wall: .epoch, [])
         let text = String(decoding: line, as: UTF8.self)
         #expect(text.contains("\"generation\":1"))
         #expect(!text.contains("very-secret") && !text.contains("snapshotKey"))

@@ -20,10 +20,20 @@ struct RefusalListTests {
         var list = RefusalList()
         for number in 1...3 {
             let address = IPAddress.v4(0x0A00_0100 + UInt32(number))
-            _ = list.add(name(number), .notAllowed, from: address, time: Double(number))
+            _ = list.add(
+                name(number),
+                .notAllowed,
+                from: address,
+                time: Timestamp(seconds: Int64(number))
+            )
         }
         for number in 100..<1_100 {
-            _ = list.add(name(number), .notAllowed, from: stranger, time: Double(number))
+            _ = list.add(
+                name(number),
+                .notAllowed,
+                from: stranger,
+                time: Timestamp(seconds: Int64(number))
+            )
         }
         let names = Set(list.links.map(\.site.name))
         #expect(names.isSuperset(of: ["s1", "s2", "s3"]))

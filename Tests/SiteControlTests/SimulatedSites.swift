@@ -33,7 +33,7 @@ struct SimulatedSites {
     struct Step {
         let input: ControlInput
         let at: Instant
-        let wall: Double
+        let wall: Timestamp
         let outputs: [ControlOutput]
     }
 
@@ -79,7 +79,9 @@ struct SimulatedSites {
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-    var wall: Double { 1_700_000_000 + Double(now.nanoseconds) / 1e9 }
+    var wall: Timestamp {
+        Timestamp(seconds: 1_700_000_000) + (now - Instant(nanoseconds: 0))
+    }
 
     // MARK: Proxies
 

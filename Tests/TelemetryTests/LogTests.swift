@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import NetworkModel
 import Testing
 
 @testable import Telemetry
@@ -8,8 +9,7 @@ import Testing
 struct LogTests {
     private func line(_ message: String, _ metadata: Logger.Metadata = [:]) -> LogLine {
         LogLine(
-            seconds: 1_709_210_096,
-            milliseconds: 7,
+            time: Timestamp(microseconds: 1_709_210_096_007_000),
             level: .warning,
             label: "x",
             message: message,

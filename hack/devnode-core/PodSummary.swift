@@ -1,4 +1,5 @@
 package import KubernetesAPI
+package import NetworkModel
 
 /// What a node knows about one container of a pod.
 package struct ContainerRecord: Equatable, Sendable {

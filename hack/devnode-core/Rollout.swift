@@ -1,4 +1,5 @@
 package import KubernetesAPI
+package import NetworkModel
 
 /// What a Deployment needs next, computed from what exists.
 package struct Rollout: Equatable, Sendable {

@@ -1,4 +1,5 @@
 import KubernetesAPI
+import NetworkModel
 import Testing
 
 @testable import DevnodeCore

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import KubernetesAPI
+import NetworkModel
 import Testing
 
 @testable import DevnodeCore

@@ -22,10 +22,3 @@ extension KubernetesClient {
         _ = try await send(request)
     }
 }
-
-extension Timestamp {
-    /// The wall clock.
-    static var now: Timestamp {
-        Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1_000_000))
-    }
-}

@@ -3,6 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import Logging
+import NetworkModel
 
 /// The controllers that a cluster cannot do without, and what wakes them.
 struct Controllers: Sendable {

@@ -2,7 +2,9 @@ import DevnodeCore
 import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
+import NetworkModel
 import Synchronization
+import Telemetry
 
 /// Keeps the pods of Deployments, by way of a ReplicaSet object per template.
 struct DeploymentReconciler: Reconciler {
@@ -166,7 +168,7 @@ struct DeploymentReconciler: Reconciler {
             after: workload.status.conditions,
             desired: desired,
             unavailableAllowed: workload.limits(desired: desired).unavailable,
-            at: Timestamp(seconds: Timestamp.now.seconds)
+            at: Timestamp(seconds: Timestamp.now().seconds)
         )
         guard status != workload.status else { return }
         let document: JSONValue

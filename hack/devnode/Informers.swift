@@ -3,6 +3,7 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import Logging
+import NetworkModel
 
 /// The collections that the node and its controllers follow.
 struct Informers: Sendable {

@@ -6,6 +6,8 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import Logging
+import NetworkModel
+import Telemetry
 
 /// All parts of a node, put together.
 struct Node: Sendable {
@@ -133,7 +135,7 @@ struct Node: Sendable {
     }
 
     private var status: JSONValue {
-        let now = JSONValue.string(Timestamp(seconds: Timestamp.now.seconds).description)
+        let now = JSONValue.string(Timestamp(seconds: Timestamp.now().seconds).description)
         let addresses: [JSONValue] = network.families.map {
             ["type": "InternalIP", "address": .string($0.nodeAddress)]
         }

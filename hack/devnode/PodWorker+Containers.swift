@@ -1,6 +1,8 @@
 import DevnodeCore
 import Glibc
 import KubernetesAPI
+import NetworkModel
+import Telemetry
 
 extension PodWorker {
     /// Starts a container, again and again as its restart policy says.
@@ -143,7 +145,7 @@ extension PodWorker {
                 exitCode: code,
                 isShortOfMemory: isShortOfMemory,
                 startedAt: Timestamp(seconds: instance.startedAt.seconds),
-                finishedAt: Timestamp(seconds: Timestamp.now.seconds)
+                finishedAt: Timestamp(seconds: Timestamp.now().seconds)
             )
         }
     }

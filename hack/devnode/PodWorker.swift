@@ -4,6 +4,8 @@ import Glibc
 import KubernetesAPI
 import KubernetesClient
 import Logging
+import NetworkModel
+import Telemetry
 
 /// What every pod of a node shares.
 struct PodContext: Sendable {
@@ -26,7 +28,7 @@ actor PodWorker {
         let pid: pid_t
         let number: Int32
         let bundle: Runtime.Bundle
-        let startedAt = Timestamp.now
+        let startedAt = Timestamp.now()
         var probes: Task<Void, Never>?
     }
 

@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 
 /// One Event about one transition of one object.
 struct EventPlan: Equatable, Sendable {

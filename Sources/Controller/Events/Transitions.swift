@@ -132,7 +132,7 @@ enum Transitions {
             reason: failover.isFailback ? .failedBack : .failedOver,
             isWarning: !failover.isFailback,
             note: note,
-            seed: "\(from) \(to) \(failover.reason) \(Int64(failover.time))"
+            seed: "\(from) \(to) \(failover.reason) \(failover.time.seconds)"
         )
     }
 

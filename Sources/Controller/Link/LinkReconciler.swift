@@ -5,6 +5,7 @@ import NetworkAPI
 import NetworkModel
 import ProxyContract
 import StatusSummaries
+import Telemetry
 
 /// Tells in a Link's status what the gateways make of it; a Link has no children.
 struct LinkReconciler: Reconciler {

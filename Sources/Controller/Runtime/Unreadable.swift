@@ -3,7 +3,9 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 import StatusSummaries
+import Telemetry
 
 /// An object that does not decode: what can be said of it all the same.
 ///

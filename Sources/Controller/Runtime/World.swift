@@ -3,6 +3,7 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
+import NetworkModel
 import ProxyContract
 import StatusSummaries
 

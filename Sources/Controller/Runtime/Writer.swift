@@ -4,6 +4,8 @@ import KubernetesClient
 import KubernetesRuntime
 import Logging
 import NetworkAPI
+import NetworkModel
+import Telemetry
 
 /// Carries out planned writes.
 ///

@@ -1,5 +1,6 @@
 import KubernetesAPI
 import NetworkAPI
+import NetworkModel
 import StatusSummaries
 
 extension Selection {

@@ -6,6 +6,7 @@ import NetworkModel
 import ProxyContract
 import StatusSummaries
 import Synchronization
+import Telemetry
 
 /// Keeps the core Services of a Service, what it exposes in other namespaces, and its status.
 struct ServiceReconciler: Reconciler {

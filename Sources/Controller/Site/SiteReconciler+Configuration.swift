@@ -5,6 +5,7 @@ import NetworkAPI
 import NetworkModel
 import ProxyContract
 import StatusSummaries
+import Telemetry
 
 // The Secrets with the configuration.
 extension SiteReconciler {

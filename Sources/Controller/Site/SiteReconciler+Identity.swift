@@ -6,6 +6,7 @@ import KubernetesRuntime
 import NetworkAPI
 import NetworkModel
 import StatusSummaries
+import Telemetry
 
 // The identity and the credentials made from it.
 extension SiteReconciler {

@@ -2,8 +2,10 @@ import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 import ProxyContract
 import StatusSummaries
+import Telemetry
 
 extension SiteReconciler {
     func observe(_ site: Site, record: SiteRecord, _ facts: inout SiteFacts) {

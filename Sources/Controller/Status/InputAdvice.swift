@@ -1,6 +1,7 @@
 import KubernetesAPI
 import KubernetesRuntime
 import NetworkAPI
+import NetworkModel
 
 /// What is said of what cannot be read: what, since when, why, and what to do.
 enum InputAdvice {

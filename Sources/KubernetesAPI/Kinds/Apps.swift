@@ -1,3 +1,5 @@
+package import NetworkModel
+
 /// The apps group.
 package enum Apps {}
 

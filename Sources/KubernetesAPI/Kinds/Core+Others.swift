@@ -1,4 +1,5 @@
 package import FoundationEssentials
+package import NetworkModel
 
 extension Core {
     package struct Secret: KubernetesObject, Schema {

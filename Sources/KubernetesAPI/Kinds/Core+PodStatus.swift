@@ -1,3 +1,5 @@
+package import NetworkModel
+
 extension Core {
     package struct PodStatus: Schema {
         /// Pending, Running, Succeeded, Failed or Unknown.

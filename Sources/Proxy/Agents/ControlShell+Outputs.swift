@@ -4,6 +4,7 @@ import Routing
 import SiteControl
 import Synchronization
 import TLS
+import Telemetry
 import Wire
 
 // What the control says has to be done.
@@ -73,7 +74,7 @@ extension ControlShell {
             }
         case .verify(let bytes):
             do {
-                feed(.verified(try authority.verify(bytes, at: Int64(WallClock.now))))
+                feed(.verified(try authority.verify(bytes, at: Timestamp.now().seconds)))
             } catch {
                 feed(.disbelieved("\(error)"))
             }

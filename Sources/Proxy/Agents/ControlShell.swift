@@ -5,6 +5,7 @@ import NetworkModel
 import ProxyContract
 import SiteControl
 import TLS
+import Telemetry
 
 /// Feeds what decides for this proxy, carries out what it says, and keeps its timer.
 ///
@@ -66,7 +67,7 @@ final class ControlShell {
         guard !isHandling else { return }
         isHandling = true
         while let input = inputs.popFirst() {
-            let (now, wall) = (loop.now, WallClock.now)
+            let (now, wall) = (loop.now, Timestamp.now())
             let outputs = control.handle(input, at: now, wall: wall)
             record { try Recording.line(input, at: now, wall: wall, outputs) }
             for output in outputs {
@@ -146,7 +147,7 @@ final class ControlShell {
     func takeWholeSnapshot() {
         services.markAll()
         measure()
-        snapshots.offer(control.wholeSnapshot(at: loop.now, wall: WallClock.now))
+        snapshots.offer(control.wholeSnapshot(at: loop.now, wall: Timestamp.now()))
     }
 
     func measure() {

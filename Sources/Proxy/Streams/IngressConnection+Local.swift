@@ -11,7 +11,7 @@ extension IngressConnection {
         connector = LocalConnector(
             service,
             excluding: excluded,
-            timeout: connectTimeout,
+            timeout: timeouts.connect,
             on: engine.loop,
             connected: { [self] socket, watch, server in connected(socket, watch, server) },
             failed: { [self] reason in
@@ -46,8 +46,8 @@ extension IngressConnection {
             server: server,
             serverWatch: watch,
             unsent: stream.flow.takeUnsent(),
-            timeouts: relayTimeouts,
-            judgesEndsFor: connectTimeout,
+            timeouts: timeouts,
+            judgesEndsFor: timeouts.connect,
             on: engine.loop,
             firstByte: { [self] in touch() },
             completion: { [self] relay, ending in ended(relay, ending) }

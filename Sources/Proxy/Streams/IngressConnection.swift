@@ -8,8 +8,7 @@ final class IngressConnection: SocketStream {
     unowned let engine: StreamEngine
     let client: Endpoint
     let service: SharedService
-    let connectTimeout: Duration
-    let relayTimeouts: PlainRelay.Timeouts
+    let timeouts: ServiceTimeouts
     private(set) lazy var end = StreamEnd(of: self)
     var stream: IngressStream
     var part: SocketPart
@@ -34,12 +33,7 @@ final class IngressConnection: SocketStream {
         self.client = client
         self.engine = engine
         service = entry.shared
-        let timeouts = entry.timeouts
-        connectTimeout = timeouts.connect
-        relayTimeouts = PlainRelay.Timeouts(
-            idle: timeouts.idle,
-            halfClosed: timeouts.halfClosed
-        )
+        timeouts = entry.timeouts
         part = SocketPart(socket)
         let now = engine.loop.now
         let flow = StreamFlow(

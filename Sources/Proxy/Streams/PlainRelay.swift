@@ -6,18 +6,6 @@ import NetworkModel
 /// FIN, RST and half-close pass through as they are. Both sockets keep SO_LINGER {1, 0} until both FINs have passed.
 /// The loop keeps the relay alive until it ends.
 final class PlainRelay {
-    struct Timeouts: Sendable {
-        /// Without a byte in either direction; zero: never.
-        var idle: Duration
-        /// Without a byte after one direction has ended; zero: never.
-        var halfClosed: Duration
-
-        init(idle: Duration, halfClosed: Duration) {
-            self.idle = idle
-            self.halfClosed = halfClosed
-        }
-    }
-
     enum End: Hashable, Sendable {
         /// Both FINs have passed.
         case finished
@@ -42,7 +30,7 @@ final class PlainRelay {
     static let budget = 128 * 1024
 
     private let loop: EventLoop
-    private let timeouts: Timeouts
+    private let timeouts: ServiceTimeouts
     private let client: RelaySocket
     private let server: RelaySocket
     private var toServer: RelayDirection
@@ -70,7 +58,7 @@ final class PlainRelay {
         server: consuming FileDescriptor,
         serverWatch: Connector.Watch? = nil,
         unsent: [UInt8] = [],
-        timeouts: Timeouts,
+        timeouts: ServiceTimeouts,
         judgesEndsFor limit: Duration = .zero,
         on loop: EventLoop,
         firstByte: (() -> Void)? = nil,

@@ -1,4 +1,5 @@
 import Logging
+import NetworkModel
 
 /// The form of a log: lines for people, or one JSON object per line for machines.
 package enum LogFormat: String, CaseIterable, Sendable {
@@ -10,9 +11,7 @@ struct LogLine {
     /// What is longer is cut: a line stays a line, whatever somebody else put into a message.
     static let maximumBytes = 16_384
 
-    /// Since 1970.
-    var seconds: Int
-    var milliseconds: Int
+    var time: Timestamp
     var level: Logger.Level
     var label: String
     var message: String
@@ -31,7 +30,7 @@ struct LogLine {
 
     /// `2026-02-03T04:05:06.789Z warning tieline-proxy: what happened key=value other="two words"`.
     private var plain: String {
-        var text = "\(timestamp) \(level) \(label): "
+        var text = "\(time.inMilliseconds) \(level) \(label): "
         Self.escape(Self.cut(message), quotes: false, into: &text)
         for (key, value) in metadata.sorted(by: { $0.key < $1.key }) {
             let value = Self.cut("\(value)")
@@ -50,7 +49,8 @@ struct LogLine {
     /// `{"time":"2026-02-03T04:05:06.789Z","level":"warning","logger":"tieline-proxy","message":"...","key":"value"}`.
     private var json: String {
         let own = [
-            ("time", timestamp), ("level", "\(level)"), ("logger", label), ("message", message),
+            ("time", time.inMilliseconds), ("level", "\(level)"), ("logger", label),
+            ("message", message),
         ]
         let reserved = Set(own.map(\.0))
         let others = metadata.sorted { $0.key < $1.key }
@@ -64,24 +64,6 @@ struct LogLine {
             text += "\""
         }
         return text + "}"
-    }
-
-    private var timestamp: String {
-        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let (days, second) = seconds.quotientAndRemainder(dividingBy: 86_400)
-        // Days of the Gregorian calendar, whose years are counted from March here: the leap day is the last of a year.
-        let day = days + 719_468
-        let era = day / 146_097
-        let dayOfEra = day - era * 146_097
-        let year = (dayOfEra - dayOfEra / 1_460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * year + year / 4 - year / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let civil = month < 10 ? month + 3 : month - 9
-        let date =
-            "\(year + era * 400 + (civil <= 2 ? 1 : 0))-\(two(civil))"
-            + "-\(two(dayOfYear - (153 * month + 2) / 5 + 1))"
-        let time = "\(two(second / 3_600)):\(two(second / 60 % 60)):\(two(second % 60))"
-        return "\(date)T\(time).\(String("\(1_000 + milliseconds)".dropFirst()))Z"
     }
 
     private static func cut(_ text: String) -> String {

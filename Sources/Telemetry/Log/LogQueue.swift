@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Logging
+import NetworkModel
 import Synchronization
 
 /// The lines that wait to be written to a log, and the one thread that writes them.
@@ -134,10 +135,8 @@ package final class LogQueue: Sendable {
 
     private func report(_ count: UInt64) -> [UInt8]? {
         guard count > 0 else { return nil }
-        let now = LogClock.now()
         return LogLine(
-            seconds: now.seconds,
-            milliseconds: now.milliseconds,
+            time: .now(),
             level: .warning,
             label: "log",
             message: "\(count) lines were dropped: nobody read the log",
@@ -163,14 +162,5 @@ package final class LogQueue: Sendable {
             }
         }
         return true
-    }
-}
-
-/// The time of day.
-enum LogClock {
-    static func now() -> (seconds: Int, milliseconds: Int) {
-        var time = timespec()
-        _ = unsafe clock_gettime(CLOCK_REALTIME, &time)
-        return (time.tv_sec, time.tv_nsec / 1_000_000)
     }
 }

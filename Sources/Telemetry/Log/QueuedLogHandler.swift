@@ -1,4 +1,5 @@
 package import Logging
+import NetworkModel
 
 /// Gives what is logged to a queue; nobody who logs waits for the log.
 package struct QueuedLogHandler: LogHandler {
@@ -24,11 +25,9 @@ package struct QueuedLogHandler: LogHandler {
         if let provided = metadataProvider?.get() { all.merge(provided) { _, new in new } }
         if let given = event.metadata { all.merge(given) { _, new in new } }
         if let error = event.error { all["error"] = "\(error)" }
-        let now = LogClock.now()
         queue.append(
             LogLine(
-                seconds: now.seconds,
-                milliseconds: now.milliseconds,
+                time: .now(),
                 level: event.level,
                 label: label,
                 message: "\(event.message)",

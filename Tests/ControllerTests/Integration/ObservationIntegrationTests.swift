@@ -4,6 +4,7 @@ import KubernetesClient
 import NetworkAPI
 import NetworkModel
 import ProxyContract
+import Telemetry
 import Testing
 
 @testable import Controller
@@ -134,7 +135,7 @@ extension OnServer {
                         snapshot.links[0].message = "192.0.2.1:5671: timed out"
                         snapshot.links[0].losses = 1
                         snapshot.links[0].lastLoss = LinkLoss(
-                            time: Date().timeIntervalSince1970,
+                            time: .now(),
                             reason: "HeartbeatLost",
                             connections: 37
                         )
@@ -219,8 +220,10 @@ extension OnServer {
         func failover() async throws {
             try await withGateways(2) { namespace, lease, gateways in
                 let port = try #require(ServicePort("backend/http"))
-                let now = Date().timeIntervalSince1970
-                func record(_ sequence: UInt64, at time: Double, lost: UInt32) -> FailoverSnapshot {
+                let now = Timestamp.now()
+                func record(_ sequence: UInt64, at time: Timestamp, lost: UInt32)
+                    -> FailoverSnapshot
+                {
                     FailoverSnapshot(
                         sequence: sequence,
                         service: port,
@@ -251,14 +254,16 @@ extension OnServer {
                     }
                     #expect(first.lastFailover?.from == "west")
                 }
-                gateways[1].change { $0.failovers = [record(1, at: now + 2, lost: 3)] }
+                gateways[1].change { $0.failovers = [record(1, at: now + .seconds(2), lost: 3)] }
                 try await cluster.withController(in: lease) {
                     let merged = try await eventually("the other gateway's record is merged") {
                         let status = try await status()
                         return status.lastFailover?.lost == 5 ? status : nil
                     }
                     #expect(merged.failovers == 1)
-                    gateways[0].change { $0.failovers.append(record(2, at: now + 20, lost: 0)) }
+                    gateways[0].change {
+                        $0.failovers.append(record(2, at: now + .seconds(20), lost: 0))
+                    }
                     _ = try await eventually("a later one counts anew") {
                         (try await status().failovers == 2).orNil
                     }
@@ -356,7 +361,7 @@ extension OnServer {
                                 RefusedLink(
                                     site: SiteName(id: stranger, name: "north"),
                                     reason: .notAllowed,
-                                    time: Date().timeIntervalSince1970,
+                                    time: .now(),
                                     attempts: attempt
                                 )
                             ]

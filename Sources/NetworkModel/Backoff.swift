@@ -2,7 +2,7 @@
 package struct Backoff: Sendable, Equatable {
     package let base: Duration
     package let maximum: Duration
-    /// The part of a wait that is left to chance, 0...1: many clients must not come back at once.
+    /// The part of a wait that is left to chance, 0...1: many must not come back at once.
     package let jitter: Double
     package private(set) var failures = 0
 
@@ -17,35 +17,18 @@ package struct Backoff: Sendable, Equatable {
         self.jitter = jitter
     }
 
-    /// For connections to the API server: 0.8 s doubling to 30 s, half of it by chance.
-    package static let server = Backoff(
-        base: .milliseconds(800),
-        maximum: .seconds(30),
-        jitter: 0.5
-    )
-
-    /// For a server that takes no connection at all: asking costs it nothing, and being back early matters.
-    package static let absence = Backoff(
-        base: .milliseconds(800),
-        maximum: .seconds(6),
-        jitter: 0.5
-    )
-
-    /// For one item of a work queue: 5 ms doubling to 30 s, so that whatever the server refused for a while goes on soon
-    /// after it takes it again.
-    package static let item = Backoff(
-        base: .milliseconds(5),
-        maximum: .seconds(30),
-        jitter: 0.2
-    )
-
     /// The wait after one more failure.
     ///
     /// `chance` is 0..<1; a wait is never longer than `maximum`.
-    package mutating func next(chance: Double = .random(in: 0..<1)) -> Duration {
+    package mutating func next(chance: Double) -> Duration {
         let wait = Self.wait(base, maximum, failures)
         failures += 1
         return jitter == 0 || chance == 0 ? wait : wait * (1 - jitter * chance)
+    }
+
+    /// The wait after one more failure, by the next number of `random`.
+    package mutating func next(using random: inout some RandomNumberGenerator) -> Duration {
+        next(chance: .random(in: 0..<1, using: &random))
     }
 
     package mutating func reset() { failures = 0 }

@@ -1,4 +1,4 @@
-/// A point on the wall clock as the API writes it (RFC 3339), to the microsecond.
+/// A time of day, to the microsecond; as a text in the form of RFC 3339.
 ///
 /// Made from a reading of the clock that the caller takes: nothing here asks for "now".
 package struct Timestamp: Hashable, Comparable, Sendable {
@@ -14,6 +14,16 @@ package struct Timestamp: Hashable, Comparable, Sendable {
         let (quotient, remainder) = microseconds.quotientAndRemainder(dividingBy: 1_000_000)
         return remainder < 0 ? quotient - 1 : quotient
     }
+
+    /// The nearest multiple of `unit`.
+    package func rounded(to unit: Duration) -> Timestamp {
+        let unit = max(unit.wholeNanoseconds / 1000, 1)
+        let rest = microseconds % unit
+        return Timestamp(microseconds: microseconds - rest + (2 * rest >= unit ? unit : 0))
+    }
+
+    /// The beginning of 1970; where a time may be unknown: not known.
+    package static let epoch = Timestamp(microseconds: 0)
 
     package static func < (left: Self, right: Self) -> Bool {
         left.microseconds < right.microseconds
@@ -53,12 +63,15 @@ extension Timestamp: LosslessStringConvertible {
     }
 
     /// With whole seconds, as in `metadata.creationTimestamp` and conditions.
-    package var description: String { text(withFraction: false) }
+    package var description: String { text(digits: 0) }
 
     /// With six digits after the point, as Leases and Events want it.
-    package var precise: String { text(withFraction: true) }
+    package var precise: String { text(digits: 6) }
 
-    private func text(withFraction: Bool) -> String {
+    /// With three digits after the point, as logs have it.
+    package var inMilliseconds: String { text(digits: 3) }
+
+    private func text(digits: Int) -> String {
         var days = seconds / 86_400
         var rest = seconds % 86_400
         if rest < 0 {
@@ -68,7 +81,7 @@ extension Timestamp: LosslessStringConvertible {
         let (year, month, day) = Self.civil(days: days)
         var text = pad(year, 4) + "-" + pad(month, 2) + "-" + pad(day, 2) + "T"
         text += pad(rest / 3600, 2) + ":" + pad(rest / 60 % 60, 2) + ":" + pad(rest % 60, 2)
-        if withFraction { text += "." + pad(microseconds - seconds * 1_000_000, 6) }
+        if digits > 0 { text += "." + pad(microseconds - seconds * 1_000_000, 6).prefix(digits) }
         return text + "Z"
     }
 
@@ -148,40 +161,5 @@ private struct DigitReader {
         guard sign == 1 || skip("-"), let hours = number(2), skip(":"), let minutes = number(2)
         else { return nil }
         return sign * (hours * 3600 + minutes * 60)
-    }
-}
-
-extension Timestamp: Codable {
-    package init(from decoder: any Decoder) throws {
-        let container = try decoder.singleValueContainer()
-        let text = try container.decode(String.self)
-        guard let value = Timestamp(text) else {
-            throw DecodingError.dataCorruptedError(
-                in: container,
-                debugDescription: "\"\(text)\" is not a time in the form of RFC 3339"
-            )
-        }
-        self = value
-    }
-
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(description)
-    }
-}
-
-/// A time stamp that is written with microseconds (`MicroTime` of the API).
-package struct MicroTimestamp: Hashable, Sendable, Codable {
-    package let time: Timestamp
-
-    package init(_ time: Timestamp) { self.time = time }
-
-    package init(from decoder: any Decoder) throws {
-        time = try Timestamp(from: decoder)
-    }
-
-    package func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode(time.precise)
     }
 }
