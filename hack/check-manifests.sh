@@ -60,6 +60,8 @@ try Site '{allow: [{siteID: abcdefghijklmnopqrstuvwxyz}]}' "of base32" "spec.all
 try Site '{allow: [{siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}, {siteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ}]}' "each once" "spec.allow\[1\]: Duplicate"
 try Site '{proxy: {replicas: 33}}' "replicas have a limit" "spec.proxy.replicas"
 try Site '{proxy: {loops: 9}}' "loops have a limit" "spec.proxy.loops"
+for budget in 16Mi 1Gi 33554432; do try Site "{proxy: {memoryBudget: $budget}}" "a budget of $budget" created; done
+for budget in 8Mi much -1Gi; do try Site "{proxy: {memoryBudget: $budget}}" "none of $budget" "spec.proxy.memoryBudget: Invalid"; done
 try Site '{proxy: {resources: {limits: {memory: much}}}}' "quantities are checked" "spec.proxy.resources.limits"
 for pair in "1 1" "100m '0.1'" "1 1500m" "0 0" "64Mi 0.1Gi"; do
   set -- $pair
@@ -118,6 +120,8 @@ try Link "{endpoints: [{host: a, port: 1}]}" "a Link pins its remote site" "spec
 try Link "{endpoints: [{host: a, port: 1}], remoteSiteID: x}" "by an ID" "spec.remoteSiteID"
 try Link "$(link "nextRemoteSiteID: x")" "K3: and may pin another one of its IDs" "spec.nextRemoteSiteID"
 try Link "$(link "nextRemoteSiteID: ABCDEFGHIJKLMNOPQRSTUVWXYZ")" "K3: of 26 characters" created
+try Link "$(link "resumeGrace: 30s")" "a Link has a grace" created
+for grace in 500ms 301s; do try Link "$(link "resumeGrace: $grace")" "which is not $grace" "spec.resumeGrace: Invalid.*from 1s to 5m"; done
 try Link "$(link "health: {heartbeat: 1h}")" "the heartbeat has bounds" "spec.health.heartbeat: Invalid.*from 50ms to 30s"
 
 # --- Services
@@ -133,6 +137,8 @@ try Service "{ports: [{name: a, port: 1, targetPort: 0}]}" "targetPort 0 is refu
 try Service "{ports: [{name: a, port: 1, targetPort: Web}]}" "a targetPort is a port name" "spec.ports\[0\].targetPort: Invalid"
 try Service "{ports: [{name: a, port: 1, targetPort: web}], hosts: [10.0.0.1]}" "hosts have no named ports" "spec.ports: Invalid.*must be a number"
 try Service "{$ports, selector: {app: x}, hosts: [10.0.0.1]}" "one kind of servers" "spec.hosts: Forbidden.*at most one of selector and hosts"
+try Service "{$ports, selector: {app: x}, proxyProtocol: true}" "servers here may be told of clients" created
+try Service "{$ports, proxyProtocol: true}" "servers elsewhere are told there" "spec.proxyProtocol: Forbidden.*for servers of this site"
 try Service "{$ports, selector: {}}" "the selector is not empty" "spec.selector"
 for key in a.example.com/App_1.x app $(printf 'a%.0s' {1..63}); do try Service "{$ports, selector: {$key: Web_1.x, empty: ''}}" "K12: $key is a label's key" created; done
 for key in -a a- a/b/c /a a/ 'A.b/c' 'a b' $(printf 'a%.0s' {1..64}) $(printf 'a%.0s' {1..254})/$(printf 'a%.0s' {1..64}); do

@@ -21,6 +21,14 @@ extension Link {
         }
         checkEndpoints(&findings)
         let health = spec.health.parameters(over: siteHealth, &findings)
+        let resumeGrace = spec.resumeGrace.map {
+            findings.check(
+                $0,
+                in: ResumeGrace.range,
+                else: ResumeGrace.standard,
+                "spec.resumeGrace"
+            )
+        }
         if spec.remoteSiteID == siteID {
             findings.add(
                 "spec.remoteSiteID",
@@ -47,7 +55,8 @@ extension Link {
             nextRemoteSite: spec.nextRemoteSiteID == spec.remoteSiteID
                 ? nil : spec.nextRemoteSiteID,
             cost: cost,
-            health: health
+            health: health,
+            resumeGrace: resumeGrace
         )
     }
 

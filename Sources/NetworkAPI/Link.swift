@@ -33,9 +33,11 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var cost: LinkCost?
     /// Overrides the Site's.
     package var health: HealthSettings?
+    /// How long connections wait for another path; absent: 10 s.
+    package var resumeGrace: APIDuration?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case endpoints, remoteSiteID, nextRemoteSiteID, cost, health
+        case endpoints, remoteSiteID, nextRemoteSiteID, cost, health, resumeGrace
     }
 
     package init(
@@ -43,13 +45,15 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         remoteSiteID: SiteID,
         nextRemoteSiteID: SiteID? = nil,
         cost: LinkCost? = nil,
-        health: HealthSettings? = nil
+        health: HealthSettings? = nil,
+        resumeGrace: APIDuration? = nil
     ) {
         self.endpoints = endpoints
         self.remoteSiteID = remoteSiteID
         self.nextRemoteSiteID = nextRemoteSiteID
         self.cost = cost
         self.health = health
+        self.resumeGrace = resumeGrace
     }
 }
 

@@ -26,13 +26,21 @@ extension Service {
         let provider = provider(isPlain: isPlain, &findings)
         let timeouts = timeouts(&findings)
         if listens, !isPlain { checkListenName(&findings) }
+        if spec.proxyProtocol == true, provider == nil {
+            findings.add(
+                "spec.proxyProtocol",
+                "proxyProtocol is for servers of this site, and this Service has none (neither selector nor hosts); "
+                    + "set it in the Services of the sites that have the servers"
+            )
+        }
         guard findings.list.isEmpty, let address else { return nil }
         return ServiceConfiguration(
             name: metadata.name,
             address: address,
             ports: ports.sorted { $0.name < $1.name },
             provider: provider,
-            timeouts: timeouts
+            timeouts: timeouts,
+            proxyProtocol: spec.proxyProtocol == true ? true : nil
         )
     }
 

@@ -33,9 +33,11 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
     /// How clients of this site reach the service.
     package var listen: Listen?
     package var timeouts: Timeouts?
+    /// Whether the servers here are told who the client is, by the PROXY protocol; absent: no.
+    package var proxyProtocol: Bool?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case address, ports, selector, hosts, listen, timeouts
+        case address, ports, selector, hosts, listen, timeouts, proxyProtocol
     }
 
     package init(
@@ -44,7 +46,8 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         selector: [String: String]? = nil,
         hosts: [String]? = nil,
         listen: Listen? = nil,
-        timeouts: Timeouts? = nil
+        timeouts: Timeouts? = nil,
+        proxyProtocol: Bool? = nil
     ) {
         self.address = address
         self.ports = ports
@@ -52,6 +55,7 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         self.hosts = hosts
         self.listen = listen
         self.timeouts = timeouts
+        self.proxyProtocol = proxyProtocol
     }
 
     /// One port; matched across sites by address and port name.

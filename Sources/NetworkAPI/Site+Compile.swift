@@ -30,8 +30,23 @@ extension Site {
             acceptsLinks: spec.linkAccess != nil,
             health: spec.health.parameters(over: .standard, &findings),
             drain: drainParameters(&findings),
-            loops: Int(loops)
+            loops: Int(loops),
+            memoryBudget: memoryBudget(&findings)
         )
+    }
+
+    private func memoryBudget(_ findings: inout Findings) -> UInt64? {
+        guard let quantity = spec.proxy?.memoryBudget else { return nil }
+        guard let value = quantity.value, let budget = UInt64(exactly: value),
+            budget >= SiteConfiguration.memoryBudgetMinimum
+        else {
+            findings.add(
+                "spec.proxy.memoryBudget",
+                "spec.proxy.memoryBudget must be at least 16Mi, not \(quantity)"
+            )
+            return nil
+        }
+        return budget
     }
 
     private func checkLinkAccess(_ findings: inout Findings) {

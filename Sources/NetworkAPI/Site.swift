@@ -108,6 +108,8 @@ package struct ProxySettings: Hashable, Sendable, Codable {
     package var resources: ComputeResources?
     /// Event loops per gateway; 0 or absent: one per core of the quota, at most 8.
     package var loops: Int32?
+    /// Memory of a gateway; absent: what its container may use.
+    package var memoryBudget: Quantity?
     package var nodeSelector: [String: String]?
     package var tolerations: [Core.Toleration]?
     /// As in a Pod; nobody here looks into it.
@@ -120,7 +122,7 @@ package struct ProxySettings: Hashable, Sendable, Codable {
     package var imagePullSecrets: [Core.LocalObjectReference]?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case replicas, resources, loops, nodeSelector, tolerations, affinity
+        case replicas, resources, loops, memoryBudget, nodeSelector, tolerations, affinity
         case topologySpreadConstraints, priorityClassName, podLabels, podAnnotations
         case imagePullSecrets
     }

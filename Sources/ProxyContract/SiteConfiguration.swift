@@ -21,9 +21,11 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
     package var drain: DrainParameters
     /// Event loops per gateway: 0 = one per core of the cgroup's quota, at most 8.
     package var loops: Int
+    /// Bytes that a gateway may take for what passes through it; nil, as in older configurations: a part of its cgroup's limit.
+    package var memoryBudget: UInt64?
 
     private enum CodingKeys: String, CodingKey {
-        case site, allow, acceptsLinks, links, services
+        case site, allow, acceptsLinks, links, services, memoryBudget
         // `ownAddresses` was a list of texts: who does not know the new name goes without.
         case ownAddresses = "addresses"
         case health, drain, loops
@@ -37,7 +39,8 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
         services: [ServiceConfiguration] = [],
         health: HealthParameters = .standard,
         drain: DrainParameters = .standard,
-        loops: Int = 0
+        loops: Int = 0,
+        memoryBudget: UInt64? = nil
     ) {
         self.site = site
         self.allow = allow
@@ -47,6 +50,7 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
         self.health = health
         self.drain = drain
         self.loops = loops
+        self.memoryBudget = memoryBudget
     }
 }
 
@@ -76,6 +80,8 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     package var nextRemoteSite: SiteID?
     package var cost: LinkCost
     package var health: HealthParameters
+    /// Nil, as in older configurations: the standard one.
+    private var resumeGraceMilliseconds: Int64?
 
     package init(
         name: LinkName,
@@ -83,7 +89,8 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         remoteSite: SiteID,
         nextRemoteSite: SiteID? = nil,
         cost: LinkCost,
-        health: HealthParameters
+        health: HealthParameters,
+        resumeGrace: Duration? = nil
     ) {
         self.name = name
         self.endpoints = endpoints
@@ -91,6 +98,13 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         self.nextRemoteSite = nextRemoteSite
         self.cost = cost
         self.health = health
+        self.resumeGrace = resumeGrace
+    }
+
+    /// How long a connection that lost its path over this link waits for another one; nil: `ResumeGrace.standard`.
+    package var resumeGrace: Duration? {
+        get { resumeGraceMilliseconds.map { .milliseconds($0) } }
+        set { resumeGraceMilliseconds = newValue.map { $0.wholeNanoseconds / 1_000_000 } }
     }
 
     /// Who may answer.
@@ -126,20 +140,27 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
     /// Where this site's own servers are; nil when it only consumes.
     package var provider: Provider?
     package var timeouts: ServiceTimeouts
+    /// Whether this site's servers are told who the client is, by the PROXY protocol; nil, as in older configurations: no.
+    package var proxyProtocol: Bool?
 
     package init(
         name: String,
         address: ServiceAddress,
         ports: [ServicePortConfiguration],
         provider: Provider? = nil,
-        timeouts: ServiceTimeouts = .standard
+        timeouts: ServiceTimeouts = .standard,
+        proxyProtocol: Bool? = nil
     ) {
         self.name = name
         self.address = address
         self.ports = ports
         self.provider = provider
         self.timeouts = timeouts
+        self.proxyProtocol = proxyProtocol
     }
+
+    /// Whether connections to this site's servers begin with a header that names the client.
+    package var introducesClients: Bool { proxyProtocol ?? false }
 
     /// The source of the local endpoints.
     package enum Provider: Equatable, Sendable {

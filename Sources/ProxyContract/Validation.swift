@@ -12,10 +12,15 @@ package struct ConfigurationProblem: Error, Hashable, Sendable, CustomStringConv
 
 extension SiteConfiguration {
     package static let loopsRange = 0...64
+    /// Below it a proxy could hardly carry a connection.
+    package static let memoryBudgetMinimum: UInt64 = 16 << 20
 
     func validate() throws(ConfigurationProblem) {
         guard Self.loopsRange.contains(loops) else {
             throw ConfigurationProblem("loops is \(loops), not \(Self.loopsRange.inWords)")
+        }
+        if let memoryBudget, memoryBudget < Self.memoryBudgetMinimum {
+            throw ConfigurationProblem("memoryBudget is \(memoryBudget) bytes, not at least 16 MiB")
         }
         try health.validate("health")
         try checkDuration(drain.delay, "drain.delay")
@@ -52,6 +57,9 @@ extension LinkConfiguration {
             try checkPort(endpoint.port, "an endpoint of \(place)")
         }
         try health.validate("\(place): health")
+        if let resumeGrace, !ResumeGrace.range.contains(resumeGrace) {
+            throw ConfigurationProblem("\(place): resumeGrace is \(resumeGrace), not 1 s to 5 min")
+        }
     }
 }
 

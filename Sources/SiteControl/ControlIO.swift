@@ -185,6 +185,8 @@ package struct ServiceUpdate: Equatable, Sendable {
     /// This site is a target as well.
     package var isOffered: Bool
     package var timeouts: ServiceTimeouts
+    /// Servers are told who the client is, by the PROXY protocol.
+    package var introducesClients = false
 }
 
 /// How one service port stands, over all loops.

@@ -39,7 +39,8 @@ struct DialDesk: Sendable {
             name: siteName.name,
             link: link?.name,
             heartbeat: health.heartbeat,
-            misses: health.misses
+            misses: health.misses,
+            resumeGrace: link?.resumeGrace
         )
     }
 

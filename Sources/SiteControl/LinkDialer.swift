@@ -106,7 +106,8 @@ struct LinkDialer: Sendable {
         site: (LaneID) -> SiteID?,
         _ turn: inout Turn
     ) -> Changed {
-        let isRetimed = new.health != configuration.health
+        let isRetimed =
+            new.health != configuration.health || new.resumeGrace != configuration.resumeGrace
         let isReaddressed = new.endpoints != configuration.endpoints
         configuration = new
         var changed = Changed()

@@ -70,7 +70,7 @@ struct ServiceCatalog: Sendable {
         var new: Set<ServicePort> = []
         /// Are not configured any more.
         var gone: Set<ServicePort> = []
-        /// Whose time limits are others: loops have to be told.
+        /// Whose time limits are others, or whose servers are told of clients in another way: loops have to be told.
         var retimed: Set<ServicePort> = []
     }
 
@@ -102,10 +102,10 @@ struct ServiceCatalog: Sendable {
 
     private mutating func relist(_ difference: ServiceDifference) -> Reconfigured {
         var result = Reconfigured()
-        var before: [ServicePort: ServiceTimeouts] = [:]
+        var before: [ServicePort: ServiceConfiguration] = [:]
         for service in difference.before {
             for key in keys(of: service) where configurations[key]?.0.name == service.name {
-                before[key] = service.timeouts
+                before[key] = service
                 unlist(key)
             }
         }
@@ -116,7 +116,11 @@ struct ServiceCatalog: Sendable {
                 result.there.insert(key)
                 let old = before.removeValue(forKey: key)
                 if old == nil { result.new.insert(key) }
-                if old != service.timeouts { result.retimed.insert(key) }
+                if old?.timeouts != service.timeouts
+                    || old?.introducesClients != service.introducesClients
+                {
+                    result.retimed.insert(key)
+                }
             }
         }
         result.gone = Set(before.keys)

@@ -132,7 +132,8 @@ struct ServiceTable: Sendable {
                 uniquingKeysWith: { first, _ in first }
             ),
             isOffered: catalog.isProvider(key),
-            timeouts: timeouts(key)
+            timeouts: timeouts(key),
+            introducesClients: catalog.configuration(key)?.introducesClients ?? false
         )
     }
 

@@ -12,6 +12,7 @@ package import NetworkModel
 /// | 1 + n | Link name; empty on the internal port, and in the acceptor's answer |
 /// | 8 | heartbeat in microseconds, 10 ms ... 60 s |
 /// | 1 | misses, 2...100 |
+/// | 8 | grace of connections that lose their path, in microseconds; absent: 10 s. The dialer's counts |
 package struct Hello: Frame, Hashable {
     package static let type = FrameType.hello
     package static let mayGrow = true
@@ -27,6 +28,8 @@ package struct Hello: Frame, Hashable {
     package var link: LinkName?
     package var heartbeat: Duration
     package var misses: Int
+    /// How long connections over the Link wait for another path; nil: the standard.
+    package var resumeGrace: Duration?
 
     package init(
         proxy: ProxyID,
@@ -36,6 +39,7 @@ package struct Hello: Frame, Hashable {
         link: LinkName?,
         heartbeat: Duration,
         misses: Int,
+        resumeGrace: Duration? = nil,
         minor: UInt8 = Hello.minor
     ) {
         self.proxy = proxy
@@ -46,6 +50,7 @@ package struct Hello: Frame, Hashable {
         self.link = link
         self.heartbeat = heartbeat
         self.misses = misses
+        self.resumeGrace = resumeGrace
     }
 
     package func encode(into writer: inout FrameWriter) {
@@ -57,6 +62,7 @@ package struct Hello: Frame, Hashable {
         writer.text8(link?.text ?? "")
         writer.duration(heartbeat)
         writer.uint8(UInt8(clamping: misses))
+        if let resumeGrace { writer.duration(resumeGrace) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -73,6 +79,10 @@ package struct Hello: Frame, Hashable {
         misses = Int(try reader.uint8(payload))
         guard HeartbeatLimits.interval.contains(heartbeat), HeartbeatLimits.misses.contains(misses)
         else { throw .invalid(.duration) }
+        guard reader.remaining(payload) >= 8 else { return }
+        // A neighbor cannot make this proxy keep connections for longer.
+        let grace = try reader.duration(payload)
+        resumeGrace = min(max(grace, ResumeGrace.range.lowerBound), ResumeGrace.range.upperBound)
     }
 }
 

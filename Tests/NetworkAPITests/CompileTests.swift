@@ -52,6 +52,39 @@ struct CompileTests {
         )
     }
 
+    @Test(
+        "grace, budget and PROXY protocol reach the configuration, and are absent where nothing says them"
+    )
+    func later() throws {
+        var site = Site(metadata: meta("east"))
+        var link = Link(
+            metadata: meta("dr"),
+            spec: LinkSpec(
+                endpoints: [LinkEndpoint(host: "dr.example.com", port: 5671)],
+                remoteSiteID: try siteID("D")
+            )
+        )
+        var backend = try service("backend") { $0.selector = ["app": "x"] }
+        let plain = try compiled(site: site, links: [link], services: [backend]).configuration
+        #expect(plain.memoryBudget == nil && plain.links[0].resumeGrace == nil)
+        #expect(plain.services[0].proxyProtocol == nil)
+        site.spec.proxy = ProxySettings()
+        site.spec.proxy?.memoryBudget = Quantity("64Mi")
+        link.spec.resumeGrace = APIDuration("1m")
+        backend.spec.proxyProtocol = true
+        let full = try compiled(site: site, links: [link], services: [backend])
+        #expect(full.findings.isEmpty)
+        #expect(full.configuration.memoryBudget == 64 << 20)
+        #expect(full.configuration.links[0].resumeGrace == .seconds(60))
+        #expect(full.configuration.services[0].introducesClients)
+        site.spec.proxy?.memoryBudget = Quantity("8Mi")
+        link.spec.resumeGrace = APIDuration("6m")
+        let bad = try compiled(site: site, links: [link])
+        #expect(bad.findings.map(\.field) == ["spec.proxy.memoryBudget", "spec.resumeGrace"])
+        #expect(bad.findings.last?.message.contains("from 1s to 5m, not 6m") == true)
+        #expect(bad.configuration.memoryBudget == nil && bad.configuration.links.isEmpty)
+    }
+
     @Test("two allowed sites of one name are told, and both are let in")
     func sameName() throws {
         var site = Site(metadata: meta("east"))
@@ -143,6 +176,9 @@ struct CompileTests {
         },
         Bad(field: "spec.timeouts.idle", message: "0s (never) or from 1s") {
             $0.timeouts = ServiceSpec.Timeouts(idle: APIDuration("10ms"))
+        },
+        Bad(field: "spec.proxyProtocol", message: "sites that have the servers") {
+            $0.proxyProtocol = true
         },
         Bad(field: "spec.listen.serviceName", message: "set listen.serviceName") {
             $0.listen = ServiceSpec.Listen(serviceName: "tieline-proxy")

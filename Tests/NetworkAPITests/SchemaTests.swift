@@ -64,6 +64,7 @@ struct SchemaTests {
             @Sendable func identity(_ text: String) -> Bool { SiteID(text) != nil }
             return [
                 ("links", ["spec", "health", "heartbeat"], duration, durations),
+                ("links", ["spec", "resumeGrace"], duration, durations),
                 ("links", ["spec", "remoteSiteID"], identity, identities),
                 ("links", ["spec", "nextRemoteSiteID"], identity, identities),
                 ("sites", ["spec", "drain", "delay"], duration, durations),

@@ -17,13 +17,16 @@ struct GoldenTests {
         document.configuration.links[0].nextRemoteSite = SiteID(
             publicKeyDigest: Array(repeating: 11, count: 32)
         )
+        document.configuration.links[0].resumeGrace = .seconds(30)
+        document.configuration.memoryBudget = 64 << 20
         document.configuration.services[0].ports[0].listen?.host = "::"
         document.configuration.services.append(
             ServiceConfiguration(
                 name: "legacy",
                 address: try #require(ServiceAddress("legacy.example")),
                 ports: [],
-                provider: .hosts(["192.0.2.1"])
+                provider: .hosts(["192.0.2.1"]),
+                proxyProtocol: true
             )
         )
         return document
@@ -47,10 +50,24 @@ struct GoldenTests {
 
     @Test("a configuration whose own addresses were a list of texts is read without them")
     func secondConfiguration() throws {
-        var expected = try configuration()
+        var expected = try thirdConfiguration()
         expected.configuration.ownAddresses = nil
         let document = try ConfigurationDocument.decode(Golden.data("configuration-2.json"))
         #expect(document == expected)
+    }
+
+    @Test("a configuration without grace, budget and PROXY protocol is read with none of them")
+    func readsThirdConfiguration() throws {
+        let document = try ConfigurationDocument.decode(Golden.data("configuration-3.json"))
+        #expect(document == (try thirdConfiguration()))
+    }
+
+    private func thirdConfiguration() throws -> ConfigurationDocument {
+        var third = try configuration()
+        third.configuration.memoryBudget = nil
+        third.configuration.links[0].resumeGrace = nil
+        third.configuration.services[1].proxyProtocol = nil
+        return third
     }
 
     @Test("a configuration in parts is written as it was, and read with fields that nobody knows")

@@ -123,6 +123,35 @@ struct LinkDialerTests {
         #expect(orders(bench.answer(second, .addresses([.v4(2)]))).count == 1)
     }
 
+    @Test("another grace is told to the neighbor on the lanes that are up; the same one is not")
+    func regraced() throws {
+        var bench = try bench(["a"])
+        let asked = bench.turn { dialer, desk, turn in dialer.start(desk, &turn) }
+        let order = try #require(orders(bench.answer(asked, .addresses([.v4(1)]))).first)
+        #expect(order.hello.resumeGrace == nil)
+        let hello = hello()
+        _ = bench.turn { dialer, _, turn in
+            _ = dialer.laneUp(order.id, hello, wanted: 1, &turn)
+        }
+        for (grace, retimed) in [(30, [order.id]), (30, []), (60, [order.id])] {
+            let old = try link(["a"])
+            let changed = LinkConfiguration(
+                name: old.name,
+                endpoints: old.endpoints,
+                remoteSite: old.remoteSite,
+                cost: old.cost,
+                health: old.health,
+                resumeGrace: .seconds(grace)
+            )
+            var what = LinkDialer.Changed()
+            _ = bench.turn { dialer, _, turn in
+                what = dialer.update(changed, site: { _ in nil }, &turn)
+            }
+            #expect(what.retimed == retimed && what.closing.isEmpty && what.retiring.isEmpty)
+            #expect(bench.desk.hello(for: changed).resumeGrace == .seconds(grace))
+        }
+    }
+
     @Test(
         "other endpoints are dialed beside the lanes to those that were, which others then replace"
     )

@@ -67,6 +67,11 @@ final class TestSocket: Sendable {
         return (result, UInt16(bigEndian: address.sin_port))
     }
 
+    var localPort: UInt16 {
+        let number = number
+        return unsafe Self.withAddress(0) { unsafe getsockname(number, $0, &$1) }.1
+    }
+
     static func listening(backlog: Int32 = 1024) -> (socket: TestSocket, port: UInt16) {
         let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let (status, port) = unsafe withAddress(0) { address, size in

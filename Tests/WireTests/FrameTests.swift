@@ -25,6 +25,35 @@ struct FrameTests {
         }
     }
 
+    @Test(
+        "the grace of a Link is the last field of HELLO, which older proxies neither send nor read"
+    )
+    func grace() throws {
+        var hello = Hello(
+            proxy: Samples.gateway,
+            isSidecar: false,
+            loops: 1,
+            name: "",
+            link: LinkName("west"),
+            heartbeat: .milliseconds(250),
+            misses: 3
+        )
+        let without = hello.encoded
+        hello.resumeGrace = .seconds(30)
+        #expect(hello.encoded == without + [0, 0, 0, 0, 1, 0xC9, 0xC3, 0x80])
+        func read(_ bytes: [UInt8]) throws -> Duration? {
+            try bytes.withRawSpan { try Hello.decode($0) }.resumeGrace
+        }
+        #expect(try read(without) == nil)
+        #expect(try read(hello.encoded) == .seconds(30))
+        #expect(try read(hello.encoded + [1, 2]) == .seconds(30))
+        // Nobody makes this proxy keep connections for longer, or give them up at once.
+        for (asked, kept) in [(Duration.zero, 1), (.seconds(86_400), 300)] {
+            hello.resumeGrace = asked
+            #expect(try read(hello.encoded) == .seconds(kept))
+        }
+    }
+
     @Test("a frame with bytes behind it is an error", arguments: try Samples.all())
     func trailing(_ sample: Sample) throws {
         if sample.openFrom != nil {

@@ -23,7 +23,7 @@ final class LaneSession: LaneDelegate {
     private(set) var lane: Lane?
     private unowned let agent: LoopAgent
     /// What a dialer greets with.
-    private let hello: Hello?
+    private var hello: Hello?
     private var phase = Phase.connecting
     private var helloTimer: TimerID?
 
@@ -130,7 +130,7 @@ final class LaneSession: LaneDelegate {
         }
     }
 
-    /// A second HELLO carries other heartbeats; nothing else of it may differ.
+    /// A second HELLO carries other heartbeats, or another grace; nothing else of it may differ.
     private func updateHello(_ payload: RawSpan, of neighbor: ProxyID) throws(WireError) {
         let hello = try Hello.decode(payload)
         guard hello.proxy == neighbor else {
@@ -138,6 +138,13 @@ final class LaneSession: LaneDelegate {
             return
         }
         lane?.health = .asked(by: hello)
+        if lane?.side == .acceptor { follow(hello.resumeGrace) }
+    }
+
+    /// How long the lane's streams wait for another path, as the Link has it: the dialer's word.
+    private func follow(_ resumeGrace: Duration?) {
+        guard case .up(let carrier, _, _) = phase else { return }
+        carrier.resumeGrace = resumeGrace ?? ResumeGrace.standard
     }
 
     /// The control's verdict over an accepted lane.
@@ -180,6 +187,7 @@ final class LaneSession: LaneDelegate {
         let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isSidecar: hello.isSidecar)
         lane.account = carrier.account.number
         phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
+        follow((self.hello ?? hello).resumeGrace)
         DescriptorBudget.countLane(1)
         agent.handshakeEnded(id)
     }
@@ -216,10 +224,12 @@ final class LaneSession: LaneDelegate {
         lane?.send(type.rawValue, payload)
     }
 
-    /// Dialer: other heartbeats from now on, announced to the neighbor.
+    /// Dialer: other heartbeats, or another grace, from now on, announced to the neighbor.
     func retime(_ hello: Hello) {
         lane?.health = .init(heartbeat: hello.heartbeat, misses: hello.misses)
+        self.hello = hello
         guard case .up = phase else { return }
+        follow(hello.resumeGrace)
         greet(hello)
     }
 

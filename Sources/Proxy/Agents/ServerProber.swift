@@ -2,6 +2,7 @@ import Balancing
 import Glibc
 import NetworkModel
 import ProxyContract
+import Wire
 
 /// Connects to the servers that are left out, so that no client has to try them.
 ///
@@ -13,9 +14,8 @@ final class ServerProber {
     private var running = 0
 
     private struct Waiting {
-        let service: SharedService
+        let entry: ServiceEntry
         let probe: EndpointBalancer.Probe
-        let timeout: Duration
     }
 
     /// What this host spends on servers that are left out.
@@ -27,20 +27,21 @@ final class ServerProber {
 
     init(loop: EventLoop) { self.loop = loop }
 
-    /// Servers of this service came, went or failed; `timeout` is for connects to them.
-    func look(at service: SharedService, timeout: Duration) {
+    /// Servers of this service came, went or failed.
+    func look(at entry: ServiceEntry) {
+        let service = entry.shared
         let key = service.service
         if let timer = timers.removeValue(forKey: key) { loop.cancel(timer) }
         let now = EventLoop.clock()
         for probe in service.takeProbes(at: now) {
-            waiting.append(Waiting(service: service, probe: probe, timeout: timeout))
+            waiting.append(Waiting(entry: entry, probe: probe))
         }
         start()
         guard let next = service.nextProbe(at: now) else { return }
         timers[key] = loop.schedule(at: max(next, now + Self.shortestWait)) {
             [weak self] _ in
             self?.timers[key] = nil
-            self?.look(at: service, timeout: timeout)
+            self?.look(at: entry)
         }
     }
 
@@ -52,19 +53,17 @@ final class ServerProber {
     private func start() {
         while running < Self.runningLimit, !waiting.isEmpty {
             let next = waiting.removeFirst()
-            let service = next.service
             running += 1
             // A server that nothing is held against needs no more than to take the connection.
             ServerProbe(
-                service,
+                next.entry,
                 next.probe.server,
-                timeout: next.timeout,
                 patience: next.probe.fault == .untried ? .zero : Self.patience,
                 on: loop
             ) { [weak self] in
                 guard let self else { return }
                 running -= 1
-                look(at: service, timeout: next.timeout)
+                look(at: next.entry)
             }
         }
     }
@@ -72,7 +71,7 @@ final class ServerProber {
 
 /// One connection to a server that is left out; reports what became of it, once.
 private final class ServerProbe: EventHandler {
-    private let service: SharedService
+    private let entry: ServiceEntry
     private var probe: ServerPick
     private let loop: EventLoop
     private var connector: Connector?
@@ -84,25 +83,24 @@ private final class ServerProbe: EventHandler {
     /// The loop keeps it alive until it is done.
     @discardableResult
     init(
-        _ service: SharedService,
+        _ entry: ServiceEntry,
         _ probe: ServerPick,
-        timeout: Duration,
         patience: Duration,
         on loop: EventLoop,
         done: @escaping () -> Void
     ) {
-        self.service = service
+        self.entry = entry
         self.probe = probe
         self.loop = loop
         self.done = done
         let connector = Connector(
             to: probe.endpoint,
-            timeout: timeout,
+            timeout: entry.timeouts.connect,
             keepsWatching: true,
             on: loop
         ) { [self] result in connected(result, patience) }
         self.connector = connector
-        service.connecting(&self.probe, from: connector.ownEnd)
+        entry.shared.connecting(&self.probe, from: connector.ownEnd)
     }
 
     private func connected(
@@ -112,6 +110,11 @@ private final class ServerProbe: EventHandler {
         let watch = connector.take()?.takeWatch()
         switch consume result {
         case .success(let socket):
+            // Nobody is a client here; a server that waits for a header would take the end of this for a fault.
+            if entry.introducesClients {
+                let header = ProxyHeader.local
+                _ = unsafe socket.write(header.span.bytes)
+            }
             self.socket = consume socket
             guard let watch else { return end(.untried, isShort: true) }
             registration = watch.registration
@@ -148,9 +151,9 @@ private final class ServerProbe: EventHandler {
         if fault == nil { try? socket?.setAbortive(false) }
         socket = nil
         if isShort {
-            service.probeAbandoned(probe)
+            entry.shared.probeAbandoned(probe)
         } else {
-            service.probed(probe, fault, at: EventLoop.clock())
+            entry.shared.probed(probe, fault, at: EventLoop.clock())
         }
         done()
     }

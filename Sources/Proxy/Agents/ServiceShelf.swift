@@ -25,7 +25,11 @@ final class ServiceShelf {
     func update(_ key: ServicePort, _ update: ServiceUpdate) {
         let (now, own) = (loop.now, core.id.site)
         let service = entries[key]?.shared ?? make(key)
-        entries[key] = ServiceEntry(shared: service, timeouts: update.timeouts)
+        entries[key] = ServiceEntry(
+            shared: service,
+            timeouts: update.timeouts,
+            introducesClients: update.introducesClients
+        )
         service.update(servers: update.servers, at: own, now: now)
         service.update(
             targets: update.targets,
@@ -66,7 +70,7 @@ final class ServiceShelf {
         var reports: [[ServiceReport]] = []
         for key in touched.sorted() {
             guard let entry = entries[key] else { continue }
-            prober.look(at: entry.shared, timeout: entry.timeouts.connect)
+            prober.look(at: entry)
             if reports.last?.count ?? Self.batch == Self.batch { reports.append([]) }
             let report = entry.shared.report(records: entry.shared.takeRecords())
             reports[reports.count - 1].append(report)

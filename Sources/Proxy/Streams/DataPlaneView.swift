@@ -14,6 +14,8 @@ struct KeyRing: Equatable, Sendable {
 struct ServiceEntry: Sendable {
     let shared: SharedService
     let timeouts: ServiceTimeouts
+    /// Servers are told who the client is, by the PROXY protocol.
+    var introducesClients = false
 }
 
 /// What every loop needs to know for streams; immutable, published anew when anything changes.

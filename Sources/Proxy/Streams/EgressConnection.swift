@@ -7,6 +7,7 @@ import Wire
 final class EgressConnection: SocketStream {
     unowned let engine: StreamEngine
     private let service: SharedService
+    private let introducesClients: Bool
     /// Of the neighbor that sent the OPEN.
     private let charge: StreamCharge
     private(set) lazy var end = StreamEnd(of: self)
@@ -25,6 +26,7 @@ final class EgressConnection: SocketStream {
         self.engine = engine
         self.charge = charge
         service = entry.shared
+        introducesClients = entry.introducesClients
         let flow = StreamFlow(
             engine.pool(of: charge.account),
             window: engine.initialWindow,
@@ -117,6 +119,7 @@ final class EgressConnection: SocketStream {
         connector = LocalConnector(
             service,
             excluding: excluded,
+            introducing: introducesClients ? stream.open.client : nil,
             timeout: timeout,
             on: engine.loop,
             account: charge.account.number,

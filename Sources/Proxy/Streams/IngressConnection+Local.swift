@@ -11,6 +11,7 @@ extension IngressConnection {
         connector = LocalConnector(
             service,
             excluding: excluded,
+            introducing: introducesClients ? client : nil,
             timeout: timeouts.connect,
             on: engine.loop,
             connected: { [self] socket, watch, server in connected(socket, watch, server) },

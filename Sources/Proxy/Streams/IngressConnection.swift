@@ -8,6 +8,7 @@ final class IngressConnection: SocketStream {
     unowned let engine: StreamEngine
     let client: Endpoint
     let service: SharedService
+    let introducesClients: Bool
     let timeouts: ServiceTimeouts
     private(set) lazy var end = StreamEnd(of: self)
     var stream: IngressStream
@@ -33,6 +34,7 @@ final class IngressConnection: SocketStream {
         self.client = client
         self.engine = engine
         service = entry.shared
+        introducesClients = entry.introducesClients
         timeouts = entry.timeouts
         part = SocketPart(socket)
         let now = engine.loop.now

@@ -18,6 +18,8 @@ final class LocalConnector {
     private let account: AccountNumber?
     private let deadline: Instant
     private let attemptLimit: Duration
+    /// Whom servers are told of before anything else.
+    private let client: Endpoint?
     private var tried: [Endpoint]
     private var current: (server: ServerPick, connector: Connector)?
     private var hasTimedOut = false
@@ -31,9 +33,11 @@ final class LocalConnector {
     /// One of `connected` and `failed` is called once, never from within this call, unless `cancel()` comes first.
     ///
     /// `excluded` are servers that were tried before for this connection; `account` is that of the neighbor that asked for it.
+    /// With `client` each server is first sent the header of the PROXY protocol that names it.
     init(
         _ service: SharedService,
         excluding excluded: [Endpoint] = [],
+        introducing client: Endpoint? = nil,
         timeout: Duration,
         on loop: EventLoop,
         account: AccountNumber? = nil,
@@ -43,6 +47,7 @@ final class LocalConnector {
         self.service = service
         self.loop = loop
         self.account = account
+        self.client = client
         self.connected = connected
         self.failed = failed
         tried = excluded
@@ -90,6 +95,11 @@ final class LocalConnector {
         switch consume result {
         case .success(let socket):
             guard let watch else { preconditionFailure("connected to \(server) unwatched") }
+            guard introduceClient(to: server.endpoint, on: socket) else {
+                loop.deregister(watch.registration, closing: true)
+                service.serverFailed(server, .refused, at: loop.now)
+                return next()
+            }
             service.serverOpened(server, at: loop.now)
             let connected = connected
             self.connected = nil
@@ -108,6 +118,15 @@ final class LocalConnector {
             hasTimedOut = hasTimedOut || isUnanswered
             next()
         }
+    }
+
+    /// A socket that was just connected has room for so little; otherwise its server has reset it already.
+    private func introduceClient(to server: Endpoint, on socket: borrowing FileDescriptor) -> Bool {
+        guard let client else { return true }
+        let header = ProxyHeader.proxied(client: client, server: server)
+        let written = unsafe socket.write(header.span.bytes)
+        guard case .bytes(header.count) = written else { return false }
+        return true
     }
 
     private func giveUp() {

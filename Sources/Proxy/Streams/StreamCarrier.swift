@@ -32,6 +32,8 @@ final class StreamCarrier {
     private(set) var isClosed = false
     /// It carries its streams to the end; new ones get it only while the neighbor has no other.
     private(set) var isRetired = false
+    /// How long its streams wait for another path when it is lost.
+    var resumeGrace = ResumeGrace.standard
     /// Streams that ever crossed it.
     private(set) var openedStreams: UInt64 = 0
 

@@ -1,0 +1,70 @@
+"""Plain sites on loopback addresses of their own: a proxy each, linked in a chain."""
+import contextlib
+import json
+import pathlib
+import subprocess
+import tempfile
+
+from cluster import BIN, wait
+from network import API
+
+
+class PlainSites:
+    """Sites `names[0]`, `names[1]`, ..., each linked to the next; site n has the address `PREFIX.n+1`."""
+
+    def __init__(self, prefix, *names):
+        self.prefix, self.names = prefix, names
+        self.stack = contextlib.ExitStack()
+        self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-sites-")))
+        self.processes = {}
+
+    def address(self, name):
+        return f"{self.prefix}.{self.names.index(name) + 1}"
+
+    def write(self, name, file, text):
+        fresh = self.folder / name / f".{file}"
+        fresh.write_text(f"apiVersion: {API}\n{text}")
+        fresh.rename(self.folder / name / f"{file}.yaml")
+
+    def service(self, site, name, port, rest):
+        self.write(site, f"service-{name}", f"kind: Service\nmetadata: {{name: {name}}}\nspec:\n  ports: [{{name: tcp, port: {port}}}]\n{rest}")
+
+    def status(self, site, kind, name):
+        file = self.folder / site / "status" / f"{kind}-{name}.json"
+        return json.loads(file.read_text())["status"] if file.exists() else {}
+
+    def start(self, name, *prefix):
+        """Runs the site's proxy; `prefix` are words before the command."""
+        address = self.address(name)
+        with open(self.folder / f"{name}.log", "a") as log:
+            self.processes[name] = subprocess.Popen(
+                [*prefix, str(BIN / "tieline-proxy"), "run", "--site-dir", str(self.folder / name), "--bind", address,
+                 "--admin", f"{address}:5673", "--loops", "1"], stderr=log)
+
+    def log(self, name):
+        return (self.folder / f"{name}.log").read_text()
+
+    def __enter__(self):
+        for name in self.names:
+            (self.folder / name).mkdir()
+            self.write(name, "site", f"kind: Site\nmetadata: {{name: {name}}}\nspec: {{}}\n")
+            self.start(name)
+        ids = {name: wait(f"{name} has an identity", lambda: self.status(name, "site", name).get("siteID"), 20) for name in self.names}
+        for near, far in zip(self.names, self.names[1:]):
+            address = self.address(far)
+            self.write(far, "site", f"kind: Site\nmetadata: {{name: {far}}}\nspec:\n  linkAccess: {{type: External, hosts: [{address}]}}\n"
+                       f"  allow: [{{siteID: {ids[near]}, name: {near}}}]\n")
+            self.write(near, f"link-{far}", f"kind: Link\nmetadata: {{name: {far}}}\nspec:\n"
+                       f"  endpoints: [{{host: {address}, port: 5671}}]\n  remoteSiteID: {ids[far]}\n")
+        for near, far in zip(self.names, self.names[1:]):
+            def connected():
+                conditions = self.status(near, "link", far).get("conditions", [])
+                return any(c["type"] == "Connected" and c["status"] == "True" for c in conditions)
+            wait(f"{near} is linked to {far}", connected, 30)
+        return self
+
+    def __exit__(self, *_):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.stack.close()
