@@ -163,7 +163,7 @@ let package = Package(
             "StreamTests",
             [
                 "Proxy", "Streaming", "SiteControl", "Wire", "Balancing", "TLS",
-                "ProxyContract", "NetworkModel",
+                "ProxyContract", "NetworkModel", "Telemetry",
                 "CertificateFixtures", "TestSupport",
             ]
         ),

@@ -167,7 +167,8 @@ package final class Proxy: Sendable {
     /// Brings `snapshot` and `openStreams` up to date; waits at most a second for the loops.
     package func refresh() async {
         // What the loops tell is in loop 0's mailbox before this.
-        guard await measure(), let core = running.withLock({ $0?.core }) else { return }
+        guard await measure({ $0.measureAll() }), let core = running.withLock({ $0?.core })
+        else { return }
         await answers(1) { done in
             core.tellControl { control in
                 control.takeWholeSnapshot()
@@ -177,11 +178,13 @@ package final class Proxy: Sendable {
     }
 
     /// Brings `openStreams` up to date; false when the loops did not answer within a second.
-    private func measure() async -> Bool {
+    private func measure(
+        _ body: @escaping @Sendable (LoopAgent) -> Void = { $0.measure() }
+    ) async -> Bool {
         guard let core = running.withLock({ $0?.core }) else { return false }
         return await answers(core.loops) { done in
             core.tellAgents { agent in
-                agent.measure()
+                body(agent)
                 done()
             }
         }
@@ -218,6 +221,9 @@ package final class Proxy: Sendable {
     package var neighborUsage: [NeighborUsage] {
         running.withLock { $0?.core }?.accounts.all.flatMap(\.usage) ?? []
     }
+
+    /// What is measured for metrics, as of the last `refresh`.
+    package var meters: ProxyMeters { running.withLock { $0?.core }?.meters ?? ProxyMeters() }
 
     /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.
     package func stall(beyond limit: Duration) -> String? {

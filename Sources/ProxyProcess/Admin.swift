@@ -67,7 +67,9 @@ final class Admin: Sendable {
         registry.addCollector { [self] writer in
             let (dataPlane, end) = state.withLock { ($0.dataPlane, $0.certificateEnd) }
             guard let dataPlane else { return }
-            writer.add(dataPlane.snapshot, isReady: dataPlane.isReady, certificateEnd: end())
+            let snapshot = dataPlane.snapshot
+            writer.add(snapshot, isReady: dataPlane.isReady, certificateEnd: end())
+            writer.add(dataPlane.meters, names: snapshot.siteNames)
             writer.gauge(
                 "tieline_streams_active",
                 help: "Connections and streams that are open: as ingress, egress and transit.",

@@ -20,6 +20,8 @@ package protocol DataPlane: Sendable {
     var openStreams: Int { get }
     /// What each neighbor site holds of the proxy.
     var neighborUsage: [NeighborUsage] { get }
+    /// What is measured for metrics, as of the last `refresh`.
+    var meters: ProxyMeters { get }
     /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.
     func stall(beyond limit: Duration) -> String?
     func drain() async

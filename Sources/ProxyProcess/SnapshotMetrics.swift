@@ -61,6 +61,12 @@ extension MetricsWriter {
                 ["resource": shortage.rawValue],
                 value: Double(Shortages.count(shortage))
             )
+            counter(
+                "tieline_accept_paused_seconds_total",
+                help: "For how long listeners accepted nothing for want of this, all together.",
+                ["resource": shortage.rawValue],
+                value: Double(Shortages.paused(shortage).wholeNanoseconds) / 1e9
+            )
         }
     }
 

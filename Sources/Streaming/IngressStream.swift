@@ -153,6 +153,15 @@ package struct IngressStream: ~Copyable {
     /// The loop has ended: nobody is told.
     package mutating func abandon() { state = .ended }
 
+    /// The site of the server, while there is one.
+    package var target: SiteID? {
+        switch state {
+        case .relaying(let attempt, _): attempt.pick.site
+        case .open(let pick): pick.site
+        default: nil
+        }
+    }
+
     // MARK: For its other files
 
     /// One input's time, and what it leads to.

@@ -25,6 +25,8 @@ package struct StreamFlow: ~Copyable {
         package static let directionEnded = Steps(rawValue: 32)
         /// Both directions have ended in order.
         package static let finished = Steps(rawValue: 64)
+        /// Note that the first byte of the other end has come.
+        package static let answered = Steps(rawValue: 128)
     }
 
     package private(set) var sender: StreamSender
@@ -198,6 +200,7 @@ extension StreamFlow {
         if known < count {
             lastMoved = now
             touch()
+            if receiver.next == 0 { steps.insert(.answered) }
         }
         return known
     }

@@ -22,36 +22,49 @@ package final class Gauge: Sendable {
     package var value: Double { Double(bitPattern: bits.load(ordering: .relaxed)) }
 }
 
-/// How often values fell below each of some bounds.
-package final class Histogram: Sendable {
+/// How often values fell below each of some bounds; a value, which its owner protects.
+package struct Distribution: Equatable, Sendable {
     /// Seconds, for what takes from a millisecond to ten seconds.
     package static let latencyBounds = [
         0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10,
     ]
 
-    package struct Reading: Sendable {
-        /// For each bound and then for everything above: how many values, not cumulative.
-        package var counts: [UInt64]
-        package var sum = 0.0
-    }
-
     /// Upper bounds, ascending, inclusive.
     package let bounds: [Double]
-    private let state: Mutex<Reading>
+    /// For each bound and then for everything above: how many values, not cumulative.
+    package private(set) var counts: [UInt64]
+    package private(set) var sum = 0.0
 
-    package init(bounds: [Double] = Histogram.latencyBounds) {
+    package init(bounds: [Double] = Distribution.latencyBounds) {
         self.bounds = bounds.sorted()
-        state = Mutex(Reading(counts: Array(repeating: 0, count: bounds.count + 1)))
+        counts = Array(repeating: 0, count: bounds.count + 1)
     }
 
-    package func observe(_ value: Double) {
+    package var count: UInt64 { counts.reduce(0, +) }
+
+    package mutating func observe(_ value: Double) {
         guard value.isFinite else { return }
-        let index = bounds.firstIndex { value <= $0 } ?? bounds.count
-        state.withLock { reading in
-            reading.counts[index] += 1
-            reading.sum += value
-        }
+        counts[bounds.firstIndex { value <= $0 } ?? bounds.count] += 1
+        sum += value
     }
 
-    package var reading: Reading { state.withLock { $0 } }
+    /// Takes in what another one of the same bounds counted.
+    mutating func add(_ other: Distribution) {
+        guard other.bounds == bounds else { return }
+        for (index, count) in other.counts.enumerated() { counts[index] += count }
+        sum += other.sum
+    }
+}
+
+/// A distribution that any thread may add to.
+package final class Histogram: Sendable {
+    private let state: Mutex<Distribution>
+
+    package init(bounds: [Double] = Distribution.latencyBounds) {
+        state = Mutex(Distribution(bounds: bounds))
+    }
+
+    package func observe(_ value: Double) { state.withLock { $0.observe(value) } }
+
+    package var reading: Distribution { state.withLock { $0 } }
 }

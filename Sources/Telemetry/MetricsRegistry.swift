@@ -49,7 +49,7 @@ package final class MetricsRegistry: Sendable {
         _ name: String,
         help: String,
         labels: Labels = [:],
-        bounds: [Double] = Histogram.latencyBounds
+        bounds: [Double] = Distribution.latencyBounds
     ) -> Histogram {
         let found = instrument(name, help, labels) { .histogram(Histogram(bounds: bounds)) }
         guard case .histogram(let histogram) = found else { return Histogram(bounds: bounds) }
@@ -73,7 +73,7 @@ package final class MetricsRegistry: Sendable {
                 case .gauge(let gauge):
                     writer.gauge(name, help: family.help, labels, value: gauge.value)
                 case .histogram(let histogram):
-                    writer.histogram(name, help: family.help, labels, histogram)
+                    writer.histogram(name, help: family.help, labels, histogram.reading)
                 }
             }
         }

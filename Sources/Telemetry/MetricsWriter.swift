@@ -13,13 +13,11 @@ package struct MetricsWriter {
         let kind: Kind
         let help: String
         var series: [String: Sample] = [:]
-        /// The bounds of a histogram.
-        var bounds: [Double] = []
     }
 
     private enum Sample {
         case number(Double)
-        case histogram(Histogram.Reading)
+        case histogram(Distribution)
     }
 
     private let maximumSeries: Int
@@ -47,13 +45,14 @@ package struct MetricsWriter {
         add(name, .gauge, help, labels, .number(value))
     }
 
-    mutating func histogram(
+    /// How often values fell below each of some bounds.
+    package mutating func histogram(
         _ name: String,
         help: String,
-        _ labels: Labels,
-        _ histogram: Histogram
+        _ labels: Labels = [:],
+        _ distribution: Distribution
     ) {
-        add(name, .histogram, help, labels, .histogram(histogram.reading), histogram.bounds)
+        add(name, .histogram, help, labels, .histogram(distribution))
     }
 
     private mutating func add(
@@ -61,10 +60,9 @@ package struct MetricsWriter {
         _ kind: Kind,
         _ help: String,
         _ labels: Labels,
-        _ sample: Sample,
-        _ bounds: [Double] = []
+        _ sample: Sample
     ) {
-        var family = families[name] ?? Family(kind: kind, help: help, bounds: bounds)
+        var family = families[name] ?? Family(kind: kind, help: help)
         // Two kinds under one name would make the whole scrape invalid.
         guard family.kind == kind else { return }
         var key = Self.text(of: labels)
@@ -75,6 +73,9 @@ package struct MetricsWriter {
         switch (family.series[key], sample) {
         case (.number(let old)?, .number(let new)) where kind == .counter || isOneTooMany:
             family.series[key] = .number(old + new)
+        case (.histogram(var old)?, .histogram(let new)):
+            old.add(new)
+            family.series[key] = .histogram(old)
         default:
             family.series[key] = sample
         }
@@ -90,8 +91,8 @@ package struct MetricsWriter {
                 switch sample {
                 case .number(let value):
                     text += "\(name)\(Self.braces(labels)) \(Self.number(value))\n"
-                case .histogram(let reading):
-                    text += Self.lines(name, labels, reading, family.bounds)
+                case .histogram(let distribution):
+                    text += Self.lines(name, labels, distribution)
                 }
             }
         }
@@ -101,17 +102,16 @@ package struct MetricsWriter {
     private static func lines(
         _ name: String,
         _ labels: String,
-        _ reading: Histogram.Reading,
-        _ bounds: [Double]
+        _ distribution: Distribution
     ) -> String {
         var text = ""
         var below: UInt64 = 0
         let separator = labels.isEmpty ? "" : ","
-        for (bound, count) in zip(bounds + [.infinity], reading.counts) {
+        for (bound, count) in zip(distribution.bounds + [.infinity], distribution.counts) {
             below += count
             text += "\(name)_bucket{\(labels)\(separator)le=\"\(number(bound))\"} \(below)\n"
         }
-        text += "\(name)_sum\(braces(labels)) \(number(reading.sum))\n"
+        text += "\(name)_sum\(braces(labels)) \(number(distribution.sum))\n"
         return text + "\(name)_count\(braces(labels)) \(below)\n"
     }
 

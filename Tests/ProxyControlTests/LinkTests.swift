@@ -65,6 +65,19 @@ struct LinkTests {
         await pair.westGateway.proxy.wait("a round trip") {
             $0.links.first?.roundTripMicroseconds != nil
         }
+        // Each side knows the lanes, and what they carried.
+        let dialed = LinkMeter.Link(remote: pair.east.id, name: LinkName("east"))
+        let accepted = LinkMeter.Link(remote: pair.west.id, name: nil)
+        for (gateway, known) in [(pair.westGateway, dialed), (pair.eastGateway, accepted)] {
+            let meters = await gateway.proxy.links { $0.first?.lanes == loops }
+            #expect(meters.map(\.link) == [known])
+            #expect(meters.first?.lanes == loops)
+            #expect(meters.first?.sentBytes ?? 0 > 0 && meters.first?.receivedBytes ?? 0 > 0)
+            #expect(gateway.proxy.meters.loops.count == loops)
+        }
+        await pair.eastGateway.proxy.stop()
+        let left = await pair.westGateway.proxy.links { $0.first?.lanes == 0 }
+        #expect(left.first?.lanes == 0)
         await pair.stop()
     }
 
@@ -205,5 +218,16 @@ struct LinkTests {
         #expect(down.target(far)?.reason == "SiteLost")
         await gateways.west.proxy.stop()
         await gateways.middle.proxy.stop()
+    }
+}
+
+extension Proxy {
+    /// The meters of its links, once they are as wished or after a while.
+    fileprivate func links(once isDone: ([LinkMeter]) -> Bool) async -> [LinkMeter] {
+        for _ in 0..<500 where !isDone(meters.links) {
+            await refresh()
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+        return meters.links
     }
 }

@@ -1,6 +1,7 @@
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
+import Proxy
 import ProxyContract
 import StatusSummaries
 import Telemetry
@@ -116,6 +117,56 @@ struct PlainStatusTests {
         }
         #expect(costs.count == 1)
         #expect(costs.first?.hasSuffix(" 20") == true)
+    }
+
+    @Test("what is measured is written with the names that sites give themselves")
+    func meters() throws {
+        var snapshot = ProxySnapshot(proxy: proxy)
+        snapshot.services = [
+            ServiceSnapshot(
+                service: port,
+                listening: true,
+                targets: [
+                    .init(
+                        site: SiteName(id: remote, name: "west"),
+                        pathCost: PathCost(1),
+                        endpoints: 1,
+                        connections: 0,
+                        state: .usable,
+                        via: "link/west"
+                    )
+                ]
+            )
+        ]
+        var meters = ProxyMeters()
+        var meter = TargetMeter()
+        meter.toServers = 10
+        meter.toClients = 20
+        meters.services = [port: [remote: meter]]
+        meters.loops = [LoopMeter(), LoopMeter()]
+        meters.loops[1].held = HeldBytes(rings: 5, relays: 6)
+        for name in [LinkName("w"), nil] {
+            var link = LinkMeter(LinkMeter.Link(remote: remote, name: name))
+            link.lanes = 2
+            link.sentBytes = 7
+            meters.links.append(link)
+        }
+        let registry = MetricsRegistry()
+        registry.addCollector { [snapshot, meters] in $0.add(meters, names: snapshot.siteNames) }
+        let lines = Set(registry.text().split(separator: "\n").map(String.init))
+        let site = "remote_site=\"west\",remote_site_id=\"\(remote)\""
+        let service = "port=\"\(port.port)\",\(site),service=\"\(port.address)\""
+        for line in [
+            "tieline_bytes_total{direction=\"to_server\",\(service)} 10",
+            "tieline_bytes_total{direction=\"to_client\",\(service)} 20",
+            "tieline_connect_duration_seconds_count{\(service)} 0",
+            "tieline_time_to_first_byte_seconds_bucket{\(service),le=\"0.001\"} 0",
+            "tieline_link_lanes{link=\"w\",\(site)} 2",
+            "tieline_link_bytes_total{direction=\"sent\",link=\"from/west\",\(site)} 7",
+            "tieline_loop_lag_seconds_count{loop=\"1\"} 0",
+            "tieline_buffered_bytes{kind=\"streams\"} 5",
+            "tieline_buffered_bytes{kind=\"relays\"} 6",
+        ] { #expect(lines.contains(line), "\(line)") }
     }
 
     @Test(

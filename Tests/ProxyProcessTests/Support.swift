@@ -21,6 +21,7 @@ final class Recorder: DataPlane {
         var stall: String?
         var refreshes = 0
         var snapshot: ProxySnapshot
+        var meters = ProxyMeters()
     }
 
     let told: Mutex<Told>
@@ -73,6 +74,7 @@ final class Recorder: DataPlane {
     var isReady: Bool { told.withLock { !$0.documents.isEmpty } }
     let openStreams = 0
     let neighborUsage: [NeighborUsage] = []
+    var meters: ProxyMeters { told.withLock { $0.meters } }
     func refresh() async { told.withLock { $0.refreshes += 1 } }
     func stall(beyond limit: Duration) -> String? { told.withLock { $0.stall } }
     func drain() async {}

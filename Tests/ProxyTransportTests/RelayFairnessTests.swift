@@ -31,7 +31,7 @@ struct RelayFairnessTests {
             return PlainRelay(
                 client: FileDescriptor(owning: near),
                 server: FileDescriptor(owning: far),
-                timeouts: PlainRelay.Timeouts(idle: .zero, halfClosed: .zero),
+                timeouts: ServiceTimeouts(connect: .seconds(3), idle: .zero, halfClosed: .zero),
                 on: loop
             ) { _, _ in }
         }
@@ -105,7 +105,7 @@ struct RelayFairnessTests {
                 _ = PlainRelay(
                     client: FileDescriptor(owning: near),
                     server: FileDescriptor(owning: far),
-                    timeouts: PlainRelay.Timeouts(idle: .zero, halfClosed: .zero),
+                    timeouts: ServiceTimeouts(connect: .seconds(3), idle: .zero, halfClosed: .zero),
                     on: loop
                 ) { _, why in end.update { $0 = why } }
                 return true

@@ -49,6 +49,13 @@ struct MetricsTests {
         var writer = MetricsWriter(maximumSeries: 2)
         for index in 0..<5 { writer.counter("a", help: "", ["l": "\(index)"], value: 1) }
         #expect(writer.text().contains("a{l=\"other\"} 3\n"))
+        for index in 0..<5 {
+            var distribution = Distribution(bounds: [1])
+            distribution.observe(Double(index))
+            writer.histogram("h", help: "", ["l": "\(index)"], distribution)
+        }
+        #expect(writer.text().contains("h_bucket{l=\"other\",le=\"+Inf\"} 3\n"))
+        #expect(writer.text().contains("h_sum{l=\"other\"} 9\n"))
         let registry = MetricsRegistry()
         for index in 0..<(MetricsRegistry.maximumSeries + 7) {
             registry.counter("a", help: "", labels: ["l": "\(index)"]).add()

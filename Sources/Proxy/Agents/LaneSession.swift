@@ -26,6 +26,8 @@ final class LaneSession: LaneDelegate {
     private var hello: Hello?
     private var phase = Phase.connecting
     private var helloTimer: TimerID?
+    /// While it is up.
+    private var meter: LaneMeter?
 
     private static let helloLimit: Duration = .seconds(5)
 
@@ -83,6 +85,7 @@ final class LaneSession: LaneDelegate {
         if case .up(let carrier, _, _) = phase {
             account = carrier.account.number
             DescriptorBudget.countLane(-1)
+            meter?.end()
             carrier.closed()
         }
         self.lane = nil
@@ -188,6 +191,7 @@ final class LaneSession: LaneDelegate {
         lane.account = carrier.account.number
         phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
         follow((self.hello ?? hello).resumeGrace)
+        meter = LaneMeter(purpose, dialed: self.hello, to: hello.proxy.site, agent.core.linkMeters)
         DescriptorBudget.countLane(1)
         agent.handshakeEnded(id)
     }
@@ -250,6 +254,7 @@ final class LaneSession: LaneDelegate {
             active: carrier.activeStreams,
             opened: carrier.openedStreams
         )
+        if let lane { meter?.update(sent: lane.pace.written, received: lane.receivedBytes) }
     }
 }
 

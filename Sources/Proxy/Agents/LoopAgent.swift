@@ -49,8 +49,10 @@ final class LoopAgent {
     }
 
     private func measureLater() {
-        loop.schedule(after: Self.measureInterval) { [weak self] _ in
+        let due = EventLoop.clock() + Self.measureInterval
+        loop.schedule(at: due) { [weak self] _ in
             guard let self else { return }
+            core.noteLag(max(EventLoop.clock() - due, .zero), loop: loop.index)
             measure()
             measureLater()
         }
@@ -60,6 +62,13 @@ final class LoopAgent {
     func measure() {
         for session in sessions.values { session.measure() }
         core.setStreams(engine.streamCount, loop: loop.index)
+        core.noteHeld(engine.heldBytes, loop: loop.index)
+    }
+
+    /// Tells what was moved as well: it takes a look at every stream.
+    func measureAll() {
+        measure()
+        engine.tellMoved()
     }
 
     // MARK: Lanes

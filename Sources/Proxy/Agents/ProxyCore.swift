@@ -3,6 +3,7 @@ import ProxyContract
 import SiteControl
 import Synchronization
 import TLS
+import Telemetry
 
 /// What every loop of a proxy may use: identity, mailboxes, and what new lanes are made with.
 final class ProxyCore: Sendable {
@@ -15,6 +16,10 @@ final class ProxyCore: Sendable {
     private let laneNumber = Atomic<UInt64>(0)
     private let acceptance: Mutex<Acceptance>
     private let streams: Mutex<[Int]>
+    let linkMeters = LinkMeters()
+    private let loopMeters: Mutex<[LoopMeter]>
+    /// The services that are known, for their meters.
+    private let services = Mutex<[ServicePort: SharedService]>([:])
 
     /// What accepted lanes are made with.
     struct Acceptance: Sendable {
@@ -29,6 +34,7 @@ final class ProxyCore: Sendable {
         plane = StreamPlane(mailboxes: mailboxes, accounts: NeighborAccounts(own: id.site))
         if case .sidecar = options.role { isSidecar = true } else { isSidecar = false }
         streams = Mutex(Array(repeating: 0, count: mailboxes.count))
+        loopMeters = Mutex(Array(repeating: LoopMeter(), count: mailboxes.count))
         acceptance = Mutex(Acceptance(context: context, health: .standard))
     }
 
@@ -50,6 +56,26 @@ final class ProxyCore: Sendable {
 
     /// Connections and streams that are open on all loops, at most 200 ms old.
     var openStreams: Int { streams.withLock { $0.reduce(0, +) } }
+
+    // MARK: Meters
+
+    func noteHeld(_ held: HeldBytes, loop: Int) { loopMeters.withLock { $0[loop].held = held } }
+
+    func noteLag(_ lag: Duration, loop: Int) {
+        loopMeters.withLock { $0[loop].lag.observe(lag.inSeconds) }
+    }
+
+    func know(_ service: SharedService?, as key: ServicePort) {
+        services.withLock { $0[key] = service }
+    }
+
+    var meters: ProxyMeters {
+        var meters = ProxyMeters()
+        meters.services = services.withLock { $0 }.mapValues(\.meters).filter { !$0.value.isEmpty }
+        meters.links = linkMeters.all
+        meters.loops = loopMeters.withLock { $0 }
+        return meters
+    }
 
     /// Runs `letter` on loop 0 with the control; on an account, when its share of a turn allows.
     func tellControl(

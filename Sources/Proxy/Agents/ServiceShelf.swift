@@ -42,9 +42,11 @@ final class ServiceShelf {
 
     private func make(_ key: ServicePort) -> SharedService {
         let (core, changes) = (core, changes)
-        return SharedService(service: key, sockets: core.plane.ownSockets) {
+        let service = SharedService(service: key, sockets: core.plane.ownSockets) {
             if changes.insert(key) { core.tellControl { $0.feed(.countsChanged) } }
         }
+        core.know(service, as: key)
+        return service
     }
 
     func setOthers(_ key: ServicePort, _ counts: [SiteID: UInt64]) {
@@ -54,6 +56,7 @@ final class ServiceShelf {
 
     func forget(_ key: ServicePort) {
         entries[key] = nil
+        core.know(nil, as: key)
         touched.remove(key)
         prober.forget(key)
     }

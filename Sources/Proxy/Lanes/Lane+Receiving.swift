@@ -24,6 +24,7 @@ extension Lane {
             switch unsafe socket?.read(into: loop.buffers.read) ?? .wouldBlock {
             case .bytes(let read):
                 count += read
+                receivedBytes += UInt64(read)
                 // Nothing was left: epoll tells when more has come. Most reads are such.
                 if read < LoopBuffers.readCount, !readsToEnd { isReadable = false }
                 liveness.lastReceived = loop.now

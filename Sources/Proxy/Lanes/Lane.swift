@@ -88,6 +88,8 @@ final class Lane: EventHandler {
     var framesReceived: UInt64 = 0
     var liveness: LaneLiveness
     var pace: DeliveryPace
+    /// Bytes that came, as they were encrypted.
+    var receivedBytes: UInt64 = 0
     /// The next look at how much was delivered.
     var paceTimer: TimerID?
     var lastLook: Instant

@@ -112,7 +112,7 @@ final class Listener: EventHandler {
 
     private func rest(for shortage: Shortage) {
         guard let registration, timer == nil else { return }
-        Shortages.note(shortage, at: loop.now)
+        Shortages.notePause(shortage, for: Self.pause, at: loop.now)
         loop.setReporting(false, registration)
         timer = loop.schedule(after: Self.pause) { [weak self] loop in
             self?.timer = nil

@@ -40,6 +40,8 @@ package enum Shortages {
     private final class Record: Sendable {
         let count = Atomic<UInt64>(0)
         let last = Atomic<UInt64>(0)
+        /// Microseconds.
+        let paused = Atomic<UInt64>(0)
     }
 
     private static let descriptors = Record()
@@ -58,6 +60,18 @@ package enum Shortages {
         let record = record(shortage)
         record.last.store(now.nanoseconds, ordering: .relaxed)
         record.count.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// A listener accepts nothing for so long.
+    static func notePause(_ shortage: Shortage, for pause: Duration, at now: Instant) {
+        note(shortage, at: now)
+        let microseconds = UInt64(clamping: pause.wholeNanoseconds / 1_000)
+        record(shortage).paused.wrappingAdd(microseconds, ordering: .relaxed)
+    }
+
+    /// For how long listeners accepted nothing for want of it, all together.
+    package static func paused(_ shortage: Shortage) -> Duration {
+        .microseconds(Int64(clamping: record(shortage).paused.load(ordering: .relaxed)))
     }
 
     /// How often accepting paused, or a connection to a server failed, for want of it.

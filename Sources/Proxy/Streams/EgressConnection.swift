@@ -63,8 +63,8 @@ final class EgressConnection: SocketStream {
         case .touched:
             holdings.isTouched = true
             service.touched()
-        // The ingress has the time limits.
-        case .limitChanged: break
+        // The ingress has the time limits, and measures.
+        case .limitChanged, .answered: break
         }
     }
 

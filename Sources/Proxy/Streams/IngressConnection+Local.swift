@@ -51,11 +51,13 @@ extension IngressConnection {
             judgesEndsFor: timeouts.connect,
             on: engine.loop,
             firstByte: { [self] in touch() },
+            firstAnswer: { [self] in answered() },
             completion: { [self] relay, ending in ended(relay, ending) }
         )
     }
 
     private func ended(_ relay: PlainRelay, _ ending: PlainRelay.End) {
+        tellMoved()
         self.relay = nil
         let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
         switch ending {

@@ -19,6 +19,9 @@ final class IngressConnection: SocketStream {
     var connector: LocalConnector?
     var relay: PlainRelay?
     private var timer = DeadlineTimer()
+    private let acceptedAt: Instant
+    /// What was told to the service.
+    private var told = MovedBytes()
 
     var flow: StreamFlow {
         _read { yield stream.flow }
@@ -45,6 +48,7 @@ final class IngressConnection: SocketStream {
             at: now
         )
         stream = IngressStream(flow, timeouts: timeouts, at: now)
+        acceptedAt = now
     }
 
     deinit { assert(part.socket == nil, "a client was dropped before it was closed") }
@@ -69,6 +73,7 @@ final class IngressConnection: SocketStream {
         case .violated: handle(.violated)
         case .overloaded: handle(.overloaded)
         case .touched: touch()
+        case .answered: answered()
         case .limitChanged: arm()
         }
     }
@@ -138,10 +143,14 @@ final class IngressConnection: SocketStream {
             end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
             leave()
         case .leave: leave()
-        case .opened(let pick): service.opened(pick, at: now)
-        case .release(let pick): service.release(pick)
+        case .opened(let pick): service.opened(pick, after: now - acceptedAt, at: now)
+        case .release(let pick):
+            tellMoved(with: pick.site)
+            service.release(pick)
         case .failed(let pick, let reason): service.failed(pick, reason: reason, at: now)
-        case .lost(let pick): service.lost(pick, at: now)
+        case .lost(let pick):
+            tellMoved(with: pick.site)
+            service.lost(pick, at: now)
         case .serverReleased(let server): service.serverReleased(server)
         case .serverFailed(let server, let fault): service.serverFailed(server, fault, at: now)
         case .wayAnswered(let way, let time):
@@ -152,6 +161,34 @@ final class IngressConnection: SocketStream {
         case .count(let event): service.count(event)
         case .close(let isInOrder): close(inOrder: isInOrder)
         }
+    }
+
+    // MARK: What is measured
+
+    /// The first byte of the server came.
+    func answered() {
+        guard let site = stream.target else { return }
+        service.answered(by: site, after: engine.loop.now - acceptedAt)
+    }
+
+    /// Tells the service how many bytes were moved since the last time.
+    func tellMoved() {
+        if let site = stream.target { tellMoved(with: site) }
+    }
+
+    private func tellMoved(with site: SiteID) {
+        let moved =
+            relay.map { MovedBytes(toServer: $0.bytesToServer, toClient: $0.bytesToClient) }
+            ?? MovedBytes(toServer: stream.flow.sender.sent, toClient: stream.flow.receiver.next)
+        guard moved.toServer > told.toServer || moved.toClient > told.toClient else { return }
+        service.moved(
+            MovedBytes(
+                toServer: moved.toServer - min(told.toServer, moved.toServer),
+                toClient: moved.toClient - min(told.toClient, moved.toClient)
+            ),
+            with: site
+        )
+        told = moved
     }
 
     private func pick(excluding excluded: [SiteID]) {

@@ -43,6 +43,8 @@ final class PlainRelay {
     private let judgesEndsUntil: Instant
     /// Called with the first byte in either direction, then nil.
     private var firstByte: (() -> Void)?
+    /// Called with the first byte of the server, then nil.
+    private var firstAnswer: (() -> Void)?
     /// `abort()` was called: nothing moves any more.
     private var isAborted = false
     /// Nil when the relay has ended.
@@ -51,7 +53,7 @@ final class PlainRelay {
     /// Takes over two connected sockets; `serverWatch` is the registration of the server's, if there is one.
     ///
     /// `unsent` goes to the server before what the client sends. A server whose FIN comes within `judgesEndsFor`, before any
-    /// byte in either direction and with the client still there, has failed. `firstByte` is called at most once.
+    /// byte in either direction and with the client still there, has failed. `firstByte` and `firstAnswer` are called at most once.
     /// `completion` comes once, never from within a call.
     init(
         client: consuming FileDescriptor,
@@ -62,10 +64,12 @@ final class PlainRelay {
         judgesEndsFor limit: Duration = .zero,
         on loop: EventLoop,
         firstByte: (() -> Void)? = nil,
+        firstAnswer: (() -> Void)? = nil,
         completion: @escaping Completion
     ) {
         judgesEndsUntil = loop.now + limit
         self.firstByte = firstByte
+        self.firstAnswer = firstAnswer
         self.loop = loop
         self.timeouts = timeouts
         self.completion = completion
@@ -154,6 +158,7 @@ final class PlainRelay {
         if toServer.bytes &+ toClient.bytes != bytes {
             lastMoved = loop.now
             firstByte.take()?()
+            if toClient.bytes > 0 { firstAnswer.take()?() }
         }
         if endCount != ends { arm() }
     }
@@ -211,6 +216,7 @@ final class PlainRelay {
         guard let completion else { return }
         self.completion = nil
         firstByte = nil
+        firstAnswer = nil
         if let timer { loop.cancel(timer) }
         timer = nil
         completion(self, end)

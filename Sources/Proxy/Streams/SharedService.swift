@@ -24,6 +24,7 @@ final class SharedService: Sendable {
         var ways: [SiteID: Ways] = [:]
         var counters: ServiceCounters
         var share = ServiceShare()
+        var meters = TargetMeters()
 
         var targets: [Target] { routed + (local.map { [$0] } ?? []) }
 
@@ -139,10 +140,30 @@ extension SharedService {
         change { $0.balancer.pick(excluding: excluded, at: now) }
     }
 
-    /// The target answered.
-    func opened(_ pick: Pick, at now: Instant) {
-        change { $0.balancer.opened(pick, at: now) }
+    /// The target took the connection, so long after the client came.
+    func opened(_ pick: Pick, after time: Duration, at now: Instant) {
+        change { state in
+            state.balancer.opened(pick, at: now)
+            state.meters.change(pick.site) { $0.connected(after: time) }
+        }
     }
+
+    /// The target sent the first byte, so long after the client came.
+    func answered(by site: SiteID, after time: Duration) {
+        state.withLock { $0.meters.change(site) { $0.answered(after: time) } }
+    }
+
+    /// So much more was moved.
+    func moved(_ bytes: MovedBytes, with site: SiteID) {
+        state.withLock { state in
+            state.meters.change(site) { meter in
+                meter.toServers += bytes.toServer
+                meter.toClients += bytes.toClient
+            }
+        }
+    }
+
+    var meters: [SiteID: TargetMeter] { state.withLock { $0.meters.bySite } }
 
     /// The target did not take the connection; releases the pick.
     func failed(_ pick: Pick, reason: FailoverReason, at now: Instant) {

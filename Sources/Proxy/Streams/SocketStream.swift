@@ -31,6 +31,8 @@ enum SocketEvent {
     case overloaded
     /// The first byte has passed.
     case touched
+    /// The first byte of the other end has come.
+    case answered
     /// Another time limit holds than before.
     case limitChanged
 }
@@ -61,6 +63,7 @@ extension SocketStream {
         var steps = flow.takeSteps()
         guard !steps.isEmpty else { return }
         if steps.contains(.touched) { tell(.touched) }
+        if steps.contains(.answered) { tell(.answered) }
         if steps.contains(.deliverFin) {
             guard deliverFin() else { return tell(.failed) }
             steps.formUnion(flow.takeSteps())

@@ -88,6 +88,13 @@ protocol StreamOwner: AnyObject {
 
     /// The loop has ended: let go of everything, tell nobody.
     func abandon()
+
+    /// Tells the service what was moved since the last time, if it is a client's connection.
+    func tellMoved()
+}
+
+extension StreamOwner {
+    func tellMoved() {}
 }
 
 /// A frame that changes what a stream is.

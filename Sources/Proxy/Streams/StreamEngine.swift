@@ -71,6 +71,17 @@ final class StreamEngine: EventHandler {
     /// Clients, servers and streams in transit.
     var streamCount: Int { streams.count }
 
+    /// Has every client's connection tell its service what was moved.
+    func tellMoved() {
+        for (index, stream) in Array(streams.values).enumerated() {
+            stream.tellMoved()
+            if index % 256 == 255 { loop.breathe() }
+        }
+    }
+
+    /// Bytes that rings hold, and relays whose target takes nothing.
+    var heldBytes: HeldBytes { HeldBytes(rings: pool.used, relays: loop.buffers.keptCount) }
+
     /// Whether this client, accepted at `local`, is a connection of this proxy to a server: that one is tried no more.
     func comesBack(_ client: Endpoint, at local: @autoclosure () -> Endpoint?) -> Bool {
         guard let owner = plane.ownSockets.owner(from: client, to: local()) else { return false }
