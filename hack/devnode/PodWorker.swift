@@ -56,7 +56,7 @@ actor PodWorker {
         self.pod = pod
         base = "\(context.options.work)/pods/\(pod.metadata.uid ?? pod.metadata.name)"
         volumes = PodVolumes(base: base + "/volumes")
-        summary = PodSummary(of: pod, hostIPs: context.network.addresses, startTime: .now)
+        summary = PodSummary(of: pod, hostIPs: context.network.addresses, startTime: .now())
         reporter = StatusReporter(pod: pod, client: context.client, logger: context.logger)
     }
 
@@ -143,7 +143,7 @@ actor PodWorker {
                     let attachment = try await context.network.attach()
                     self.attachment = attachment
                     summary.podIPs = attachment.addresses
-                    pod.status = summary.status(after: pod.status.conditions, at: .now)
+                    pod.status = summary.status(after: pod.status.conditions, at: .now())
                     try writeNames(attachment)
                 }
                 try await updateVolumes()

@@ -2,6 +2,8 @@ import DevnodeCore
 import KubernetesAPI
 import KubernetesClient
 import Logging
+import NetworkModel
+import Telemetry
 
 /// Writes the status of one pod: always the newest, for as long as it takes.
 actor StatusReporter {
@@ -56,7 +58,7 @@ actor StatusReporter {
         var wait = Duration.milliseconds(100)
         while let next = summary, !isGone {
             summary = nil
-            let status = next.status(after: reported.conditions, at: .now)
+            let status = next.status(after: reported.conditions, at: .now())
             if status == reported { continue }
             do throws(APIError) {
                 try await send(status)
