@@ -239,6 +239,19 @@ struct LaneLivenessTests {
         #expect(near.silenceMax(health) <= .milliseconds(3000))
     }
 
+    @Test("before the first answer the kernel's round trip says how long one may take")
+    func farNeighbor() {
+        var liveness = LaneLiveness(at: instant(0))
+        // 800 ms, and half of it variation, as after one exchange.
+        liveness.bound(least: .milliseconds(800), most: .milliseconds(2400))
+        #expect(liveness.judge(at: instant(2400), lateness: .zero, health) == nil)
+        #expect(liveness.silenceMax(health) == .milliseconds(7200))
+        liveness.bound(least: .microseconds(100), most: .microseconds(300))
+        #expect(liveness.silenceMax(health) == .milliseconds(750))
+        liveness.bound(least: .seconds(60), most: .seconds(180))
+        #expect(liveness.silenceMax(health) == .seconds(9))
+    }
+
     @Test("absurd echoes are no samples and no answers")
     func absurd() {
         var liveness = LaneLiveness(at: instant(0))

@@ -127,9 +127,11 @@ struct LaneLiveness: Sendable {
         self.smoothed = (smoothed * 7 + time) / 8
     }
 
-    /// RFC 6298's, with the bounds above.
+    /// RFC 6298's, with the bounds above; before the first answer the kernel's.
+    ///
+    /// Else a path on which an answer takes longer than the heartbeats that may be missed would never come up.
     var retransmissionTimeout: Duration {
-        let timeout = (smoothed ?? .zero) + variation * 4
+        let timeout = smoothed.map { $0 + variation * 4 } ?? most ?? .zero
         return min(max(timeout, Self.timeoutRange.lowerBound), Self.timeoutRange.upperBound)
     }
 
@@ -176,6 +178,7 @@ extension Lane {
     /// Starts heartbeats and the judgment of the neighbor's.
     func startLiveness() {
         liveness.start(at: loop.now)
+        look()
         resumeLiveness()
     }
 
