@@ -198,6 +198,16 @@ let package = Package(
         tests("ProxyContractTests", ["ProxyContract", "NetworkModel", "TestSupport"]),
         tests("WireTests", ["Wire", "Routing", "NetworkModel", "TestSupport"]),
         tests("StreamingTests", ["Streaming", "Wire", "Balancing", "NetworkModel", "TestSupport"]),
+        // What fuzzers throw bytes at (hack/fuzz.sh); the tests throw the kept ones again.
+        module(
+            "FuzzTargets",
+            path: "Tests/FuzzTargets",
+            [
+                "SiteControl", "Streaming", "Wire", "Routing", "ProxyContract", "NetworkModel",
+                "ManifestReading", "TestSupport",
+            ]
+        ),
+        tests("FuzzTests", ["FuzzTargets"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
         tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),
         tests(
@@ -240,3 +250,11 @@ let package = Package(
         ),
     ]
 )
+
+// Only for hack/fuzz.sh: without libFuzzer it does not link.
+if Context.environment["FUZZING"] != nil {
+    package.targets += [
+        .target(name: "FuzzDriver", path: "Tests/FuzzDriver"),
+        program("Fuzz", path: "Tests/Fuzz", ["FuzzTargets", "FuzzDriver"]),
+    ]
+}
