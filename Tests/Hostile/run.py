@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from place import Bounds, Failed, dies_with_parent  # noqa: E402
 
-MODULES = ["paths", "resources", "routing"]
+MODULES = ["paths", "resources", "routing", "malice"]
 
 
 class Interrupted(BaseException):
