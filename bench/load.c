@@ -136,7 +136,8 @@ static int open_one(int wants_download) {
     struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001 + turn++ % 200)};
     int one = 1;
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&source, sizeof source)) die("bind");
+    int is_loopback = ntohl(address.sin_addr.s_addr) >> 24 == 127;
+    if (is_loopback && bind(fd, (struct sockaddr *)&source, sizeof source)) die("bind");
     if (connect(fd, (struct sockaddr *)&address, sizeof address) && errno != EINPROGRESS) die("connect");
     connections[fd] = (Connection){.state = CONNECTING, .wants_download = wants_download, .since = now()};
     watch(fd, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
