@@ -18,6 +18,12 @@ struct FailoverLog: Sendable {
         let lastPick: UInt64
     }
 
+    /// Connections that were reset, and those that went on over another path.
+    struct Fates {
+        var lost: UInt32 = 0
+        var resumed: UInt32 = 0
+    }
+
     private let service: ServicePort
     private var pending: [SiteID: Pending] = [:]
     private var moved: [SiteID: Moved] = [:]
@@ -45,8 +51,8 @@ struct FailoverLog: Sendable {
         if pending[site]?.hasMoved == false { pending[site] = nil }
     }
 
-    /// A connection opened; `lost` says how many connections a target lost lately.
-    mutating func opened(_ pick: Pick, at now: Instant, lost: (SiteID) -> UInt32) {
+    /// A connection opened; `fates` says what became of a target's connections lately.
+    mutating func opened(_ pick: Pick, at now: Instant, fates: (SiteID) -> Fates) {
         guard !pending.isEmpty || !moved.isEmpty else { return }
         for (from, judgment) in pending.sorted(by: { $0.key < $1.key })
         where pick.number > judgment.lastPick {
@@ -58,7 +64,7 @@ struct FailoverLog: Sendable {
                 to: pick.site,
                 reason: judgment.reason,
                 at: judgment.at,
-                lost: lost(from),
+                fates: fates(from),
                 duration: now - judgment.at
             )
         }
@@ -69,7 +75,7 @@ struct FailoverLog: Sendable {
                 to: pick.site,
                 reason: .failback,
                 at: now,
-                lost: 0,
+                fates: Fates(),
                 duration: .zero
             )
         }
@@ -80,7 +86,7 @@ struct FailoverLog: Sendable {
         to: SiteID,
         reason: FailoverReason,
         at: Instant,
-        lost: UInt32,
+        fates: Fates,
         duration: Duration
     ) {
         if records.count == Self.capacity { records.removeFirst() }
@@ -92,8 +98,8 @@ struct FailoverLog: Sendable {
                 to: to,
                 reason: reason,
                 at: at,
-                lost: lost,
-                resumed: 0,
+                lost: fates.lost,
+                resumed: fates.resumed,
                 duration: duration
             )
         )

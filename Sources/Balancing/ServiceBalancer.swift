@@ -151,7 +151,8 @@ package struct ServiceBalancer: Sendable {
         }
         let slots = slots
         log.opened(pick, at: now) { site in
-            slots.first { $0.target.site == site }?.recentlyLost(at: now) ?? 0
+            guard let slot = slots.first(where: { $0.target.site == site }) else { return .init() }
+            return .init(lost: slot.recentlyLost(at: now), resumed: slot.recentlyResumed(at: now))
         }
     }
 
@@ -179,6 +180,12 @@ package struct ServiceBalancer: Sendable {
         guard let index = index(of: pick.site) else { return }
         slots[index].lose(at: now)
         release(index)
+    }
+
+    /// The connection has gone on over another path to the target, which keeps it.
+    package mutating func resumed(_ pick: Pick, at now: Instant) {
+        guard let index = index(of: pick.site) else { return }
+        slots[index].resume(at: now)
     }
 
     private mutating func release(_ index: Int) {

@@ -12,11 +12,9 @@ struct TargetSlot: Sendable {
     var ejection: Ejection<FailoverReason>?
     /// Since when routing does not name the target any more.
     var goneSince: Instant?
-    private var lostCount: UInt32 = 0
-    private var lostAt = Instant(nanoseconds: 0)
-
-    /// Losses further apart than this belong to different failures.
-    private static let lossWindow: Duration = .seconds(10)
+    /// Connections that were reset, and those that went on over another path.
+    private var lost = RecentCount()
+    private var resumed = RecentCount()
 
     /// How long a target that went away may come back as a failback.
     static let memory: Duration = .seconds(600)
@@ -40,13 +38,26 @@ struct TargetSlot: Sendable {
         return target.reach.isLastResort ? 1 : 0
     }
 
-    mutating func lose(at now: Instant) {
-        if now - lostAt > Self.lossWindow { lostCount = 0 }
-        lostAt = now
-        lostCount &+= 1
+    mutating func lose(at now: Instant) { lost.add(at: now) }
+    mutating func resume(at now: Instant) { resumed.add(at: now) }
+
+    func recentlyLost(at now: Instant) -> UInt32 { lost.value(at: now) }
+    func recentlyResumed(at now: Instant) -> UInt32 { resumed.value(at: now) }
+}
+
+/// What happened to connections of one failure.
+private struct RecentCount: Sendable {
+    private var count: UInt32 = 0
+    private var last = Instant(nanoseconds: 0)
+
+    /// What happens further apart than this belongs to different failures.
+    private static let window: Duration = .seconds(10)
+
+    mutating func add(at now: Instant) {
+        if now - last > Self.window { count = 0 }
+        last = now
+        count &+= 1
     }
 
-    func recentlyLost(at now: Instant) -> UInt32 {
-        lostCount > 0 && now - lostAt <= Self.lossWindow ? lostCount : 0
-    }
+    func value(at now: Instant) -> UInt32 { count > 0 && now - last <= Self.window ? count : 0 }
 }

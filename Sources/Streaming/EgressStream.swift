@@ -5,10 +5,10 @@ package import Wire
 /// The life of a stream at the proxy that has the server, from OPEN to its end.
 ///
 /// A server that resets the connection before it took or gave anything is replaced by another one without the ingress
-/// hearing of it: what came from the client meanwhile waits for the next server. Pure: whoever owns the socket carries
+/// hearing of it: what came from the client meanwhile waits for the next server. A stream that loses its path keeps its
+/// server and waits for the ingress to come back over another one, a little longer than the ingress tries. Pure: whoever owns the socket carries
 /// out the actions, in order, before the next input.
 package struct EgressStream: ~Copyable {
-    /// A stream that outlives its lane will be detached, between `open` and `ended`: it waits to be resumed.
     package enum State {
         /// To the first server; the ingress waits for the answer. Can become: open, ended.
         case connecting
@@ -26,6 +26,10 @@ package struct EgressStream: ~Copyable {
     /// What the ingress asked for.
     package let open: Open
     private let connectTimeout: Duration
+    /// Of the newest attachment.
+    private var epoch: UInt32
+    /// Until when the ingress is waited for; nil while there is a path.
+    private var detachedUntil: Instant?
     /// When the first server accepted.
     private var openedAt: Instant?
     /// Servers that accepted and then reset.
@@ -34,6 +38,7 @@ package struct EgressStream: ~Copyable {
     /// Begin with `.start`.
     package init(_ open: Open, _ flow: consuming StreamFlow, connectTimeout: Duration) {
         self.open = open
+        epoch = open.epoch
         self.flow = flow
         self.connectTimeout = connectTimeout
     }
@@ -46,7 +51,10 @@ package struct EgressStream: ~Copyable {
         case notConnected(Refused.Reason)
         case cancelled
         case reset(Reset.Reason)
-        case carrierLost
+        /// The path is lost; the ingress tries to come back for `grace`.
+        case pathLost(grace: Duration)
+        /// `nextDeadline` is over.
+        case deadline
         /// The neighbor broke the rules of the stream.
         case violated
         /// There is no memory for what came.
@@ -57,6 +65,14 @@ package struct EgressStream: ~Copyable {
         case serverFailed
         /// The proxy stops, or the service was taken out.
         case shutDown
+
+        /// Whether another time limit may hold afterwards.
+        package var concernsPath: Bool {
+            switch self {
+            case .pathLost, .deadline: true
+            default: false
+            }
+        }
     }
 
     package enum Action: Hashable {
@@ -68,6 +84,8 @@ package struct EgressStream: ~Copyable {
         case answer
         case refuse(Refused.Reason)
         case reset(Reset.Reason)
+        /// What a RESUME is told from now on.
+        case bury(StreamIndex.Verdict)
         // What the balancer is told
         case serverReleased(ServerPick)
         case serverFailed(ServerPick, ServerFault)
@@ -82,7 +100,9 @@ package struct EgressStream: ~Copyable {
         case .connected(let server): connected(server, at: now)
         case .notConnected(let reason): notConnected(reason)
         case .serverFailed: serverFailed(at: now)
-        case .cancelled, .reset, .carrierLost: end()
+        case .cancelled, .reset: end()
+        case .pathLost(let grace): pathLost(grace, at: now)
+        case .deadline: deadlinePassed(at: now)
         case .violated: end([.reset(.protocolError)])
         case .overloaded: end([.reset(.overloaded)])
         case .shutDown: end([.reset(.shutdown)])
@@ -156,12 +176,72 @@ package struct EgressStream: ~Copyable {
     private mutating func end(_ words: [Action] = [], inOrder: Bool = false) -> [Action] {
         let last = state
         state = .ended
+        detachedUntil = nil
         flow.close()
+        var words = words
+        if open.isResumable {
+            let isServers = words.contains(.reset(.endpoint))
+            words.append(.bury(inOrder ? .finished : isServers ? .endedByServer : .lost))
+        }
         return switch last {
         case .ended: []
         case .connecting, .replacing: words + [.stopConnecting, .close(inOrder: inOrder)]
         case .open(let server, _):
             words + [.close(inOrder: inOrder), .serverReleased(server)]
+        }
+    }
+}
+
+// MARK: - Other paths
+
+extension EgressStream {
+    /// Without a path.
+    package var isDetached: Bool { detachedUntil != nil }
+
+    /// When `.deadline` is due.
+    package var nextDeadline: Instant? { detachedUntil }
+
+    private mutating func pathLost(_ grace: Duration, at now: Instant) -> [Action] {
+        switch state {
+        case .open, .replacing:
+            guard open.isResumable, grace > .zero else { return end() }
+            detachedUntil = now + grace + grace / 4
+            return []
+        case .connecting, .ended: return end()
+        }
+    }
+
+    private mutating func deadlinePassed(at now: Instant) -> [Action] {
+        guard let until = detachedUntil, until <= now else { return [] }
+        return end()
+    }
+
+    /// What a RESUME leads to.
+    package enum Return: Hashable {
+        /// The stream is on the new path from now on, and the answer is sent on it, without its MAC.
+        case resumed(Resumed)
+        case refused(Refused.Reason)
+        /// It contradicts what was exchanged before: `violated` follows.
+        case impossible
+    }
+
+    /// Takes a genuine RESUME, of which `egress`, this proxy, is the end.
+    package mutating func resume(_ request: Resume, at egress: ProxyID) -> Return {
+        switch state {
+        case .connecting, .ended: return .refused(.unknownStream)
+        case .open, .replacing: break
+        }
+        guard open.isResumable else { return .refused(.unknownStream) }
+        // An older one was slower than the one that is in force, or is played again.
+        guard request.epoch > epoch else { return .refused(.replay) }
+        let standing = flow.receiver.standing
+        do throws(StreamViolation) {
+            let start = try flow.resume(request.standing)
+            epoch = request.epoch
+            detachedUntil = nil
+            return .resumed(Resumed(egress: egress, standing: standing, start: start))
+        } catch {
+            return .impossible
         }
     }
 }

@@ -21,23 +21,15 @@ extension IngressStream {
         }
     }
 
-    mutating func carrierLost(_ turn: inout Turn) {
-        switch state {
-        case .opening(let attempt):
-            turn.act(.leave)
-            lostOnTheWay(attempt, nil, &turn)
-        case .open(let pick): pathLost(pick, &turn)
-        default: break
-        }
-    }
-
     mutating func wasReset(_ reason: Reset.Reason, _ turn: inout Turn) {
         switch state {
         case .opening(let attempt):
             turn.act(.leave)
             lostOnTheWay(attempt, nil, &turn)
-        case .open(let pick):
-            guard reason == .endpoint else { return pathLost(pick, &turn) }
+        case .open, .returning, .resuming, .detached:
+            guard let pick = state.pick, reason == .endpoint else {
+                return lose(&turn)
+            }
             // A server that resets an exchange ends it as it likes: nothing was lost with its site.
             guard flow.isUntouched else { return end(.cut(hadBytes: true), &turn) }
             leave(&turn)
@@ -51,8 +43,11 @@ extension IngressStream {
         }
     }
 
-    private mutating func pathLost(_ pick: Pick, _ turn: inout Turn) {
-        guard flow.isUntouched else { return end(.lost(hadBytes: true), &turn) }
+    /// What was exchanged cannot go on.
+    mutating func lose(_ turn: inout Turn) {
+        guard let pick = state.pick, flow.isUntouched else {
+            return end(.lost(hadBytes: true), &turn)
+        }
         leave(&turn)
         _ = history.beginAnew(timeouts, at: turn.now)
         unreachable(pick, &turn)
@@ -61,13 +56,14 @@ extension IngressStream {
     /// Back to where another stream could be opened.
     private mutating func leave(_ turn: inout Turn) {
         flow.restart()
+        if case .resuming(_, let attempt) = state { turn.act(.wayAbandoned(attempt.way)) }
         turn.act(.leave)
     }
 
     /// This end gives the stream up for a fault of the path's.
     mutating func broke(_ reason: Reset.Reason, _ turn: inout Turn) {
         switch state {
-        case .opening, .open:
+        case .opening, .open, .returning, .resuming, .detached:
             turn.act(.reset(reason))
             wasReset(reason, &turn)
         default: break
@@ -102,6 +98,7 @@ extension IngressStream {
         case .opening: turn.act(.cancel)
         case .open:
             turn.act(cancelsUntouched && flow.isUntouched ? .cancel : .reset(reason))
+        case .returning, .resuming, .detached: turn.act(.reset(reason))
         case .ended: return false
         }
         return true
@@ -113,6 +110,8 @@ extension IngressStream {
         switch state {
         case .waiting: next(&turn)
         case .opening(let attempt): timedOut(attempt, &turn)
+        case .resuming(let recovery, let attempt): timedOutBack(recovery, attempt, &turn)
+        case .detached: retry(&turn)
         case .open:
             turn.act(.reset(.idle))
             end(.cut(hadBytes: true), &turn)
@@ -133,7 +132,11 @@ extension IngressStream {
         flow.close()
         var isInOrder = false
         if case .finished = ending { isInOrder = true }
-        if case .opening(let attempt) = last { turn.act(.wayAbandoned(attempt.way)) }
+        switch last {
+        case .opening(let attempt): turn.act(.wayAbandoned(attempt.way))
+        case .resuming(_, let attempt): turn.act(.wayAbandoned(attempt.way))
+        default: break
+        }
         turn.act(.close(inOrder: isInOrder))
         if let pick = last.pick {
             if case .lost = ending { turn.act(.lost(pick)) } else { turn.act(.release(pick)) }
@@ -151,7 +154,26 @@ extension IngressStream.State {
         case .connecting(let attempt), .relaying(let attempt, _): attempt.pick
         case .seeking(let search): search.pick
         case .opening(let attempt): attempt.pick
-        case .open(let pick): pick
+        case .open, .returning, .resuming, .detached: joined?.pick
+        }
+    }
+
+    /// The stream that a server elsewhere has taken.
+    package var joined: Joined? {
+        switch self {
+        case .open(let joined): joined
+        case .returning(let recovery), .resuming(let recovery, _), .detached(let recovery, _):
+            recovery.joined
+        default: nil
+        }
+    }
+
+    /// Without a path.
+    package var isDetached: Bool {
+        switch self {
+        case .returning(let recovery), .resuming(let recovery, _), .detached(let recovery, _):
+            recovery.until != nil
+        default: false
         }
     }
 }

@@ -20,6 +20,7 @@ extension IngressStream {
     }
 
     mutating func unreachable(_ way: WayPick, _ turn: inout Turn) {
+        if case .returning(let recovery) = state { return unreachableBack(recovery, way, &turn) }
         guard case .seeking(var search) = state else { return }
         search.tried.routes.append(way.route)
         turn.act(.wayAbandoned(way))
@@ -27,6 +28,7 @@ extension IngressStream {
     }
 
     mutating func noWay(_ turn: inout Turn) {
+        if case .returning(let recovery) = state { return noWayBack(recovery, &turn) }
         guard case .seeking(var search) = state else { return }
         switch search.otherwise {
         case .unreachable: unreachable(search.pick, &turn)
@@ -64,16 +66,24 @@ extension IngressStream {
 
     // MARK: Answers
 
-    mutating func opened(_ window: UInt32, _ isGenuine: Bool, _ turn: inout Turn) {
+    mutating func opened(_ answer: Opened, _ isGenuine: Bool, _ turn: inout Turn) {
         guard case .opening(let attempt) = state else { return broke(.protocolError, &turn) }
         guard isGenuine else {
             turn.act(.cancel)
             return lostOnTheWay(attempt, nil, &turn)
         }
         wayAnswered(attempt, &turn)
-        become(.open(attempt.pick))
+        become(
+            .open(
+                Joined(
+                    pick: attempt.pick,
+                    route: attempt.way.route,
+                    isResumable: answer.isResumable
+                )
+            )
+        )
         didOpen(attempt.pick, &turn)
-        flow.open(window: window, at: turn.now)
+        flow.open(window: answer.window, at: turn.now)
     }
 
     mutating func refused(
@@ -82,6 +92,9 @@ extension IngressStream {
         _ isGenuine: Bool,
         _ turn: inout Turn
     ) {
+        if case .resuming(let recovery, let attempt) = state {
+            return refusedBack(recovery, attempt, reason, isGenuine, &turn)
+        }
         guard case .opening(let attempt) = state else { return broke(.protocolError, &turn) }
         turn.act(.leave)
         // What a hop on the way says is no word of the target.

@@ -7,11 +7,11 @@ package import Wire
 ///
 /// Another target is tried while no byte and no FIN of the client was sent on and nothing came for the client: after a
 /// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect`, and until five targets have said
-/// no. One that was open for longer than `timeouts.connect` and is lost untouched begins anew. Then, and whenever a stream
-/// with bytes is lost, the client gets a RST. Pure: whoever owns the socket carries out the actions, in order, before
+/// no. One that was open for longer than `timeouts.connect` and is lost untouched begins anew. A stream with bytes that
+/// loses its path goes back to the same egress over another one, for as long as its grace lasts. Else, and whenever no
+/// target is left, the client gets a RST. Pure: whoever owns the socket carries out the actions, in order, before
 /// the next input.
 package struct IngressStream: ~Copyable {
-    /// A stream that outlives its lane will be detached, then resuming, between `open` and `ended`.
     package enum State {
         /// Asks for a target. Can become: connecting, seeking, waiting, ended.
         case choosing
@@ -25,8 +25,14 @@ package struct IngressStream: ~Copyable {
         case seeking(Search)
         /// OPEN was sent. Can become: open, seeking, choosing, ended.
         case opening(Attempt)
-        /// Bytes may flow. Can become: choosing (it was lost untouched), ended.
-        case open(Pick)
+        /// Bytes may flow. Can become: returning, choosing (it was lost untouched), ended.
+        case open(Joined)
+        /// Looks for another way to the same egress. Can become: resuming, detached, open (it was not lost), ended.
+        case returning(Recovery)
+        /// RESUME was sent. Can become: open, returning, ended.
+        case resuming(Recovery, ReturnAttempt)
+        /// No way back is known. Can become: returning, ended.
+        case detached(Recovery, retryAt: Instant)
         /// Nothing is left.
         case ended
     }
@@ -62,10 +68,21 @@ package struct IngressStream: ~Copyable {
         /// Answers `.seek`: no way is left.
         case noWay
         /// `isGenuine`: it is the egress's own word.
-        case opened(window: UInt32, isGenuine: Bool)
+        case opened(Opened, isGenuine: Bool)
         case refused(Refused.Reason, by: ProxyID, isGenuine: Bool)
         case reset(Reset.Reason)
-        case carrierLost
+        /// The path that is in use is lost; the stream may be without one for `grace`.
+        case pathLost(grace: Duration)
+        /// A better way to the egress may be there: the stream moves without a loss.
+        case move
+        /// A way back may be there.
+        case retry
+        /// Answers `.seekBack`: RESUME was sent; it says whether FIN has come.
+        case askedBack(WayPick, hadFin: Bool, patience: Duration?)
+        /// The answer to RESUME.
+        case resumed(Resumed, isGenuine: Bool)
+        /// The path of the RESUME is lost, or was reset.
+        case attemptLost
         /// The neighbor broke the rules of the stream.
         case violated
         /// There is no memory for what came.
@@ -87,12 +104,19 @@ package struct IngressStream: ~Copyable {
         case stopConnecting
         case abortRelay
         case seek(Pick, Tried)
+        /// Sends RESUME on the next way to the egress that was not tried.
+        case seekBack(Joined, Tried)
+        /// The path of the RESUME is used from now on; the one before, if it is still there, hears that it is not.
+        case takeOver
+        /// Nobody waits for the answer to the RESUME any more; its label is free afterwards.
+        case dropAttempt
         // What the other proxies are told; the label is free afterwards
         case cancel
         case reset(Reset.Reason)
         case leave
         // What the balancers are told
         case opened(Pick)
+        case resumed(Pick)
         case release(Pick)
         case failed(Pick, FailoverReason)
         case lost(Pick)
@@ -119,11 +143,17 @@ package struct IngressStream: ~Copyable {
         case .asked(let way, let patience): asked(way, patience, &turn)
         case .unreachable(let way): unreachable(way, &turn)
         case .noWay: noWay(&turn)
-        case .opened(let window, let isGenuine): opened(window, isGenuine, &turn)
+        case .opened(let answer, let isGenuine): opened(answer, isGenuine, &turn)
         case .refused(let reason, let proxy, let isGenuine):
             refused(reason, by: proxy, isGenuine, &turn)
         case .reset(let reason): wasReset(reason, &turn)
-        case .carrierLost: carrierLost(&turn)
+        case .pathLost(let grace): pathLost(grace, &turn)
+        case .move: move(&turn)
+        case .retry: retry(&turn)
+        case .askedBack(let way, let hadFin, let patience):
+            askedBack(way, hadFin, patience, &turn)
+        case .resumed(let answer, let isGenuine): resumed(answer, isGenuine, &turn)
+        case .attemptLost: attemptLost(&turn)
         case .violated: broke(.protocolError, &turn)
         case .overloaded: broke(.overloaded, &turn)
         case .finished: if case .open = state { end(.finished, &turn) }
@@ -140,6 +170,9 @@ package struct IngressStream: ~Copyable {
         case .waiting(let until): until
         case .opening(let attempt): attempt.limit
         case .open: silentUntil
+        case .resuming(let recovery, let attempt):
+            min(attempt.limit, recovery.until ?? attempt.limit)
+        case .detached(_, let retryAt): retryAt
         default: nil
         }
     }
@@ -157,7 +190,7 @@ package struct IngressStream: ~Copyable {
     package var target: SiteID? {
         switch state {
         case .relaying(let attempt, _): attempt.pick.site
-        case .open(let pick): pick.site
+        case .open, .returning, .resuming, .detached: state.joined?.pick.site
         default: nil
         }
     }

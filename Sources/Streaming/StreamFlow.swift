@@ -37,6 +37,8 @@ package struct StreamFlow: ~Copyable {
     package private(set) var isTouched = false
     /// There is a socket to write to; without one, what comes waits for the next.
     package private(set) var hasSocket: Bool
+    /// Until the path is another one, or sure to stay, an orderly end is not told: the other end could not hear of it.
+    var awaitsPath = false
     /// When a byte or a FIN last moved.
     package private(set) var lastMoved: Instant
     private var isAcknowledgedSoon = false
@@ -70,7 +72,9 @@ package struct StreamFlow: ~Copyable {
             isAcknowledgedSoon = true
             due.insert(.acknowledgeSoon)
         }
-        if sender.isFinAcknowledged, receiver.isFinDelivered { due.insert(.finished) }
+        if !awaitsPath, sender.isFinAcknowledged, receiver.isFinAcknowledgeable {
+            due.insert(.finished)
+        }
         return due
     }
 
@@ -95,8 +99,30 @@ extension StreamFlow {
     /// Back to before `open`; only while nobody knows of anything.
     mutating func restart() {
         isOpen = false
+        awaitsPath = false
         sender.restart()
+        receiver.restart()
     }
+
+    /// Goes on over another path at the egress, for an ingress that has `standing`; gives the offset from which bytes are
+    /// sent.
+    mutating func resume(_ standing: StreamStanding) throws(StreamViolation) -> UInt64 {
+        let own = receiver.standing
+        let start = try sender.resume(standing)
+        try receiver.resume(from: own.next, hasFin: own.hasFin)
+        steps.insert(.send)
+        return start
+    }
+
+    /// Goes on over another path at the ingress, whose RESUME has said `hadFin`.
+    mutating func resume(_ answer: Resumed, hadFin: Bool) throws(StreamViolation) {
+        _ = try sender.resume(answer.standing)
+        try receiver.resume(from: answer.start, hasFin: hadFin)
+        steps.insert(.send)
+    }
+
+    /// Whether the other end can have ended in order: it has all of ours, and was told that we have all of its own.
+    var mayHaveFinished: Bool { sender.finOffset != nil && receiver.isFinDelivered }
 
     /// Nothing flows any more, and nothing is kept.
     mutating func close() {

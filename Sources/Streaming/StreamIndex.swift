@@ -1,8 +1,10 @@
+package import NetworkModel
 package import Wire
 
 /// Where the streams of a proxy are that begin or end here, by their names; those in transit have no entry.
 ///
-/// An entry is as old as its stream is known to others, and goes with it.
+/// An entry is as old as its stream is known to others, and goes with it. How a stream ended that its ingress may still
+/// ask for is remembered for a while: a tombstone. These are bounded, and the oldest give way.
 package struct StreamIndex: Sendable {
     /// Names one stream of one loop for as long as it is there.
     package struct Place: Hashable, Sendable {
@@ -15,27 +17,98 @@ package struct StreamIndex: Sendable {
         }
     }
 
-    private var places: [StreamName: Place] = [:]
+    /// How a stream has ended at its egress.
+    package enum Verdict: Hashable, Sendable {
+        /// Both directions in order.
+        case finished
+        /// The server has reset it.
+        case endedByServer
+        /// In another way.
+        case lost
 
-    package init() {}
+        /// What a RESUME is told.
+        package var refusal: Refused.Reason {
+            switch self {
+            case .finished: .finished
+            case .endedByServer: .endedByServer
+            case .lost: .unknownStream
+            }
+        }
+    }
 
-    package var count: Int { places.count }
+    private enum Entry: Sendable {
+        case present(Place)
+        case ended(Verdict, until: Instant)
+    }
 
-    package func find(_ name: StreamName) -> Place? { places[name] }
+    private var entries: [StreamName: Entry] = [:]
+    /// Tombstones, the oldest first; those before `firstGrave` are gone.
+    private var graves: [StreamName] = []
+    private var firstGrave = 0
+    private let graveLimit: Int
 
-    /// False when another stream has that name: it keeps it.
+    package init(graveLimit: Int = 4_096) { self.graveLimit = graveLimit }
+
+    /// Streams that are there.
+    package var count: Int { entries.count - graveCount }
+    /// Tombstones.
+    package var graveCount: Int { graves.count - firstGrave }
+
+    package func find(_ name: StreamName) -> Place? {
+        guard case .present(let place)? = entries[name] else { return nil }
+        return place
+    }
+
+    /// How a stream ended that is there no more; nil when nothing is known of it.
+    package func verdict(_ name: StreamName, at now: Instant) -> Verdict? {
+        guard case .ended(let verdict, let until)? = entries[name], now < until else {
+            return nil
+        }
+        return verdict
+    }
+
+    /// False when another stream has that name, or had it: it keeps it.
     @discardableResult
     package mutating func insert(_ name: StreamName, _ place: Place) -> Bool {
-        guard let known = places[name] else {
-            places[name] = place
+        switch entries[name] {
+        case nil:
+            entries[name] = .present(place)
             return true
+        case .present(let known): return known == place
+        case .ended: return false
         }
-        return known == place
     }
 
     /// Takes the entry out if it is that of `place`.
     package mutating func remove(_ name: StreamName, _ place: Place) {
-        guard let index = places.index(forKey: name), places[index].value == place else { return }
-        places.remove(at: index)
+        guard find(name) == place else { return }
+        entries[name] = nil
+    }
+
+    /// As `remove`, and `verdict` is known until then.
+    package mutating func bury(
+        _ name: StreamName,
+        _ place: Place,
+        _ verdict: Verdict,
+        until: Instant,
+        at now: Instant
+    ) {
+        guard find(name) == place else { return }
+        entries[name] = .ended(verdict, until: until)
+        graves.append(name)
+        while let first = graves[firstGrave...].first, isOver(first, at: now) {
+            entries[first] = nil
+            firstGrave += 1
+        }
+        if firstGrave > graveLimit / 2, firstGrave > graves.count / 2 {
+            graves.removeFirst(firstGrave)
+            firstGrave = 0
+        }
+    }
+
+    private func isOver(_ name: StreamName, at now: Instant) -> Bool {
+        if graveCount > graveLimit { return true }
+        guard case .ended(_, let until)? = entries[name] else { return true }
+        return until <= now
     }
 }

@@ -22,6 +22,12 @@ package struct StreamReceiver: ~Copyable {
     /// Our FIN was sent to the socket.
     package private(set) var isFinDelivered = false
     private var isFinAcknowledged = false
+    /// Bytes before this offset came over this path or before it: a hop allows no acknowledgment of others.
+    private(set) var arrived: UInt64 = 0
+    /// So did FIN.
+    private(set) var hasFinArrived = false
+    /// The sender may have heard of nothing, over this path.
+    private(set) var mustAcknowledge = false
     /// The offset of the last acknowledgment, and when it was sent.
     private var acknowledged: UInt64 = 0
     private var acknowledgedAt: Instant
@@ -56,12 +62,13 @@ package struct StreamReceiver: ~Copyable {
     /// Checks a frame of `count` bytes at `offset`; gives how many of them came before.
     ///
     /// The rest is to be handed to `passed` and `store`, in order.
-    package func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
+    package mutating func check(_ offset: UInt64, count: Int) throws(StreamViolation) -> Int {
         guard offset <= next else { throw .gap(offset: offset, expected: next) }
         // Cannot overflow any more: `next` is a number of bytes that came.
         let end = offset + UInt64(count)
         guard end <= granted else { throw .window(end: end, granted: granted) }
         if let finOffset, end > finOffset { throw .afterFin(end: end, fin: finOffset) }
+        arrived = max(arrived, end)
         return Int(min(next, end) - offset)
     }
 
@@ -84,19 +91,54 @@ package struct StreamReceiver: ~Copyable {
             throw .fin(offset: offset)
         }
         finOffset = offset
+        hasFinArrived = true
     }
 
     package mutating func didDeliverFin() { isFinDelivered = true }
 
+    /// What the sender needs to know to go on over another path.
+    package var standing: StreamStanding {
+        StreamStanding(
+            next: next,
+            hasFin: finOffset == next,
+            window: UInt32(min(granted - next, UInt64(WireLimit.window)))
+        )
+    }
+
+    /// Another path is used, over which the sender sends from `start` on, and FIN unless `hasFin`.
+    mutating func resume(from start: UInt64, hasFin: Bool) throws(StreamViolation) {
+        guard start <= next else { throw .gap(offset: start, expected: next) }
+        arrived = start
+        hasFinArrived = hasFin
+        acknowledged = 0
+        isFinAcknowledged = false
+        mustAcknowledge = true
+    }
+
+    /// Back to before the first path; only while untouched.
+    mutating func restart() {
+        arrived = 0
+        hasFinArrived = false
+        mustAcknowledge = false
+    }
+
+    /// Bytes before this offset may be acknowledged.
+    private var acknowledgeable: UInt64 { min(written, arrived) }
+
+    /// Whether FIN was delivered, and came over this path or before it.
+    var isFinAcknowledgeable: Bool { isFinDelivered && hasFinArrived }
+
+    private var owesFin: Bool { isFinAcknowledgeable && !isFinAcknowledged }
+
     /// Whether the sender does not know yet how much was written.
     package var owesAcknowledgment: Bool {
-        written > acknowledged || (isFinDelivered && !isFinAcknowledged)
+        mustAcknowledge || acknowledgeable > acknowledged || owesFin
     }
 
     /// Whether an acknowledgment should go out now rather than with the next frame: an eighth of the window was used up, or
     /// the direction is done.
     package var isAcknowledgmentDue: Bool {
-        Int(written - acknowledged) >= window / 8 || (isFinDelivered && !isFinAcknowledged)
+        mustAcknowledge || Int(acknowledgeable - acknowledged) >= window / 8 || owesFin
     }
 
     /// What the sender is to be told; counts it as told.
@@ -107,18 +149,22 @@ package struct StreamReceiver: ~Copyable {
         roundTrip: Duration,
         mayGrow: Bool
     ) -> Acknowledgment {
-        let used = Int(written - acknowledged)
-        let isFast = used >= window / 8 && now - acknowledgedAt < roundTrip * 2
+        let offset = acknowledgeable
+        let used = Int(offset - acknowledged)
+        let isFast =
+            !mustAcknowledge && used >= window / 8 && now - acknowledgedAt < roundTrip * 2
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
             window = min(2 * window, Self.maximumWindow)
         }
-        acknowledged = written
+        acknowledged = offset
+        mustAcknowledge = false
         acknowledgedAt = now
         granted = max(granted, written + UInt64(window))
-        guard !isFinDelivered else {
+        guard !isFinAcknowledgeable else {
             isFinAcknowledged = true
             return Acknowledgment(offset: written + 1, window: 0)
         }
-        return Acknowledgment(offset: written, window: UInt32(granted - written))
+        let window = min(granted - offset, UInt64(WireLimit.window))
+        return Acknowledgment(offset: offset, window: UInt32(window))
     }
 }

@@ -9,44 +9,37 @@ package struct StreamSeal: Hashable, Sendable {
     package let peer: ProxyID
     package let message: [UInt8]
 
-    /// Of an OPEN that `signer`, which is this gateway, vouches for.
-    package init?(sealing open: Open, signer: ProxyID) {
-        guard let egress = open.route.last else { return nil }
+    /// Of a request that `signer`, which is this gateway, vouches for.
+    package init?(sealing request: some StreamRequest, signer: ProxyID) {
+        guard let egress = request.route.last else { return nil }
         peer = egress
-        message = open.authenticated(signer: signer)
+        message = request.authenticated(signer: signer)
     }
 
-    /// Of an OPEN that came to this egress; nil when the signer has no right to vouch for it.
-    package init?(checking open: Open, signature: Open.Signature) {
+    /// Of a request that came to this egress; nil when the signer has no right to vouch for it.
+    package init?(checking request: some StreamRequest, signature: Open.Signature) {
         // A gateway speaks for its own site only.
-        guard signature.signer.site == open.name.ingress.site else { return nil }
+        guard signature.signer.site == request.name.ingress.site else { return nil }
         peer = signature.signer
-        message = open.authenticated(signer: signature.signer)
+        message = request.authenticated(signer: signature.signer)
     }
 
-    /// Of the answer of this egress to an OPEN; nil when nobody signed that: the stream of an attached sidecar.
-    package init?(
-        answering open: Open,
-        with type: FrameType,
-        egress: ProxyID,
-        reason: Refused.Reason? = nil
-    ) {
-        guard let signer = open.signature?.signer else { return nil }
+    /// Of the answer of this egress to a request; nil when nobody signed that: the stream of an attached sidecar.
+    package init?(answering request: some StreamRequest, with answer: StreamAnswer) {
+        guard let signer = request.signature?.signer else { return nil }
         peer = signer
-        message = open.authenticatedAnswer(type, signer: signer, egress: egress, reason: reason)
+        message = answer.authenticated(request, signer: signer)
     }
 
-    /// Of the answer to an OPEN that `signer`, which is this gateway, has signed; nil when `proxy` is not the egress, whose
+    /// Of the answer to a request that `signer`, which is this gateway, has signed; nil when it is not the egress's, whose
     /// word alone counts.
     package init?(
-        answerTo open: Open,
-        signer: ProxyID,
-        from proxy: ProxyID,
-        with type: FrameType,
-        reason: Refused.Reason? = nil
+        of answer: StreamAnswer,
+        to request: some StreamRequest,
+        signer: ProxyID
     ) {
-        guard proxy == open.route.last else { return nil }
-        peer = proxy
-        message = open.authenticatedAnswer(type, signer: signer, egress: proxy, reason: reason)
+        guard answer.proxy == request.route.last else { return nil }
+        peer = answer.proxy
+        message = answer.authenticated(request, signer: signer)
     }
 }

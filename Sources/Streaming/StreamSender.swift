@@ -99,6 +99,23 @@ package struct StreamSender: ~Copyable {
         return isNews || isFinAcknowledged
     }
 
+    /// Goes on over another path, for a receiver that has `standing`; gives the offset from which bytes are sent.
+    ///
+    /// That is not before the first byte that is kept: acknowledgments may have been faster than the standing.
+    mutating func resume(_ standing: StreamStanding) throws(StreamViolation) -> UInt64 {
+        let next = standing.next
+        guard next <= ring.end, !standing.hasFin || finOffset == next else {
+            throw .acknowledgment(offset: next, sent: ring.end)
+        }
+        sent = max(ring.start, next)
+        isFinSent = standing.hasFin
+        // The other end ends only after what it hears over this path, and so does this one.
+        isFinAcknowledged = isFinAcknowledged && standing.hasFin
+        // The hops of that path have heard of no other grant.
+        limit = max(sent, next + UInt64(standing.window))
+        return sent
+    }
+
     /// The stream has ended: what is kept is for nobody.
     mutating func discard() { ring.drop(before: ring.end) }
 

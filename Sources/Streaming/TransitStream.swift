@@ -3,7 +3,8 @@ package import Wire
 
 /// A stream that passes through this proxy: label to label, with nothing kept but what the windows allow to be in flight.
 ///
-/// Pure: whoever has the carriers carries out the actions, in order, before the next input.
+/// When one side is lost the other one is told, and nothing is kept: the ends go on over another path, from the bytes
+/// that have arrived. Pure: whoever has the carriers carries out the actions, in order, before the next input.
 package struct TransitStream: ~Copyable {
     /// The side of a neighbor.
     package enum Leg: Hashable, Sendable, CaseIterable {
@@ -15,10 +16,11 @@ package struct TransitStream: ~Copyable {
         package var other: Leg { self == .inner ? .outer : .inner }
     }
 
-    /// A stream that outlives its lane will be detached, between `open` and `ended`, until its path is whole again.
     package enum State {
         /// The egress has not answered yet. Can become: open, ended.
         case opening(until: Instant)
+        /// RESUME was passed on, and the egress has not answered yet. Can become: open, ended.
+        case resuming(Resume, until: Instant)
         /// Bytes may flow. Can become: ended.
         case open
         /// Nothing is left.
@@ -27,7 +29,7 @@ package struct TransitStream: ~Copyable {
 
     package private(set) var state: State
     /// At the gateway of a sidecar: what it signed, whose answer it therefore checks.
-    package let signed: Open?
+    package let signed: (any StreamRequest)?
     private let proxy: ProxyID
     /// What leaves by the leg: bytes of the one direction, and what the other was acknowledged.
     private var inner: TransitDirection
@@ -48,14 +50,33 @@ package struct TransitStream: ~Copyable {
         outer = TransitDirection(pool, limit: 0)
     }
 
+    /// As for OPEN, but the answer says from which byte each direction goes on.
+    package init(
+        _ resume: Resume,
+        isSigner: Bool,
+        through proxy: ProxyID,
+        pool: BufferPool,
+        limit: Instant
+    ) {
+        self.proxy = proxy
+        signed = isSigner ? resume : nil
+        state = .resuming(resume, until: limit)
+        inner = TransitDirection(pool, limit: 0)
+        outer = TransitDirection(pool, limit: 0)
+    }
+
     /// What happened on one side.
     package enum Input {
         /// `isGenuine`: it is the egress's own word, or none that this proxy can check.
         case opened(Opened, isGenuine: Bool)
         case refused(Refused, isGenuine: Bool)
+        case resumed(Resumed, isGenuine: Bool)
         case cancelled
         case reset(Reset.Reason)
-        case carrierLost
+        /// The path beyond that side is lost, or used no more.
+        case pathLost
+        /// The site on that side is not allowed any more.
+        case revoked
         /// The neighbor broke the rules of the stream.
         case violated
         /// There is no memory for what came.
@@ -66,12 +87,14 @@ package struct TransitStream: ~Copyable {
         case shutDown
     }
 
-    /// What one neighbor is told; its label is free after all but `opened`.
+    /// What one neighbor is told; its label is free after all but `opened` and `resumed`.
     package enum Action: Hashable {
         case opened(Opened, Leg)
+        case resumed(Resumed, Leg)
         case refused(Refused, Leg)
         case cancelled(Leg)
         case reset(Reset.Reason, Leg)
+        case detached(Leg)
         /// Gives both labels back and forgets the stream.
         case end
     }
@@ -81,11 +104,13 @@ package struct TransitStream: ~Copyable {
         switch input {
         case .opened(let opened, let isGenuine): receive(opened, isGenuine, on: leg)
         case .refused(let refused, let isGenuine): receive(refused, isGenuine, on: leg)
+        case .resumed(let resumed, let isGenuine): receive(resumed, isGenuine, on: leg)
         case .cancelled:
             // The ingress alone gives a stream up.
             leg == .inner ? end([.cancelled(.outer)]) : resetBoth(.protocolError)
         case .reset(let reason): end([.reset(reason, leg.other)])
-        case .carrierLost: carrierLost(on: leg)
+        case .pathLost: pathLost(on: leg)
+        case .revoked: end([.reset(.revoked, leg.other)])
         case .violated: resetBoth(.protocolError)
         case .overloaded: resetBoth(.overloaded)
         case .shutDown: resetBoth(.shutdown)
@@ -95,7 +120,10 @@ package struct TransitStream: ~Copyable {
 
     /// When `.deadline` is due.
     package var nextDeadline: Instant? {
-        if case .opening(let until) = state { until } else { nil }
+        switch state {
+        case .opening(let until), .resuming(_, let until): until
+        case .open, .ended: nil
+        }
     }
 
     /// The loop has ended: nobody is told.
@@ -112,17 +140,24 @@ package struct TransitStream: ~Copyable {
     }
 
     private mutating func deadlinePassed(at now: Instant) -> [Action] {
-        guard case .opening(let until) = state, until <= now else { return [] }
+        guard let nextDeadline, nextDeadline <= now else { return [] }
         // Nobody answers: neither side holds a place here any longer.
-        return end([.cancelled(.outer), .refused(noRoute, .inner)])
+        return end([isOpening ? .cancelled(.outer) : .detached(.outer), .refused(noRoute, .inner)])
     }
 
-    private mutating func carrierLost(on leg: Leg) -> [Action] {
-        if case .opening = state, leg == .outer {
-            // The path was lost before the answer: the ingress may try another.
-            return end([.refused(noRoute, .inner)])
+    private var isOpening: Bool {
+        if case .opening = state { true } else { false }
+    }
+
+    private mutating func pathLost(on leg: Leg) -> [Action] {
+        switch state {
+        case .opening, .resuming:
+            // Lost before the answer: the ingress may try another path. Nobody else does, so what was asked for is for nobody.
+            if leg == .outer { return end([.refused(noRoute, .inner)]) }
+            return end([isOpening ? .reset(.pathLost, .outer) : .detached(.outer)])
+        case .open: return end([.detached(leg.other)])
+        case .ended: return []
         }
-        return end([.reset(.pathLost, leg.other)])
     }
 
     // MARK: The answer
@@ -144,12 +179,31 @@ package struct TransitStream: ~Copyable {
     }
 
     private mutating func receive(
+        _ resumed: Resumed,
+        _ isGenuine: Bool,
+        on leg: Leg
+    ) -> [Action] {
+        guard case .resuming(let resume, _) = state, leg == .outer,
+            resumed.start >= resume.standing.next
+        else { return resetBoth(.protocolError) }
+        guard isGenuine else { return end([.detached(.outer), .refused(noRoute, .inner)]) }
+        outer.begin(at: resumed.standing.next, for: resumed.standing)
+        inner.begin(at: resumed.start, for: resume.standing)
+        state = .open
+        return [.resumed(resumed, .inner)]
+    }
+
+    private mutating func receive(
         _ refused: Refused,
         _ isGenuine: Bool,
         on leg: Leg
     ) -> [Action] {
-        guard case .opening = state, leg == .outer else { return resetBoth(.protocolError) }
-        return end([.refused(isGenuine ? refused : noRoute, .inner)])
+        switch state {
+        case .opening, .resuming:
+            guard leg == .outer else { return resetBoth(.protocolError) }
+            return end([.refused(isGenuine ? refused : noRoute, .inner)])
+        case .open, .ended: return resetBoth(.protocolError)
+        }
     }
 }
 
@@ -283,6 +337,15 @@ struct TransitDirection: ~Copyable {
 
     /// OPENED: the receiver takes so many bytes from the first on.
     mutating func allow(_ window: UInt32) { limit = UInt64(window) }
+
+    /// RESUMED: the bytes from `start` on follow, for a receiver with that standing.
+    mutating func begin(at start: UInt64, for standing: StreamStanding) {
+        queue.skip(Int(start))
+        limit = max(start, standing.next + UInt64(standing.window))
+        guard standing.hasFin else { return }
+        finOffset = start
+        isFinSent = true
+    }
 
     func check(_ offset: UInt64, count: Int) throws(StreamViolation) {
         guard offset == queue.end else { throw .gap(offset: offset, expected: queue.end) }

@@ -20,7 +20,7 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case lsaSummary = 14
     case lsaSummaryAcknowledgment = 15
 
-    // Of one stream; the label says which. 24...31 are kept for re-attaching streams.
+    // Of one stream; the label says which.
     case open = 16
     case opened = 17
     case refused = 18
@@ -29,6 +29,11 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case acknowledgment = 21
     case fin = 22
     case reset = 23
+
+    // Of one stream too, and known to `Hello.resumeMinor` and later. 27...31 are kept for streams.
+    case detached = 24
+    case resume = 25
+    case resumed = 26
 
     // Old proxies ignore these. Of the adjacency; label 0.
     case wants = 128

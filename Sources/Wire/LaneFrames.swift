@@ -5,7 +5,7 @@ package import NetworkModel
 /// | bytes | field |
 /// |---|---|
 /// | 34 | ProxyID: SiteID (26 characters), instance (8) |
-/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS) |
+/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS), from 2 on streams resume |
 /// | 1 | 0: gateway; 1: sidecar |
 /// | 1 | loops of the sender, 1...64 |
 /// | 1 + n | name that the site gives itself, for display |
@@ -16,9 +16,11 @@ package import NetworkModel
 package struct Hello: Frame, Hashable {
     package static let type = FrameType.hello
     package static let mayGrow = true
-    package static let minor: UInt8 = 1
+    package static let minor: UInt8 = 2
     /// The first minor version of sidecars that send WANTS.
     package static let wantsMinor: UInt8 = 1
+    /// The first minor version that knows DETACHED, RESUME and RESUMED.
+    package static let resumeMinor: UInt8 = 2
 
     package var proxy: ProxyID
     package var minor: UInt8

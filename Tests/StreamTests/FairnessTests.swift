@@ -41,7 +41,14 @@ struct FairnessTests {
     ) throws -> Answer {
         try withEngine { engine in
             let neighbor = ProxyID(site: engine.view.proxy.site, instance: 2)
-            return try body(engine.attach(Conduit(), neighbor: neighbor, isSidecar: false))
+            return try body(
+                engine.attach(
+                    Conduit(),
+                    neighbor: neighbor,
+                    isSidecar: false,
+                    knowsResume: true
+                )
+            )
         }
     }
 
@@ -102,8 +109,18 @@ struct FairnessTests {
             let site = engine.view.proxy.site
             let (inside, outside) = (Conduit(), Conduit())
             let hops = (2...3).map { ProxyID(site: site, instance: $0) }
-            let before = engine.attach(inside, neighbor: hops[0], isSidecar: false)
-            let after = engine.attach(outside, neighbor: hops[1], isSidecar: false)
+            let before = engine.attach(
+                inside,
+                neighbor: hops[0],
+                isSidecar: false,
+                knowsResume: true
+            )
+            let after = engine.attach(
+                outside,
+                neighbor: hops[1],
+                isSidecar: false,
+                knowsResume: true
+            )
             let open = Open(
                 name: StreamName(ingress: hops[0], number: 1),
                 service: TestProxy.backend,

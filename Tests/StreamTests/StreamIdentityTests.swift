@@ -27,7 +27,7 @@ struct StreamIdentityTests {
                 end.send(.cancel)
             case .refused(let refused):
                 answer.fulfill(.refused(refused.reason, by: refused.by))
-            case .cancel, .reset: return
+            case .resumed, .cancel, .reset: return
             }
             end.detach()
             kept = nil

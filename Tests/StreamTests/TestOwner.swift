@@ -19,7 +19,8 @@ class TestOwner: StreamOwner {
     func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation) {}
     func receive(_ frame: LifeFrame, on end: StreamEnd) {}
     func violated(_ violation: StreamViolation, on end: StreamEnd) {}
-    func carrierLost(_ end: StreamEnd) {}
+    func pathLost(_ end: StreamEnd, grace: Duration) {}
+    func retry() {}
     func endIfSilent(for limit: Duration) {}
     var servicePort: ServicePort? { nil }
     var name: StreamName? { nil }

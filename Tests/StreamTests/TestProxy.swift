@@ -70,6 +70,7 @@ final class TestProxy: Sendable {
         idle: Duration = .seconds(60),
         silence: Duration = PeerSilence.limit,
         answer: Duration = .seconds(65),
+        grace: Duration = .seconds(1),
         memory: StreamEngine.Memory = StreamEngine.Memory()
     ) throws {
         self.site = site
@@ -108,6 +109,7 @@ final class TestProxy: Sendable {
                     plane: plane,
                     silenceLimit: silence,
                     answerLimit: answer,
+                    resumeGrace: grace,
                     memory: memory
                 )
             }
@@ -205,7 +207,8 @@ final class TestProxy: Sendable {
         to other: TestProxy,
         loop: Int = 0,
         otherLoop: Int = 0,
-        isMute: Bool = false
+        isMute: Bool = false,
+        knowsResume: Bool = true
     ) throws {
         let (own, far, context) = (id, other.id, context)
         let (isSidecar, farContext) = (isSidecar, other.context)
@@ -221,6 +224,7 @@ final class TestProxy: Sendable {
                     own,
                     isSidecar: isSidecar,
                     isMute: isMute,
+                    knowsResume: knowsResume,
                     on: loop,
                     count
                 )
@@ -236,7 +240,13 @@ final class TestProxy: Sendable {
             return listener.endpoint.port
         }
         try threads[loop].run { loop in
-            let session = TestSession(far, isSidecar: false, on: loop, count)
+            let session = TestSession(
+                far,
+                isSidecar: false,
+                knowsResume: knowsResume,
+                on: loop,
+                count
+            )
             session.lane = Lane(
                 dialing: Endpoint(address: loopback, port: port),
                 Lane.Parameters(context: context, health: health),
@@ -247,12 +257,13 @@ final class TestProxy: Sendable {
         try #require(eventually { count.value.withLock { $0 } == 2 })
     }
 
-    /// Ends every lane of this proxy.
-    func cutLanes() throws {
+    /// Ends every lane of this proxy, or every one to a neighbor.
+    func cutLanes(to neighbor: ProxyID? = nil, _ code: CloseCode = .shutdown) throws {
         for thread in threads {
             try thread.run { loop in
-                for session in loop.local(Sessions.self, orMake: Sessions()).all {
-                    session.lane?.close(LaneClosing(.shutdown))
+                for session in loop.local(Sessions.self, orMake: Sessions()).all
+                where neighbor == nil || session.neighbor == neighbor {
+                    session.lane?.close(LaneClosing(code))
                 }
             }
         }
@@ -314,9 +325,10 @@ extension EventLoop {
 final class TestSession: LaneDelegate {
     var lane: Lane?
     private var carrier: StreamCarrier?
-    private let neighbor: ProxyID
+    let neighbor: ProxyID
     private let isSidecar: Bool
     private let isMute: Bool
+    private let knowsResume: Bool
     private let loop: EventLoop
     private let count: Counter
 
@@ -324,10 +336,12 @@ final class TestSession: LaneDelegate {
         _ neighbor: ProxyID,
         isSidecar: Bool,
         isMute: Bool = false,
+        knowsResume: Bool = true,
         on loop: EventLoop,
         _ count: Counter
     ) {
         self.isMute = isMute
+        self.knowsResume = knowsResume
         self.neighbor = neighbor
         self.isSidecar = isSidecar
         self.loop = loop
@@ -339,7 +353,12 @@ final class TestSession: LaneDelegate {
         count.value.withLock { $0 += 1 }
         guard !isMute else { return }
         carrier = loop.local(StreamEngine.self)?
-            .attach(lane, neighbor: neighbor, isSidecar: isSidecar)
+            .attach(
+                lane,
+                neighbor: neighbor,
+                isSidecar: isSidecar,
+                knowsResume: knowsResume
+            )
     }
 
     func lane(_ lane: Lane, received type: UInt8, label: UInt32, payload: RawSpan) {
@@ -352,7 +371,7 @@ final class TestSession: LaneDelegate {
     }
 
     func laneClosed(_ lane: Lane, _ reason: LaneCloseReason) {
-        carrier?.closed()
+        carrier?.closed(isRevoked: reason.isRevocation)
         carrier = nil
         self.lane = nil
     }

@@ -199,7 +199,10 @@ struct IngressStreamTests {
         _ = open.handle(.start, at: begin)
         _ = open.handle(.picked(far, isLocal: false), at: begin)
         _ = open.handle(.asked(way, patience: nil), at: begin)
-        _ = open.handle(.opened(window: 100, isGenuine: true), at: begin)
+        _ = open.handle(
+            .opened(Opened(egress: way.route[0], window: 100, mac: []), isGenuine: true),
+            at: begin
+        )
         #expect(
             open.handle(.shutDown, at: begin) == [
                 .reset(.shutdown), .close(inOrder: false), .release(far), .count(.interrupted),

@@ -41,6 +41,11 @@ struct NetworkLawTests {
         plan.window = random.chance(50) ? (large ? 16_384 : 16) : 65_536
         plan.isScarce = random.chance(20)
         plan.windowsGrow = random.chance(50)
+        if random.chance(75) {
+            plan.grace = .seconds(10)
+            plan.moves = random.chance(50)
+            plan.lanesPerHop = Int.random(in: 1...3, using: &random)
+        }
         return plan
     }
 
@@ -70,6 +75,53 @@ struct NetworkLawTests {
             in: 0...5,
             using: &random
         )
+    }
+
+    @Test("whatever is lost, a stream with a way back ends in order", arguments: Seeds.some(8))
+    func resuming(_ seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var resumptions = 0
+        for round in 0..<40 {
+            var plan = ModelPlan(ways: [
+                .init(site: 1, transits: Int.random(in: 0...2, using: &random))
+            ])
+            plan.words = (
+                Int.random(in: 1...60, using: &random), Int.random(in: 1...60, using: &random)
+            )
+            plan.window = random.chance(50) ? 16 : 65_536
+            plan.grace = .seconds(10)
+            plan.moves = true
+            plan.lanesPerHop = 4
+            let network = ModelNetwork(plan)
+            // One lane of each hop stays.
+            var cuts = 0
+            for _ in 0..<400 {
+                let faults = network.faults.filter { fault in
+                    switch fault {
+                    case .cut(let lane, _): lane % plan.lanesPerHop != 3
+                    case .move: true
+                    default: false
+                    }
+                }
+                if random.chance(4), cuts < 6, let fault = faults.randomElement(using: &random) {
+                    cuts += 1
+                    network.perform(fault)
+                } else if let step = network.steps.randomElement(using: &random) {
+                    let chunk = Int.random(in: 1...plan.chunk, using: &random)
+                    network.perform(step, chunk: chunk)
+                }
+                if let broken = network.broken {
+                    Issue.record("seed \(seed), round \(round): \(broken)")
+                    return
+                }
+            }
+            let broken = network.settle { Int.random(in: 0..<$0, using: &random) }
+            let client = network.clients[0]
+            resumptions += client.resumptions
+            #expect(broken == nil, "seed \(seed), round \(round)")
+            #expect(client.client.closedInOrder == true, "seed \(seed), round \(round)")
+        }
+        #expect(resumptions > 0)
     }
 
     @Test("two FINs that are acknowledged in one turn reach both ends through a hop")

@@ -118,6 +118,11 @@ struct SmallModelTests {
         var chunk: Int
         var faults: Int
         var deadlines: Int
+        var lanes = 1
+        var resumes = false
+        /// Only paths are lost, and streams move.
+        var onlyPaths = false
+        var serverWords = 4
 
         var testDescription: String { name }
     }
@@ -146,14 +151,52 @@ struct SmallModelTests {
                 faults: 1,
                 deadlines: 0
             ),
+            Small(
+                name: "two lanes and three epochs, one frame, two losses or moves anywhere",
+                transits: [0],
+                chunk: 4,
+                faults: 2,
+                deadlines: 0,
+                lanes: 2,
+                resumes: true,
+                onlyPaths: true,
+                serverWords: 0
+            ),
+            Small(
+                name: "two lanes, two frames each way, a loss or move anywhere",
+                transits: [0],
+                chunk: 2,
+                faults: 1,
+                deadlines: 0,
+                lanes: 2,
+                resumes: true,
+                onlyPaths: true
+            ),
+            Small(
+                name: "a hop or none, one frame, a loss or move anywhere, a time limit early",
+                transits: [0, 1],
+                chunk: 4,
+                faults: 1,
+                deadlines: 1,
+                resumes: true,
+                onlyPaths: true,
+                serverWords: 0
+            ),
         ]
     )
     func everySchedule(_ small: Small) {
         var plan = ModelPlan(
             ways: small.transits.enumerated().map {
-                ModelPlan.Way(site: $0.offset + 1, transits: $0.element)
+                // With a way back, all lead to one target.
+                ModelPlan.Way(site: small.resumes ? 1 : $0.offset + 1, transits: $0.element)
             }
         )
+        plan.lanesPerHop = small.lanes
+        plan.grace = small.resumes ? .seconds(10) : .zero
+        plan.moves = small.resumes
+        plan.hasFailures = !small.onlyPaths
+        plan.words.server = small.serverWords
+        plan.epochsMax = 2
         plan.opensMax = 2
         plan.chunk = small.chunk
         let search = Search(plan, faults: small.faults, deadlines: small.deadlines)

@@ -44,4 +44,31 @@ struct StreamIndexTests {
         for (name, place) in known { index.remove(name, place) }
         #expect(index.count == 0)
     }
+
+    @Test("how a stream ended is known for a while; there are so many tombstones at the most")
+    func tombstones() {
+        var index = StreamIndex(graveLimit: 10)
+        let (thing, begin) = (Thing(), Instant(nanoseconds: 1_000_000_000))
+        let place = StreamIndex.Place(loop: 0, stream: ObjectIdentifier(thing))
+        func name(_ number: UInt64) -> StreamName {
+            StreamName(ingress: ProxyID(site: site(0), instance: 1), number: number)
+        }
+        func end(_ number: UInt64, at now: Instant) {
+            index.insert(name(number), place)
+            index.bury(name(number), place, .finished, until: now + .seconds(10), at: now)
+        }
+        end(1, at: begin)
+        #expect(index.find(name(1)) == nil)
+        #expect(index.verdict(name(1), at: begin + .seconds(9)) == .finished)
+        #expect(index.verdict(name(1), at: begin + .seconds(10)) == nil)
+        let isTaken = !index.insert(name(1), place)
+        #expect(isTaken)
+        end(2, at: begin + .seconds(11))
+        #expect(index.graveCount == 1)
+        for number in 3...100 { end(UInt64(number), at: begin + .seconds(12)) }
+        #expect(index.graveCount == 10)
+        #expect(index.verdict(name(100), at: begin + .seconds(12)) == .finished)
+        #expect(index.verdict(name(89), at: begin + .seconds(12)) == nil)
+        #expect(index.count == 0)
+    }
 }

@@ -56,18 +56,13 @@ struct StreamSealTests {
         let found = try #require(StreamSeal(checking: open, signature: signature))
         #expect(made.peer == egress && found.peer == ingress)
         #expect(made.message == found.message)
-        let answer = try #require(StreamSeal(answering: open, with: .opened, egress: egress))
+        let answer = try #require(StreamSeal(answering: open, with: .opened(by: egress)))
         let heard = try #require(
-            StreamSeal(answerTo: open, signer: ingress, from: egress, with: .opened)
+            StreamSeal(of: .opened(by: egress), to: open, signer: ingress)
         )
         #expect(answer.peer == ingress && heard.peer == egress)
         #expect(answer.message == heard.message)
-        let refusal = StreamSeal(
-            answering: open,
-            with: .refused,
-            egress: egress,
-            reason: .draining
-        )
+        let refusal = StreamSeal(answering: open, with: .refused(.draining, by: egress))
         #expect(refusal?.message != answer.message)
     }
 
@@ -78,9 +73,49 @@ struct StreamSealTests {
         let open = try open()
         let foreign = Open.Signature(signer: hop, mac: Array(1...16))
         #expect(StreamSeal(checking: open, signature: foreign) == nil)
-        #expect(StreamSeal(answerTo: open, signer: ingress, from: hop, with: .opened) == nil)
+        #expect(StreamSeal(of: .opened(by: hop), to: open, signer: ingress) == nil)
         var unsigned = open
         unsigned.signature = nil
-        #expect(StreamSeal(answering: unsigned, with: .opened, egress: egress) == nil)
+        #expect(StreamSeal(answering: unsigned, with: .opened(by: egress)) == nil)
+    }
+
+    @Test("RESUME and its answer are sealed with all that decides which bytes follow, but windows")
+    func resuming() throws {
+        let resume = Resume(
+            name: try open().name,
+            epoch: 1,
+            route: [hop, egress],
+            signature: Open.Signature(signer: ingress, mac: Array(1...16)),
+            standing: StreamStanding(next: 10, hasFin: false, window: 100)
+        )
+        let base = resume.authenticated(signer: ingress)
+        let answer = Resumed(egress: egress, standing: resume.standing, start: 10)
+        let seal = StreamSeal(answering: resume, with: .resumed(answer))
+        #expect(
+            seal?.message == StreamSeal(of: .resumed(answer), to: resume, signer: ingress)?.message
+        )
+        let changes: [(inout Resume) -> Void] = [
+            { $0.name.number += 1 }, { $0.epoch += 1 }, { $0.route.removeFirst() },
+            { $0.standing.next += 1 }, { $0.standing.hasFin = true },
+        ]
+        for change in changes {
+            var copy = resume
+            change(&copy)
+            #expect(copy.authenticated(signer: ingress) != base)
+        }
+        let answers: [(inout Resumed) -> Void] = [
+            { $0.standing.next += 1 }, { $0.standing.hasFin = true }, { $0.start += 1 },
+        ]
+        for change in answers {
+            var copy = answer
+            change(&copy)
+            #expect(StreamSeal(answering: resume, with: .resumed(copy)) != seal)
+        }
+        var later = resume
+        later.epoch += 1
+        #expect(StreamSeal(answering: later, with: .resumed(answer)) != seal)
+        var wider = resume
+        wider.standing.window = 1
+        #expect(wider.authenticated(signer: ingress) == base)
     }
 }

@@ -9,6 +9,8 @@ struct Sample: Sendable, CustomStringConvertible {
     let bytes: [UInt8]
     /// Whether later versions may append fields, which this one leaves out.
     var mayGrow = false
+    /// From here on nothing has to be there.
+    var optionalFrom: Int?
     /// The last field is of any length, and begins here or before.
     var openFrom: Int?
     /// Decodes and encodes again.
@@ -35,6 +37,13 @@ struct Sample: Sendable, CustomStringConvertible {
             try bytes.withRawSpan { try Value.decode($0) }.encoded
         }
         mayGrow = Value.mayGrow && openFrom == nil
+    }
+
+    /// The last byte is left out where it says nothing.
+    func withOptionalEnd() -> Sample {
+        var sample = self
+        sample.optionalFrom = bytes.count - 1
+        return sample
     }
 }
 
@@ -167,10 +176,20 @@ enum Samples {
         var unsigned = try open()
         unsigned.signature = nil
         unsigned.client = Endpoint(address: .v4(0x7F00_0001), port: 1)
-        return [
+        var resumable = try open()
+        resumable.isResumable = true
+        let opened = Opened(
+            egress: other,
+            window: 262_144,
+            mac: Array(0..<16),
+            isResumable: true
+        )
+        return resuming() + [
             Sample(try open()),
             Sample(unsigned, "of a sidecar"),
+            Sample(resumable, "of a stream that can be resumed").withOptionalEnd(),
             Sample(Opened(egress: other, window: 262_144, mac: Array(0..<16))),
+            Sample(opened, "of a stream that can be resumed").withOptionalEnd(),
             Sample(Refused(by: other, reason: .draining)),
             Sample(Cancel()),
             Sample(.data, bytes: written { $0.uint64(1 << 33) } + [1, 2, 3], openFrom: 9) { bytes in
@@ -180,6 +199,29 @@ enum Samples {
             Sample(Acknowledgment(offset: 1 << 40, window: 1 << 20)),
             Sample(Fin(offset: 12)),
             Sample(Reset(reason: .idle)),
+        ]
+    }
+
+    static func resuming() -> [Sample] {
+        let standing = StreamStanding(next: 1 << 40, hasFin: true, window: 65_536)
+        var resume = Resume(
+            name: StreamName(ingress: gateway, number: 42),
+            epoch: 3,
+            route: [other, gateway],
+            signature: Open.Signature(signer: gateway, mac: Array(1...16)),
+            standing: standing
+        )
+        let signed = Sample(resume)
+        resume.signature = nil
+        let resumed = Resumed(
+            egress: other,
+            standing: standing,
+            start: 1 << 41,
+            mac: Array(0..<16)
+        )
+        return [
+            signed, Sample(resume, "of a sidecar"), Sample(resumed), Sample(Detached()),
+            Sample(Refused(by: other, reason: .finished), "of a stream that has finished"),
         ]
     }
 

@@ -86,7 +86,7 @@ final class LaneSession: LaneDelegate {
             account = carrier.account.number
             DescriptorBudget.countLane(-1)
             meter?.end()
-            carrier.closed()
+            carrier.closed(isRevoked: reason.isRevocation)
         }
         self.lane = nil
         agent.sessionEnded(self, reason, wasUpOn: account)
@@ -187,7 +187,12 @@ final class LaneSession: LaneDelegate {
 
     private func attach(to hello: Hello) {
         guard let lane else { return }
-        let carrier = agent.engine.attach(lane, neighbor: hello.proxy, isSidecar: hello.isSidecar)
+        let carrier = agent.engine.attach(
+            lane,
+            neighbor: hello.proxy,
+            isSidecar: hello.isSidecar,
+            knowsResume: hello.minor >= Hello.resumeMinor
+        )
         lane.account = carrier.account.number
         phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
         follow((self.hello ?? hello).resumeGrace)

@@ -46,4 +46,13 @@ enum LaneCloseReason: Hashable, Sendable {
     case violation(String)
     /// More control frames were queued than the neighbor takes: it reads too slowly.
     case overflow
+
+    /// The neighbor is not allowed any more: what it carried ends with the lane.
+    var isRevocation: Bool {
+        switch self {
+        case .closedByNeighbor(let closing), .closedHere(let closing):
+            closing.reason == .notAllowed
+        default: false
+        }
+    }
 }

@@ -15,6 +15,9 @@ final class EgressConnection: SocketStream {
     var part = SocketPart(nil)
     var holdings = StreamHoldings()
     private var connector: LocalConnector?
+    private var timer = DeadlineTimer()
+    /// For how long an ingress that has lost the path tries to come back.
+    private var grace: Duration
 
     var flow: StreamFlow {
         _read { yield stream.flow }
@@ -27,6 +30,7 @@ final class EgressConnection: SocketStream {
         self.charge = charge
         service = entry.shared
         introducesClients = entry.introducesClients
+        grace = engine.resumeGrace
         let flow = StreamFlow(
             engine.pool(of: charge.account),
             window: engine.initialWindow,
@@ -52,6 +56,15 @@ final class EgressConnection: SocketStream {
 
     private func handle(_ input: EgressStream.Input) {
         for action in stream.handle(input, at: engine.loop.now) { carryOut(action) }
+        if input.concernsPath { notePath() }
+    }
+
+    private func notePath() {
+        engine.note(self, isDetached: stream.isDetached)
+        timer.follow(stream.nextDeadline, on: engine.loop) { [self] in
+            timer.clear()
+            handle(.deadline)
+        }
     }
 
     func tell(_ event: SocketEvent) {
@@ -75,18 +88,51 @@ final class EgressConnection: SocketStream {
         case .cancel: handle(.cancelled)
         case .reset(let reason): handle(.reset(reason))
         // The egress alone answers.
-        case .opened, .refused: handle(.violated)
+        case .opened, .refused, .resumed: handle(.violated)
         }
     }
 
     func violated(_ violation: StreamViolation, on end: StreamEnd) { handle(.violated) }
 
-    func carrierLost(_ end: StreamEnd) { handle(.carrierLost) }
+    func pathLost(_ end: StreamEnd, grace: Duration) {
+        self.grace = grace
+        handle(.pathLost(grace: grace))
+    }
+
+    // The ingress comes back.
+    func retry() {}
+
+    /// Goes on over the path that a RESUME came on, which was checked; else gives the reason why not.
+    func resume(
+        _ request: Resume,
+        label: UInt32,
+        from carrier: StreamCarrier
+    ) -> Refused.Reason? {
+        let view = engine.view
+        switch stream.resume(request, at: view.proxy) {
+        case .refused(let reason): return reason
+        case .impossible:
+            handle(.violated)
+            return .unknownStream
+        case .resumed(var answer):
+            answer.mac = view.keys.seal(.resumed(answer), to: request)
+            // What still comes on the path before is late.
+            end.leave()
+            end = StreamEnd(of: self)
+            carrier.accept(end, label: label)
+            end.send(.resumed) { answer.encode(into: &$0) }
+            notePath()
+            follow()
+            requestDataIfPossible()
+            return nil
+        }
+    }
 
     func shutDown() { handle(.shutDown) }
 
     func abandon() {
         stream.abandon()
+        timer.cancel(on: engine.loop)
         end.detach()
         engine.remove(stream.open.name, self)
         closeSocket(inOrder: false)
@@ -108,6 +154,9 @@ final class EgressConnection: SocketStream {
         case .reset(let reason):
             end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
             end.detach()
+        case .bury(let verdict):
+            let grace = end.carrier?.resumeGrace ?? grace
+            engine.bury(stream.open.name, self, verdict, grace: grace)
         case .serverReleased(let server): service.serverReleased(server)
         case .serverFailed(let server, let fault):
             service.serverFailed(server, fault, at: engine.loop.now)
@@ -148,24 +197,21 @@ final class EgressConnection: SocketStream {
         let answer = Opened(
             egress: view.proxy,
             window: UInt32(flow.receiver.window),
-            mac: view.keys.sealAnswer(.opened, to: stream.open, egress: view.proxy)
+            mac: view.keys.seal(.opened(by: view.proxy), to: stream.open),
+            isResumable: stream.open.isResumable
         )
         end.send(.opened) { answer.encode(into: &$0) }
     }
 
     private func refuse(_ reason: Refused.Reason) {
         let view = engine.view
-        let mac = view.keys.sealAnswer(
-            .refused,
-            to: stream.open,
-            egress: view.proxy,
-            reason: reason
-        )
+        let mac = view.keys.seal(.refused(reason, by: view.proxy), to: stream.open)
         let answer = Refused(by: view.proxy, reason: reason, mac: mac)
         end.send(.refused) { answer.encode(into: &$0) }
     }
 
     private func close(inOrder: Bool) {
+        timer.cancel(on: engine.loop)
         end.detach()
         engine.remove(stream.open.name, self)
         closeSocket(inOrder: inOrder)

@@ -15,7 +15,8 @@ extension IngressConnection {
         guard let way = next else { return handle(.noWay) }
         guard let hop = way.route.first,
             let carrier = engine.carrier(to: hop, mayBridge: true),
-            let open = open(pick, way), part.watch(for: self, on: engine.loop), carrier.open(end)
+            let open = open(pick, way, carrier), part.watch(for: self, on: engine.loop),
+            carrier.open(end)
         else { return handle(.unreachable(way)) }
         asks(open)
         countWindow()
@@ -25,7 +26,7 @@ extension IngressConnection {
     }
 
     /// Nil while the egress's key is not known.
-    private func open(_ pick: Pick, _ way: WayPick) -> Open? {
+    private func open(_ pick: Pick, _ way: WayPick, _ carrier: StreamCarrier) -> Open? {
         let view = engine.view
         var open = Open(
             name: StreamName(ingress: view.proxy, number: engine.plane.nextNumber()),
@@ -33,7 +34,8 @@ extension IngressConnection {
             route: way.route,
             target: pick.site,
             client: client,
-            window: UInt32(stream.flow.receiver.window)
+            window: UInt32(stream.flow.receiver.window),
+            isResumable: carrier.knowsResume
         )
         guard !view.isSidecar else { return open }
         guard let signature = view.keys.seal(open, signer: view.proxy) else { return nil }
@@ -44,29 +46,23 @@ extension IngressConnection {
     // MARK: Whose word an answer is
 
     func isGenuine(_ opened: Opened) -> Bool {
-        let view = engine.view
         guard let asked else { return false }
-        return view.isSidecar
-            || view.keys.isGenuine(
-                .opened,
-                to: asked,
-                signer: view.proxy,
-                by: opened.egress,
-                mac: opened.mac
-            )
+        guard !engine.view.isSidecar else { return true }
+        return isGenuine(.opened(by: opened.egress), to: asked, opened.mac)
     }
 
     func isGenuine(_ refused: Refused) -> Bool {
-        let view = engine.view
         guard let asked else { return false }
-        guard !view.isSidecar else { return refused.by == asked.route.last }
-        return view.keys.isGenuine(
-            .refused,
-            to: asked,
-            signer: view.proxy,
-            by: refused.by,
-            reason: refused.reason,
-            mac: refused.mac
-        )
+        return isGenuine(refused, to: asked)
+    }
+
+    func isGenuine(_ refused: Refused, to request: some StreamRequest) -> Bool {
+        guard !engine.view.isSidecar else { return refused.by == request.route.last }
+        return isGenuine(.refused(refused.reason, by: refused.by), to: request, refused.mac)
+    }
+
+    func isGenuine(_ answer: StreamAnswer, to request: some StreamRequest, _ mac: [UInt8]) -> Bool {
+        let view = engine.view
+        return view.keys.isGenuine(answer, to: request, signer: view.proxy, mac: mac)
     }
 }

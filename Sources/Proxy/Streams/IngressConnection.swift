@@ -10,7 +10,11 @@ final class IngressConnection: SocketStream {
     let service: SharedService
     let introducesClients: Bool
     let timeouts: ServiceTimeouts
-    private(set) lazy var end = StreamEnd(of: self)
+    lazy var end = StreamEnd(of: self)
+    /// On the path of a RESUME, until the answer.
+    var attempt: StreamEnd?
+    /// The RESUME that was sent last.
+    var askedBack: Resume?
     var stream: IngressStream
     var part: SocketPart
     var holdings = StreamHoldings()
@@ -64,6 +68,7 @@ final class IngressConnection: SocketStream {
         for action in stream.handle(input, at: engine.loop.now) { carryOut(action) }
         follow()
         arm()
+        engine.note(self, isDetached: stream.state.isDetached)
     }
 
     func tell(_ event: SocketEvent) {
@@ -92,9 +97,18 @@ final class IngressConnection: SocketStream {
     func receive(_ frame: LifeFrame, on end: StreamEnd) {
         switch frame {
         case .opened(let opened):
-            handle(.opened(window: opened.window, isGenuine: isGenuine(opened)))
+            handle(.opened(opened, isGenuine: isGenuine(opened)))
+        case .resumed(let resumed):
+            handle(.resumed(resumed, isGenuine: isGenuine(resumed)))
+        case .refused(let refused) where end === attempt:
+            let isGenuine = isGenuineBack(refused)
+            forgetAttempt()
+            handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine))
         case .refused(let refused):
             handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine(refused)))
+        case .reset where end === attempt:
+            forgetAttempt()
+            handle(.attemptLost)
         case .reset(let reason): handle(.reset(reason))
         // The ingress alone gives a stream up.
         case .cancel: handle(.violated)
@@ -103,12 +117,19 @@ final class IngressConnection: SocketStream {
 
     func violated(_ violation: StreamViolation, on end: StreamEnd) { handle(.violated) }
 
-    func carrierLost(_ end: StreamEnd) { handle(.carrierLost) }
+    func pathLost(_ end: StreamEnd, grace: Duration) {
+        guard end === attempt else { return handle(.pathLost(grace: grace)) }
+        forgetAttempt()
+        handle(.attemptLost)
+    }
+
+    func retry() { handle(.retry) }
 
     func shutDown() { handle(.shutDown) }
 
     func abandon() {
         stream.abandon()
+        attempt?.detach()
         end.detach()
         forgetName()
         timer.cancel(on: engine.loop)
@@ -136,14 +157,21 @@ final class IngressConnection: SocketStream {
         case .stopConnecting: stopConnecting()
         case .abortRelay: relay?.abort()
         case .seek(let pick, let tried): seek(pick, tried)
+        case .seekBack(let joined, let tried): seekBack(joined, tried)
+        case .takeOver: takeOver()
+        case .dropAttempt: forgetAttempt()
         case .cancel:
             end.send(.cancel)
             leave()
         case .reset(let reason):
-            end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
+            for end in [end, attempt] {
+                end?.send(.reset) { Reset(reason: reason).encode(into: &$0) }
+            }
+            attempt?.detach()
             leave()
         case .leave: leave()
         case .opened(let pick): service.opened(pick, after: now - acceptedAt, at: now)
+        case .resumed(let pick): service.resumed(pick, at: now)
         case .release(let pick):
             tellMoved(with: pick.site)
             service.release(pick)
@@ -199,6 +227,7 @@ final class IngressConnection: SocketStream {
 
     /// Gives the label back: another stream could be opened.
     private func leave() {
+        forgetAttempt()
         end.detach()
         forgetName()
         stream.flow.draw(on: engine.pool)
@@ -216,6 +245,7 @@ final class IngressConnection: SocketStream {
     }
 
     private func close(inOrder: Bool) {
+        forgetAttempt()
         end.detach()
         forgetName()
         closeSocket(inOrder: inOrder)

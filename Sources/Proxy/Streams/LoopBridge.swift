@@ -40,6 +40,7 @@ final class LoopBridge: FrameConduit, EventHandler {
         neighbor: engine.view.proxy,
         isSidecar: false,
         isBridge: true,
+        knowsResume: true,
         engine: engine
     )
 

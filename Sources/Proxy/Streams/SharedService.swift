@@ -180,6 +180,11 @@ extension SharedService {
         change { $0.balancer.lost(pick, at: now) }
     }
 
+    /// The connection has gone on over another path to the target.
+    func resumed(_ pick: Pick, at now: Instant) {
+        change { $0.balancer.resumed(pick, at: now) }
+    }
+
     func count(_ event: ClientEvent) {
         change { state in
             switch event {

@@ -103,6 +103,8 @@ extension SocketStream {
         at offset: UInt64,
         on end: StreamEnd
     ) throws(StreamViolation) {
+        // Nothing can come on a path that is not in use yet.
+        guard end === self.end else { throw .unexpected(.data) }
         let now = engine.loop.now
         let count = payload.byteCount - DataFrame.headerSize
         let known = try flow.receive(dataAt: offset, count: count, at: now)
@@ -134,6 +136,7 @@ extension SocketStream {
     }
 
     func receive(_ fin: Fin, on end: StreamEnd) throws(StreamViolation) {
+        guard end === self.end else { throw .unexpected(.fin) }
         try flow.receive(fin)
         follow()
     }
@@ -201,6 +204,7 @@ extension SocketStream {
     }
 
     func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation) {
+        guard end === self.end else { throw .unexpected(.acknowledgment) }
         try flow.receive(acknowledgment)
         follow()
     }

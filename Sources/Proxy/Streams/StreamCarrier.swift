@@ -21,6 +21,8 @@ final class StreamCarrier {
     let neighbor: ProxyID
     let isSidecar: Bool
     let isBridge: Bool
+    /// The neighbor knows DETACHED, RESUME and RESUMED.
+    let knowsResume: Bool
     /// Of the neighbor's site; what it opens is drawn from there.
     let account: NeighborAccount
     private unowned let engine: StreamEngine
@@ -33,7 +35,7 @@ final class StreamCarrier {
     /// It carries its streams to the end; new ones get it only while the neighbor has no other.
     private(set) var isRetired = false
     /// How long its streams wait for another path when it is lost.
-    var resumeGrace = ResumeGrace.standard
+    var resumeGrace: Duration
     /// Streams that ever crossed it.
     private(set) var openedStreams: UInt64 = 0
 
@@ -42,12 +44,15 @@ final class StreamCarrier {
         neighbor: ProxyID,
         isSidecar: Bool,
         isBridge: Bool,
+        knowsResume: Bool,
         engine: StreamEngine
     ) {
         self.conduit = conduit
         self.neighbor = neighbor
         self.isSidecar = isSidecar
         self.isBridge = isBridge
+        self.knowsResume = knowsResume
+        resumeGrace = engine.resumeGrace
         account = engine.plane.accounts.account(of: neighbor.site)
         self.engine = engine
     }
@@ -77,7 +82,7 @@ final class StreamCarrier {
         // The neighbor has forgotten that stream: so must this side.
         if let replaced {
             replaced.detach()
-            replaced.owner.carrierLost(replaced)
+            replaced.owner.pathLost(replaced, grace: .zero)
         }
         end.attach(to: self, label: answer)
         openedStreams += 1
@@ -106,6 +111,8 @@ final class StreamCarrier {
         do throws(WireError) {
             if type == .open {
                 try engine.receive(Open.decode(payload), label: label, from: self)
+            } else if type == .resume {
+                try engine.receive(Resume.decode(payload), label: label, from: self)
             } else if let end = labels.find(label) {
                 try deliver(type, payload, to: end)
             }
@@ -136,6 +143,11 @@ final class StreamCarrier {
                 try end.owner.receive(frame, on: end)
             }
         case .opened: end.owner.receive(.opened(try Opened.decode(payload)), on: end)
+        case .resumed: end.owner.receive(.resumed(try Resumed.decode(payload)), on: end)
+        case .detached:
+            _ = try Detached.decode(payload)
+            end.detach()
+            end.owner.pathLost(end, grace: resumeGrace)
         case .refused: end.owner.receive(.refused(try Refused.decode(payload)), on: end)
         case .cancel:
             _ = try Cancel.decode(payload)
@@ -226,23 +238,26 @@ final class StreamCarrier {
     // MARK: The end
 
     /// The conduit has ended: every stream on it learns so, a few at a time, for each may end another connection.
-    func closed() {
+    ///
+    /// `isRevoked`: the neighbor is not allowed any more, and what it carried ends at once.
+    func closed(isRevoked: Bool = false) {
         guard !isClosed else { return }
         isClosed = true
         engine.carrierClosed(self)
         owing = []
         let ends = labels.removeAll()
+        let grace = isRevoked ? .zero : resumeGrace
         for first in stride(from: 0, to: ends.count, by: Self.endsPerLook) {
             let slice = ends[first..<min(first + Self.endsPerLook, ends.count)]
-            engine.loop.putOff(on: account.number) { [self] _ in lose(slice) }
+            engine.loop.putOff(on: account.number) { [self] _ in lose(slice, grace) }
         }
     }
 
-    private func lose(_ ends: ArraySlice<StreamEnd>) {
+    private func lose(_ ends: ArraySlice<StreamEnd>, _ grace: Duration) {
         // One that has ended meanwhile, or is elsewhere, has left.
         for end in ends where end.carrier === self {
             end.detach()
-            end.owner.carrierLost(end)
+            end.owner.pathLost(end, grace: grace)
         }
     }
 }

@@ -50,6 +50,20 @@ final class StreamEnd {
     }
 }
 
+extension StreamEnd {
+    /// Ends the attachment, not the stream, and gives the label back.
+    func leave() {
+        guard let carrier else { return }
+        if carrier.knowsResume {
+            send(.detached)
+        } else {
+            // To that neighbor a lost path is the end.
+            send(.reset) { Reset(reason: .pathLost).encode(into: &$0) }
+        }
+        detach()
+    }
+}
+
 /// Has one stream at this loop, or a stream in transit: carries out what its state machine says.
 protocol StreamOwner: AnyObject {
     /// Appends the newest acknowledgment of what came from the other side of this proxy.
@@ -71,8 +85,11 @@ protocol StreamOwner: AnyObject {
     /// The neighbor broke the rules of this stream.
     func violated(_ violation: StreamViolation, on end: StreamEnd)
 
-    /// The carrier is gone, and the label with it.
-    func carrierLost(_ end: StreamEnd)
+    /// The label is gone, and with it the path; the stream may be without one for `grace`.
+    func pathLost(_ end: StreamEnd, grace: Duration)
+
+    /// A way that was missing may be there.
+    func retry()
 
     /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration)
@@ -100,6 +117,7 @@ extension StreamOwner {
 /// A frame that changes what a stream is.
 enum LifeFrame {
     case opened(Opened)
+    case resumed(Resumed)
     case refused(Refused)
     case cancel
     case reset(Reset.Reason)

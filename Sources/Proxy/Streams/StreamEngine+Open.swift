@@ -22,7 +22,7 @@ extension StreamEngine {
     ///
     /// The frame must come from the proxy before this one on the route: nobody else can speak for it. A sidecar is
     /// before its gateway only, and so under its own name only.
-    private func position(in open: Open, from carrier: StreamCarrier) -> Int? {
+    func position(in open: some StreamRequest, from carrier: StreamCarrier) -> Int? {
         let own = open.route.firstIndex(of: view.proxy)
         if carrier.isBridge {
             // Another loop of this proxy: it stands where this proxy stands.
@@ -64,17 +64,22 @@ extension StreamEngine {
     }
 
     private func objection(to open: Open, from carrier: StreamCarrier) -> Refused.Reason? {
-        if let signature = open.signature {
-            guard !carrier.isSidecar else { return .unauthenticated }
-            if let objection = view.keys.objection(to: open, signature: signature) {
-                return objection
-            }
-        } else if !carrier.isSidecar {
-            // Only an attached sidecar, known by its lane, needs no signature.
-            return .unauthenticated
-        }
+        if let objection = unvouched(open, from: carrier) { return objection }
         guard open.target == view.proxy.site else { return .wrongSite }
         return view.isDraining ? .draining : nil
+    }
+
+    /// Why nobody who may has vouched for the request.
+    func unvouched(
+        _ request: some StreamRequest,
+        from carrier: StreamCarrier
+    ) -> Refused.Reason? {
+        // Only an attached sidecar, known by its lane, needs no signature.
+        guard let signature = request.signature else {
+            return carrier.isSidecar ? nil : .unauthenticated
+        }
+        guard !carrier.isSidecar else { return .unauthenticated }
+        return view.keys.objection(to: request, signature: signature)
     }
 
     /// False when the stream was opened here before; a sidecar's own lane vouches for its streams.
@@ -97,16 +102,8 @@ extension StreamEngine {
         _ carrier: StreamCarrier
     ) {
         var open = open
-        // The gateway of a sidecar vouches for its streams.
-        let isSigner = carrier.isSidecar
-        guard isSigner == (open.signature == nil) || isOwnBridge(open, carrier) else {
-            return refuse(open, .unauthenticated, label: label, carrier)
-        }
-        if isSigner {
-            guard let signature = view.keys.seal(open, signer: view.proxy) else {
-                return refuse(open, .unknownOrigin, label: label, carrier)
-            }
-            open.signature = signature
+        if let reason = vouch(for: &open, from: carrier) {
+            return refuse(open, reason, label: label, carrier)
         }
         // A bridge was taken because this loop has a lane; when that is gone, the ingress tries again.
         guard mayHold(StreamReceiver.standardWindow, in: pool),
@@ -115,33 +112,65 @@ extension StreamEngine {
         guard let charge = StreamCharge(carrier.account, hasDescriptor: false) else {
             return refuse(open, .overloaded, label: label, carrier)
         }
-        let stream = TransitConnection(open, isSigner: isSigner, charge: charge, engine: self)
+        open.isResumable = open.isResumable && onward.knowsResume
+        let stream = TransitConnection(
+            open,
+            isSigner: carrier.isSidecar,
+            charge: charge,
+            engine: self
+        )
+        pass(open, on: onward, stream, charge, label: label, carrier)
+    }
+
+    /// The gateway of a sidecar vouches for its streams; gives why it cannot, or why nobody needs it to.
+    func vouch(
+        for request: inout some StreamRequest,
+        from carrier: StreamCarrier
+    ) -> Refused.Reason? {
+        guard carrier.isSidecar == (request.signature == nil) || isOwnBridge(request, carrier)
+        else { return .unauthenticated }
+        guard carrier.isSidecar else { return nil }
+        guard let signature = view.keys.seal(request, signer: view.proxy) else {
+            return .unknownOrigin
+        }
+        request.signature = signature
+        return nil
+    }
+
+    /// Passes a request on to the next hop, under a label of this side's choice.
+    func pass(
+        _ request: some StreamRequest,
+        on onward: StreamCarrier,
+        _ stream: TransitConnection,
+        _ charge: StreamCharge,
+        label: UInt32,
+        _ carrier: StreamCarrier
+    ) {
         guard onward.open(stream.outer) else {
             charge.end()
-            return refuse(open, .overloaded, label: label, carrier)
+            return refuse(request, .overloaded, label: label, carrier)
         }
         carrier.accept(stream.inner, label: label)
         add(stream)
         stream.start()
-        stream.outer.send(.open) { open.encode(into: &$0) }
+        stream.outer.send(type(of: request).type) { request.encode(into: &$0) }
     }
 
     /// A sidecar's own stream, unsigned, on its way between the sidecar's loops.
-    private func isOwnBridge(_ open: Open, _ carrier: StreamCarrier) -> Bool {
+    private func isOwnBridge(_ open: some StreamRequest, _ carrier: StreamCarrier) -> Bool {
         carrier.isBridge && view.isSidecar && open.name.ingress == view.proxy
     }
 
-    private func refuse(
-        _ open: Open,
+    func refuse(
+        _ request: some StreamRequest,
         _ reason: Refused.Reason,
         label: UInt32,
         _ carrier: StreamCarrier
     ) {
         // Only the egress's own word carries a MAC; without a key it is a hop's word.
-        let isEgress = open.route.last == view.proxy
+        let isEgress = request.route.last == view.proxy
         let mac =
-            isEgress
-            ? view.keys.sealAnswer(.refused, to: open, egress: view.proxy, reason: reason) : nil
+            isEgress ? view.keys.seal(.refused(reason, by: view.proxy), to: request) : nil
         let answer = Refused(by: view.proxy, reason: reason, mac: mac)
         carrier.conduit.send(.refused, label: label | StreamLabel.answerBit) {
             answer.encode(into: &$0)

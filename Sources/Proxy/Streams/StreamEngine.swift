@@ -36,6 +36,11 @@ final class StreamEngine: EventHandler {
     /// How long a stream in transit may be without an answer: longer than any ingress waits, which says when it gives up.
     let answerLimit: Duration
     private var watchesSilence = false
+    /// For how long streams may be without a path, unless their carrier says otherwise.
+    let resumeGrace: Duration
+    /// Streams without a path, numbered in the order in which they lost it.
+    private var detached: [ObjectIdentifier: UInt64] = [:]
+    private var losses: UInt64 = 0
 
     init(
         loop: EventLoop,
@@ -43,8 +48,10 @@ final class StreamEngine: EventHandler {
         plane: StreamPlane,
         silenceLimit: Duration = PeerSilence.limit,
         answerLimit: Duration = .seconds(65),
+        resumeGrace: Duration = ResumeGrace.standard,
         memory: Memory = Memory()
     ) {
+        self.resumeGrace = resumeGrace
         self.answerLimit = answerLimit
         self.memory = memory
         self.silenceLimit = silenceLimit
@@ -62,6 +69,7 @@ final class StreamEngine: EventHandler {
     func loopEnded() {
         for stream in streams.values { stream.abandon() }
         streams = [:]
+        detached = [:]
         lazy = []
         starved = []
     }
@@ -133,7 +141,10 @@ final class StreamEngine: EventHandler {
     private static let silenceSlice = 64
 
     /// The stream has ended.
-    func remove(_ stream: any StreamOwner) { streams[ObjectIdentifier(stream)] = nil }
+    func remove(_ stream: any StreamOwner) {
+        streams[ObjectIdentifier(stream)] = nil
+        if !detached.isEmpty { detached[ObjectIdentifier(stream)] = nil }
+    }
 
     // MARK: Names
 
@@ -144,6 +155,19 @@ final class StreamEngine: EventHandler {
 
     func remove(_ name: StreamName, _ stream: any StreamOwner) {
         plane.names.remove(name, place(stream))
+    }
+
+    /// The stream has ended in that way, which a RESUME of it is told for a while.
+    func bury(
+        _ name: StreamName,
+        _ stream: any StreamOwner,
+        _ verdict: StreamIndex.Verdict,
+        grace: Duration
+    ) {
+        let now = loop.now
+        // As long as an ingress may ask.
+        let until = now + grace + grace / 4
+        plane.names.bury(name, place(stream), verdict, until: until, at: now)
     }
 
     private func place(_ stream: any StreamOwner) -> StreamIndex.Place {
@@ -168,6 +192,8 @@ final class StreamEngine: EventHandler {
         return true
     }
 
+    func stream(at place: StreamIndex.Place) -> (any StreamOwner)? { streams[place.stream] }
+
     private func call(
         _ body: (any StreamOwner, EventLoop) -> Void,
         at place: StreamIndex.Place,
@@ -178,23 +204,60 @@ final class StreamEngine: EventHandler {
         body(stream, loop)
     }
 
+    // MARK: Streams without a path
+
+    /// `stream` has lost its path, or has one again.
+    func note(_ stream: any StreamOwner, isDetached: Bool) {
+        let key = ObjectIdentifier(stream)
+        if isDetached, detached[key] == nil {
+            losses += 1
+            detached[key] = losses
+        } else if !isDetached, !detached.isEmpty {
+            detached[key] = nil
+        }
+    }
+
+    var detachedCount: Int { detached.count }
+
+    /// There is another lane: a few at a time look whether it leads back.
+    private func retryDetached() {
+        let waiting = Array(detached.keys)
+        for first in stride(from: 0, to: waiting.count, by: Self.silenceSlice) {
+            let slice = waiting[first..<min(first + Self.silenceSlice, waiting.count)]
+            loop.schedule(after: .zero) { [unowned self] _ in
+                for key in slice where detached[key] != nil { streams[key]?.retry() }
+            }
+        }
+    }
+
+    /// False when there is none.
+    private func resetYoungestDetached() -> Bool {
+        guard let youngest = detached.max(by: { $0.value < $1.value })?.key else { return false }
+        detached[youngest] = nil
+        streams[youngest]?.shutDown()
+        return true
+    }
+
     // MARK: Carriers
 
     /// A lane to `neighbor` is ready for streams.
     func attach(
         _ conduit: any FrameConduit,
         neighbor: ProxyID,
-        isSidecar: Bool
+        isSidecar: Bool,
+        knowsResume: Bool
     ) -> StreamCarrier {
         let carrier = StreamCarrier(
             conduit,
             neighbor: neighbor,
             isSidecar: isSidecar,
             isBridge: false,
+            knowsResume: knowsResume,
             engine: self
         )
         carriers[neighbor, default: []].append(carrier)
         plane.laneAdded(to: neighbor, loop: loop.index)
+        retryDetached()
         return carrier
     }
 
@@ -301,9 +364,9 @@ final class StreamEngine: EventHandler {
         return pool.account?.isHalfUsed ?? false
     }
 
-    /// Whether `count` more bytes may be kept in `pool`.
+    /// Whether `count` more bytes may be kept in `pool`; streams without a path give theirs up first.
     func mayHold(_ count: Int, in pool: BufferPool) -> Bool {
-        guard held + count <= memory.limit else { return false }
+        while held + count > memory.limit { guard resetYoungestDetached() else { return false } }
         return pool.account?.admits(ringBytes: count) ?? true
     }
 

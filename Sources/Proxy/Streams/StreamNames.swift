@@ -1,3 +1,4 @@
+import NetworkModel
 import Streaming
 import Synchronization
 import Wire
@@ -23,8 +24,22 @@ final class StreamNames: Sendable {
         shard(name).index.withLock { $0.remove(name, place) }
     }
 
+    func bury(
+        _ name: StreamName,
+        _ place: StreamIndex.Place,
+        _ verdict: StreamIndex.Verdict,
+        until: Instant,
+        at now: Instant
+    ) {
+        shard(name).index.withLock { $0.bury(name, place, verdict, until: until, at: now) }
+    }
+
     func find(_ name: StreamName) -> StreamIndex.Place? {
         shard(name).index.withLock { $0.find(name) }
+    }
+
+    func verdict(_ name: StreamName, at now: Instant) -> StreamIndex.Verdict? {
+        shard(name).index.withLock { $0.verdict(name, at: now) }
     }
 
     var count: Int { shards.reduce(0) { $0 + $1.index.withLock { $0.count } } }

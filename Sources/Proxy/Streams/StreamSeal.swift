@@ -11,49 +11,39 @@ extension KeyRing {
         return Crypto.mac(key: key, seal.message)
     }
 
-    /// The MAC of `open` by `signer`, which is this gateway; nil while the egress is not known.
-    func seal(_ open: Open, signer: ProxyID) -> Open.Signature? {
-        mac(StreamSeal(sealing: open, signer: signer)).map {
+    /// The MAC of `request` by `signer`, which is this gateway; nil while the egress is not known.
+    func seal(_ request: some StreamRequest, signer: ProxyID) -> Open.Signature? {
+        mac(StreamSeal(sealing: request, signer: signer)).map {
             Open.Signature(signer: signer, mac: $0)
         }
     }
 
-    /// Why the egress must not take `open`; nil when its MAC is right.
-    func objection(to open: Open, signature: Open.Signature) -> Refused.Reason? {
-        guard let seal = StreamSeal(checking: open, signature: signature) else {
+    /// Why the egress must not take `request`; nil when its MAC is right.
+    func objection(
+        to request: some StreamRequest,
+        signature: Open.Signature
+    ) -> Refused.Reason? {
+        guard let seal = StreamSeal(checking: request, signature: signature) else {
             return .unauthenticated
         }
         guard let mac = mac(seal) else { return .unknownOrigin }
         return Crypto.areEqual(mac, signature.mac) ? nil : .unauthenticated
     }
 
-    /// The egress's MAC of its answer to `open`; zeros when the stream came unsigned from an attached sidecar.
-    func sealAnswer(
-        _ type: FrameType,
-        to open: Open,
-        egress: ProxyID,
-        reason: Refused.Reason? = nil
-    ) -> [UInt8] {
-        mac(StreamSeal(answering: open, with: type, egress: egress, reason: reason))
+    /// The egress's MAC of its answer to `request`; zeros when that came unsigned from an attached sidecar.
+    func seal(_ answer: StreamAnswer, to request: some StreamRequest) -> [UInt8] {
+        mac(StreamSeal(answering: request, with: answer))
             ?? Array(repeating: 0, count: WireLimit.mac)
     }
 
-    /// Whether an answer to `open`, which `signer` (this gateway) has signed, is the egress's own.
+    /// Whether an answer to `request`, which `signer` (this gateway) has signed, is the egress's own.
     func isGenuine(
-        _ type: FrameType,
-        to open: Open,
+        _ answer: StreamAnswer,
+        to request: some StreamRequest,
         signer: ProxyID,
-        by proxy: ProxyID,
-        reason: Refused.Reason? = nil,
         mac: [UInt8]
     ) -> Bool {
-        let seal = StreamSeal(
-            answerTo: open,
-            signer: signer,
-            from: proxy,
-            with: type,
-            reason: reason
-        )
+        let seal = StreamSeal(of: answer, to: request, signer: signer)
         return self.mac(seal).map { Crypto.areEqual($0, mac) } ?? false
     }
 }

@@ -25,7 +25,20 @@ final class TransitConnection: StreamOwner {
         )
     }
 
-    /// OPEN was passed on.
+    /// As for OPEN.
+    init(_ resume: Resume, isSigner: Bool, charge: StreamCharge, engine: StreamEngine) {
+        self.engine = engine
+        self.charge = charge
+        stream = TransitStream(
+            resume,
+            isSigner: isSigner,
+            through: engine.view.proxy,
+            pool: engine.pool(of: charge.account),
+            limit: engine.loop.now + engine.answerLimit
+        )
+    }
+
+    /// The request was passed on.
     func start() { arm() }
 
     private func leg(_ end: StreamEnd) -> TransitStream.Leg { end === inner ? .inner : .outer }
@@ -50,48 +63,39 @@ final class TransitConnection: StreamOwner {
         let leg = leg(end)
         switch frame {
         case .opened(let opened):
-            let isGenuine = isGenuine(.opened, by: opened.egress, mac: opened.mac)
+            let isGenuine = isGenuine(.opened(by: opened.egress), mac: opened.mac)
             handle(.opened(opened, isGenuine: isGenuine), on: leg)
         case .refused(let refused):
             // What a hop on the way says, nobody signs.
             let isGenuine =
                 refused.by != stream.signed?.route.last
-                || isGenuine(
-                    .refused,
-                    by: refused.by,
-                    reason: refused.reason,
-                    mac: refused.mac
-                )
+                || isGenuine(.refused(refused.reason, by: refused.by), mac: refused.mac)
             handle(.refused(refused, isGenuine: isGenuine), on: leg)
+        case .resumed(let resumed):
+            let isGenuine = isGenuine(.resumed(resumed), mac: resumed.mac)
+            handle(.resumed(resumed, isGenuine: isGenuine), on: leg)
         case .cancel: handle(.cancelled, on: leg)
         case .reset(let reason): handle(.reset(reason), on: leg)
         }
     }
 
     /// Only the gateway that has signed for a sidecar can check; others pass on what they get.
-    private func isGenuine(
-        _ type: FrameType,
-        by proxy: ProxyID,
-        reason: Refused.Reason? = nil,
-        mac: [UInt8]
-    ) -> Bool {
+    private func isGenuine(_ answer: StreamAnswer, mac: [UInt8]) -> Bool {
         guard let signed = stream.signed else { return true }
         let view = engine.view
-        return view.keys.isGenuine(
-            type,
-            to: signed,
-            signer: view.proxy,
-            by: proxy,
-            reason: reason,
-            mac: mac
-        )
+        return view.keys.isGenuine(answer, to: signed, signer: view.proxy, mac: mac)
     }
 
     func violated(_ violation: StreamViolation, on end: StreamEnd) {
         handle(.violated, on: leg(end))
     }
 
-    func carrierLost(_ end: StreamEnd) { handle(.carrierLost, on: leg(end)) }
+    func pathLost(_ end: StreamEnd, grace: Duration) {
+        handle(grace > .zero ? .pathLost : .revoked, on: leg(end))
+    }
+
+    // The ends alone look for ways.
+    func retry() {}
 
     func shutDown() { handle(.shutDown, on: .inner) }
 
@@ -159,6 +163,8 @@ final class TransitConnection: StreamOwner {
     private func carryOut(_ action: TransitStream.Action) {
         switch action {
         case .opened(let opened, let leg): end(leg).send(.opened) { opened.encode(into: &$0) }
+        case .resumed(let resumed, let leg): end(leg).send(.resumed) { resumed.encode(into: &$0) }
+        case .detached(let leg): end(leg).leave()
         case .refused(let refused, let leg):
             end(leg).send(.refused) { refused.encode(into: &$0) }
         case .cancelled(let leg): end(leg).send(.cancel)

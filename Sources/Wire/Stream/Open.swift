@@ -14,8 +14,10 @@ package import NetworkModel
 /// | 1 + 4 or 16 + 2 | client: 4 or 6, address, port |
 /// | 1 (+ 34 + 16) | 0: not signed (a sidecar); 1: signer ProxyID, MAC |
 /// | 4 | window: bytes that the ingress takes from the server before it acknowledges any |
+/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed |
 package struct Open: Frame, Hashable {
     package static let type = FrameType.open
+    package static let mayGrow = true
 
     package var name: StreamName
     package var epoch: UInt32
@@ -25,6 +27,8 @@ package struct Open: Frame, Hashable {
     package var client: Endpoint
     package var signature: Signature?
     package var window: UInt32
+    /// The ingress can resume it, and so can every hop that it has passed; a hop that knows of no such thing leaves it out.
+    package var isResumable: Bool
 
     /// The gateway that vouches for the stream, with its MAC under the key it shares with the egress.
     package struct Signature: Hashable, Sendable {
@@ -46,7 +50,8 @@ package struct Open: Frame, Hashable {
         target: SiteID,
         client: Endpoint,
         signature: Signature? = nil,
-        window: UInt32
+        window: UInt32,
+        isResumable: Bool = false
     ) {
         self.name = name
         self.epoch = epoch
@@ -56,6 +61,7 @@ package struct Open: Frame, Hashable {
         self.client = client
         self.signature = signature
         self.window = window
+        self.isResumable = isResumable
     }
 
     package func encode(into writer: inout FrameWriter) {
@@ -65,12 +71,10 @@ package struct Open: Frame, Hashable {
         writer.route(route)
         writer.siteID(target)
         writer.endpoint(client)
-        writer.flag(signature != nil)
-        if let signature {
-            writer.proxyID(signature.signer)
-            writer.array(signature.mac)
-        }
+        writer.signature(signature)
         writer.uint32(window)
+        // No neighbor from before can read more; it is not told of it.
+        if isResumable { writer.uint8(1) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -81,12 +85,8 @@ package struct Open: Frame, Hashable {
         guard !route.isEmpty else { throw .invalid(.route) }
         target = try reader.siteID(payload)
         client = try reader.endpoint(payload)
-        if try reader.flag(payload) {
-            signature = Signature(
-                signer: try reader.proxyID(payload),
-                mac: try reader.array(WireLimit.mac, payload)
-            )
-        }
+        signature = try reader.signature(payload)
         window = min(try reader.uint32(payload), WireLimit.window)
+        isResumable = try reader.laterFlags(payload) & 1 != 0
     }
 }

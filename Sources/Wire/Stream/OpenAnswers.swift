@@ -7,32 +7,39 @@ package import NetworkModel
 /// | 34 | egress ProxyID |
 /// | 4 | window: bytes that the egress takes from the client before it acknowledges any |
 /// | 16 | MAC |
+/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed, as OPEN asked |
 package struct Opened: Frame, Hashable {
     package static let type = FrameType.opened
+    package static let mayGrow = true
+
     package var egress: ProxyID
     package var window: UInt32
     package var mac: [UInt8]
+    package var isResumable: Bool
 
-    package init(egress: ProxyID, window: UInt32, mac: [UInt8]) {
+    package init(egress: ProxyID, window: UInt32, mac: [UInt8], isResumable: Bool = false) {
         self.egress = egress
         self.window = window
         self.mac = mac
+        self.isResumable = isResumable
     }
 
     package func encode(into writer: inout FrameWriter) {
         writer.proxyID(egress)
         writer.uint32(window)
         writer.array(mac)
+        if isResumable { writer.uint8(1) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
         egress = try reader.proxyID(payload)
         window = min(try reader.uint32(payload), WireLimit.window)
         mac = try reader.array(WireLimit.mac, payload)
+        isResumable = try reader.laterFlags(payload) & 1 != 0
     }
 }
 
-/// The stream was not opened; its label is free again.
+/// The stream was not opened, or not resumed; its label is free again.
 ///
 /// | bytes | field |
 /// |---|---|
@@ -66,6 +73,15 @@ package struct Refused: Frame, Hashable {
         case wrongSite = 10
         /// A limit (streams, labels, memory, descriptors) is reached.
         case overloaded = 11
+
+        // To a RESUME
+
+        /// The egress has no such stream, or none that could go on.
+        case unknownStream = 12
+        /// Both directions have ended in order.
+        case finished = 13
+        /// The server has reset it.
+        case endedByServer = 14
     }
 
     package var by: ProxyID

@@ -24,6 +24,18 @@ final class ModelTransit: ModelOwner {
         )
     }
 
+    init(_ resume: Resume, at proxy: ProxyID, _ network: ModelNetwork) {
+        self.network = network
+        name = resume.name
+        stream = TransitStream(
+            resume,
+            isSigner: false,
+            through: proxy,
+            pool: network.pool,
+            limit: network.now + .seconds(65)
+        )
+    }
+
     var ends: [ModelEnd] { [inner, outer] }
     var nextDeadline: Instant? { stream.nextDeadline }
     func deadline() { handle(.deadline, on: .outer) }
@@ -40,6 +52,8 @@ final class ModelTransit: ModelOwner {
             switch action {
             case .opened(let opened, let leg): end(leg).send(.opened, opened.encoded)
             case .refused(let refused, let leg): end(leg).send(.refused, refused.encoded)
+            case .resumed(let resumed, let leg): end(leg).send(.resumed, resumed.encoded)
+            case .detached(let leg): end(leg).leave()
             case .cancelled(let leg): end(leg).send(.cancel)
             case .reset(let reason, let leg):
                 end(leg).send(.reset, Reset(reason: reason).encoded)
@@ -51,7 +65,7 @@ final class ModelTransit: ModelOwner {
         }
     }
 
-    func carrierLost(_ end: ModelEnd) { handle(.carrierLost, on: leg(end)) }
+    func pathLost(_ end: ModelEnd) { handle(.pathLost, on: leg(end)) }
 
     func receive(_ frame: ModelFrame, on end: ModelEnd) {
         let leg = leg(end)
@@ -74,6 +88,9 @@ final class ModelTransit: ModelOwner {
             case .opened:
                 let opened = network.decode(Opened.self, frame)
                 handle(.opened(opened, isGenuine: true), on: leg)
+            case .resumed:
+                let resumed = network.decode(Resumed.self, frame)
+                handle(.resumed(resumed, isGenuine: true), on: leg)
             case .refused:
                 let refused = network.decode(Refused.self, frame)
                 handle(.refused(refused, isGenuine: true), on: leg)
@@ -114,6 +131,7 @@ final class ModelTransit: ModelOwner {
         let kind: UInt64 =
             switch stream.state {
             case .opening: 0
+            case .resuming: 3
             case .open: 1
             case .ended: 2
             }
@@ -129,7 +147,8 @@ final class ModelEgress: ModelSocketOwner {
     unowned let network: ModelNetwork
     let proxy: ProxyID
     private var stream: EgressStream
-    private(set) lazy var ownEnd = ModelEnd(of: self, stream.open.name)
+    private(set) lazy var ownEnd = ModelEnd(of: self, name)
+    var name: StreamName { stream.open.name }
     private(set) var socket: ModelSocket?
     /// A server that is being connected to.
     private(set) var connecting: ServerPick?
@@ -156,10 +175,29 @@ final class ModelEgress: ModelSocketOwner {
 
     var end: ModelEnd? { ownEnd }
     var ends: [ModelEnd] { [ownEnd] }
-    var nextDeadline: Instant? { nil }
-    func deadline() {}
+    var nextDeadline: Instant? { stream.nextDeadline }
+    func deadline() { handle(.deadline) }
     func start() { handle(.start) }
-    func carrierLost(_ end: ModelEnd) { handle(.carrierLost) }
+    func pathLost(_ end: ModelEnd) { handle(.pathLost(grace: network.plan.grace)) }
+
+    /// Goes on over that side of a lane; the reason why not.
+    func resume(_ request: Resume, on side: ModelSide, label: UInt32) -> Refused.Reason? {
+        switch stream.resume(request, at: proxy) {
+        case .refused(let reason): return reason
+        case .impossible:
+            network.violate("an impossible RESUME")
+            handle(.violated)
+            return .unknownStream
+        case .resumed(var answer):
+            answer.mac = Array(repeating: 0, count: WireLimit.mac)
+            ownEnd.leave()
+            ownEnd = ModelEnd(of: self, name)
+            ownEnd.accept(on: side, label: label)
+            ownEnd.send(.resumed, answer.encoded)
+            follow()
+            return nil
+        }
+    }
     func finished() { handle(.finished) }
     func violated() { handle(.violated) }
 
@@ -215,7 +253,8 @@ final class ModelEgress: ModelSocketOwner {
             let opened = Opened(
                 egress: proxy,
                 window: UInt32(flow.receiver.window),
-                mac: Array(repeating: 0, count: WireLimit.mac)
+                mac: Array(repeating: 0, count: WireLimit.mac),
+                isResumable: stream.open.isResumable
             )
             ownEnd.send(.opened, opened.encoded)
         case .refuse(let reason):
@@ -223,6 +262,7 @@ final class ModelEgress: ModelSocketOwner {
         case .reset(let reason):
             ownEnd.send(.reset, Reset(reason: reason).encoded)
             ownEnd.detach()
+        case .bury(let verdict): network.verdicts[stream.open.name] = verdict
         case .serverReleased(let pick): network.withServers(proxy) { $0.release(pick) }
         case .serverFailed(let pick, let fault):
             network.withServers(proxy) { $0.failed(pick, fault, at: now) }
@@ -244,6 +284,7 @@ final class ModelEgress: ModelSocketOwner {
             case .replacing: 2
             case .ended: 3
             }
-        return [kind, isConnecting ? 1 : 0] + flowFingerprint + (socket?.fingerprint ?? [])
+        return [kind, isConnecting ? 1 : 0, stream.isDetached ? 1 : 0] + flowFingerprint
+            + (socket?.fingerprint ?? [])
     }
 }

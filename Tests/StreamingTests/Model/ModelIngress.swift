@@ -10,6 +10,9 @@ final class ModelIngress: ModelSocketOwner {
     let client: ModelSocket
     private var stream: IngressStream
     private(set) var end: ModelEnd?
+    /// On the path of a RESUME, until the answer.
+    private var attempt: ModelEnd?
+    private(set) var resumptions = 0
     private var asked: Open?
     var isAcknowledgingSoon = false
     /// Picks that were not given back.
@@ -37,14 +40,25 @@ final class ModelIngress: ModelSocketOwner {
     }
 
     var socket: ModelSocket? { client }
-    var ends: [ModelEnd] { end.map { [$0] } ?? [] }
+    var ends: [ModelEnd] { [end, attempt].compactMap(\.self) }
     var state: IngressStream.State { stream.state }
     var nextDeadline: Instant? { stream.nextDeadline }
     var isUntouched: Bool { stream.flow.isUntouched }
 
     func start() { handle(.start) }
     func deadline() { handle(.deadline) }
-    func carrierLost(_ end: ModelEnd) { handle(.carrierLost) }
+    func move() { handle(.move) }
+
+    var canMove: Bool {
+        if case .open = state { true } else { false }
+    }
+
+    func pathLost(_ end: ModelEnd) {
+        guard end === attempt else { return handle(.pathLost(grace: network.plan.grace)) }
+        attempt = nil
+        handle(.attemptLost)
+    }
+
     func finished() { handle(.finished) }
     func violated() { handle(.violated) }
 
@@ -59,17 +73,37 @@ final class ModelIngress: ModelSocketOwner {
     }
 
     func receive(_ frame: ModelFrame, on end: ModelEnd) {
+        if end === attempt { return receiveAnswer(frame) }
         if flowReceives(frame) { return }
         switch frame.type {
         case .opened:
             let opened = network.decode(Opened.self, frame)
-            handle(.opened(window: opened.window, isGenuine: true))
+            handle(.opened(opened, isGenuine: true))
         case .refused:
             let refused = network.decode(Refused.self, frame)
             let isGenuine = refused.by == asked?.route.last
             handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine))
         case .reset: handle(.reset(network.decode(Reset.self, frame).reason))
         default: network.violate("\(frame.type) at the ingress")
+        }
+    }
+
+    /// What comes to a RESUME.
+    private func receiveAnswer(_ frame: ModelFrame) {
+        switch frame.type {
+        case .resumed:
+            handle(.resumed(network.decode(Resumed.self, frame), isGenuine: true))
+        case .refused:
+            let refused = network.decode(Refused.self, frame)
+            let isGenuine = refused.by == state.joined?.route.last
+            attempt?.detach()
+            attempt = nil
+            handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine))
+        case .reset:
+            attempt?.detach()
+            attempt = nil
+            handle(.attemptLost)
+        default: network.violate("\(frame.type) as the answer to RESUME")
         }
     }
 
@@ -86,6 +120,13 @@ final class ModelIngress: ModelSocketOwner {
             if let pick { picks.insert(pick.number) }
             handle(.picked(pick, isLocal: false))
         case .seek(let pick, let tried): seek(pick, tried)
+        case .seekBack(let joined, let tried): seekBack(joined, tried)
+        case .takeOver:
+            end?.leave()
+            end = attempt
+            attempt = nil
+        case .dropAttempt: dropAttempt()
+        case .resumed: resumptions += 1
         case .cancel: leave(saying: .cancel, [])
         case .reset(let reason): leave(saying: .reset, Reset(reason: reason).encoded)
         case .leave: leave(saying: nil, [])
@@ -124,7 +165,8 @@ final class ModelIngress: ModelSocketOwner {
             route: way.route,
             target: pick.site,
             client: Endpoint(address: .v4(0x7F00_0001), port: 1),
-            window: UInt32(stream.flow.receiver.window)
+            window: UInt32(stream.flow.receiver.window),
+            isResumable: network.plan.grace > .zero
         )
         self.end = end
         asked = open
@@ -133,12 +175,55 @@ final class ModelIngress: ModelSocketOwner {
         handle(.asked(way, patience: way.patience(roundTrip: .milliseconds(1))))
     }
 
+    private func seekBack(_ joined: Joined, _ tried: Tried) {
+        guard let ways = network.ways[joined.pick.site].map(joined.back), let name = asked?.name
+        else { return handle(.noWay) }
+        let excluded = tried.excluded(of: ways)
+        let next = network.routes.pick(
+            ways,
+            turn: joined.pick.number,
+            excluding: excluded,
+            at: now
+        )
+        guard let way = next else { return handle(.noWay) }
+        let attempt = ModelEnd(of: self, name)
+        guard joined.epoch <= network.plan.epochsMax,
+            let side = network.side(
+                from: network.ingress,
+                to: way.route[0],
+                ratherThan: end?.side
+            ), side !== end?.side, attempt.open(on: side)
+        else { return handle(.unreachable(way)) }
+        self.attempt = attempt
+        let resume = Resume(
+            name: name,
+            epoch: joined.epoch,
+            route: way.route,
+            standing: stream.flow.receiver.standing
+        )
+        attempt.send(.resume, resume.encoded)
+        let patience = way.patience(roundTrip: .milliseconds(1))
+        handle(.askedBack(way, hadFin: resume.standing.hasFin, patience: patience))
+    }
+
+    private func dropAttempt() {
+        attempt?.leave()
+        attempt = nil
+    }
+
     private func leave(saying type: FrameType?, _ payload: [UInt8]) {
-        if let type { end?.send(type, payload) }
+        if let type {
+            end?.send(type, payload)
+            if type == .reset {
+                attempt?.send(type, payload)
+                attempt?.detach()
+            }
+        }
         forget()
     }
 
     private func forget() {
+        dropAttempt()
         end?.detach()
         if let end { network.forget(end.name, self) }
         end = nil
@@ -170,12 +255,17 @@ final class ModelIngress: ModelSocketOwner {
             case .seeking: (4, [])
             case .opening(let attempt):
                 (5, [network.number(of: attempt.pick.site), attempt.isEarly ? 1 : 0])
-            case .open(let pick): (6, [network.number(of: pick.site)])
+            case .open(let joined): (6, [network.number(of: joined.pick.site)])
+            case .returning: (8, [])
+            case .resuming(_, let attempt): (9, [attempt.hadFin ? 1 : 0])
+            case .detached: (10, [])
             case .ended: (7, [])
             }
-        return [kind] + detail + flowFingerprint + client.fingerprint + [
-            UInt64(history.failures), UInt64(history.pauses), UInt64(history.refused.count),
-            UInt64(history.unreached.count), history.openedAt == nil ? 0 : 1, UInt64(opens),
-        ]
+        let epoch = UInt64(state.joined?.epoch ?? 0)
+        return [kind, epoch, state.isDetached ? 1 : 0] + detail + flowFingerprint
+            + client.fingerprint + [
+                UInt64(history.failures), UInt64(history.pauses), UInt64(history.refused.count),
+                UInt64(history.unreached.count), history.openedAt == nil ? 0 : 1, UInt64(opens),
+            ]
     }
 }

@@ -86,6 +86,12 @@ final class ModelEnd {
         side = nil
     }
 
+    /// Ends the attachment, not the stream.
+    func leave() {
+        send(.detached)
+        detach()
+    }
+
     /// The lane has ended, and its table with it.
     func lost() { side = nil }
 
@@ -113,7 +119,8 @@ final class ModelEnd {
 /// Has a state machine, and does what it says in the model.
 protocol ModelOwner: AnyObject {
     func receive(_ frame: ModelFrame, on end: ModelEnd)
-    func carrierLost(_ end: ModelEnd)
+    /// The label is gone, and the path with it.
+    func pathLost(_ end: ModelEnd)
     var nextDeadline: Instant? { get }
     func deadline()
     /// Something to send waits on that end.

@@ -24,6 +24,16 @@ struct ModelPlan {
     var window = 65_536
     /// OPENs of each client.
     var opensMax = Int.max
+    /// How long a stream may be without a path; zero: nothing resumes.
+    var grace: Duration = .zero
+    /// RESUMEs of each stream, and one more.
+    var epochsMax = UInt32.max
+    /// Between two neighbors.
+    var lanesPerHop = 1
+    /// Servers refuse, and sockets fail.
+    var hasFailures = true
+    /// Streams may be moved without a loss.
+    var moves = false
     /// Hops have little memory: they let no more pass than a standard window.
     var isScarce = false
     var windowsGrow = false
@@ -47,6 +57,8 @@ enum ModelStep: Hashable {
     case cut(lane: Int, kept: Int)
     /// The client, or the server, resets its connection.
     case fail(Int)
+    /// That client's stream is to use another path.
+    case move(Int)
 }
 
 /// A network made of the state machines alone: what is on its way arrives when the schedule says so.
@@ -64,7 +76,9 @@ final class ModelNetwork {
     var routes = RouteEjections()
     private(set) var ways: [SiteID: Ways] = [:]
     private(set) var sides: [ModelSide] = []
-    private var lanes: [ModelRoute: Int] = [:]
+    private var lanes: [ModelRoute: [Int]] = [:]
+    /// How streams have ended at their egress.
+    var verdicts: [StreamName: StreamIndex.Verdict] = [:]
     private(set) var clients: [ModelIngress] = []
     /// In the order of their beginning; those that have ended have left.
     private(set) var others: [any ModelOwner] = []
@@ -97,9 +111,11 @@ final class ModelNetwork {
             }
             let route = transits + [egress]
             for (from, to) in zip([ingress] + route, route) {
-                lanes[ModelRoute(from: from, to: to)] = sides.count
-                sides.append(ModelSide(sides.count, from, self))
-                sides.append(ModelSide(sides.count, to, self))
+                for _ in 0..<plan.lanesPerHop {
+                    lanes[ModelRoute(from: from, to: to), default: []].append(sides.count)
+                    sides.append(ModelSide(sides.count, from, self))
+                    sides.append(ModelSide(sides.count, to, self))
+                }
             }
             routes[egress.site, default: []].append(route)
             makeServers(egress)
@@ -163,8 +179,10 @@ final class ModelNetwork {
         UInt64(ways.keys.sorted().firstIndex(of: site) ?? 99)
     }
 
-    func side(from: ProxyID, to: ProxyID) -> ModelSide? {
-        lanes[ModelRoute(from: from, to: to)].map { sides[$0] }
+    /// A lane that is up, and not that one if there is another.
+    func side(from: ProxyID, to: ProxyID, ratherThan other: ModelSide? = nil) -> ModelSide? {
+        let all = (lanes[ModelRoute(from: from, to: to)] ?? []).map { sides[$0] }
+        return all.first { $0.isUp && $0 !== other } ?? all.first { $0.isUp } ?? all.first
     }
 
     func withServers<Result>(
@@ -238,7 +256,7 @@ extension ModelNetwork {
             faults.append(.cut(lane: lane, kept: 0))
             if most > 0 { faults.append(.cut(lane: lane, kept: most)) }
         }
-        for (number, owner) in owners.enumerated() {
+        for (number, owner) in owners.enumerated() where plan.hasFailures {
             if let egress = owner as? ModelEgress, egress.connecting != nil {
                 faults.append(.connected(number, accepts: false))
             }
@@ -246,6 +264,11 @@ extension ModelNetwork {
                 !socket.hasFailed, socket.closedInOrder == nil
             {
                 faults.append(.fail(number))
+            }
+        }
+        if plan.moves {
+            for (number, client) in clients.enumerated() where client.canMove {
+                faults.append(.move(number))
             }
         }
         return faults
@@ -276,6 +299,7 @@ extension ModelNetwork {
         case .cut(let lane, let kept):
             sides[2 * lane].breakOff(after: kept)
             sides[2 * lane + 1].breakOff(after: kept)
+        case .move(let client): clients[client].move()
         case .fail(let owner): (owners[owner] as? any ModelSocketOwner)?.socketFailed()
         }
     }
@@ -293,13 +317,18 @@ extension ModelNetwork {
             side.isWhole = false
             for end in side.table.removeAll() {
                 end.lost()
-                end.owner.carrierLost(end)
+                end.owner.pathLost(end)
             }
         case .frame(let frame) where frame.type == .open: open(frame, side)
+        case .frame(let frame) where frame.type == .resume: resume(frame, side)
         case .frame(let frame):
             guard let end = side.table.find(frame.label) else { return }
             // Law 6.
             if end.name != frame.name { violate("a frame of \(frame.name) came to \(end.name)") }
+            if frame.type == .detached {
+                end.detach()
+                return end.owner.pathLost(end)
+            }
             end.owner.receive(frame, on: end)
         }
     }
@@ -325,6 +354,41 @@ extension ModelNetwork {
         others.append(stream)
         stream.inner.accept(on: side, label: frame.label)
         stream.outer.send(.open, open.encoded)
+    }
+}
+
+extension ModelNetwork {
+    /// A hop passes it on, the egress goes on with the stream, or somebody refuses it.
+    private func resume(_ frame: ModelFrame, _ side: ModelSide) {
+        let resume = decode(Resume.self, frame)
+        guard let own = resume.route.firstIndex(of: side.proxy) else { return violate("astray") }
+        let refusal: Refused.Reason?
+        if own + 1 == resume.route.count {
+            let stream = others.lazy.compactMap { $0 as? ModelEgress }
+                .first { $0.name == resume.name && $0.proxy == side.proxy }
+            refusal =
+                if let stream {
+                    stream.resume(resume, on: side, label: frame.label)
+                } else {
+                    verdicts[resume.name]?.refusal ?? .unknownStream
+                }
+        } else {
+            let stream = ModelTransit(resume, at: side.proxy, self)
+            if let next = self.side(from: side.proxy, to: resume.route[own + 1]),
+                stream.outer.open(on: next)
+            {
+                others.append(stream)
+                stream.inner.accept(on: side, label: frame.label)
+                stream.outer.send(.resume, resume.encoded)
+                refusal = nil
+            } else {
+                refusal = .noRoute
+            }
+        }
+        guard let refusal else { return }
+        let label = frame.label | StreamLabel.answerBit
+        let refused = Refused(by: side.proxy, reason: refusal)
+        side.send(.refused, label: label, refused.encoded, of: resume.name)
     }
 }
 

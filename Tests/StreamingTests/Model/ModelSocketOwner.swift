@@ -33,6 +33,7 @@ extension ModelSocketOwner {
     }
 
     func acknowledge() {
+        guard end?.side != nil else { return }
         let frame = flow.takeAcknowledgment(
             at: now,
             roundTrip: .milliseconds(1),
@@ -89,7 +90,7 @@ extension ModelSocketOwner {
     }
 
     func hasMore(on end: ModelEnd) -> Bool {
-        guard flow.isOpen else { return false }
+        guard flow.isOpen, end === self.end else { return false }
         return flow.isReadyToSend || (flow.sender.room > 0 && socket?.canGive == true)
     }
 
@@ -131,9 +132,12 @@ extension ModelSocketOwner {
             [
                 flow.receiver.pending.start, flow.receiver.pending.end, flow.receiver.granted,
                 flow.receiver.finOffset ?? 99, flow.receiver.isFinDelivered ? 1 : 0,
-                flow.receiver.owesAcknowledgment ? 1 : 0,
+                flow.receiver.owesAcknowledgment ? 1 : 0, flow.receiver.arrived,
+                flow.receiver.hasFinArrived ? 1 : 0, flow.receiver.mustAcknowledge ? 1 : 0,
             ]
         )
-        return sender + receiver + [flow.isOpen ? 1 : 0, isAcknowledgingSoon ? 1 : 0]
+        return sender + receiver + [
+            flow.isOpen ? 1 : 0, flow.awaitsPath ? 1 : 0, isAcknowledgingSoon ? 1 : 0,
+        ]
     }
 }

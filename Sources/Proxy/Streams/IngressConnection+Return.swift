@@ -1,0 +1,76 @@
+import Balancing
+import NetworkModel
+import Streaming
+import Wire
+
+/// The way back to the egress of a stream, over another path.
+extension IngressConnection {
+    /// Sends RESUME on the next way to the egress that was not tried.
+    func seekBack(_ joined: Joined, _ tried: Tried) {
+        guard let ways = service.ways(to: joined.pick.site).map(joined.back) else {
+            return handle(.noWay)
+        }
+        let (excluded, now) = (tried.excluded(of: ways), engine.loop.now)
+        let next = engine.plane.withRoutes {
+            $0.pick(ways, turn: joined.pick.number, excluding: excluded, at: now)
+        }
+        guard let way = next else { return handle(.noWay) }
+        let attempt = StreamEnd(of: self)
+        guard let hop = way.route.first,
+            let carrier = engine.carrier(to: hop, mayBridge: true), carrier.knowsResume,
+            carrier !== end.carrier, let resume = resume(joined, way), carrier.open(attempt)
+        else { return handle(.unreachable(way)) }
+        self.attempt = attempt
+        askedBack = resume
+        attempt.send(.resume) { resume.encode(into: &$0) }
+        let patience = way.patience(roundTrip: carrier.conduit.roundTrip)
+        handle(.askedBack(way, hadFin: resume.standing.hasFin, patience: patience))
+    }
+
+    /// Nil while the egress's key is not known, or the stream has no name any more.
+    private func resume(_ joined: Joined, _ way: WayPick) -> Resume? {
+        guard let name else { return nil }
+        let view = engine.view
+        var resume = Resume(
+            name: name,
+            epoch: joined.epoch,
+            route: way.route,
+            standing: stream.flow.receiver.standing
+        )
+        guard !view.isSidecar else { return resume }
+        guard let signature = view.keys.seal(resume, signer: view.proxy) else { return nil }
+        resume.signature = signature
+        return resume
+    }
+
+    /// The path of the RESUME is the stream's from now on.
+    func takeOver() {
+        guard let attempt else { return }
+        end.leave()
+        end = attempt
+        self.attempt = nil
+        askedBack = nil
+        if let carrier = end.carrier { stream.flow.draw(on: engine.pool(of: carrier.account)) }
+        requestDataIfPossible()
+    }
+
+    /// Nobody waits for an answer to the RESUME.
+    func forgetAttempt() {
+        attempt?.leave()
+        attempt = nil
+        askedBack = nil
+    }
+
+    // MARK: Whose word an answer is
+
+    func isGenuine(_ resumed: Resumed) -> Bool {
+        guard let askedBack else { return false }
+        guard !engine.view.isSidecar else { return resumed.egress == askedBack.route.last }
+        return isGenuine(.resumed(resumed), to: askedBack, resumed.mac)
+    }
+
+    func isGenuineBack(_ refused: Refused) -> Bool {
+        guard let askedBack else { return false }
+        return isGenuine(refused, to: askedBack)
+    }
+}

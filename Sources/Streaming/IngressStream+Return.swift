@@ -1,0 +1,216 @@
+package import Balancing
+package import NetworkModel
+import Wire
+
+// How a stream goes back to its egress over another path: because it has lost its own, or because a better one is there.
+extension IngressStream {
+    /// How long an answer of the egress is waited for on a way that is known to lead somewhere.
+    private static let patience: Duration = .seconds(1)
+
+    mutating func pathLost(_ grace: Duration, _ turn: inout Turn) {
+        if case .opening(let attempt) = state {
+            turn.act(.leave)
+            return lostOnTheWay(attempt, nil, &turn)
+        }
+        guard let joined = state.joined else { return }
+        // Nobody has noticed anything: any target will do.
+        guard !flow.isUntouched, joined.isResumable, grace > .zero else {
+            return lose(&turn)
+        }
+        let until = turn.now + grace
+        switch state {
+        case .open: seekBack(Recovery(joined, until: until), &turn)
+        case .returning(var recovery):
+            recovery.until = until
+            become(.returning(recovery))
+        case .resuming(var recovery, let attempt):
+            recovery.until = until
+            become(.resuming(recovery, attempt))
+        default: break
+        }
+    }
+
+    mutating func move(_ turn: inout Turn) {
+        guard case .open(let joined) = state, joined.isResumable else { return }
+        seekBack(Recovery(joined, until: nil), &turn)
+    }
+
+    mutating func retry(_ turn: inout Turn) {
+        guard case .detached(let recovery, _) = state else { return }
+        seekBack(recovery, &turn)
+    }
+
+    private mutating func seekBack(_ recovery: Recovery, _ turn: inout Turn) {
+        if let until = recovery.until, until <= turn.now {
+            return end(.lost(hadBytes: true), &turn)
+        }
+        var recovery = recovery
+        // Each attempt has its own: the egress takes none that is late.
+        recovery.joined.epoch += 1
+        flow.awaitsPath = true
+        become(.returning(recovery))
+        turn.act(.seekBack(recovery.joined, recovery.tried))
+    }
+
+    /// That way has led nowhere.
+    private mutating func seekBack(after way: WayPick, _ recovery: Recovery, _ turn: inout Turn) {
+        var recovery = recovery
+        recovery.tried.routes.append(way.route)
+        seekBack(recovery, &turn)
+    }
+
+    mutating func askedBack(
+        _ way: WayPick,
+        _ hadFin: Bool,
+        _ patience: Duration?,
+        _ turn: inout Turn
+    ) {
+        guard case .returning(let recovery) = state else { return }
+        let limit = turn.now + (patience ?? Self.patience)
+        let attempt = ReturnAttempt(way: way, askedAt: turn.now, limit: limit, hadFin: hadFin)
+        become(.resuming(recovery, attempt))
+    }
+
+    mutating func unreachableBack(_ recovery: Recovery, _ way: WayPick, _ turn: inout Turn) {
+        turn.act(.wayAbandoned(way))
+        seekBack(after: way, recovery, &turn)
+    }
+
+    /// Every way was tried.
+    mutating func noWayBack(_ recovery: Recovery, _ turn: inout Turn) {
+        guard let until = recovery.until else {
+            // It was not lost: its path is used as before.
+            flow.awaitsPath = false
+            return become(.open(recovery.joined))
+        }
+        var recovery = recovery
+        let pause = recovery.takePause()
+        become(.detached(recovery, retryAt: min(until, turn.now + pause)))
+    }
+
+    // MARK: Answers
+
+    mutating func resumed(_ answer: Resumed, _ isGenuine: Bool, _ turn: inout Turn) {
+        guard case .resuming(let recovery, let attempt) = state else {
+            return broke(.protocolError, &turn)
+        }
+        guard isGenuine else {
+            turn.act(.dropAttempt)
+            turn.act(.wayAbandoned(attempt.way))
+            return seekBack(after: attempt.way, recovery, &turn)
+        }
+        turn.act(.wayAnswered(attempt.way, after: turn.now - attempt.askedAt))
+        do throws(StreamViolation) {
+            try flow.resume(answer, hadFin: attempt.hadFin)
+        } catch {
+            return broke(.protocolError, &turn)
+        }
+        var joined = recovery.joined
+        joined.route = attempt.way.route
+        flow.awaitsPath = false
+        become(.open(joined))
+        turn.act(.takeOver)
+        if recovery.until != nil { turn.act(.resumed(joined.pick)) }
+    }
+
+    /// The label is free again.
+    mutating func refusedBack(
+        _ recovery: Recovery,
+        _ attempt: ReturnAttempt,
+        _ reason: Refused.Reason,
+        _ isGenuine: Bool,
+        _ turn: inout Turn
+    ) {
+        guard isGenuine else {
+            // A hop's word.
+            turn.act(
+                reason == .noRoute
+                    ? .wayFailed(attempt.way, .linkLost) : .wayAbandoned(attempt.way)
+            )
+            return seekBack(after: attempt.way, recovery, &turn)
+        }
+        turn.act(.wayAnswered(attempt.way, after: turn.now - attempt.askedAt))
+        switch reason {
+        case .finished where flow.mayHaveFinished: end(.finished, &turn)
+        case .finished, .unknownStream: end(.lost(hadBytes: true), &turn)
+        case .endedByServer: end(.cut(hadBytes: true), &turn)
+        default: seekBack(after: attempt.way, recovery, &turn)
+        }
+    }
+
+    mutating func attemptLost(_ turn: inout Turn) {
+        guard case .resuming(let recovery, let attempt) = state else { return }
+        turn.act(.wayAbandoned(attempt.way))
+        seekBack(after: attempt.way, recovery, &turn)
+    }
+
+    mutating func timedOutBack(
+        _ recovery: Recovery,
+        _ attempt: ReturnAttempt,
+        _ turn: inout Turn
+    ) {
+        turn.act(.dropAttempt)
+        turn.act(
+            attempt.limit <= turn.now
+                ? .wayFailed(attempt.way, .connectTimeout) : .wayAbandoned(attempt.way)
+        )
+        seekBack(after: attempt.way, recovery, &turn)
+    }
+}
+
+/// A stream that a server elsewhere has taken.
+package struct Joined: Hashable, Sendable {
+    package let pick: Pick
+    /// Ends with the egress.
+    package fileprivate(set) var route: [ProxyID]
+    /// Of the newest attachment, or attempt at one.
+    package fileprivate(set) var epoch: UInt32 = 0
+    let isResumable: Bool
+
+    init(pick: Pick, route: [ProxyID], isResumable: Bool) {
+        self.pick = pick
+        self.route = route
+        self.isResumable = isResumable
+    }
+
+    /// Those of `ways` that end at the egress.
+    package func back(of ways: Ways) -> Ways {
+        Ways(
+            routes: ways.routes.filter { $0.last == route.last },
+            detours: ways.detours.filter { $0.last == route.last }
+        )
+    }
+}
+
+/// Another path to the egress is looked for.
+package struct Recovery: Hashable, Sendable {
+    fileprivate(set) var joined: Joined
+    /// Until when; nil while the path that there is carries on.
+    fileprivate(set) var until: Instant?
+    fileprivate(set) var tried = Tried()
+    private var pauses = 0
+
+    fileprivate init(_ joined: Joined, until: Instant?) {
+        self.joined = joined
+        self.until = until
+    }
+
+    /// The first wait before all ways are tried again; doubles.
+    private static let pause: Duration = .milliseconds(20)
+
+    fileprivate mutating func takePause() -> Duration {
+        tried = Tried()
+        defer { pauses += 1 }
+        return Self.pause * (1 << min(pauses, 5))
+    }
+}
+
+/// RESUME was sent, and the answer is waited for.
+package struct ReturnAttempt: Hashable, Sendable {
+    let way: WayPick
+    let askedAt: Instant
+    /// Until when.
+    let limit: Instant
+    /// It said that FIN has come.
+    let hadFin: Bool
+}
