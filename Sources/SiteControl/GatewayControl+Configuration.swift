@@ -18,6 +18,7 @@ extension GatewayControl {
             pace.changed(at: turn.now)
         // New lanes and later advertisements use these; lanes that exist stay.
         case .credentials(let chain, let key):
+            renewLanes(to: chain, &turn)
             feed(.credentials(certificateChain: chain, agreementKey: key), &turn)
         case .endpoints(let name, let list): services.setEndpoints(name, list, at: turn.now)
         case .drain: beginDrain(&turn)
@@ -137,6 +138,20 @@ extension GatewayControl {
         drains.add(lanes, of: link, grace: drainParameters.grace, &turn)
         drains.lanesChanged(neighborhood.table, &turn)
         configureRouting(&turn)
+    }
+
+    /// Lanes that were dialed with other credentials give way to new ones; their streams move.
+    private mutating func renewLanes(to chain: [[UInt8]], _ turn: inout Turn) {
+        defer { certificateChain = chain }
+        guard let certificateChain, certificateChain != chain else { return }
+        for name in links.keys.sorted() {
+            guard let link = links[name] else { continue }
+            var lanes: [LaneID] = []
+            withLink(name, &turn) { link, desk, turn in
+                lanes = link.replace(Set(link.lanes), &desk, &turn)
+            }
+            replace(lanes, of: link.configuration, &turn)
+        }
     }
 
     private mutating func update(_ link: LinkConfiguration, _ turn: inout Turn) {

@@ -72,14 +72,14 @@ extension GatewayControl {
 
     private mutating func link(_ dialer: LinkDialer) -> LinkSnapshot {
         let configuration = dialer.configuration
-        let isConnected = dialer.isConnected
+        let isConnected = dialer.isConnected || dialer.isRenewing
         var snapshot = LinkSnapshot(
             name: configuration.name,
             reason: isConnected ? .connected : dialer.failure?.reason ?? .connecting,
             message: isConnected ? "" : dialer.failure?.message ?? "",
             cost: configuration.cost
         )
-        if dialer.isLeavingEndpoints {
+        if dialer.isLeavingEndpoints, !dialer.isRenewing {
             snapshot.message +=
                 (snapshot.message.isEmpty ? "" : "; ")
                 + "the lanes to the former endpoints carry their connections on for at most"

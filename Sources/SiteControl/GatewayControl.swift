@@ -19,6 +19,8 @@ package struct GatewayControl: Sendable {
     /// When which Link has to be looked at: there may be a thousand.
     var linkAgenda = Agenda<LinkName>()
     var drains = LaneDrains()
+    /// What new lanes are dialed with; nil before the start.
+    var certificateChain: [[UInt8]]?
     var ports: LanePorts
     var places = ListenerReports<ListenPlace>()
     var refusals = RefusalList()

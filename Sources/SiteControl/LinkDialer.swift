@@ -46,6 +46,7 @@ struct LinkDialer: Sendable {
     /// Lanes of draining neighbors, or to endpoints that are not listed any more: they carry their streams to the end, new
     /// ones were dialed in their place.
     private var retired: Set<LaneID> = []
+    private var isReplacing = false
     /// The last error of every endpoint.
     private var errors: [String: String] = [:]
     private var attempts: UInt64 = 0
@@ -55,6 +56,9 @@ struct LinkDialer: Sendable {
     var isConnected: Bool {
         slots.contains { if case .up = $0.state { true } else { false } }
     }
+
+    /// Others take the place of lanes that carry on: the first of those is being dialed.
+    var isRenewing: Bool { isReplacing && !isConnected && !retired.isEmpty }
 
     /// True while lanes to endpoints that are not listed any more carry what they carried.
     var isLeavingEndpoints: Bool { !isConnected && !retired.isEmpty }
@@ -125,6 +129,7 @@ struct LinkDialer: Sendable {
         guard !slots.isEmpty else { return }
         errors = [:]
         failure = nil
+        isReplacing = false
         for index in slots.indices {
             switch slots[index].state {
             case .up(_, let endpoint) where configuration.endpoints.contains(endpoint): continue
@@ -202,6 +207,7 @@ struct LinkDialer: Sendable {
         _ turn: inout Turn
     ) {
         errors[endpoint] = failure.message
+        isReplacing = false
         if !isConnected {
             self.failure = failure
             if failure.reason == .unreachable, errors.count > 1 {
@@ -228,6 +234,7 @@ struct LinkDialer: Sendable {
             configuration.remoteSites.contains(hello.proxy.site)
         else { return false }
         slots[index].state = .up(id, endpoint)
+        isReplacing = false
         slots[index].attempts = 0
         slots[index].backoff.reset()
         failure = nil
@@ -272,14 +279,25 @@ struct LinkDialer: Sendable {
         fail(index, failure, at: endpoint, &desk, &turn)
     }
 
-    /// The neighbor of these lanes drains: others are dialed before it closes them.
-    mutating func replace(_ draining: Set<LaneID>, _ desk: inout DialDesk, _ turn: inout Turn) {
+    /// These lanes are about to end: others are dialed before.
+    ///
+    /// Gives those of this Link that were up.
+    @discardableResult
+    mutating func replace(
+        _ leaving: Set<LaneID>,
+        _ desk: inout DialDesk,
+        _ turn: inout Turn
+    ) -> [LaneID] {
+        var replaced: [LaneID] = []
+        isReplacing = true
         for index in slots.indices {
-            guard case .up(let id, _) = slots[index].state, draining.contains(id) else { continue }
+            guard case .up(let id, _) = slots[index].state, leaving.contains(id) else { continue }
             retired.insert(id)
+            replaced.append(id)
             slots[index].backoff.reset()
             retry(index, &desk, &turn)
         }
+        return replaced
     }
 
     private func slot(of id: LaneID) -> Int? { slots.firstIndex { $0.state.lane == id } }

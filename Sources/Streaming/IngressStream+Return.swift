@@ -52,8 +52,9 @@ extension IngressStream {
         turn.act(.seekBack(recovery.joined, recovery.tried))
     }
 
-    /// That way has led nowhere.
+    /// That way has led nowhere; a stream that has not lost its path keeps it then.
     private mutating func seekBack(after way: WayPick, _ recovery: Recovery, _ turn: inout Turn) {
+        guard recovery.until != nil else { return noWayBack(recovery, &turn) }
         var recovery = recovery
         recovery.tried.routes.append(way.route)
         seekBack(recovery, &turn)
@@ -171,6 +172,13 @@ package struct Joined: Hashable, Sendable {
         self.pick = pick
         self.route = route
         self.isResumable = isResumable
+    }
+
+    /// Whether its route is none of the best of `ways` to the egress.
+    package func hasBetter(of ways: Ways) -> Bool {
+        let back = back(of: ways)
+        let best = back.routes.isEmpty ? Array(back.detours.prefix(1)) : back.routes
+        return !best.isEmpty && !best.contains(route)
     }
 
     /// Those of `ways` that end at the egress.

@@ -89,10 +89,14 @@ package struct LabelTable<End: AnyObject> {
         taken -= 1
     }
 
+    /// Every stream there is.
+    @inlinable
+    package var all: [End] { opened.compactMap(\.end) + accepted.values.compactMap(\.end) }
+
     /// Every stream there is; the tables are empty afterwards.
     @inlinable
     package mutating func removeAll() -> [End] {
-        let ends = opened.compactMap(\.end) + accepted.values.compactMap(\.end)
+        let ends = all
         self = LabelTable()
         return ends
     }

@@ -149,7 +149,9 @@ extension StreamFlow {
     var hasUsedNoSocket: Bool { !sender.hasRead && receiver.hasDeliveredNothing }
 
     /// Whether the stream is finished once the FIN that is due is delivered.
-    package var isFinLast: Bool { sender.isFinAcknowledged }
+    package var isFinLast: Bool {
+        sender.isFinAcknowledged && receiver.hasFinArrived && !awaitsPath
+    }
 
     var isHalfClosed: Bool { sender.finOffset != nil || receiver.isFinDelivered }
 }

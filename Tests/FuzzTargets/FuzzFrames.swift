@@ -37,6 +37,9 @@ private func fuzzPayload(_ type: FrameType, _ bytes: [UInt8]) {
     case .acknowledgment: again(Acknowledgment.self, bytes)
     case .fin: again(Fin.self, bytes)
     case .reset: again(Reset.self, bytes)
+    case .detached: again(Detached.self, bytes)
+    case .resume: again(Resume.self, bytes)
+    case .resumed: again(Resumed.self, bytes)
     default: others(type, bytes)
     }
 }

@@ -100,6 +100,10 @@ struct ReplacementTests {
         #expect(snapshot.links.first?.message.contains("\(dead)") == true)
         #expect(await traffic.isOpen(held))
         await pair.west.proxy.wait("the old lanes are gone") { $0.usable == 0 }
+        // The held connection looks for another way for a while; there is none.
+        await pair.west.proxy.wait("it is reset", limit: .seconds(20)) {
+            $0.counters.contains { $0.interrupted == 1 }
+        }
         #expect(await !traffic.isOpen(held))
         await pair.stop()
         traffic.stop()

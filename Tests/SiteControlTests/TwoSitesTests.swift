@@ -86,6 +86,26 @@ struct TwoSitesTests {
         #expect(sites.lanes(0, 1).isEmpty)
     }
 
+    @Test("new credentials reach lanes that are up: others take their place, and the Link stays up")
+    func renewedCredentials() throws {
+        var sites = try sites()
+        sites.run(milliseconds: 2_000)
+        let before = sites.lanes(0, 1)
+        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 0)
+        for _ in 0..<40 {
+            sites.run(milliseconds: 50)
+            #expect(sites.nodes[0].snapshot?.links.first?.reason == .connected)
+            #expect(sites.targets(backend, at: 0) == [far: .usable])
+        }
+        let after = sites.lanes(0, 1)
+        #expect(after.count == 1 && Set(after).isDisjoint(with: before))
+        sites.expectSameWhenReplayed()
+        // The same again is no news.
+        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 0)
+        sites.run(milliseconds: 2_000)
+        #expect(sites.lanes(0, 1) == after)
+    }
+
     @Test(
         "a gateway with a Link that works is ready 500 ms after it is up, one that is dead delays it no longer"
     )

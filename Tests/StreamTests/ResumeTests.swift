@@ -68,10 +68,12 @@ struct ResumeTests {
         on diamond: Diamond,
         _ disturb: () throws -> Void
     ) throws {
+        let isDisturbed = Promise<Bool>()
         let server = TestServer { client in
             let writing = TestThread { client.writePattern(size) }
             let read = client.readPattern()
             _ = writing.value
+            _ = isDisturbed.value
             if read.isRight, read.count == size, read.end == .endOfFile { client.finishWriting() }
         }
         diamond.far.servers([server.port])
@@ -84,6 +86,7 @@ struct ResumeTests {
         // A stream on which nothing has passed may be opened anew.
         #expect(eventually { (try? diamond.near.ringBytes) ?? 0 > 0 })
         try disturb()
+        isDisturbed.fulfill(true)
         let read = try #require(reading.value)
         #expect(writing.value == true)
         #expect(read.isRight)
@@ -281,5 +284,46 @@ struct ResumeTests {
         }
         #expect(!isHeld)
         for client in clients { #expect(client.read().end == .reset) }
+    }
+
+    @Test("a stream on a lane that is retired goes over to another one, without a loss")
+    func retiredLane() throws {
+        let diamond = try Diamond()
+        defer { diamond.stop() }
+        try diamond.near.link(to: diamond.left)
+        try exchange(32 << 20, on: diamond) {
+            let first = try diamond.near.retireLane(to: diamond.left.id)
+            #expect(eventually { (try? first()) == 0 })
+            #expect(try diamond.left.streamCount > 0, "the route is the same")
+        }
+        #expect(diamond.isEmptied())
+    }
+
+    @Test("a stream follows when another route to its egress becomes the best, and only then")
+    func betterRoute() throws {
+        let diamond = try Diamond()
+        defer { diamond.stop() }
+        func prefer(_ hop: TestProxy, _ other: TestProxy) throws {
+            let far = diamond.far.id
+            try diamond.near.targets([
+                TestProxy.Way(
+                    site: far.site,
+                    cost: 2,
+                    route: [hop.id, far],
+                    detours: [[other.id, far]]
+                )
+            ])
+            try diamond.near.withEngine { $0.waysChanged() }
+        }
+        try exchange(64 << 20, on: diamond) {
+            try prefer(diamond.left, diamond.right)
+            usleep(300_000)
+            #expect(try diamond.right.streamCount == 0)
+            for (hop, other) in [(diamond.right, diamond.left), (diamond.left, diamond.right)] {
+                try prefer(hop, other)
+                #expect(eventually { (try? hop.streamCount) == 1 && (try? other.streamCount) == 0 })
+            }
+        }
+        #expect(diamond.isEmptied())
     }
 }

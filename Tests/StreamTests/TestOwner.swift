@@ -21,6 +21,7 @@ class TestOwner: StreamOwner {
     func violated(_ violation: StreamViolation, on end: StreamEnd) {}
     func pathLost(_ end: StreamEnd, grace: Duration) {}
     func retry() {}
+    func move(isLeaving: Bool) {}
     func endIfSilent(for limit: Duration) {}
     var servicePort: ServicePort? { nil }
     var name: StreamName? { nil }

@@ -269,6 +269,17 @@ final class TestProxy: Sendable {
         }
     }
 
+    /// Retires the lane of loop 0 to a neighbor that came first; gives what crosses it.
+    func retireLane(to neighbor: ProxyID) throws -> @Sendable () throws -> UInt64 {
+        let thread = threads[0]
+        @Sendable func first(_ loop: EventLoop) -> StreamCarrier? {
+            loop.local(Sessions.self, orMake: Sessions()).all
+                .first { $0.neighbor == neighbor }?.carrier
+        }
+        try thread.run { loop in first(loop)?.retire() }
+        return { try thread.run { loop in first(loop)?.activeStreams ?? 99 } }
+    }
+
     /// Runs `body` with the engine of a loop.
     func withEngine<Answer: Sendable>(
         loop index: Int = 0,
@@ -324,7 +335,7 @@ extension EventLoop {
 /// A lane whose neighbor is known beforehand.
 final class TestSession: LaneDelegate {
     var lane: Lane?
-    private var carrier: StreamCarrier?
+    private(set) var carrier: StreamCarrier?
     let neighbor: ProxyID
     private let isSidecar: Bool
     private let isMute: Bool

@@ -122,6 +122,7 @@ struct SmallModelTests {
         var resumes = false
         /// Only paths are lost, and streams move.
         var onlyPaths = false
+        var onlyMoves = false
         var serverWords = 4
 
         var testDescription: String { name }
@@ -152,7 +153,7 @@ struct SmallModelTests {
                 deadlines: 0
             ),
             Small(
-                name: "two lanes and three epochs, one frame, two losses or moves anywhere",
+                name: "two lanes and three epochs, one frame, two moves anywhere",
                 transits: [0],
                 chunk: 4,
                 faults: 2,
@@ -160,24 +161,26 @@ struct SmallModelTests {
                 lanes: 2,
                 resumes: true,
                 onlyPaths: true,
+                onlyMoves: true,
                 serverWords: 0
             ),
             Small(
-                name: "two lanes, two frames each way, a loss or move anywhere",
+                name: "two lanes, two frames, a loss or move anywhere",
                 transits: [0],
                 chunk: 2,
                 faults: 1,
                 deadlines: 0,
                 lanes: 2,
                 resumes: true,
-                onlyPaths: true
+                onlyPaths: true,
+                serverWords: 0
             ),
             Small(
-                name: "a hop or none, one frame, a loss or move anywhere, a time limit early",
+                name: "a hop or none, one frame, a loss or move anywhere",
                 transits: [0, 1],
                 chunk: 4,
                 faults: 1,
-                deadlines: 1,
+                deadlines: 0,
                 resumes: true,
                 onlyPaths: true,
                 serverWords: 0
@@ -195,6 +198,7 @@ struct SmallModelTests {
         plan.grace = small.resumes ? .seconds(10) : .zero
         plan.moves = small.resumes
         plan.hasFailures = !small.onlyPaths
+        plan.hasCuts = !small.onlyMoves
         plan.words.server = small.serverWords
         plan.epochsMax = 2
         plan.opensMax = 2

@@ -31,12 +31,15 @@ final class ServiceShelf {
             introducesClients: update.introducesClients
         )
         service.update(servers: update.servers, at: own, now: now)
-        service.update(
+        let haveWaysChanged = service.update(
             targets: update.targets,
             ways: update.ways,
             offeredAt: update.isOffered ? own : nil,
             at: now
         )
+        if haveWaysChanged, core.plane.noteWays() {
+            core.tellAgents { $0.engine.waysChanged() }
+        }
         touched.insert(key)
     }
 

@@ -101,6 +101,7 @@ final class EgressConnection: SocketStream {
 
     // The ingress comes back.
     func retry() {}
+    func move(isLeaving: Bool) {}
 
     /// Goes on over the path that a RESUME came on, which was checked; else gives the reason why not.
     func resume(

@@ -12,7 +12,7 @@ extension IngressConnection {
         }
         let (excluded, now) = (tried.excluded(of: ways), engine.loop.now)
         let next = engine.plane.withRoutes {
-            $0.pick(ways, turn: joined.pick.number, excluding: excluded, at: now)
+            $0.pick(ways, turn: joined.pick.turn, excluding: excluded, at: now)
         }
         guard let way = next else { return handle(.noWay) }
         let attempt = StreamEnd(of: self)

@@ -125,6 +125,13 @@ final class IngressConnection: SocketStream {
 
     func retry() { handle(.retry) }
 
+    func move(isLeaving: Bool) {
+        guard let joined = stream.state.joined else { return }
+        if isLeaving || service.ways(to: joined.pick.site).map(joined.hasBetter) == true {
+            handle(.move)
+        }
+    }
+
     func shutDown() { handle(.shutDown) }
 
     func abandon() {
@@ -216,7 +223,11 @@ final class IngressConnection: SocketStream {
             ),
             with: site
         )
-        told = moved
+        // What is sent again over another path was told.
+        told = MovedBytes(
+            toServer: max(told.toServer, moved.toServer),
+            toClient: max(told.toClient, moved.toClient)
+        )
     }
 
     private func pick(excluding excluded: [SiteID]) {

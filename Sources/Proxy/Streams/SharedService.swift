@@ -80,17 +80,22 @@ final class SharedService: Sendable {
 extension SharedService {
     /// Takes what routing says: targets, and the ways to those that are elsewhere; with `site`, this site's servers are a
     /// target as well.
+    ///
+    /// True when there are other ways than before.
+    @discardableResult
     func update(
         targets: [Target],
         ways: [SiteID: Ways] = [:],
         offeredAt site: SiteID? = nil,
         at now: Instant
-    ) {
+    ) -> Bool {
         state.withLock { state in
             state.routed = targets
+            let isNews = state.ways != ways
             state.ways = ways
             state.local = site.map { state.endpoints.target(at: $0) }
             state.balancer.update(state.targets, at: now)
+            return isNews
         }
     }
 

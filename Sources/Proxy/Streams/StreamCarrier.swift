@@ -64,6 +64,7 @@ final class StreamCarrier {
         guard !isRetired, !isClosed else { return }
         isRetired = true
         engine.carrierRetired(self)
+        engine.move(labels.all.map(\.owner))
     }
 
     // MARK: Labels

@@ -91,6 +91,9 @@ protocol StreamOwner: AnyObject {
     /// A way that was missing may be there.
     func retry()
 
+    /// Goes over to a better path without a loss, if there is one; `isLeaving`: to any, for the present one is about to end.
+    func move(isLeaving: Bool)
+
     /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration)
 

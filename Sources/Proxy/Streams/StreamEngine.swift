@@ -41,6 +41,7 @@ final class StreamEngine: EventHandler {
     /// Streams without a path, numbered in the order in which they lost it.
     private var detached: [ObjectIdentifier: UInt64] = [:]
     private var losses: UInt64 = 0
+    private var looksAtWays = false
 
     init(
         loop: EventLoop,
@@ -221,12 +222,37 @@ final class StreamEngine: EventHandler {
 
     /// There is another lane: a few at a time look whether it leads back.
     private func retryDetached() {
-        let waiting = Array(detached.keys)
-        for first in stride(from: 0, to: waiting.count, by: Self.silenceSlice) {
-            let slice = waiting[first..<min(first + Self.silenceSlice, waiting.count)]
-            loop.schedule(after: .zero) { [unowned self] _ in
-                for key in slice where detached[key] != nil { streams[key]?.retry() }
-            }
+        guard !detached.isEmpty else { return }
+        slowly(detached.keys.compactMap { streams[$0] }[...]) { $0.retry() }
+    }
+
+    /// Calls `body` for some streams in each turn; those may have ended by then.
+    private func slowly(
+        _ streams: ArraySlice<any StreamOwner>,
+        _ body: @escaping (any StreamOwner) -> Void
+    ) {
+        guard !streams.isEmpty else { return }
+        loop.schedule(after: .milliseconds(1)) { [unowned self] _ in
+            for stream in streams.prefix(Self.moveSlice) { body(stream) }
+            slowly(streams.dropFirst(Self.moveSlice), body)
+        }
+    }
+
+    private static let moveSlice = 16
+    /// For routing to settle.
+    private static let waysDelay: Duration = .milliseconds(200)
+
+    /// The path of these is about to end.
+    func move(_ streams: [any StreamOwner]) { slowly(streams[...]) { $0.move(isLeaving: true) } }
+
+    /// Those whose ways have changed are looked at, and all others too: it costs less than to know which they are.
+    func waysChanged() {
+        guard !looksAtWays else { return }
+        looksAtWays = true
+        loop.schedule(after: Self.waysDelay) { [unowned self] _ in
+            looksAtWays = false
+            plane.looksAtWays()
+            slowly(Array(streams.values)[...]) { $0.move(isLeaving: false) }
         }
     }
 

@@ -13,6 +13,7 @@ final class StreamPlane: Sendable {
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
     private let ejections = Mutex(RouteEjections())
+    private let isToldOfWays = Atomic<Bool>(false)
     private let lanes = Mutex<[ProxyID: [Int: Int]]>([:])
 
     init(mailboxes: [Mailbox], accounts: NeighborAccounts) {
@@ -48,6 +49,13 @@ final class StreamPlane: Sendable {
     func withRoutes<Result: Sendable>(_ body: (inout RouteEjections) -> Result) -> Result {
         ejections.withLock { ejections in body(&ejections) }
     }
+
+    /// Ways to targets have changed; true when the loops are to be told, so that each looks soon whether streams of its own
+    /// have better ones: once for all changes until then.
+    func noteWays() -> Bool { !isToldOfWays.exchange(true, ordering: .relaxed) }
+
+    /// A loop looks now: what changes from now on it has to be told of.
+    func looksAtWays() { isToldOfWays.store(false, ordering: .relaxed) }
 
     // MARK: Lanes of the loops
 

@@ -96,6 +96,7 @@ final class TransitConnection: StreamOwner {
 
     // The ends alone look for ways.
     func retry() {}
+    func move(isLeaving: Bool) {}
 
     func shutDown() { handle(.shutDown, on: .inner) }
 

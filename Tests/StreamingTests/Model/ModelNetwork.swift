@@ -32,6 +32,8 @@ struct ModelPlan {
     var lanesPerHop = 1
     /// Servers refuse, and sockets fail.
     var hasFailures = true
+    /// Lanes end.
+    var hasCuts = true
     /// Streams may be moved without a loss.
     var moves = false
     /// Hops have little memory: they let no more pass than a standard window.
@@ -251,7 +253,7 @@ extension ModelNetwork {
     /// What may go wrong now.
     var faults: [ModelStep] {
         var faults: [ModelStep] = []
-        for lane in 0..<sides.count / 2 where sides[2 * lane].isWhole {
+        for lane in 0..<sides.count / 2 where plan.hasCuts && sides[2 * lane].isWhole {
             let most = max(sides[2 * lane].inbox.count, sides[2 * lane + 1].inbox.count)
             faults.append(.cut(lane: lane, kept: 0))
             if most > 0 { faults.append(.cut(lane: lane, kept: most)) }
