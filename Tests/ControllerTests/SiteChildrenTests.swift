@@ -49,6 +49,27 @@ struct SiteChildrenTests {
         #expect(deployment(site).spec.replicas == 3)
     }
 
+    @Test(
+        "a gateway asks for a little where the Site says nothing, and is limited only where it says so"
+    )
+    func resources() {
+        func container(_ resources: ComputeResources?) -> Core.ResourceRequirements {
+            let site = Samples.site { $0.proxy = ProxySettings(resources: resources) }
+            return deployment(site).spec.template.spec.containers[0].resources
+        }
+        let standard = ["cpu": Quantity("50m"), "memory": Quantity("64Mi")]
+        #expect(container(nil).requests == standard && container(nil).limits.isEmpty)
+        let own = container(
+            ComputeResources(
+                requests: ["cpu": Quantity("2")],
+                limits: ["memory": Quantity("32Mi")]
+            )
+        )
+        // A request above the limit would be refused: the limit alone is the request, too.
+        #expect(own.requests == ["cpu": Quantity("2")])
+        #expect(own.limits == ["memory": Quantity("32Mi")])
+    }
+
     @Test("a child carries no label or annotation of the Site, and is owned by it")
     func metadata() {
         var site = Samples.site { $0.linkAccess = LinkAccess(type: .external, hosts: ["h"]) }
@@ -75,20 +96,20 @@ struct SiteChildrenTests {
 
     @Test("P3: the link Service is dual-stack, unless its source ranges would leave a family open")
     func families() {
-        func policy(_ ranges: [String]?) -> String? {
+        func policy(_ ranges: [String]?) -> [String]? {
             var access = LinkAccess(type: .loadBalancer)
             access.loadBalancerSourceRanges = ranges
             let site = Samples.site { $0.linkAccess = access }
             return SiteChildren.make(site: site, settings: Samples.settings).lazy.compactMap {
                 guard case .service(let service) = $0, service.metadata.name == "tieline-link"
                 else { return nil }
-                return service.spec.ipFamilyPolicy
+                return [service.spec.ipFamilyPolicy ?? ""] + service.spec.ipFamilies
             }.first
         }
-        #expect(policy(nil) == "PreferDualStack")
-        #expect(policy(["192.0.2.0/24", "2001:db8::/32"]) == "PreferDualStack")
-        #expect(policy(["192.0.2.0/24", "198.51.100.0/24"]) == "SingleStack")
-        #expect(policy(["2001:db8::/32"]) == "SingleStack")
+        #expect(policy(nil) == ["PreferDualStack"])
+        #expect(policy(["192.0.2.0/24", "2001:db8::/32"]) == ["PreferDualStack"])
+        #expect(policy(["192.0.2.0/24", "198.51.100.0/24"]) == ["SingleStack", "IPv4"])
+        #expect(policy(["2001:db8::/32"]) == ["SingleStack", "IPv6"])
     }
 
     @Test("the addresses advertised are those that exist")

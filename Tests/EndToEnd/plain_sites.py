@@ -12,8 +12,8 @@ from network import API
 class PlainSites:
     """Sites `names[0]`, `names[1]`, ..., each linked to the next; site n has the address `PREFIX.n+1`."""
 
-    def __init__(self, prefix, *names):
-        self.prefix, self.names = prefix, names
+    def __init__(self, prefix, *names, programs=BIN):
+        self.prefix, self.names, self.programs = prefix, names, programs
         self.stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-sites-")))
         self.processes = {}
@@ -33,13 +33,18 @@ class PlainSites:
         file = self.folder / site / "status" / f"{kind}-{name}.json"
         return json.loads(file.read_text())["status"] if file.exists() else {}
 
-    def start(self, name, *prefix):
-        """Runs the site's proxy; `prefix` are words before the command."""
+    def start(self, name, *prefix, programs=None):
+        """Runs the site's proxy, one of `programs`; `prefix` are words before the command."""
         address = self.address(name)
         with open(self.folder / f"{name}.log", "a") as log:
             self.processes[name] = subprocess.Popen(
-                [*prefix, str(BIN / "tieline-proxy"), "run", "--site-dir", str(self.folder / name), "--bind", address,
+                [*prefix, str((programs or self.programs) / "tieline-proxy"), "run", "--site-dir", str(self.folder / name), "--bind", address,
                  "--admin", f"{address}:5673", "--loops", "1"], stderr=log)
+
+    def stop(self, name):
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
 
     def log(self, name):
         return (self.folder / f"{name}.log").read_text()

@@ -138,8 +138,9 @@ enum GatewayDeployment {
                 Core.VolumeMount(name: "credentials", mountPath: credentialsPath, readOnly: true),
                 Core.VolumeMount(name: "state", mountPath: statePath),
             ]
-            $0.resources.requests = site.spec.proxy?.resources?.requests ?? [:]
-            $0.resources.limits = site.spec.proxy?.resources?.limits ?? [:]
+            let resources = site.spec.proxy?.resources
+            $0.resources.limits = resources?.limits ?? [:]
+            $0.resources.requests = requests(resources)
             $0.startupProbe = probe("/healthz", period: 1, failures: 60)
             $0.readinessProbe = probe("/readyz", period: 1, failures: 2)
             $0.livenessProbe = probe("/healthz", period: 10, failures: 3)
@@ -151,6 +152,17 @@ enum GatewayDeployment {
                 $0.seccompProfile = Core.SeccompProfile()
             }
         }
+    }
+
+    /// What is set aside for a gateway at rest, where the Site says nothing of that resource.
+    ///
+    /// Without a request it would be the first to be evicted. No limits: they would cost connections where nobody wanted them.
+    private static let standardRequests = ["cpu": Quantity("50m"), "memory": Quantity("64Mi")]
+
+    private static func requests(_ resources: ComputeResources?) -> [String: Quantity] {
+        // A limit alone is the request as well.
+        let standard = standardRequests.filter { resources?.limits?[$0.key] == nil }
+        return standard.merging(resources?.requests ?? [:]) { _, own in own }
     }
 
     private static func arguments(_ site: Site) -> [String] {

@@ -91,7 +91,10 @@ enum SiteChildren {
             $0.spec.type = access.type == .external ? "ClusterIP" : access.type.rawValue
             $0.spec.loadBalancerClass = access.loadBalancerClass
             $0.spec.loadBalancerSourceRanges = access.loadBalancerSourceRanges ?? []
-            $0.spec.ipFamilyPolicy = familyPolicy(access)
+            let families = families(access)
+            $0.spec.ipFamilyPolicy =
+                families.isEmpty ? Core.ServiceSpec.preferDualStack : Core.ServiceSpec.singleStack
+            $0.spec.ipFamilies = families
             $0.spec.externalTrafficPolicy = access.externalTrafficPolicy?.rawValue
             $0.spec.allocateLoadBalancerNodePorts = access.allocateLoadBalancerNodePorts
             $0.spec.selector = Names.gatewaySelector(site)
@@ -105,11 +108,12 @@ enum SiteChildren {
         }
     }
 
-    /// Both families, unless the source ranges are of one: kube-proxy applies ranges to addresses of their own family, and
-    /// would let everybody in at one of the other.
-    private static func familyPolicy(_ access: LinkAccess) -> String {
+    /// The family of the source ranges, if they are of one; none: those that the cluster has.
+    ///
+    /// kube-proxy applies ranges to addresses of their own family, and would let everybody in at one of the other.
+    private static func families(_ access: LinkAccess) -> [String] {
         let ranges = access.loadBalancerSourceRanges ?? []
-        let families = Set(ranges.map { $0.contains(":") })
-        return families.count == 1 ? Core.ServiceSpec.singleStack : Core.ServiceSpec.preferDualStack
+        let families = Set(ranges.map { $0.contains(":") ? "IPv6" : "IPv4" })
+        return families.count == 1 ? Array(families) : []
     }
 }
