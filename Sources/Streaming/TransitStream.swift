@@ -31,6 +31,8 @@ package struct TransitStream: ~Copyable {
     /// At the gateway of a sidecar: what it signed, whose answer it therefore checks.
     package let signed: (any StreamRequest)?
     private let proxy: ProxyID
+    /// Both ends, and every hop, know how to go on over another path.
+    private var isResumable = false
     /// What leaves by the leg: bytes of the one direction, and what the other was acknowledged.
     private var inner: TransitDirection
     private var outer: TransitDirection
@@ -75,6 +77,8 @@ package struct TransitStream: ~Copyable {
         case reset(Reset.Reason)
         /// The path beyond that side is lost, or used no more.
         case pathLost
+        /// The lane on that side is about to end: the stream is to take another one.
+        case leaving
         /// The site on that side is not allowed any more.
         case revoked
         /// The neighbor broke the rules of the stream.
@@ -110,6 +114,7 @@ package struct TransitStream: ~Copyable {
             leg == .inner ? end([.cancelled(.outer)]) : resetBoth(.protocolError)
         case .reset(let reason): end([.reset(reason, leg.other)])
         case .pathLost: pathLost(on: leg)
+        case .leaving: leave()
         case .revoked: end([.reset(.revoked, leg.other)])
         case .violated: resetBoth(.protocolError)
         case .overloaded: resetBoth(.overloaded)
@@ -160,6 +165,11 @@ package struct TransitStream: ~Copyable {
         }
     }
 
+    private mutating func leave() -> [Action] {
+        guard case .open = state, isResumable else { return [] }
+        return end([.detached(.outer), .detached(.inner)])
+    }
+
     // MARK: The answer
 
     private var noRoute: Refused { Refused(by: proxy, reason: .noRoute) }
@@ -174,6 +184,7 @@ package struct TransitStream: ~Copyable {
             return end([.reset(.protocolError, .outer), .refused(noRoute, .inner)])
         }
         outer.allow(opened.window)
+        isResumable = opened.isResumable
         state = .open
         return [.opened(opened, .inner)]
     }
@@ -189,6 +200,7 @@ package struct TransitStream: ~Copyable {
         guard isGenuine else { return end([.detached(.outer), .refused(noRoute, .inner)]) }
         outer.begin(at: resumed.standing.next, for: resumed.standing)
         inner.begin(at: resumed.start, for: resume.standing)
+        isResumable = true
         state = .open
         return [.resumed(resumed, .inner)]
     }

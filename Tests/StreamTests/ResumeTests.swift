@@ -326,4 +326,48 @@ struct ResumeTests {
         }
         #expect(diamond.isEmptied())
     }
+
+    @Test("streams of a loop without a lane leave the retired lane of another loop as well")
+    func retiredBehindBridge() throws {
+        let diamond = try Diamond(loops: 2, hasRight: false)
+        defer { diamond.stop() }
+        let server = TestServer.named("far")
+        diamond.far.servers([server.port])
+        let clients = try (0..<16).map { _ -> TestSocket in
+            let client = try #require(TestSocket.connected(to: diamond.port))
+            #expect(client.read(limit: 4).bytes == Array("far\n".utf8))
+            return client
+        }
+        #expect(try diamond.near.withEngine(loop: 1) { $0.streamCount } > 0)
+        try diamond.near.link(to: diamond.left)
+        let first = try diamond.near.retireLane(to: diamond.left.id)
+        #expect(eventually { (try? first()) == 0 })
+        for client in clients {
+            client.write(Array("ping".utf8))
+            #expect(client.read(limit: 4).bytes == Array("ping".utf8))
+            client.close()
+        }
+        #expect(diamond.isEmptied())
+    }
+
+    @Test("a better route may begin with the same hop")
+    func sameFirstHop() throws {
+        let diamond = try Diamond()
+        defer { diamond.stop() }
+        try diamond.left.link(to: diamond.right)
+        try exchange(32 << 20, on: diamond) {
+            let (left, right, far) = (diamond.left.id, diamond.right.id, diamond.far.id)
+            try diamond.near.targets([
+                TestProxy.Way(
+                    site: far.site,
+                    cost: 2,
+                    route: [left, right, far],
+                    detours: [[left, far]]
+                )
+            ])
+            try diamond.near.withEngine { $0.waysChanged() }
+            #expect(eventually { (try? diamond.right.streamCount) == 1 })
+        }
+        #expect(diamond.isEmptied())
+    }
 }

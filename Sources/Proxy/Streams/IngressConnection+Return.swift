@@ -18,7 +18,8 @@ extension IngressConnection {
         let attempt = StreamEnd(of: self)
         guard let hop = way.route.first,
             let carrier = engine.carrier(to: hop, mayBridge: true), carrier.knowsResume,
-            carrier !== end.carrier, let resume = resume(joined, way), carrier.open(attempt)
+            carrier !== end.carrier || !carrier.isRetired, let resume = resume(joined, way),
+            carrier.open(attempt)
         else { return handle(.unreachable(way)) }
         self.attempt = attempt
         askedBack = resume

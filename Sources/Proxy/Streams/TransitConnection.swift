@@ -96,7 +96,11 @@ final class TransitConnection: StreamOwner {
 
     // The ends alone look for ways.
     func retry() {}
-    func move(isLeaving: Bool) {}
+
+    func move(isLeaving: Bool) {
+        // The ingress hears itself of the lane that it shares with this proxy.
+        if isLeaving, outer.carrier?.isRetired == true { handle(.leaving, on: .outer) }
+    }
 
     func shutDown() { handle(.shutDown, on: .inner) }
 
