@@ -26,6 +26,13 @@ extension Write {
     }
 }
 
+extension Write {
+    /// Whether it makes an object rather than changing or removing one.
+    var makes: Bool {
+        if case .apply(let child) = self { child.object.metadata.uid == nil } else { false }
+    }
+}
+
 /// An object that the controller makes.
 enum Child: Equatable, Sendable {
     case serviceAccount(Core.ServiceAccount)

@@ -34,6 +34,31 @@ struct Writer: Sendable {
         if let failure { throw failure }
     }
 
+    /// Carries out what a plan says for the children of `owner`; of what has gone nothing is made again for an owner that is gone too.
+    ///
+    /// The garbage collector may take a child before the watch tells of its owner's end. So where there were children before
+    /// (`hadChildren`) the server is asked for the owner; while it cannot be read the last copy holds.
+    func carryOut<Owner: KubernetesObject>(
+        _ writes: [Write],
+        of owner: Owner,
+        hadChildren: Bool
+    ) async throws(APIError) {
+        guard hadChildren, writes.contains(where: \.makes), await isGone(owner) else {
+            return try await carryOut(writes)
+        }
+        try await carryOut(writes.filter { !$0.makes })
+    }
+
+    private func isGone<Owner: KubernetesObject>(_ owner: Owner) async -> Bool {
+        do {
+            let found = try await client.find(Owner.self, owner.metadata.key)
+            return found?.metadata.uid != owner.metadata.uid
+                || found?.metadata.isTerminating == true
+        } catch {
+            return false
+        }
+    }
+
     private func carryOut(_ write: Write) async throws(APIError) {
         logger.debug("write", metadata: ["what": "\(write.summary)"])
         switch write {

@@ -79,7 +79,11 @@ struct ServiceReconciler: Reconciler {
                 try await sweep(service.key)
                 await shared.clear(plan.leftovers)
             }
-            try await shared.writer.carryOut(plan.writes)
+            try await shared.writer.carryOut(
+                plan.writes,
+                of: service,
+                hadChildren: service.status.conditions.isTrue(ConditionType.programmed.rawValue)
+            )
             failures.end(service.key)
         } catch {
             let lasting = failures.failed(service.key, at: shared.clock.now)

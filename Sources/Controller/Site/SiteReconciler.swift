@@ -171,7 +171,11 @@ struct SiteReconciler: Reconciler {
         facts.conflicts += plan.conflicts
         facts.waits += plan.waits
         leftovers += plan.leftovers
-        try await shared.writer.carryOut(plan.writes)
+        try await shared.writer.carryOut(
+            plan.writes,
+            of: site,
+            hadChildren: site.status.siteID != nil
+        )
     }
 
     /// The Secrets: as they are known, but for those that the server has told to be others.
@@ -279,7 +283,11 @@ struct SiteReconciler: Reconciler {
         facts.conflicts += plan.conflicts
         facts.waits += plan.waits
         leftovers += plan.leftovers
-        try await shared.writer.carryOut(plan.writes)
+        try await shared.writer.carryOut(
+            plan.writes,
+            of: site,
+            hadChildren: site.status.siteID != nil
+        )
         // The stores have them as they were before: nothing that stands there speaks of what is wanted now.
         facts.isUnseen = plan.writes.contains(where: \.isToldOf)
     }

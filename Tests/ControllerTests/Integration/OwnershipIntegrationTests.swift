@@ -1,6 +1,8 @@
 import Foundation
 import KubernetesAPI
 import KubernetesClient
+import KubernetesRuntime
+import Logging
 import NetworkAPI
 import Testing
 
@@ -138,6 +140,43 @@ extension OnServer {
                     }
                     #expect(try await cluster.events(names[0], .conflict).isEmpty)
                 }
+            }
+        }
+
+        @Test(
+            "what the garbage collector takes with its owner is not made again before the owner's end is heard of"
+        )
+        func collected() async throws {
+            try await cluster.withNamespaces(["collected"]) { names in
+                let site = try await cluster.makeSite(in: names[0])
+                let account = Core.ServiceAccount {
+                    $0.metadata = ObjectMeta(name: "made", namespace: names[0])
+                }
+                let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+                let writer = Writer(
+                    client: client,
+                    recorder: EventRecorder(
+                        client: client,
+                        controller: "test",
+                        instance: "test",
+                        logger: logger
+                    ),
+                    logger: logger
+                )
+                func carryOut(hadChildren: Bool) async throws -> Core.ServiceAccount? {
+                    let writes = [Write.apply(.serviceAccount(account))]
+                    try await writer.carryOut(writes, of: site, hadChildren: hadChildren)
+                    return try await client.find(Core.ServiceAccount.self, account.key)
+                }
+                #expect(try await carryOut(hadChildren: true) != nil)
+                try await client.delete(Core.ServiceAccount.self, account.key)
+                try await client.delete(Site.self, site.key)
+                #expect(try await carryOut(hadChildren: true) == nil)
+                // Another Site of that name is another owner.
+                _ = try await cluster.makeSite(in: names[0])
+                #expect(try await carryOut(hadChildren: true) == nil)
+                // Who never had children is not asked for.
+                #expect(try await carryOut(hadChildren: false) != nil)
             }
         }
     }
