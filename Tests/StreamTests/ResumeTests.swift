@@ -370,4 +370,39 @@ struct ResumeTests {
         }
         #expect(diamond.isEmptied())
     }
+
+    @Test("a sidecar's stream goes on through the other gateway of its site, which vouches for it")
+    func sibling() throws {
+        let site = try FixtureSite("home")
+        let sidecar = try TestProxy(site, instance: 7, isSidecar: true, grace: .seconds(10))
+        let gateways = try [1, 2].map { try TestProxy(site, instance: $0, grace: .seconds(10)) }
+        let far = try TestProxy(FixtureSite("far"), grace: .seconds(10))
+        let all = [sidecar, far] + gateways
+        defer { for proxy in all { proxy.stop() } }
+        for gateway in gateways {
+            try sidecar.link(to: gateway)
+            try gateway.link(to: far)
+            try gateway.knows([far])
+        }
+        try far.knows(gateways)
+        try sidecar.targets([
+            TestProxy.Way(
+                site: far.site.id,
+                cost: 1,
+                route: [gateways[0].id, far.id],
+                detours: [[gateways[1].id, far.id]]
+            )
+        ])
+        let server = TestServer.named("far_")
+        far.servers([server.port])
+        let client = try #require(TestSocket.connected(to: sidecar.listen()))
+        #expect(client.read(limit: 5).bytes == Array("far_\n".utf8))
+        try sidecar.cutLanes(to: gateways[0].id)
+        client.write(Array("ping".utf8))
+        #expect(client.read(limit: 4).bytes == Array("ping".utf8))
+        #expect(try gateways[1].streamCount == 1)
+        #expect(server.acceptedCount == 1)
+        client.close()
+        #expect(eventually { all.allSatisfy { (try? $0.isEmpty) == true } })
+    }
 }
