@@ -58,17 +58,20 @@ def untouched(scale):
 
 
 def cut_lanes(driver, sites, choice):
-    """Kills the socket of a random lane of a random site, a few a second, until the driver ends."""
-    count = 0
+    """Kills the socket of a random lane of a random site, a few a second, until the driver ends; never the last one, without which
+    new clients are refused."""
+    count, last = 0, {}
     while driver.poll() is None:
         site = choice.choice(sites)
         lanes = site.run("ss", "-Htn", "state", "established", "dport = :5671").split("\n")
         lanes = [line.split() for line in lanes if line]
-        if lanes:
+        # One that was cut is dialed again within a moment, and has its handshake before it.
+        if len(lanes) > 1 and time.monotonic() - last.get(site, 0) > 1.5:
             port = choice.choice(lanes)[2].rsplit(":", 1)[1]
             site.kill_sockets("sport", "=", f":{port}")
+            last[site] = time.monotonic()
             count += 1
-        time.sleep(choice.uniform(0.1, 0.6))
+        time.sleep(choice.uniform(0.1, 0.4))
     return count
 
 

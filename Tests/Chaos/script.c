@@ -297,13 +297,23 @@ static void connect_client(Lane *lane) {
     watch(end, EPOLL_CTL_ADD);
 }
 
+// The server of an attempt that was given up waits for its end: one that ended by itself would count as failing.
+static void forsake(Endpoint *end) {
+    if (end->fd < 0) return;
+    Endpoint *stray = malloc(sizeof *stray);
+    if (!stray) die("malloc");
+    *stray = (Endpoint){.fd = end->fd};
+    watch(stray, EPOLL_CTL_MOD);
+    end->fd = -1;
+}
+
 static void accept_server(Lane *lane) {
     int fd;
     while ((fd = accept4(lane->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         Endpoint *end = &lane->ends[SERVER];
         if (lane->accepted++) { // another attempt: the one before may have seen nothing
             lane->early += end->received > 0;
-            settle(end, BROKEN);
+            forsake(end);
         }
         clear(lane, SERVER);
         end->fd = fd;
@@ -316,6 +326,10 @@ static void accept_server(Lane *lane) {
 
 static void turn(Endpoint *end, uint32_t events) {
     if (end->fd < 0) return;
+    if (!end->lane) { // a stray; its memory stays, for an event may be on its way
+        if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) settle(end, BROKEN);
+        return;
+    }
     if (!end->connected) {
         int error = 0;
         socklen_t size = sizeof error;
@@ -337,9 +351,13 @@ static void compare(Lane *lane) {
             int same = a->ending == b->ending && !b->wrong && (lane->script.races || a->received == b->received);
             if (same) continue;
             differences++;
-            printf("script %ld, %s: the %s saw %ld bytes and %s%s, directly %ld and %s\n", (long)lane->script_number, ways[way].name,
-                   side ? "server" : "client", (long)b->received, endings[b->ending], b->wrong ? ", wrong ones" : "",
-                   (long)a->received, endings[a->ending]);
+            printf("script %ld, %s:", (long)lane->script_number, ways[way].name);
+            for (int each = 0; each < 2; each++) {
+                a = &lane->seen[0][each], b = &lane->seen[way][each];
+                printf(" the %s saw %ld bytes and %s%s, directly %ld and %s;", each ? "server" : "client", (long)b->received,
+                       endings[b->ending], b->wrong ? ", wrong ones" : "", (long)a->received, endings[a->ending]);
+            }
+            printf("\n");
             describe(&lane->script);
             fflush(stdout);
             break;
