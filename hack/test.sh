@@ -152,7 +152,7 @@ case $what in
     step "release build" hack/build.sh
     step "test cluster" python3 hack/check-cluster.py
     step "what cannot be read, and kills around writes" controller_faults
-    step "random conversations" env TIELINE_BIN="$PWD/.build/release" hack/chaos.sh --quick B6
+    step "random conversations" env TIELINE_BIN="$PWD/.build/release" hack/chaos.sh --quick B6 R6
     step "hostile neighbors" env TIELINE_BIN="$PWD/.build/release" hack/hostile.sh --short
     step "size" env TIELINE_BIN="$PWD/.build/release" hack/scale.sh --quick
     step "end-to-end tests" python3 Tests/EndToEnd/run.py
