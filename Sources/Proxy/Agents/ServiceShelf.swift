@@ -65,7 +65,12 @@ final class ServiceShelf {
     }
 
     /// Connections came, went or failed.
-    func markChanged() { touched.formUnion(changes.take()) }
+    func markChanged() {
+        for key in changes.take() {
+            entries[key]?.shared.willRead()
+            touched.insert(key)
+        }
+    }
 
     func markAll() { touched.formUnion(entries.keys) }
 

@@ -84,18 +84,14 @@ final class Connector: EventHandler {
         cancelTimer()
         if !keepsWatching { unwatch(closing: false) }
         guard let connected = socket.take() else { return }
-        let completion = completion
-        self.completion = nil
-        completion?(.success(connected))
+        completion.take()?(.success(connected))
     }
 
     private func fail(_ error: SystemError) {
         unwatch(closing: true)
         cancelTimer()
         socket = nil
-        let completion = completion
-        self.completion = nil
-        completion?(.failure(error))
+        completion.take()?(.failure(error))
     }
 
     private func unwatch(closing: Bool) {

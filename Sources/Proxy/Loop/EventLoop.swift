@@ -110,7 +110,7 @@ extension EventLoop {
         on account: AccountNumber? = nil
     ) throws(SystemError) -> RegistrationID {
         let id = place(handler, number)
-        slots[Int(id.index)].account = account
+        if account != nil { slots[Int(id.index)].account = account }
         do {
             let interest: Epoll.Interest =
                 switch trigger {
@@ -199,10 +199,17 @@ extension EventLoop {
 
     private func place(_ handler: any EventHandler, _ descriptor: Int32) -> RegistrationID {
         let index = free.popLast() ?? UInt32(slots.count)
-        if index == slots.count { slots.append(Slot()) }
-        slots[Int(index)].handler = handler
-        slots[Int(index)].descriptor = descriptor
-        return RegistrationID(index: index, generation: slots[Int(index)].generation)
+        guard index < slots.count else {
+            slots.append(Slot(handler: handler, descriptor: descriptor))
+            return RegistrationID(index: index, generation: 0)
+        }
+        let generation = slots[Int(index)].generation
+        slots[Int(index)] = Slot(
+            generation: generation,
+            handler: handler,
+            descriptor: descriptor
+        )
+        return RegistrationID(index: index, generation: generation)
     }
 
     private func vacate(_ id: RegistrationID) {

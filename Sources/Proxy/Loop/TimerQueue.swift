@@ -65,9 +65,8 @@ struct TimerQueue {
     private mutating func take(_ id: TimerID) -> Action? {
         let index = Int(id.index)
         guard index < slots.count, slots[index].generation == id.generation,
-            let action = slots[index].action
+            let action = slots[index].action.take()
         else { return nil }
-        slots[index].action = nil
         slots[index].generation &+= 1
         free.append(id.index)
         count -= 1
@@ -80,12 +79,13 @@ struct TimerQueue {
     }
 
     private mutating func rebuild() {
-        // A sorted array is a heap.
-        heap = heap.filter { isLive($0.id) }.sorted(by: Self.isBefore)
+        heap = heap.filter { isLive($0.id) }
+        for parent in stride(from: heap.count / 2 - 1, through: 0, by: -1) { siftDown(parent) }
     }
 
     private static func isBefore(_ left: Entry, _ right: Entry) -> Bool {
-        (left.deadline, left.order) < (right.deadline, right.order)
+        left.deadline == right.deadline
+            ? left.order < right.order : left.deadline < right.deadline
     }
 
     private mutating func siftUp(_ start: Int) {
@@ -101,7 +101,11 @@ struct TimerQueue {
     private mutating func removeFirst() {
         heap.swapAt(0, heap.count - 1)
         heap.removeLast()
-        var parent = 0
+        siftDown(0)
+    }
+
+    private mutating func siftDown(_ start: Int) {
+        var parent = start
         while true {
             var least = parent
             for child in [2 * parent + 1, 2 * parent + 2]

@@ -101,10 +101,8 @@ final class LocalConnector {
                 return next()
             }
             service.serverOpened(server, at: loop.now)
-            let connected = connected
-            self.connected = nil
             failed = nil
-            connected?(socket, watch, server)
+            connected.take()?(socket, watch, server)
         case .failure(let error):
             if let shortage = Shortage(error) {
                 Shortages.note(shortage, at: loop.now)

@@ -7,12 +7,14 @@ import Synchronization
 /// The balancers and counters of one service port, shared by all loops of a proxy.
 ///
 /// One lock makes a pick and its count one step, so that balancing is exact with any number of loops. `onChange` is
-/// called without the lock after every change of a count, from any loop's thread.
+/// called without the lock after the first change of a count since `willRead`, from any loop's thread.
 final class SharedService: Sendable {
     let service: ServicePort
     private let sockets: OwnSockets
     private let onChange: @Sendable () -> Void
     private let state: Mutex<State>
+    /// `onChange` was called for what was not read yet.
+    private let isTold = Atomic(false)
 
     private struct State: Sendable {
         var balancer: ServiceBalancer
@@ -61,8 +63,18 @@ final class SharedService: Sendable {
     /// For changes that others have to hear of.
     private func change<Result: Sendable>(_ body: (inout State) -> Result) -> Result {
         let result = state.withLock { (state) in body(&state) }
-        onChange()
+        tell()
         return result
+    }
+
+    private func tell() {
+        if !isTold.exchange(true, ordering: .acquiringAndReleasing) { onChange() }
+    }
+
+    /// What is read from now on shows all changes of which `onChange` told; it tells of the next again.
+    func willRead() {
+        // An exchange, not a store: it sees what was changed before the flag was found set.
+        _ = isTold.exchange(false, ordering: .acquiringAndReleasing)
     }
 
     /// For what happens to servers: others hear of it only when this site becomes another target by it.
@@ -71,7 +83,7 @@ final class SharedService: Sendable {
             body(&state.endpoints)
             return state.settle(at: now)
         }
-        if isNews { onChange() }
+        if isNews { tell() }
     }
 }
 
@@ -249,7 +261,7 @@ extension SharedService {
     /// A connection to this server was accepted by this proxy itself.
     func leadsToItself(_ server: Endpoint, at now: Instant) {
         changeServers(at: now) { $0.condemn(server, at: now) }
-        onChange()
+        tell()
     }
 
     // MARK: Probes
