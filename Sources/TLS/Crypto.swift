@@ -1,4 +1,5 @@
 import COpenSSL
+import Synchronization
 
 /// Hashes, MACs, key derivation and random bytes.
 ///
@@ -25,21 +26,20 @@ package enum Crypto {
 
     /// HMAC-SHA-256, RFC 2104: 32 bytes.
     package static func hmacSHA256(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
-        unsafe [UInt8](unsafeUninitializedCapacity: digestCount) { output, count in
-            var written: UInt32 = 0
-            let result = unsafe HMAC(
-                EVP_sha256(),
-                key,
-                Int32(key.count),
-                message,
-                message.count,
-                output.baseAddress,
-                &written
-            )
-            precondition(unsafe result != nil, "HMAC-SHA-256 is not available")
-            count = Int(written)
+        unsafe hmac.withLock { context in
+            var code = [UInt8](repeating: 0, count: digestCount)
+            var count = 0
+            let isDone =
+                unsafe EVP_MAC_init(context, key, key.count, nil) == 1
+                && EVP_MAC_update(context, message, message.count) == 1
+                && EVP_MAC_final(context, &code, &count, digestCount) == 1
+            precondition(isDone && count == digestCount, "HMAC-SHA-256 is not available")
+            return code
         }
     }
+
+    /// Used again and again: to look for the algorithm takes longer than the MAC of a frame.
+    private static let hmac = unsafe Mutex(copenssl_hmac_sha256())
 
     /// The first 16 bytes of HMAC-SHA-256.
     package static func mac(key: [UInt8], _ message: [UInt8]) -> [UInt8] {

@@ -5,6 +5,8 @@ package struct FrameBuffer: ~Copyable {
     /// The first byte that was not yet taken by `removeFirst`.
     @usableFromInline var start = 0
     @usableFromInline var end = 0
+    /// Where small payloads are put together; keeps its memory.
+    private var scratch = FrameWriter(reserving: 64)
 
     package init(minimumCapacity: Int = 0) {
         unsafe memory = .allocate(byteCount: minimumCapacity, alignment: 8)
@@ -60,9 +62,9 @@ package struct FrameBuffer: ~Copyable {
         label: UInt32,
         _ body: (inout FrameWriter) -> Void
     ) {
-        var writer = FrameWriter(reserving: 32)
-        body(&writer)
-        append(type: type.rawValue, label: label, payload: writer.bytes)
+        scratch.removeAll()
+        body(&scratch)
+        append(type: type.rawValue, label: label, payload: scratch.bytes)
     }
 
     package mutating func removeAll() {

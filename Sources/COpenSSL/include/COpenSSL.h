@@ -40,6 +40,19 @@ static inline void copenssl_set_modes(SSL_CTX *context) {
         context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
 }
 
+/// A context for EVP_MAC_init, or NULL.
+static inline EVP_MAC_CTX *copenssl_hmac_sha256(void) {
+    EVP_MAC *algorithm = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
+    EVP_MAC_CTX *context = EVP_MAC_CTX_new(algorithm);
+    EVP_MAC_free(algorithm);
+    char digest[] = OSSL_DIGEST_NAME_SHA2_256;
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    if (context != NULL && EVP_MAC_CTX_set_params(context, parameters) == 1) return context;
+    EVP_MAC_CTX_free(context);
+    return NULL;
+}
+
 static const int copenssl_utf8_string = MBSTRING_UTF8;
 
 /// An extension in the notation of x509v3_config(5), or NULL; `hash` and `keyid` speak of the two certificates.
