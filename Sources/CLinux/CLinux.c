@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <malloc.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
@@ -70,3 +71,5 @@ int clinux_has_writer(int file) {
     }
     return errno == EAGAIN ? 1 : -1;
 }
+
+void clinux_trim_heap(void) { malloc_trim(0); }

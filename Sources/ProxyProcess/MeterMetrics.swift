@@ -21,6 +21,19 @@ extension MetricsWriter {
                 loop.lag
             )
         }
+        if let budget = meters.memoryBudget {
+            gauge(
+                "tieline_memory_budget_bytes",
+                help: "Memory that the proxy plans with.",
+                value: Double(budget)
+            )
+            gauge(
+                "tieline_memory_used_bytes",
+                help:
+                    "Memory that counts for the budget: of the cgroup without files, or of the process.",
+                value: Double(meters.memoryUsed)
+            )
+        }
         let held = meters.loops.map(\.held)
         for (kind, bytes) in [("streams", held.map(\.rings)), ("relays", held.map(\.relays))] {
             gauge(

@@ -114,6 +114,8 @@ package enum ControlOutput: Equatable, Sendable {
     case ready(Bool)
     /// What lanes are accepted with.
     case health(HealthParameters)
+    /// Bytes to plan with; nil: what the host allows.
+    case memoryBudget(UInt64?)
     case account(SiteID, AccountChange)
     /// For people: something is wrong, or is right again.
     case log(String)

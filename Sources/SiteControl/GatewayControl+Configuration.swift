@@ -50,6 +50,9 @@ extension GatewayControl {
         if new.configuration.ownAddresses != configuration?.ownAddresses {
             serviceAddresses = new.configuration.ownAddresses?.addresses ?? []
         }
+        if new.configuration.memoryBudget != configuration?.memoryBudget {
+            turn.outputs.append(.memoryBudget(new.configuration.memoryBudget))
+        }
         document = new
         configurationError = nil
         appliedCount += 1

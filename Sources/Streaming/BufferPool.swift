@@ -6,8 +6,8 @@
 package final class BufferPool {
     package static let minimumShift = 12
     package static let maximumShift = 24
-    /// Bytes kept for reuse.
-    private static let keptLimit = 32 << 20
+    /// Bytes kept for reuse at most.
+    package var keptLimit = 32 << 20
 
     /// Bytes that rings hold now.
     package private(set) var used = 0
@@ -38,6 +38,14 @@ package final class BufferPool {
         account?.add(ringBytes: count)
     }
 
+    /// Gives back what is kept for reuse.
+    package func trim() {
+        for index in unsafe free.indices {
+            while let memory = unsafe free[index].popLast() { unsafe memory.deallocate() }
+        }
+        kept = 0
+    }
+
     deinit {
         for index in unsafe free.indices {
             while let memory = unsafe free[index].popLast() { unsafe memory.deallocate() }
@@ -63,7 +71,7 @@ package final class BufferPool {
         account?.give(ringBytes: size)
         if let parent { return unsafe parent.give(memory) }
         used -= size
-        if kept + size <= Self.keptLimit {
+        if kept + size <= keptLimit {
             kept += size
             unsafe free[Self.index(size)].append(memory)
         } else {

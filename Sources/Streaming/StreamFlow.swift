@@ -273,8 +273,14 @@ extension StreamFlow {
     package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
-        mayGrow: Bool
+        mayGrow: Bool,
+        shrinks: Bool = false
     ) -> Acknowledgment {
-        receiver.takeAcknowledgment(at: now, roundTrip: roundTrip, mayGrow: mayGrow)
+        receiver.takeAcknowledgment(
+            at: now,
+            roundTrip: roundTrip,
+            mayGrow: mayGrow,
+            shrinks: shrinks
+        )
     }
 }

@@ -143,11 +143,13 @@ package struct StreamReceiver: ~Copyable {
 
     /// What the sender is to be told; counts it as told.
     ///
-    /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up.
+    /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up. With `shrinks` it halves,
+    /// down to the least; what was granted stays so.
     package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
-        mayGrow: Bool
+        mayGrow: Bool,
+        shrinks: Bool = false
     ) -> Acknowledgment {
         let offset = acknowledgeable
         let used = Int(offset - acknowledged)
@@ -156,6 +158,7 @@ package struct StreamReceiver: ~Copyable {
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
             window = min(2 * window, Self.maximumWindow)
         }
+        if shrinks { window = max(window / 2, min(window, Self.minimumWindow)) }
         acknowledged = offset
         mustAcknowledge = false
         acknowledgedAt = now

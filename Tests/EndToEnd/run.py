@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failed  # noqa: E402
 from network import Network  # noqa: E402
 
-MODULES = ["input", "verdict", "balance", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "transfer", "failover", "identity", "control"]
+MODULES = ["input", "verdict", "balance", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "memory", "transfer", "failover", "identity", "control"]
 
 
 # The modules and sites of each kind of cluster.

@@ -193,7 +193,7 @@ struct SimulatedSites {
             let bytes = LSACodec.seal(body: body, signature: Self.signature)
             inputs.append(.signed(SignedLSA(lsa: lsa, bytes: bytes)))
         case .verify(let bytes): inputs.append(verify(bytes))
-        case .report: break
+        case .report, .memoryBudget: break
         case .measure: inputs.append(.measured(figures(of: node), shortages: []))
         case .updateService(let key, let update):
             let site = nodes[node].id.site

@@ -1,6 +1,7 @@
 import CertificateFixtures
 import Glibc
 import NetworkModel
+import ProxyContract
 import Synchronization
 import Testing
 
@@ -46,6 +47,98 @@ struct MemoryTests {
         goes.fulfill(true)
         for client in clients { #expect(client.value == "true \(size)") }
         #expect(eventually { [near, far].allSatisfy { (try? $0.isEmpty) == true } })
+    }
+
+    /// A client's proxy and a server's, whose server says a byte and waits.
+    private func pair() throws -> (near: TestProxy, far: TestProxy, server: TestServer) {
+        let (near, far) = (try TestProxy(FixtureSite("near")), try TestProxy(FixtureSite("far")))
+        try near.link(to: far)
+        try near.knows([far])
+        try far.knows([near])
+        try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: [far.id])])
+        let server = TestServer { client in
+            client.write([1])
+            _ = client.read()
+        }
+        far.servers([server.port])
+        return (near, far, server)
+    }
+
+    @Test(
+        "as memory runs short windows shrink, then new clients are refused, then the youngest are reset"
+    )
+    func steps() throws {
+        let (near, far, server) = try pair()
+        defer { for proxy in [near, far] { proxy.stop() } }
+        let port = try near.listen()
+        func use(_ percent: UInt64) { near.plane.memory.set(used: percent << 20) }
+        near.plane.memory.set(limit: 100 << 20)
+        use(10)
+        let window = try near.withEngine { $0.initialWindow }
+        let clients = (0..<40).compactMap { _ -> TestSocket? in
+            let client = TestSocket.connected(to: port)
+            return client?.read(limit: 1).bytes == [1] ? client : nil
+        }
+        #expect(clients.count == 40)
+        use(60)
+        #expect(try near.withEngine { $0.initialWindow } < window)
+        #expect(try near.withEngine { $0.shrinksWindows && $0.takesStreams })
+        #expect(try near.withEngine { !$0.mayGrow(1, in: $0.pool) })
+        use(75)
+        let refused = try #require(TestSocket.connected(to: port))
+        #expect(refused.read().end == .reset)
+        #expect(near.shared.counters.refused == 1)
+        #expect(try near.streamCount == 40, "those that are open stay")
+        try near.withEngine { $0.trim(resets: true) }
+        #expect(clients[39].read().end == .reset && clients[38].read().end == .reset)
+        #expect(try near.streamCount == 38)
+        #expect(eventually { server.openCount == 38 })
+        use(10)
+        let served = try #require(TestSocket.connected(to: port))
+        #expect(served.read(limit: 1).bytes == [1])
+        clients[0].finishWriting()
+        #expect(clients[0].read().end == .endOfFile, "the oldest were not touched")
+    }
+
+    @Test("an egress without memory refuses, and its servers are not held against it")
+    func egress() throws {
+        let (near, far, server) = try pair()
+        defer { for proxy in [near, far] { proxy.stop() } }
+        far.plane.memory.set(limit: 100 << 20)
+        far.plane.memory.set(used: 80 << 20)
+        let client = try #require(TestSocket.connected(to: try near.listen()))
+        #expect(client.read().end == .reset)
+        #expect(server.acceptedCount == 0)
+        #expect(near.shared.counters.failed == 1)
+    }
+
+    @Test("what comes beyond the limit is kept for a moment, and the youngest streams go for it")
+    func youngest() throws {
+        var memory = StreamEngine.Memory(limit: 8 << 20, pressure: 4 << 20)
+        // No stream may hold so much by itself.
+        memory.windows = 1 << 20
+        let near = try TestProxy(FixtureSite("near"), memory: memory)
+        let far = try TestProxy(FixtureSite("far"))
+        defer { for proxy in [near, far] { proxy.stop() } }
+        try near.link(to: far)
+        try near.knows([far])
+        try far.knows([near])
+        try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: [far.id])])
+        let server = TestServer { client in
+            client.write([1])
+            if client.writePattern(64 << 20) { client.finishWriting() }
+        }
+        far.servers([server.port])
+        let port = try near.listen()
+        // They take no more than a byte: what comes waits for them.
+        let clients = (0..<64).compactMap { _ -> TestSocket? in
+            let client = TestSocket.connected(to: port, buffering: 4_096)
+            return client?.read(limit: 1).bytes == [1] ? client : nil
+        }
+        #expect(eventually { near.shared.counters.interrupted > 0 })
+        let limit = memory.limit
+        #expect(eventually { (try? near.ringBytes <= limit) == true })
+        #expect(clients[0].readPattern().end == .endOfFile, "the oldest gets everything")
     }
 
     @Test("what a relay keeps for a client that has paused is counted until it is gone")

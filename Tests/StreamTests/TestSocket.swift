@@ -81,8 +81,13 @@ final class TestSocket: Sendable {
         return (TestSocket(number), port)
     }
 
-    static func connected(to port: UInt16) -> TestSocket? {
+    /// With `buffering`, its kernel takes no more than that before it is read.
+    static func connected(to port: UInt16, buffering: Int32? = nil) -> TestSocket? {
         let client = TestSocket(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        if var buffering {
+            let size = socklen_t(MemoryLayout<Int32>.size)
+            unsafe setsockopt(client.number, SOL_SOCKET, SO_RCVBUF, &buffering, size)
+        }
         let (status, _) = unsafe withAddress(port) { address, size in
             unsafe connect(client.number, address, size)
         }

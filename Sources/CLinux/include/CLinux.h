@@ -48,4 +48,7 @@ int clinux_has_writer(int file);
 /// pthread_setname_np(3) for the calling thread; names longer than 15 bytes are refused.
 int clinux_name_thread(const char *name);
 
+/// Gives memory that the allocator keeps free back to the kernel.
+void clinux_trim_heap(void);
+
 #endif

@@ -34,6 +34,7 @@ extension ControlShell {
         case .snapshot(let snapshot): snapshots.offer(snapshot)
         case .ready(let isReady): snapshots.setReady(isReady)
         case .health(let health): core.setHealth(health)
+        case .memoryBudget(let bytes): memory.set(configured: bytes)
         case .account(let site, let change): account(site, change)
         case .log(let text): logger.warning("\(text)")
         case .note(let text): logger.info("\(text)")

@@ -17,6 +17,7 @@ final class ControlShell {
     let services: ServiceShelf
     let snapshots: SnapshotStore
     let resolver = Resolver()
+    let memory: MemoryWatch
     var authority = LSAAuthority()
     /// The key that others agree with; what it gives with theirs is in `keyRing`.
     var keys: KeyAgreement
@@ -38,6 +39,14 @@ final class ControlShell {
         recorder: ControlRecorder?
     ) {
         self.core = core
+        memory = MemoryWatch(core.memory, on: loop) { [core] order in
+            switch order {
+            case .plan(let bytes):
+                let share = bytes.map { Int(clamping: $0) / core.loops }
+                core.tellAgents { $0.engine.memory = StreamEngine.Memory(budget: share) }
+            case .trim(let resets): core.tellAgents { $0.engine.trim(resets: resets) }
+            }
+        }
         self.loop = loop
         self.snapshots = snapshots
         keys = KeyAgreement(own: core.id)
@@ -56,6 +65,7 @@ final class ControlShell {
 
     /// Called once, when every loop has its agent.
     func start() {
+        memory.start()
         credentialsChanged(core.current.context)
         feed(.start)
     }

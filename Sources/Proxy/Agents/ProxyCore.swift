@@ -40,6 +40,9 @@ final class ProxyCore: Sendable {
 
     var loops: Int { mailboxes.count }
 
+    /// What the proxy plans with, and uses.
+    var memory: MemoryBudget { plane.memory }
+
     /// What each neighbor site holds here.
     var accounts: NeighborAccounts { plane.accounts }
 
@@ -74,6 +77,8 @@ final class ProxyCore: Sendable {
         meters.services = services.withLock { $0 }.mapValues(\.meters).filter { !$0.value.isEmpty }
         meters.links = linkMeters.all
         meters.loops = loopMeters.withLock { $0 }
+        meters.memoryBudget = memory.limit
+        meters.memoryUsed = memory.used
         return meters
     }
 

@@ -8,6 +8,9 @@ package struct ProxyMeters: Sendable {
     package var links: [LinkMeter] = []
     /// Of each loop.
     package var loops: [LoopMeter] = []
+    /// Bytes that the proxy plans with, and uses of them; nil: nothing limits it.
+    package var memoryBudget: UInt64?
+    package var memoryUsed: UInt64 = 0
 
     package init() {}
 }

@@ -15,6 +15,8 @@ final class LoopBuffers {
 
     /// Bytes that relays keep because their targets do not take them.
     var keptCount = 0
+    /// Beyond this they read little at once.
+    var keptCountMax = 64 << 20
 
     /// Between a client's and a server's socket.
     let relay = unsafe make(relayCount)

@@ -4,7 +4,7 @@ import Synchronization
 
 /// What this host can be short of, so that clients and neighbors wait in the backlog or are turned away.
 package enum Shortage: String, CaseIterable, Sendable {
-    case descriptors, ports, memory
+    case descriptors, ports, memory, budget
 
     /// Nil for an error of another kind.
     init?(_ error: SystemError) {
@@ -26,6 +26,9 @@ package enum Shortage: String, CaseIterable, Sendable {
             "ports are short: no local port is free to connect to a server; see net.ipv4.ip_local_port_range"
         case .memory:
             "the kernel has no memory for more sockets: new connections wait until others end"
+        case .budget:
+            "memory is short: new connections are refused until others end, and the youngest reset; give this proxy more"
+                + " (spec.proxy.memoryBudget, or the memory limit of its container)"
         }
     }
 }
@@ -47,12 +50,14 @@ package enum Shortages {
     private static let descriptors = Record()
     private static let ports = Record()
     private static let kernelMemory = Record()
+    private static let budget = Record()
 
     private static func record(_ shortage: Shortage) -> Record {
         switch shortage {
         case .descriptors: descriptors
         case .ports: ports
         case .memory: kernelMemory
+        case .budget: budget
         }
     }
 

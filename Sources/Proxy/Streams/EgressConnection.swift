@@ -14,6 +14,7 @@ final class EgressConnection: SocketStream {
     private var stream: EgressStream
     var part = SocketPart(nil)
     var holdings = StreamHoldings()
+    var number: UInt64 = 0
     private var connector: LocalConnector?
     private var timer = DeadlineTimer()
     /// For how long an ingress that has lost the path tries to come back.

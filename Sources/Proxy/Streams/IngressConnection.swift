@@ -18,6 +18,7 @@ final class IngressConnection: SocketStream {
     var stream: IngressStream
     var part: SocketPart
     var holdings = StreamHoldings()
+    var number: UInt64 = 0
     /// The OPEN that was sent last, while its stream is there.
     private(set) var asked: Open?
     var connector: LocalConnector?

@@ -103,13 +103,12 @@ struct RelayDirection {
 
     /// A target that may leave most of a read is not given much, and little when many are such.
     private func readSize(_ buffers: LoopBuffers) -> Int {
-        if buffers.keptCount > Self.keptCountMax { return Self.readMinimum }
+        if buffers.keptCount > buffers.keptCountMax { return Self.readMinimum }
         return isSlow ? Self.readSlow : LoopBuffers.relayCount
     }
 
     private static let readSlow = 64 * 1024
     private static let readMinimum = 16 * 1024
-    private static let keptCountMax = 64 << 20
 
     private mutating func shut(_ target: RelaySocket) -> Outcome {
         guard !isShut else { return .waiting }

@@ -127,7 +127,7 @@ extension SocketStream {
         if start < payload.byteCount {
             // A short write: epoll tells when there is room again.
             part.isWritable = false
-            guard engine.mayHold(payload.byteCount - start, in: flow.receiver.pending.pool) else {
+            guard engine.mayKeep(payload.byteCount - start, in: flow.receiver.pending.pool) else {
                 return tell(.overloaded)
             }
             flow.keep(payload.extracting(start...))
@@ -189,7 +189,8 @@ extension SocketStream {
         let frame = flow.takeAcknowledgment(
             at: engine.loop.now,
             roundTrip: end.carrier?.conduit.roundTrip ?? .milliseconds(1),
-            mayGrow: engine.mayGrow(receiver.0, in: receiver.1)
+            mayGrow: engine.mayGrow(receiver.0, in: receiver.1),
+            shrinks: engine.shrinksWindows
         )
         countWindow()
         return frame

@@ -66,6 +66,9 @@ extension StreamEnd {
 
 /// Has one stream at this loop, or a stream in transit: carries out what its state machine says.
 protocol StreamOwner: AnyObject {
+    /// Its number among the streams of its loop, in the order in which they began.
+    var number: UInt64 { get set }
+
     /// Appends the newest acknowledgment of what came from the other side of this proxy.
     func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd)
 

@@ -8,7 +8,7 @@ extension StreamEngine {
     func accepted(_ socket: consuming FileDescriptor, service: ServicePort, client: Endpoint) {
         // Without an entry the socket closes with a RST; so it does below.
         guard let entry = view.services[service] else { return }
-        guard !comesBack(client, at: socket.localEndpoint),
+        guard takesStreams, !comesBack(client, at: socket.localEndpoint),
             entry.shared.admit(DescriptorBudget.room)
         else {
             return entry.shared.count(.refused)

@@ -44,7 +44,8 @@ extension StreamEngine {
         guard let entry = view.services[open.service] else {
             return refuse(open, .noService, label: label, carrier)
         }
-        guard mayHold(StreamReceiver.standardWindow, in: pool), DescriptorBudget.hasRoomForClient,
+        guard takesStreams, mayHold(StreamReceiver.standardWindow, in: pool),
+            DescriptorBudget.hasRoomForClient,
             let charge = StreamCharge(carrier.account, hasDescriptor: true)
         else { return refuse(open, .overloaded, label: label, carrier) }
         guard entry.shared.admit(DescriptorBudget.room) else {
@@ -106,7 +107,7 @@ extension StreamEngine {
             return refuse(open, reason, label: label, carrier)
         }
         // A bridge was taken because this loop has a lane; when that is gone, the ingress tries again.
-        guard mayHold(StreamReceiver.standardWindow, in: pool),
+        guard takesStreams, mayHold(StreamReceiver.standardWindow, in: pool),
             let onward = self.carrier(to: hop, mayBridge: !carrier.isBridge)
         else { return refuse(open, .noRoute, label: label, carrier) }
         guard let charge = StreamCharge(carrier.account, hasDescriptor: false) else {

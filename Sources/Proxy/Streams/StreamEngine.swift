@@ -4,16 +4,6 @@ import Wire
 
 /// The streams of one loop: clients, servers and what passes through.
 final class StreamEngine: EventHandler {
-    /// How much memory the rings and relays of one loop may hold.
-    struct Memory {
-        /// Beyond this nothing more is read from sockets, and streams that have to keep more are reset.
-        var limit = 512 << 20
-        /// Beyond this windows grow no more, and no stream reads ahead by more than a standard window.
-        var pressure = 256 << 20
-    }
-
-    /// What all receivers of a loop may have granted: most of it is never used at one time.
-    private static let windowLimit = 1 << 30
     /// How long an acknowledgment may wait for a frame to go along with.
     private static let lazyDelay: Duration = .milliseconds(100)
 
@@ -27,11 +17,15 @@ final class StreamEngine: EventHandler {
     private var bridges: [Int: LoopBridge] = [:]
     private var streams: [ObjectIdentifier: any StreamOwner] = [:]
     private var lazy: [any SocketStream] = []
-    private var grantedWindows = 0
-    private let memory: Memory
+    /// Of all receivers.
+    var grantedWindows = 0
+    var memory: Memory { didSet { follow(memory) } }
     /// Streams that wait for memory to read.
-    private var starved: [any SocketStream] = []
-    private static let starvedDelay: Duration = .milliseconds(50)
+    var starved: [any SocketStream] = []
+    /// The youngest streams are about to be reset.
+    var isRelieving = false
+    /// How many streams began.
+    private var begun: UInt64 = 0
     private let silenceLimit: Duration
     /// How long a stream in transit may be without an answer: longer than any ingress waits, which says when it gives up.
     let answerLimit: Duration
@@ -59,6 +53,7 @@ final class StreamEngine: EventHandler {
         self.loop = loop
         self.view = view
         self.plane = plane
+        follow(memory)
         // Letters of other loops' bridges find it there.
         loop.setLocal(self)
         // To be told of the loop's end.
@@ -114,6 +109,8 @@ final class StreamEngine: EventHandler {
     }
 
     func add(_ stream: any StreamOwner) {
+        begun += 1
+        stream.number = begun
         streams[ObjectIdentifier(stream)] = stream
         watchSilence()
     }
@@ -257,7 +254,7 @@ final class StreamEngine: EventHandler {
     }
 
     /// False when there is none.
-    private func resetYoungestDetached() -> Bool {
+    func resetYoungestDetached() -> Bool {
         guard let youngest = detached.max(by: { $0.value < $1.value })?.key else { return false }
         detached[youngest] = nil
         streams[youngest]?.shutDown()
@@ -356,23 +353,6 @@ final class StreamEngine: EventHandler {
         }
     }
 
-    // MARK: Memory
-
-    /// The window that a new stream starts with.
-    var initialWindow: Int {
-        if grantedWindows < Self.windowLimit / 4 { return StreamReceiver.generousWindow }
-        if grantedWindows < Self.windowLimit / 4 * 3 { return StreamReceiver.standardWindow }
-        return StreamReceiver.minimumWindow
-    }
-
-    func windowGranted(_ count: Int) { grantedWindows += count }
-    func windowReturned(_ count: Int) { grantedWindows -= count }
-
-    /// Whether a receiver's window, whose bytes `pool` would hold, may become twice as large.
-    func mayGrow(_ window: Int, in pool: BufferPool) -> Bool {
-        !isUnderPressure(pool) && grantedWindows + window <= Self.windowLimit
-    }
-
     /// The pool of this loop for rings that are drawn from `account`.
     func pool(of account: NeighborAccount) -> BufferPool {
         if let known = pools[account.site] { return known }
@@ -381,39 +361,8 @@ final class StreamEngine: EventHandler {
         return made
     }
 
-    /// What rings hold, and relays whose target takes nothing.
-    private var held: Int { pool.used + loop.buffers.keptCount }
-
-    /// The loop holds much, or the site that `pool` is drawn from.
-    func isUnderPressure(_ pool: BufferPool) -> Bool {
-        if held > memory.pressure { return true }
-        return pool.account?.isHalfUsed ?? false
-    }
-
-    /// Whether `count` more bytes may be kept in `pool`; streams without a path give theirs up first.
-    func mayHold(_ count: Int, in pool: BufferPool) -> Bool {
-        while held + count > memory.limit { guard resetYoungestDetached() else { return false } }
-        return pool.account?.admits(ringBytes: count) ?? true
-    }
-
-    /// How much a stream may read from its socket that keeps `kept` unacknowledged bytes in `pool`.
-    func readAllowance(keeping kept: Int, in pool: BufferPool) -> Int {
-        guard isUnderPressure(pool) else { return .max }
-        guard mayHold(SocketPart.readMinimum, in: pool) else { return 0 }
-        return max(0, StreamReceiver.standardWindow - kept)
-    }
-
-    /// Lets `stream` try again soon.
-    func awaitMemory(_ stream: any SocketStream) {
-        starved.append(stream)
-        guard starved.count == 1 else { return }
-        loop.schedule(after: Self.starvedDelay) { [unowned self] _ in
-            let waiting = starved
-            starved = []
-            for (index, stream) in waiting.enumerated() {
-                stream.readAgain()
-                if index % 64 == 63 { loop.breathe() }
-            }
-        }
+    /// The streams of the greatest numbers.
+    func youngest(_ count: Int) -> [any StreamOwner] {
+        Array(streams.values.sorted { $0.number > $1.number }.prefix(count))
     }
 }

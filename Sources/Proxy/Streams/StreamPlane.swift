@@ -10,6 +10,8 @@ final class StreamPlane: Sendable {
     let accounts: NeighborAccounts
     let ownSockets = OwnSockets()
     let names = StreamNames()
+    /// What the proxy plans with, and uses.
+    let memory = MemoryBudget()
     private let number = Atomic<UInt64>(0)
     private let replays = Mutex(ReplayGuard())
     private let ejections = Mutex(RouteEjections())

@@ -8,6 +8,7 @@ final class TransitConnection: StreamOwner {
     private let charge: StreamCharge
     private var stream: TransitStream
     private var timer = DeadlineTimer()
+    var number: UInt64 = 0
     /// Towards the ingress, and towards the egress.
     private(set) lazy var inner = StreamEnd(of: self)
     private(set) lazy var outer = StreamEnd(of: self)
@@ -126,7 +127,7 @@ final class TransitConnection: StreamOwner {
     ) throws(StreamViolation) {
         let (leg, count) = (leg(end), payload.byteCount - DataFrame.headerSize)
         try stream.receive(dataAt: offset, count: count, on: leg)
-        guard engine.mayHold(count, in: stream.pool) else { return handle(.overloaded, on: leg) }
+        guard engine.mayKeep(count, in: stream.pool) else { return handle(.overloaded, on: leg) }
         stream.keep(payload.extracting(DataFrame.headerSize...), on: leg)
         self.end(leg.other).requestData()
     }
