@@ -1,4 +1,5 @@
 """Servers, gateways and whole neighbors that die or fall silent: no connection fails."""
+import contextlib
 import datetime
 import json
 import os
@@ -108,6 +109,20 @@ def ready_again(net, name):
     net.wait_targets("a", name, {"b": 1, "d": 1}, 60)
 
 
+@contextlib.contextmanager
+def grace(net, text):
+    """How long open connections wait for a way back to b: they are reset before their clients give up."""
+    def set_grace(value):
+        net.cluster.patch("tlink", "a", "b", {"spec": {"resumeGrace": value}})
+        net.wait_ready("tlink", "a", "b", 60)
+
+    set_grace(text)
+    try:
+        yield
+    finally:
+        set_grace(None)
+
+
 def prepare(net, name):
     if not hasattr(net, "seen_failovers"):
         net.seen_failovers = {}
@@ -143,8 +158,9 @@ def failback(net, name, address, before):
 
 def test_the_gateway_of_the_preferred_server_is_killed(net):
     address = prepare(net, "over2")
-    under_load(net, "over2", address, net.cluster.pid(net.gateways("b", 1)[0]), signal.SIGKILL, {"LinkLost"},
-               lambda: ready_again(net, "over2"))
+    with grace(net, "2s"):
+        under_load(net, "over2", address, net.cluster.pid(net.gateways("b", 1)[0]), signal.SIGKILL, {"LinkLost"},
+                   lambda: ready_again(net, "over2"))
 
 
 def test_the_gateway_of_the_preferred_server_is_stopped(net):
@@ -158,7 +174,8 @@ def test_the_gateway_of_the_preferred_server_is_stopped(net):
             pass  # its liveness probe has replaced it
         ready_again(net, "over3")
 
-    under_load(net, "over3", address, pid, signal.SIGSTOP, {"LinkLost"}, repair)
+    with grace(net, "2s"):
+        under_load(net, "over3", address, pid, signal.SIGSTOP, {"LinkLost"}, repair)
 
 
 def test_clients_see_a_reset_when_their_proxy_is_killed(net):

@@ -33,6 +33,7 @@ def test_a_cheaper_path_of_two_hops_is_preferred_to_a_dear_link(net):
             wait("the direct path", lambda: net.targets("a", "paths")["c"]["pathCost"] == 5)
             counts = grouped(clients.open(20), "abcd")
             check(counts["c"] == 40, f"no connection is lost: {counts}")
-            wait("20 more cross link/c", lambda: (crossing("b"), crossing("c")) == (20, 20))
+            wait("all 40 cross link/c, those too that began over link/b", lambda: (crossing("b"), crossing("c")) == (0, 40))
+            check(clients.report()["ended"] == {}, f"none ends for it: {clients.report()}")
     finally:
         net.cluster.kubectl("delete", "tlink", "-n", "a", "c", "--ignore-not-found")
