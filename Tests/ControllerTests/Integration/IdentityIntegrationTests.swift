@@ -2,8 +2,6 @@ import Certificates
 import Foundation
 import KubernetesAPI
 import KubernetesClient
-import KubernetesRuntime
-import Logging
 import NetworkAPI
 import NetworkModel
 import ProxyContract
@@ -227,17 +225,7 @@ extension OnServer {
                 current: old,
                 now: Date()
             )
-            let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-            let writer = Writer(
-                client: client,
-                recorder: EventRecorder(
-                    client: client,
-                    controller: "test",
-                    instance: "test",
-                    logger: logger
-                ),
-                logger: logger
-            )
+            let writer = cluster.writer
             try await wish(new.text, of: site)
             let stored = try await writer.change(read, rotation.changes)
             let authority = try IdentityPlan.authority(stored, now: Date())

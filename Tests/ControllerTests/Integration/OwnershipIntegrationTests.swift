@@ -1,8 +1,6 @@
 import Foundation
 import KubernetesAPI
 import KubernetesClient
-import KubernetesRuntime
-import Logging
 import NetworkAPI
 import Testing
 
@@ -152,17 +150,7 @@ extension OnServer {
                 let account = Core.ServiceAccount {
                     $0.metadata = ObjectMeta(name: "made", namespace: names[0])
                 }
-                let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-                let writer = Writer(
-                    client: client,
-                    recorder: EventRecorder(
-                        client: client,
-                        controller: "test",
-                        instance: "test",
-                        logger: logger
-                    ),
-                    logger: logger
-                )
+                let writer = cluster.writer
                 func carryOut(hadChildren: Bool) async throws -> Core.ServiceAccount? {
                     let writes = [Write.apply(.serviceAccount(account))]
                     try await writer.carryOut(writes, of: site, hadChildren: hadChildren)

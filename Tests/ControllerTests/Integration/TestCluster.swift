@@ -25,6 +25,18 @@ struct TestCluster: Sendable {
         )
     }
 
+    /// One that writes as a leading controller does.
+    var writer: Writer {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let recorder = EventRecorder(
+            client: client,
+            controller: "test",
+            instance: "test",
+            logger: logger
+        )
+        return Writer(client: client, recorder: recorder, logger: logger)
+    }
+
     /// The namespaces of a test, removed afterwards, with the custom resources in place.
     func withNamespaces(
         _ names: [String],
