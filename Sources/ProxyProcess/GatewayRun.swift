@@ -1,5 +1,6 @@
 import Logging
 import NetworkAPI
+import NetworkModel
 import Proxy
 import ProxyContract
 
@@ -17,6 +18,20 @@ struct GatewayRun: Sendable {
         self.logger = logger
     }
 
+    /// The folder is another process's where somebody has started two with the same one: then nothing is known.
+    private var earlierInstances: @Sendable (ProxyID) -> [ProxyID] {
+        guard let state = gateway.state else { return { _ in [] } }
+        do {
+            if try FolderLock.take(state, mode: 0o700) {
+                return InstanceRecord(folder: state, logger: logger).begin
+            }
+            logger.warning("another process has the state folder", metadata: ["folder": "\(state)"])
+        } catch {
+            logger.warning("the state folder cannot be taken", metadata: ["error": "\(error)"])
+        }
+        return { _ in [] }
+    }
+
     func serve(until signals: Signals) async throws -> ProxyProcess.Ending {
         let mesh = gateway.namespace.map {
             HostAndPort(host: "\(ChildName.proxy).\($0).svc", port: 5672)
@@ -28,6 +43,7 @@ struct GatewayRun: Sendable {
                     bind: options.bind,
                     admin: options.admin,
                     loops: options.loops,
+                    predecessors: earlierInstances,
                     record: options.record
                 ),
                 credentials: gateway.credentials,

@@ -109,6 +109,7 @@ struct SiteRun: Sendable {
                 internalPort: nil,
                 admin: options.admin,
                 loops: options.loops ?? (configuration.loops > 0 ? configuration.loops : nil),
+                predecessors: InstanceRecord(folder: place.path, logger: logger).begin,
                 record: options.record
             ),
             credentials: leaf.proxyCredentials

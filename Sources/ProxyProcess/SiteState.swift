@@ -60,33 +60,15 @@ struct SiteState: Sendable {
     ///
     /// - Throws: when another process has it.
     func lock() throws {
-        try Files.makeDirectory(path, mode: 0o755)
-        let file = "\(path)/.lock"
-        let descriptor = unsafe open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw FileProblem(file, errno) }
-        guard Self.take(descriptor) else {
-            let code = errno
-            close(descriptor)
-            guard code == EWOULDBLOCK else { throw FileProblem(file, code) }
+        guard try FolderLock.take(path, mode: 0o755) else {
             throw FileProblem(
-                "another tieline-proxy runs this site: \(file) is locked; end that one first"
+                "another tieline-proxy runs this site: \(FolderLock.file(in: path)) is locked; end that one first"
             )
         }
-        // Left open: the lock goes with the process, however it ends.
         for name in Files.names(in: path) where name.hasPrefix(Self.unfinished) {
             try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
         }
         Files.removeTemporaries(in: path)
-    }
-
-    /// Whoever only looks whether it is taken (`tieline status`) lets go of it at once.
-    private static func take(_ descriptor: Int32) -> Bool {
-        for _ in 0..<5 {
-            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
-            guard errno == EWOULDBLOCK else { return false }
-            usleep(20_000)
-        }
-        return flock(descriptor, LOCK_EX | LOCK_NB) == 0
     }
 
     private static let unfinished = ".identity.tmp-"

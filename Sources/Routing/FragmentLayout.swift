@@ -27,7 +27,7 @@ struct FragmentLayout: Sendable {
         func hasRoom(for entry: Entry) -> Bool {
             let isFull =
                 switch entry {
-                case .edge: edges == RoutingLimits.edgesPerFragment
+                case .edge: edges == FragmentLayout.edges
                 case .service: services == RoutingLimits.servicesPerFragment
                 }
             return !isFull && bytes + entry.bytes <= FragmentLayout.fragmentBytes
@@ -46,6 +46,8 @@ struct FragmentLayout: Sendable {
 
     /// Bytes of edges and services per fragment: leaves room for the header and the certificates.
     private static let fragmentBytes = 40_000
+    /// Predecessors are written among the edges.
+    private static let edges = RoutingLimits.edgesPerFragment - RoutingLimits.predecessors
 
     /// At least one LSA, and at most `RoutingLimits.fragmentsPerOrigin`: what does not fit any more is left out.
     mutating func fragments(

@@ -24,6 +24,10 @@ package struct LSA: Hashable, Sendable {
     package var agreementKey: [UInt8]
     /// DER, leaf first, then the site's CA; what the signature is checked with.
     package var certificateChain: [[UInt8]]
+    /// What the origin was before it started again: processes of its own host that have ended for certain.
+    ///
+    /// Sorted; in fragment 0 only; at most `RoutingLimits.predecessors`, of the origin's own site.
+    package var predecessors: [ProxyID]
     /// Sorted, without duplicates.
     package var edges: [LSAEdge]
     /// Sorted by service, without duplicates.
@@ -40,6 +44,7 @@ package struct LSA: Hashable, Sendable {
         displayName: String = "",
         agreementKey: [UInt8] = [],
         certificateChain: [[UInt8]] = [],
+        predecessors: [ProxyID] = [],
         edges: [LSAEdge] = [],
         services: [LSAService] = []
     ) {
@@ -53,6 +58,7 @@ package struct LSA: Hashable, Sendable {
         self.displayName = displayName
         self.agreementKey = agreementKey
         self.certificateChain = certificateChain
+        self.predecessors = predecessors
         self.edges = edges
         self.services = services
     }

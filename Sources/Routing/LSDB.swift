@@ -29,6 +29,8 @@ struct LSDB: Sendable {
         var services = 0
     }
 
+    /// Whose database it is: nobody's word ends that one.
+    let own: ProxyID
     private var fragments: [ProxyID: [UInt16: Held]] = [:]
     private(set) var refusals: UInt64 = 0
     private var held: [SiteID: Holding] = [:]
@@ -36,8 +38,15 @@ struct LSDB: Sendable {
     /// Since when SPF has not reached an origin.
     private var unreachableSince: [ProxyID: Instant] = [:]
     private var gone: Set<ProxyID> = []
+    /// What the origins were before they started again.
+    private var predecessors: [ProxyID: [ProxyID]] = [:]
+    /// All of those: nothing that they said is believed any more.
+    private var ended: Set<ProxyID> = []
+    private var newlyEnded: Set<ProxyID> = []
     /// When the next LSA expires, or the next origin is to be forgotten; never too late.
     private(set) var nextDeadline: Instant?
+
+    init(own: ProxyID) { self.own = own }
 
     // MARK: Reading
 
@@ -51,6 +60,7 @@ struct LSDB: Sendable {
     func sequence(_ key: LSAKey) -> UInt64? { self[key]?.lsa.sequence }
 
     func isNews(_ header: LSAHeader) -> Bool {
+        guard !ended.contains(header.key.origin) else { return false }
         if let known = sequence(header.key) {
             guard header.sequence > known else { return false }
         } else if header.sequence < max(floors[header.key] ?? 1, 1) {
@@ -101,6 +111,9 @@ struct LSDB: Sendable {
             }
         }
         replace(lsa.origin, by: own)
+        for origin in lsa.predecessors where origin != self.own && fragments[origin] != nil {
+            remove(origin)
+        }
         floors.drop(lsa.key)
         wake(by: now + rest)
         return .accepted
@@ -142,8 +155,17 @@ struct LSDB: Sendable {
             holding.services += entry.signed.lsa.services.count
         }
         fragments[origin] = own
+        note(own?[0]?.signed.lsa.predecessors ?? [], of: origin)
         if own == nil { holding.origins.remove(origin) } else { holding.origins.insert(origin) }
         held[origin.site] = holding.origins.isEmpty ? nil : holding
+    }
+
+    private mutating func note(_ earlier: [ProxyID], of origin: ProxyID) {
+        guard predecessors[origin] ?? [] != earlier else { return }
+        predecessors[origin] = earlier.isEmpty ? nil : earlier
+        let all = Set(predecessors.values.joined()).subtracting([own])
+        newlyEnded.formUnion(all.subtracting(ended))
+        ended = all
     }
 
     /// Forgets gateways of the same site that are out of reach, the longest first, until there is room.
@@ -207,6 +229,12 @@ struct LSDB: Sendable {
         let expiries = fragments.values.lazy.flatMap { $0.values.lazy.map(\.expires) }.min()
         let memories = unreachableSince.values.min().map { $0 + RoutingLimits.memory }
         nextDeadline = [expiries, memories].compactMap(\.self).min()
+    }
+
+    /// The processes of which it came to be known since the last call that they have ended.
+    mutating func takeEnded() -> Set<ProxyID> {
+        defer { newlyEnded = [] }
+        return newlyEnded
     }
 
     /// The origins of which something was dropped or forgotten since the last call.

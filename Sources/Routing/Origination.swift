@@ -11,6 +11,7 @@ struct Origination: Sendable {
         var displayName = ""
         var agreementKey: [UInt8] = []
         var certificateChain: [[UInt8]] = []
+        var predecessors: [ProxyID] = []
         var edges: [LSAEdge] = []
         var services: [LSAService] = []
     }
@@ -126,6 +127,7 @@ struct Origination: Sendable {
             fragments[index].agreementKey = content.agreementKey
             fragments[index].certificateChain = content.certificateChain
         }
+        fragments[0].predecessors = content.predecessors.sorted()
         return fragments
     }
 }

@@ -37,14 +37,24 @@ package struct RouteChanges: Equatable, Sendable {
     package var gateways: Bool
     /// Sites that call themselves something else.
     package var names: Set<SiteID>
+    /// Gateways that have ended for certain: they started again, and said so.
+    package var ended: Set<ProxyID>
 
-    package init(services: Set<ServicePort> = [], gateways: Bool = false, names: Set<SiteID> = []) {
+    package init(
+        services: Set<ServicePort> = [],
+        gateways: Bool = false,
+        names: Set<SiteID> = [],
+        ended: Set<ProxyID> = []
+    ) {
         self.services = services
         self.gateways = gateways
         self.names = names
+        self.ended = ended
     }
 
-    package var isEmpty: Bool { services.isEmpty && !gateways && names.isEmpty }
+    package var isEmpty: Bool {
+        services.isEmpty && !gateways && names.isEmpty && ended.isEmpty
+    }
 }
 
 /// The explicit route to one gateway.

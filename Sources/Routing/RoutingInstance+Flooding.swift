@@ -68,6 +68,7 @@ extension RoutingInstance {
         reindexGone()
         if lsa.edges != old?.edges || lsa.overload != old?.overload
             || lsa.displayName != old?.displayName || lsa.agreementKey != old?.agreementKey
+            || lsa.predecessors != old?.predecessors ?? []
         {
             requestPaths()
         } else if !staleServices.isEmpty {

@@ -35,6 +35,7 @@ extension RoutingInstance {
         for gateway in gateways { staleServices.formUnion(index.services(of: gateway)) }
         staleServices.formUnion(index.services(of: sites))
         paths = new
+        changes.ended = database.takeEnded()
         describeGateways(&changes)
     }
 

@@ -8,6 +8,7 @@ package import NetworkModel
 /// others advertise and nobody here uses costs its bytes and nothing else.
 package struct RoutingInstance: Sendable {
     package let origin: ProxyID
+    private let predecessors: [ProxyID]
     package internal(set) var table: RouteTable
     var configuration = RoutingConfiguration()
     var certificateChain: [[UInt8]] = []
@@ -19,7 +20,7 @@ package struct RoutingInstance: Sendable {
     private var touched: Set<ProxyID> = []
     var services: [ServicePort: UInt32] = [:]
     var isWithdrawn = false
-    var database = LSDB()
+    var database: LSDB
     var pace = ArrivalPace()
     var origination: Origination
     var schedule = SPFSchedule()
@@ -52,8 +53,11 @@ package struct RoutingInstance: Sendable {
         }
     }
 
-    package init(origin: ProxyID) {
+    /// `predecessors`: what this gateway was before it started again, as far as is known for certain.
+    package init(origin: ProxyID, predecessors: [ProxyID] = []) {
         self.origin = origin
+        self.predecessors = Array(predecessors.prefix(RoutingLimits.predecessors))
+        database = LSDB(own: origin)
         table = RouteTable(origin: origin)
         origination = Origination(origin: origin)
         connected = [origin]
@@ -242,6 +246,7 @@ extension RoutingInstance {
             displayName: configuration.displayName,
             agreementKey: agreementKey,
             certificateChain: certificateChain,
+            predecessors: isWithdrawn ? [] : predecessors,
             edges: isWithdrawn ? [] : ownEdges,
             services: services.map { LSAService(service: $0.key, endpoints: $0.value) }
         )

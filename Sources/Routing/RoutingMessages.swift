@@ -84,6 +84,8 @@ package enum RoutingLimits {
     package static let floorsPerSite = 256
     package static let fragmentsPerOrigin = 64
     package static let edgesPerFragment = 512
+    /// Processes that a gateway was before, as far as it says so.
+    package static let predecessors = 4
     package static let servicesPerFragment = 512
     package static let headersPerMessage = 512
     /// Hops of a route, the egress included; the one bound of computed routes and of the frames that carry them.

@@ -107,6 +107,8 @@ package enum ControlOutput: Equatable, Sendable {
     case agree([ProxyID: [UInt8]])
     /// Connections of these are reset.
     case reset([ServicePort])
+    /// These proxies have ended for certain: nothing is to be expected of them.
+    case ended(Set<ProxyID>)
 
     // What others see.
 

@@ -5,6 +5,8 @@ package import ProxyContract
 package struct ControlOptions: Equatable, Sendable {
     /// This proxy.
     package var own: ProxyID
+    /// What it was before it started again: processes that have ended for certain.
+    package var predecessors: [ProxyID]
     /// Event loops, at least 1.
     package var loops: Int
     /// The address that listeners bind unless the configuration names one; nil: every address.
@@ -24,6 +26,7 @@ package struct ControlOptions: Equatable, Sendable {
 
     package init(
         own: ProxyID,
+        predecessors: [ProxyID] = [],
         loops: Int = 1,
         bind: IPAddress? = nil,
         linkPort: UInt16 = 5671,
@@ -35,6 +38,7 @@ package struct ControlOptions: Equatable, Sendable {
         seed: UInt64 = 0
     ) {
         self.own = own
+        self.predecessors = predecessors
         self.loops = loops
         self.bind = bind
         self.linkPort = linkPort

@@ -30,6 +30,16 @@ extension GatewayControl {
         sidecars.changed(changes.services, names: changes.names, at: turn.now)
         shown.mark(changes.services)
         pace.changed(at: turn.now)
+        if !changes.ended.isEmpty { tellEnded(changes.ended, &turn) }
+    }
+
+    /// The streams of this gateway, and those of its sidecars, need not wait for these.
+    private func tellEnded(_ proxies: Set<ProxyID>, _ turn: inout Turn) {
+        turn.outputs.append(.ended(proxies))
+        let frame = ProxiesEnded(Array(proxies.sorted().prefix(ProxiesEnded.limit)))
+        for sidecar in sidecars.attached {
+            send(.ended, frame.encoded, to: sidecar, &turn)
+        }
     }
 
     /// Tells routing what somebody here uses of what others advertise.

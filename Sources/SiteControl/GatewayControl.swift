@@ -50,7 +50,10 @@ package struct GatewayControl: Sendable {
     package init(_ options: ControlOptions) {
         neighborhood = Neighborhood(options, role: .gateway)
         ports = LanePorts(loops: options.loops)
-        routing = RoutingInstance(origin: options.own)
+        routing = RoutingInstance(
+            origin: options.own,
+            predecessors: options.predecessors
+        )
         services = ServiceTable(options)
         counts = GatewayCounts(own: options.own)
     }

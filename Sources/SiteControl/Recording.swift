@@ -12,6 +12,8 @@ package enum Recording {
     private struct Header: Codable {
         var version: Int
         var proxy: ProxyID
+        /// Left out when there are none.
+        var predecessors: [ProxyID]?
         var loops: Int
         var bind: String?
         var linkPort: UInt16
@@ -64,6 +66,7 @@ package enum Recording {
         let header = Header(
             version: version,
             proxy: options.own,
+            predecessors: options.predecessors.isEmpty ? nil : options.predecessors,
             loops: options.loops,
             bind: options.bind?.form,
             linkPort: options.linkPort,
@@ -147,6 +150,7 @@ package enum Recording {
     private static func control(_ header: Header) throws -> any ProxyControl {
         let options = ControlOptions(
             own: header.proxy,
+            predecessors: header.predecessors ?? [],
             loops: header.loops,
             bind: try header.bind.map(IPAddress.init(form:)),
             linkPort: header.linkPort,

@@ -222,6 +222,8 @@ package struct SidecarControl: Sendable {
                 let frame = try bytes.decode(Counts.decode)
                 let changed = counts.received(frame, from: gateway, &turn)
                 setOthers(changed, &turn)
+            case .ended:
+                turn.outputs.append(.ended(Set(try bytes.decode(ProxiesEnded.decode).proxies)))
             case .table: receivedTable(try bytes.decode(SidecarTable.decode), from: gateway, &turn)
             default:
                 let closing = LaneClosing(.protocolError, "\(type) from a home neighbor")

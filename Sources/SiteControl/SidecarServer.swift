@@ -69,6 +69,9 @@ struct SidecarServer: Sendable {
         tell([sidecar], at: now)
     }
 
+    /// In order: what is said must not depend on the order of a dictionary.
+    var attached: [ProxyID] { sidecars.keys.sorted() }
+
     mutating func detached(_ sidecar: ProxyID) {
         sidecars[sidecar] = nil
         if sidecars.isEmpty { nextDeadline = nil }

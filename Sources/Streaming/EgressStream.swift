@@ -53,6 +53,8 @@ package struct EgressStream: ~Copyable {
         case reset(Reset.Reason)
         /// The path is lost; the ingress tries to come back for `grace`.
         case pathLost(grace: Duration)
+        /// These proxies have ended for certain.
+        case proxiesEnded(Set<ProxyID>)
         /// `nextDeadline` is over.
         case deadline
         /// The neighbor broke the rules of the stream.
@@ -102,6 +104,9 @@ package struct EgressStream: ~Copyable {
         case .serverFailed: serverFailed(at: now)
         case .cancelled, .reset: end()
         case .pathLost(let grace): pathLost(grace, at: now)
+        case .proxiesEnded(let ended):
+            // Its server is not kept for an ingress that is gone.
+            ended.contains(open.name.ingress) ? end([.reset(.pathLost)]) : []
         case .deadline: deadlinePassed(at: now)
         case .violated: end([.reset(.protocolError)])
         case .overloaded: end([.reset(.overloaded)])

@@ -70,6 +70,18 @@ extension IngressStream {
         }
     }
 
+    /// Nobody has to be waited for who is gone.
+    mutating func proxiesEnded(_ ended: Set<ProxyID>, _ turn: inout Turn) {
+        let egress: ProxyID? =
+            if case .opening(let attempt) = state {
+                attempt.way.route.last
+            } else {
+                state.joined?.egress
+            }
+        guard let egress, ended.contains(egress) else { return }
+        broke(.pathLost, &turn)
+    }
+
     mutating func clientFailed(_ turn: inout Turn) {
         // A failure is told once: whoever swallows it takes what follows for an orderly end.
         if giveUp(.endpoint, cancelsUntouched: true, &turn) { end(.client, &turn) }

@@ -174,6 +174,8 @@ package struct Joined: Hashable, Sendable {
         self.isResumable = isResumable
     }
 
+    var egress: ProxyID? { route.last }
+
     /// Whether its route is none of the best of `ways` to the egress.
     package func hasBetter(of ways: Ways) -> Bool {
         let back = back(of: ways)

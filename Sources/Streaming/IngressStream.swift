@@ -83,6 +83,8 @@ package struct IngressStream: ~Copyable {
         case resumed(Resumed, isGenuine: Bool)
         /// The path of the RESUME is lost, or was reset.
         case attemptLost
+        /// These proxies have ended for certain.
+        case proxiesEnded(Set<ProxyID>)
         /// The neighbor broke the rules of the stream.
         case violated
         /// There is no memory for what came.
@@ -154,6 +156,7 @@ package struct IngressStream: ~Copyable {
             askedBack(way, hadFin, patience, &turn)
         case .resumed(let answer, let isGenuine): resumed(answer, isGenuine, &turn)
         case .attemptLost: attemptLost(&turn)
+        case .proxiesEnded(let ended): proxiesEnded(ended, &turn)
         case .violated: broke(.protocolError, &turn)
         case .overloaded: broke(.overloaded, &turn)
         case .finished: if case .open = state { end(.finished, &turn) }

@@ -37,6 +37,7 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
 
     // Old proxies ignore these. Of the adjacency; label 0.
     case wants = 128
+    case ended = 130
     // Of the lane; label 0.
 
     /// The sender opens no more streams on this lane, and asks for none: others have taken its place.

@@ -24,6 +24,9 @@ package import Routing
 /// | 2 | number of services, at most 512, ascending |
 /// | ... | services: address (1 + n), port name (1 + n), endpoints (4) |
 ///
+/// An edge of the mesh has no cost. One with the cost 1 is none: the origin was that neighbor before it started again. Readers from before
+/// that meaning take it for an edge that the other end does not name.
+///
 /// After the body: signature (2 + n, at most 1,024 bytes).
 package enum LSACodec {
     private static let magic = Array("tieline-lsa".utf8) + [0]
@@ -53,8 +56,11 @@ package enum LSACodec {
         writer.bytes16(lsa.agreementKey)
         writer.uint8(UInt8(clamping: lsa.certificateChain.count))
         for certificate in lsa.certificateChain { writer.bytes16(certificate) }
-        writer.count16(lsa.edges.count)
-        for edge in lsa.edges {
+        let edges =
+            lsa.predecessors.isEmpty
+            ? lsa.edges : (lsa.edges + lsa.predecessors.map(succession(of:))).sorted()
+        writer.count16(edges.count)
+        for edge in edges {
             writer.proxyID(edge.neighbor)
             switch edge.name {
             case .mesh:
@@ -72,6 +78,11 @@ package enum LSACodec {
             writer.uint32(service.endpoints)
         }
         return writer.bytes
+    }
+
+    /// How a predecessor is written down.
+    private static func succession(of predecessor: ProxyID) -> LSAEdge {
+        LSAEdge(neighbor: predecessor, name: .mesh, cost: LinkCost(1))
     }
 
     /// The body with its signature: the payload of an LSA frame.
@@ -130,7 +141,7 @@ package enum LSACodec {
                 try reader.bytes16(.certificate, limit: maximumCertificate, payload)
             )
         }
-        lsa.edges = try edges(&reader, payload)
+        try readEdges(of: &lsa, &reader, payload)
         lsa.services = try services(&reader, payload)
         let bodyLength = reader.offset
         let signature = try reader.bytes16(.signature, limit: maximumSignature, payload)
@@ -138,34 +149,49 @@ package enum LSACodec {
         return Decoded(lsa: lsa, bodyLength: bodyLength, signature: signature)
     }
 
-    private static func edges(
+    private static func readEdges(
+        of lsa: inout LSA,
         _ reader: inout FrameReader,
         _ payload: RawSpan
-    ) throws(WireError) -> [LSAEdge] {
+    ) throws(WireError) {
         let count = try reader.count16(limit: RoutingLimits.edgesPerFragment, payload)
-        var edges: [LSAEdge] = []
-        edges.reserveCapacity(count)
+        lsa.edges.reserveCapacity(count)
+        var last: LSAEdge?
         for _ in 0..<count {
-            let neighbor = try reader.proxyID(payload)
-            let name: EdgeName
-            if try reader.flag(payload) {
-                name = .link(
-                    dialer: try reader.siteID(payload),
-                    name: try reader.linkName(payload)
-                )
+            let edge = try edge(&reader, payload)
+            if let last, !(last < edge) { throw .invalid(.list) }
+            last = edge
+            if edge.name == .mesh, edge.cost != nil {
+                guard edge == succession(of: edge.neighbor), edge.neighbor.site == lsa.origin.site,
+                    lsa.predecessors.count < RoutingLimits.predecessors
+                else { throw .invalid(.cost) }
+                lsa.predecessors.append(edge.neighbor)
             } else {
-                name = .mesh
+                lsa.edges.append(edge)
             }
-            let value = try reader.uint32(payload)
-            let cost = LinkCost(Int32(clamping: value))
-            guard value == 0 || cost != nil, value <= UInt32(Int32.max) else {
-                throw .invalid(.cost)
-            }
-            let edge = LSAEdge(neighbor: neighbor, name: name, cost: cost)
-            if let last = edges.last, !(last < edge) { throw .invalid(.list) }
-            edges.append(edge)
         }
-        return edges
+    }
+
+    private static func edge(
+        _ reader: inout FrameReader,
+        _ payload: RawSpan
+    ) throws(WireError) -> LSAEdge {
+        let neighbor = try reader.proxyID(payload)
+        let name: EdgeName
+        if try reader.flag(payload) {
+            name = .link(
+                dialer: try reader.siteID(payload),
+                name: try reader.linkName(payload)
+            )
+        } else {
+            name = .mesh
+        }
+        let value = try reader.uint32(payload)
+        let cost = LinkCost(Int32(clamping: value))
+        guard value == 0 || cost != nil, value <= UInt32(Int32.max) else {
+            throw .invalid(.cost)
+        }
+        return LSAEdge(neighbor: neighbor, name: name, cost: cost)
     }
 
     private static func services(

@@ -10,6 +10,7 @@ import time
 
 from cluster import BIN, check, wait
 from network import API
+from plain_sites import PlainSites
 from test_balance import offer
 from test_shortage import ADDRESS, SITE, metric, proxy, running, servers, service, status, takes
 from traffic import Hold, finish, grouped
@@ -198,6 +199,49 @@ def test_b7_metrics_are_exact_when_asked(_):
                 clients.append(socket.create_connection((ADDRESS, 7100)))
                 seen.append(metric('tieline_connections_active{port="tcp",service="one"}'))
             check(seen == list(range(1, 31)), f"each scrape knows the connection made before it: {seen}")
+
+
+def test_streams_end_at_once_when_their_egress_has_started_again(_):
+    """Nobody waits out the grace of the link (10 s) for a proxy that is known to have ended."""
+    with PlainSites("127.93.7", "near", "far") as sites, socket.create_server((sites.address("far"), 7301), backlog=100) as server:
+        sites.service("near", "web", 7300, "")
+        sites.write("far", "service-web", "kind: Service\nmetadata: {name: web}\nspec:\n"
+                    f"  ports: [{{name: tcp, port: 7300, targetPort: 7301}}]\n  hosts: [{sites.address('far')}]\n")
+
+        def opened():
+            """A client, and the server's end of its connection, after a word in each direction."""
+            try:
+                client = socket.create_connection((sites.address("near"), 7300), 2)
+                client.sendall(b"?")
+                server.settimeout(2)
+                asked = b""
+                while not asked:  # the proxy's looks whether the server is there say nothing
+                    end, _ = server.accept()
+                    end.settimeout(2)
+                    asked = end.recv(1)
+                end.sendall(b"!")
+                return (client, end) if client.recv(1) else None
+            except OSError:
+                return None
+
+        client, end = wait("clients are served", opened, 30)
+        sites.stop("far")
+        began = time.monotonic()
+        client.settimeout(1)
+        try:
+            ended = client.recv(1)
+            check(False, f"a lost link alone ends nothing within its grace: {ended}")
+        except TimeoutError:
+            pass
+        sites.start("far")
+        client.settimeout(8 - (time.monotonic() - began))
+        try:
+            ended = client.recv(1) or "FIN"
+        except (ConnectionResetError, TimeoutError) as error:
+            ended = type(error).__name__
+        print(f"   {ended} {time.monotonic() - began:.1f} s after the egress was killed")
+        check(ended == "ConnectionResetError", f"the client is reset, not {ended}")
+        wait("new clients are served", opened, 20)
 
 
 def test_p5_a_file_that_is_written_slowly_or_emptied(_):

@@ -30,6 +30,7 @@ private func fuzzPayload(_ type: FrameType, _ bytes: [UInt8]) {
     case .table: again(SidecarTable.self, bytes)
     case .tableAcknowledgment: again(SidecarTableAcknowledgment.self, bytes)
     case .wants: again(SidecarWants.self, bytes)
+    case .ended: again(ProxiesEnded.self, bytes)
     case .open: again(Open.self, bytes)
     case .opened: again(Opened.self, bytes)
     case .refused: again(Refused.self, bytes)

@@ -31,6 +31,53 @@ struct StateTests {
         }
     }
 
+    private func proxyID(_ instance: UInt64) throws -> ProxyID {
+        ProxyID(site: try siteID(), instance: instance)
+    }
+
+    @Test("a proxy knows which instances have run before it in its folder, as many as may matter")
+    func instances() async throws {
+        try await withDirectory { path in
+            #expect(try FolderLock.take(path, mode: 0o700))
+            let record = InstanceRecord(folder: path, logger: quiet)
+            let ids = try (1...7).map(proxyID)
+            #expect(record.begin(ids[0]) == [])
+            #expect(record.begin(ids[1]) == [ids[0]])
+            for id in ids[2..<6] { _ = record.begin(id) }
+            #expect(record.begin(ids[6]) == [ids[5], ids[4], ids[3], ids[2]])
+            // Those of another site are nobody's to speak for.
+            let other = ProxyID(site: try siteID("B"), instance: 1)
+            #expect(record.begin(other) == [])
+        }
+    }
+
+    @Test("what is not known of earlier instances for certain counts as nothing")
+    func uncertainInstances() async throws {
+        try await withDirectory { path in
+            let (first, second) = ("\(path)/a", "\(path)/b")
+            #expect(try FolderLock.take(first, mode: 0o700))
+            #expect(try !FolderLock.take(first, mode: 0o700), "it is another process's")
+            #expect(try FolderLock.take(second, mode: 0o700))
+            _ = InstanceRecord(folder: first, logger: quiet).begin(try proxyID(1))
+            // A copy, whose original may be at work.
+            let file = ".instances.json"
+            let bytes = try #require(try Files.read("\(first)/\(file)"))
+            let text = String(decoding: bytes, as: UTF8.self)
+            try write(text, "\(second)/\(file)")
+            let copy = InstanceRecord(folder: second, logger: quiet)
+            #expect(copy.begin(try proxyID(2)) == [])
+            #expect(copy.begin(try proxyID(3)) == [try proxyID(2)])
+            // From before the machine was started.
+            let record = InstanceRecord(folder: first, logger: quiet)
+            try write(text.replacing(#""boot":"#, with: #""boot":"x","then":"#), "\(first)/\(file)")
+            #expect(record.begin(try proxyID(4)) == [])
+            for text in ["", "{", "[]", #"{"boot":1}"#] {
+                try write(text, "\(first)/\(file)")
+                #expect(record.begin(try proxyID(5)) == [])
+            }
+        }
+    }
+
     @Test("P13: what could not be kept is kept when it can be again")
     func keptLater() async throws {
         try await withDirectory { path in

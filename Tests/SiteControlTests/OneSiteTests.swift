@@ -124,6 +124,34 @@ struct OneSiteTests {
         }
     }
 
+    @Test("a gateway that starts again tells all, sidecars included, that it was another one")
+    func succession() throws {
+        var sites = try proxies(seed: 12)
+        sites.run(milliseconds: 4_000)
+        let old = sites.nodes[1].id
+        sites.kill(1)
+        sites.run(milliseconds: 1_000)
+        #expect(sites.nodes.flatMap(Self.ended).isEmpty, "a loss proves nothing")
+        let new = sites.gateway(
+            proxy(home, 3),
+            mesh: "gateways",
+            loops: 2,
+            predecessors: [old]
+        )
+        try configure(&sites, new, generation: 1, services: 0..<3)
+        sites.run(milliseconds: 15_000)
+        // Sidecars hear it of each gateway.
+        for node in [0, 2, 3] {
+            #expect(Set(Self.ended(sites.nodes[node])) == [[old]], "proxy \(node)")
+        }
+    }
+
+    private static func ended(_ node: SimulatedSites.Node) -> [Set<ProxyID>] {
+        node.record.flatMap(\.outputs).compactMap { output in
+            if case .ended(let proxies) = output { proxies } else { nil }
+        }
+    }
+
     @Test("what a sidecar had open is gone with it, and what a gateway had is")
     func gone() throws {
         var sites = try proxies(seed: 11)

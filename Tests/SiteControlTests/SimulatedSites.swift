@@ -90,9 +90,11 @@ struct SimulatedSites {
         _ id: ProxyID,
         mesh: String? = nil,
         loops: Int = 1,
+        predecessors: [ProxyID] = [],
         shares: LaneShares = LaneShares()
     ) -> Int {
         var options = options(id, loops: loops, gateways: mesh)
+        options.predecessors = predecessors
         options.shares = shares
         if let mesh { names[mesh, default: []].append(options.bind ?? .v4(0)) }
         return add(id, options, GatewayControl(options))
@@ -210,7 +212,7 @@ struct SimulatedSites {
         case .snapshot(let snapshot): nodes[node].snapshot = snapshot
         case .ready(let isReady): nodes[node].isReady = isReady
         case .log(let text): nodes[node].log.append(text)
-        case .agree, .reset, .health, .account, .note: break
+        case .agree, .reset, .ended, .health, .account, .note: break
         }
     }
 

@@ -183,6 +183,57 @@ struct IngressStreamTests {
         #expect(stream.handle(.deadline, at: later) == [.pick(excluding: [])])
     }
 
+    private func opened() -> Opened {
+        Opened(egress: route[0], window: 65_536, mac: [], isResumable: true)
+    }
+
+    @Test("a stream whose egress has ended waits for nobody, and the client's is reset")
+    func egressEnded() throws {
+        var stream = makeStream()
+        _ = stream.handle(.start, at: begin)
+        _ = stream.handle(.picked(far, isLocal: false), at: begin)
+        _ = stream.handle(.asked(way(), patience: nil), at: begin)
+        _ = stream.handle(.opened(opened(), isGenuine: true), at: begin)
+        let other = ProxyID(site: site(2), instance: 2)
+        #expect(stream.handle(.proxiesEnded([other]), at: begin).isEmpty)
+        _ = try stream.flow.receive(dataAt: 0, count: 1, at: begin)
+        stream.flow.didWrite(1)
+        _ = stream.handle(.pathLost(grace: .seconds(10)), at: begin)
+        _ = stream.handle(.noWay, at: begin)
+        #expect(stream.state.isDetached)
+        #expect(stream.handle(.proxiesEnded([other]), at: begin).isEmpty)
+        #expect(
+            stream.handle(.proxiesEnded([other, route[0]]), at: begin) == [
+                .reset(.pathLost), .close(inOrder: false), .lost(far), .count(.interrupted),
+                .count(.closed),
+            ]
+        )
+        #expect(stream.handle(.proxiesEnded([route[0]]), at: begin).isEmpty)
+    }
+
+    @Test("nothing was exchanged with an egress that has ended: another target is tried at once")
+    func untouchedEgressEnded() {
+        var stream = makeStream()
+        _ = stream.handle(.start, at: begin)
+        _ = stream.handle(.picked(far, isLocal: false), at: begin)
+        let way = way()
+        _ = stream.handle(.asked(way, patience: nil), at: begin)
+        var tried = Tried()
+        tried.routes = [route]
+        #expect(
+            stream.handle(.proxiesEnded([route[0]]), at: begin) == [
+                .reset(.pathLost), .leave, .wayAbandoned(way), .seek(far, tried),
+            ]
+        )
+        _ = stream.handle(.asked(way, patience: nil), at: begin)
+        _ = stream.handle(.opened(opened(), isGenuine: true), at: begin)
+        #expect(
+            stream.handle(.proxiesEnded([route[0]]), at: begin) == [
+                .reset(.pathLost), .leave, .release(far), .pick(excluding: [far.site]),
+            ]
+        )
+    }
+
     @Test("a proxy that stops cuts what is open, and abandons what is not")
     func shutDown() {
         var asking = makeStream()

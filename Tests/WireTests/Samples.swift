@@ -164,6 +164,7 @@ enum Samples {
             Sample(counts),
             Sample(table),
             Sample(SidecarWants([service, try self.service("gone/http")])),
+            Sample(ProxiesEnded([gateway, other])),
             Sample(SidecarTableAcknowledgment(generation: 3, frames: 2)),
             Sample(.report, bytes: written { report.encode(into: &$0, at: now) }) { bytes in
                 let value = try bytes.withRawSpan { try SidecarReport.decode($0, at: now) }
@@ -250,20 +251,27 @@ enum Samples {
         )
     }
 
+    private static func advertisement(_ lsa: LSA, _ note: String = "") -> Sample {
+        let bytes = LSACodec.seal(body: LSACodec.encodeBody(lsa), signature: [9, 9])
+        return Sample(.lsa, note, bytes: bytes) { bytes in
+            let value = try bytes.withRawSpan { try LSACodec.decode($0) }
+            return LSACodec.seal(
+                body: LSACodec.encodeBody(value.lsa),
+                signature: value.signature
+            )
+        }
+    }
+
     static func routing() throws -> [Sample] {
         let key = LSAKey(origin: gateway, fragment: 1)
         let header = LSAHeader(key: key, sequence: 5)
         let summary = LSASummary(number: 1, after: nil, through: key, headers: [header])
-        let body = LSACodec.encodeBody(try lsa())
+        var successor = try lsa()
+        successor.fragment = 0
+        successor.predecessors = [3, 4].map { ProxyID(site: east, instance: $0) }
         return [
-            Sample(.lsa, bytes: LSACodec.seal(body: body, signature: [9, 9])) {
-                bytes in
-                let value = try bytes.withRawSpan { try LSACodec.decode($0) }
-                return LSACodec.seal(
-                    body: LSACodec.encodeBody(value.lsa),
-                    signature: value.signature
-                )
-            },
+            advertisement(try lsa()),
+            advertisement(successor, "of a gateway that has started again"),
             Sample(
                 .lsaAcknowledgment,
                 bytes: written(RoutingMessage.acknowledgment([header]).encode)

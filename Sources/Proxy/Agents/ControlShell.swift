@@ -174,6 +174,7 @@ extension ControlOptions {
         let (others, same) = (NeighborShares(descriptors: shares), NeighborShares.own(shares))
         self.init(
             own: own,
+            predecessors: options.predecessors(own),
             loops: loops,
             bind: options.bind,
             linkPort: options.linkPort,

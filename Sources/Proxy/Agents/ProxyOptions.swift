@@ -21,6 +21,9 @@ package struct ProxyOptions: Sendable {
     package var admin: Endpoint?
     /// Event loops; nil: one per core that the process may use, at most eight.
     package var loops: Int?
+    /// Told the identity of this instance before it begins, which keeps it for the next one; answers with those that were
+    /// before it in its place, and have ended for certain.
+    package var predecessors: @Sendable (ProxyID) -> [ProxyID]
     /// The file into which goes what the control is fed; nil: nowhere.
     package var record: String?
 
@@ -44,6 +47,7 @@ package struct ProxyOptions: Sendable {
         internalPort: UInt16? = 5672,
         admin: Endpoint? = nil,
         loops: Int? = nil,
+        predecessors: @escaping @Sendable (ProxyID) -> [ProxyID] = { _ in [] },
         record: String? = nil
     ) {
         self.role = role
@@ -52,6 +56,7 @@ package struct ProxyOptions: Sendable {
         self.internalPort = internalPort
         self.admin = admin
         self.loops = loops
+        self.predecessors = predecessors
         self.record = record
     }
 }

@@ -100,6 +100,8 @@ final class EgressConnection: SocketStream {
         handle(.pathLost(grace: grace))
     }
 
+    func proxiesEnded(_ proxies: Set<ProxyID>) { handle(.proxiesEnded(proxies)) }
+
     // The ingress comes back.
     func retry() {}
     func move(isLeaving: Bool) {}

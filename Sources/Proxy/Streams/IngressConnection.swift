@@ -126,6 +126,8 @@ final class IngressConnection: SocketStream {
 
     func retry() { handle(.retry) }
 
+    func proxiesEnded(_ proxies: Set<ProxyID>) { handle(.proxiesEnded(proxies)) }
+
     func move(isLeaving: Bool) {
         guard let joined = stream.state.joined else { return }
         if isLeaving || service.ways(to: joined.pick.site).map(joined.hasBetter) == true {

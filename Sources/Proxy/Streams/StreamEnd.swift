@@ -94,6 +94,9 @@ protocol StreamOwner: AnyObject {
     /// A way that was missing may be there.
     func retry()
 
+    /// These proxies have ended for certain: whoever waits for one of them need not.
+    func proxiesEnded(_ proxies: Set<ProxyID>)
+
     /// Goes over to a better path without a loss, if there is one; `isLeaving`: to any, for the present one is about to end.
     func move(isLeaving: Bool)
 
@@ -117,6 +120,7 @@ protocol StreamOwner: AnyObject {
 }
 
 extension StreamOwner {
+    func proxiesEnded(_ proxies: Set<ProxyID>) {}
     func tellMoved() {}
 }
 

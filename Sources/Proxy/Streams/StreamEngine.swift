@@ -108,6 +108,14 @@ final class StreamEngine: EventHandler {
         }
     }
 
+    /// These have ended for certain: streams that wait for them need not.
+    func proxiesEnded(_ proxies: Set<ProxyID>) {
+        for (index, stream) in Array(streams.values).enumerated() {
+            stream.proxiesEnded(proxies)
+            if index % 64 == 63 { loop.breathe() }
+        }
+    }
+
     func add(_ stream: any StreamOwner) {
         begun += 1
         stream.number = begun
