@@ -82,6 +82,12 @@ extension MetricsWriter {
             labels,
             value: Double(meter.lanes)
         )
+        gauge(
+            "tieline_link_bulk_lanes",
+            help: "Lanes of the link that carry bulk beside the others, while there is any.",
+            labels,
+            value: Double(meter.bulkLanes)
+        )
         for (direction, bytes) in [("sent", meter.sentBytes), ("received", meter.receivedBytes)] {
             counter(
                 "tieline_link_bytes_total",

@@ -24,6 +24,12 @@ struct AdjacencyTable {
         /// Nil for lanes to and from sidecars.
         let edge: EdgeName?
         let isDialed: Bool
+        /// At the other end of the TCP connection.
+        let remote: Endpoint
+        /// It carries bulk, beside others.
+        var isBulk = false
+        /// What the acceptor of a dialed lane calls it; nil when it knows of no bulk lanes.
+        var numberThere: UInt64?
         var figures = LaneFigures()
     }
 
@@ -33,10 +39,12 @@ struct AdjacencyTable {
         /// What the neighbor's site calls itself.
         var name: String
         var loops: Int
-        /// In the order of establishment: the first carries the control frames.
+        /// In the order of establishment, those for bulk behind the others: the first carries the control frames.
         var lanes: [LaneEntry]
         /// A sidecar that says which services it wants.
         let tellsWants: Bool
+        /// It knows what a bulk lane is.
+        let knowsBulk: Bool
         var isDraining = false
 
         var edges: [EdgeName] { Set(lanes.compactMap(\.edge)).sorted() }
@@ -64,11 +72,17 @@ struct AdjacencyTable {
                 name: hello.name,
                 loops: hello.loops,
                 lanes: [lane],
-                tellsWants: hello.isSidecar && hello.minor >= Hello.wantsMinor
+                tellsWants: hello.isSidecar && hello.minor >= Hello.wantsMinor,
+                knowsBulk: hello.minor >= Hello.bulkMinor
             )
             return true
         }
-        adjacencies[hello.proxy]?.lanes.append(lane)
+        let ordinary = adjacencies[hello.proxy]?.lanes.firstIndex { $0.isBulk }
+        if let ordinary, !lane.isBulk {
+            adjacencies[hello.proxy]?.lanes.insert(lane, at: ordinary)
+        } else {
+            adjacencies[hello.proxy]?.lanes.append(lane)
+        }
         adjacencies[hello.proxy]?.name = hello.name
         return false
     }
@@ -99,12 +113,16 @@ struct AdjacencyTable {
         )
     }
 
+    func lane(_ id: LaneID) -> LaneEntry? {
+        owners[id].flatMap { adjacencies[$0]?.lanes.first { $0.id == id } }
+    }
+
     mutating func setDraining(_ neighbor: ProxyID) { adjacencies[neighbor]?.isDraining = true }
 
     var laneCount: Int { owners.count }
 
     func figures(of id: LaneID) -> LaneFigures? {
-        owners[id].flatMap { adjacencies[$0]?.lanes.first { $0.id == id }?.figures }
+        lane(id)?.figures
     }
 
     /// Figures of lanes came.

@@ -31,6 +31,7 @@ struct Admission {
                 "this gateway has \(AdjacencyTable.neighborLimit) neighbors, which is the most; run more gateways"
             )
         }
+        if let beside = candidate.beside { return objectionToBulk(candidate, beside: beside) }
         guard hasRoom(for: candidate) else {
             return LaneClosing(
                 .overloaded,
@@ -46,13 +47,30 @@ struct Admission {
 
     /// A Link's first lane has room beyond what many lanes of others took.
     private func hasRoom(for candidate: LaneCandidate) -> Bool {
-        let lanes = neighbors[candidate.hello.proxy]?.lanes ?? []
+        let lanes = (neighbors[candidate.hello.proxy]?.lanes ?? []).filter { !$0.isBulk }
         guard lanes.count >= 2 * Self.lanesPerNeighbor else { return true }
         guard lanes.count < 2 * Self.lanesPerNeighbor + Self.linksPerNeighbor,
             let link = candidate.hello.link
         else { return false }
         let edge = EdgeName.link(dialer: candidate.site, name: link)
         return !lanes.contains { $0.edge == edge }
+    }
+
+    /// A bulk lane comes beside one of the same Link that the same proxy has dialed, and may go with it.
+    private func objectionToBulk(_ candidate: LaneCandidate, beside: LaneID) -> LaneClosing? {
+        let neighbor = candidate.hello.proxy
+        guard candidate.purpose == .link, neighbors.owner(of: beside) == neighbor,
+            let lane = neighbors.lane(beside), !lane.isDialed, !lane.isBulk,
+            let link = candidate.hello.link,
+            lane.edge == .link(dialer: candidate.site, name: link)
+        else {
+            return LaneClosing(.superfluous, "there is no lane beside which it could carry bulk")
+        }
+        let others = neighbors[neighbor]?.lanes.count { $0.isBulk && $0.edge == lane.edge } ?? 0
+        guard others < BulkLanes.limit else {
+            return LaneClosing(.superfluous, "there are \(BulkLanes.limit) lanes for bulk")
+        }
+        return objectionToLink(candidate)
     }
 
     func objectionToLink(_ candidate: LaneCandidate) -> LaneClosing? {

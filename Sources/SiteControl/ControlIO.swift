@@ -34,6 +34,8 @@ package enum ControlInput: Equatable, Sendable {
     case welcomed(LaneID)
     /// A lane that this proxy dialed has exchanged HELLOs and is open for streams.
     case dialed(LaneCandidate)
+    /// Streams that cross this lane have proved bulky, and want a lane for bulk beside it.
+    case bulkLaneWanted(LaneID)
     case ended(LaneID, LaneEnd, wasUp: Bool, LaneFigures)
     case frame(FrameType, [UInt8], from: ProxyID, on: LaneID)
     /// A loop could not open a port for lanes (with the reason), or has it open now.

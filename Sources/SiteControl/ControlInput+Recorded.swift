@@ -46,7 +46,7 @@ extension ControlInput: Recorded {
         case .endpoints(let name, let list):
             (form.text, form.endpoints) = (name, list.map(\.form))
         case .candidate(let candidate), .dialed(let candidate): form.candidate = candidate.form
-        case .welcomed(let id): form.lane = id.number
+        case .welcomed(let id), .bulkLaneWanted(let id): form.lane = id.number
         case .ended(let id, let end, let wasUp, let figures):
             (form.lane, form.end, form.wasUp) = (id.number, end.form, wasUp)
             form.figures = ["\(id.number)": figures.form]
@@ -86,6 +86,7 @@ extension ControlInput: Recorded {
         case .candidate: "candidate"
         case .welcomed: "welcomed"
         case .dialed: "dialed"
+        case .bulkLaneWanted: "bulkLaneWanted"
         case .ended: "ended"
         case .frame: "frame"
         case .lanePort: "lanePort"
@@ -113,7 +114,8 @@ extension ControlInput: Recorded {
         case "deadline": self = .deadline
         case "configuration", "configurationFailed", "credentials", "endpoints":
             self = try Self(order: form)
-        case "candidate", "dialed", "welcomed", "ended", "frame": self = try Self(lane: form)
+        case "candidate", "dialed", "welcomed", "bulkLaneWanted", "ended", "frame":
+            self = try Self(lane: form)
         default: self = try Self(answer: form)
         }
     }
@@ -146,6 +148,7 @@ extension ControlInput: Recorded {
             self = .candidate(try LaneCandidate(form: form.candidate.needed("candidate")))
         case "dialed": self = .dialed(try LaneCandidate(form: form.candidate.needed("candidate")))
         case "welcomed": self = .welcomed(id)
+        case "bulkLaneWanted": self = .bulkLaneWanted(id)
         case "ended":
             self = .ended(
                 id,

@@ -69,6 +69,28 @@ struct DialDesk: Sendable {
         return order.id
     }
 
+    /// Dials one lane for bulk beside another one of a Link, from the same loop to the same address.
+    mutating func dial(
+        beside lane: AdjacencyTable.LaneEntry,
+        _ number: UInt64,
+        for link: LinkConfiguration,
+        _ turn: inout Turn
+    ) -> LaneID {
+        var hello = hello(for: link)
+        hello.lane = number
+        let order = DialOrder(
+            id: makeID(for: .link(link.name)),
+            loop: lane.loop,
+            purpose: .link,
+            endpoint: lane.remote,
+            health: link.health,
+            expectedSites: link.remoteSites,
+            hello: hello
+        )
+        turn.outputs.append(.dial(order))
+        return order.id
+    }
+
     /// Dials one lane to a gateway of the own site.
     mutating func dialInside(_ endpoint: Endpoint, number: Int, _ turn: inout Turn) -> LaneID {
         let order = DialOrder(

@@ -105,7 +105,7 @@ extension GatewayControl {
             for id in removeLink(name)?.lanes ?? [] { closeOutdated(id, &turn) }
         }
         for name in difference.renamed {
-            guard let link = removeLink(name) else { continue }
+            guard var link = removeLink(name) else { continue }
             let left = link.left()
             for id in left.closing { closeOutdated(id, &turn) }
             replace(left.retiring, of: link.configuration, &turn)

@@ -57,7 +57,8 @@ extension GatewayControl {
             case .sibling: .mesh
             case .sidecar, .home: nil
             }
-        add(candidate, kind, loop: loop, edge: edge, isDialed: false, &turn)
+        let isBulk = candidate.beside != nil
+        add(candidate, kind, loop: loop, edge: edge, isDialed: false, isBulk: isBulk, &turn)
         // It may have been disallowed while it was on its way.
         if candidate.purpose == .link, let closing = admission.objectionToLink(candidate) {
             neighborhood.close(id, closing, &turn)
@@ -69,7 +70,8 @@ extension GatewayControl {
         case nil: return
         case .link(let name): linkUp(name, candidate, &turn)
         case .inside(let address):
-            add(candidate, .sibling, loop: candidate.loop, edge: .mesh, isDialed: true, &turn)
+            let loop = candidate.loop
+            add(candidate, .sibling, loop: loop, edge: .mesh, isDialed: true, isBulk: false, &turn)
             // The larger ProxyID keeps the one lane that it got; the rest is the smaller one's to dial.
             neighborhood.insideLaneUp(
                 candidate,
@@ -86,14 +88,17 @@ extension GatewayControl {
         _ candidate: LaneCandidate,
         _ turn: inout Turn
     ) {
-        guard links[name] != nil else {
+        guard let link = links[name] else {
             let closing = LaneClosing(.configurationChanged)
             turn.outputs.append(.close(candidate.id, on: candidate.loop, closing))
             return
         }
-        let kind = admission.kind(of: candidate)
+        let (kind, isBulk) = (admission.kind(of: candidate), link.isBulk(candidate.id))
+        guard !isBulk || welcomesBulk(name, candidate, &turn) else { return }
         let edge = EdgeName.link(dialer: own.site, name: name)
-        add(candidate, kind, loop: candidate.loop, edge: edge, isDialed: true, &turn)
+        let loop = candidate.loop
+        add(candidate, kind, loop: loop, edge: edge, isDialed: true, isBulk: isBulk, &turn)
+        guard !isBulk else { return }
         let wanted = neighborhood.desk.wantedLanes(candidate.hello)
         var isWelcome = true
         withLink(name, &turn) { link, _, turn in
@@ -105,12 +110,28 @@ extension GatewayControl {
         drains.lanesChanged(neighborhood.table, &turn)
     }
 
+    /// Another proxy may have answered than the one that the lane was dialed for.
+    private mutating func welcomesBulk(
+        _ name: LinkName,
+        _ candidate: LaneCandidate,
+        _ turn: inout Turn
+    ) -> Bool {
+        var isWelcome = false
+        withLink(name, &turn) { link, _, _ in
+            isWelcome = link.bulkLaneUp(candidate.id, candidate.hello)
+        }
+        guard !isWelcome else { return true }
+        turn.outputs.append(.close(candidate.id, on: candidate.loop, LaneClosing(.superfluous)))
+        return false
+    }
+
     private mutating func add(
         _ candidate: LaneCandidate,
         _ kind: AdjacencyTable.Kind,
         loop: Int,
         edge: EdgeName?,
         isDialed: Bool,
+        isBulk: Bool,
         _ turn: inout Turn
     ) {
         let neighbor = candidate.hello.proxy
@@ -119,6 +140,7 @@ extension GatewayControl {
             loop: loop,
             edge: edge,
             isDialed: isDialed,
+            isBulk: isBulk,
             kind: kind,
             &turn
         )
@@ -252,6 +274,7 @@ extension GatewayControl {
         do {
             switch (type, kind) {
             case (.goAway, _): goAway(neighbor, &turn)
+            case (.bulkLane, _): dialBulkLane(beside: id, &turn)
             case (.lsa, .remote), (.lsa, .sibling), (.lsaAcknowledgment, .remote),
                 (.lsaAcknowledgment, .sibling), (.lsaSummary, .remote), (.lsaSummary, .sibling),
                 (.lsaSummaryAcknowledgment, .remote), (.lsaSummaryAcknowledgment, .sibling):
@@ -318,6 +341,28 @@ extension GatewayControl {
         }
         pace.changed(at: turn.now)
         return true
+    }
+
+    /// Streams that cross this lane want one for bulk beside it: dialed here, or by the neighbor, who is asked.
+    mutating func bulkLaneWanted(beside id: LaneID, _ turn: inout Turn) {
+        guard let lane = neighborhood.table.lane(id), !lane.isDialed else {
+            return dialBulkLane(beside: id, &turn)
+        }
+        guard let adjacency = neighborhood.table.owner(of: id).flatMap({ neighborhood.table[$0] }),
+            adjacency.kind == .remote, adjacency.knowsBulk, !lane.isBulk
+        else { return }
+        turn.outputs.append(.send(.bulkLane, [], on: id, loop: lane.loop))
+    }
+
+    private mutating func dialBulkLane(beside id: LaneID, _ turn: inout Turn) {
+        guard !isDraining, let lane = neighborhood.table.lane(id), lane.isDialed,
+            let neighbor = neighborhood.table.owner(of: id),
+            neighborhood.table[neighbor]?.isDraining == false,
+            let number = lane.numberThere, case .link(let name) = neighborhood.desk.owner(of: id)
+        else { return }
+        withLink(name, &turn) { link, desk, turn in
+            link.dialBulk(to: neighbor, beside: lane, number, &desk, &turn)
+        }
     }
 
     /// The neighbor drains: other lanes are dialed while its own still carry streams.

@@ -93,6 +93,7 @@ package struct GatewayControl: Sendable {
         case .candidate(let candidate): admit(candidate, &turn)
         case .welcomed(let id): welcomed(id, &turn)
         case .dialed(let candidate): dialed(candidate, &turn)
+        case .bulkLaneWanted(let id): bulkLaneWanted(beside: id, &turn)
         case .ended(let id, let end, let wasUp, let figures):
             ended(id, end, wasUp: wasUp, figures, &turn)
         case .frame(let type, let bytes, let neighbor, let id):

@@ -62,6 +62,9 @@ package struct LaneCandidate: Equatable, Sendable {
         self.role = role
         self.hello = hello
     }
+
+    /// Of one that was accepted: it is for bulk, beside that lane of ours.
+    var beside: LaneID? { hello.lane.map(LaneID.init(number:)) }
 }
 
 /// Figures of one lane at one moment.

@@ -47,6 +47,7 @@ struct LinkDialer: Sendable {
     /// ones were dialed in their place.
     private var retired: Set<LaneID> = []
     private var isReplacing = false
+    private var bulk = BulkLanes()
     /// The last error of every endpoint.
     private var errors: [String: String] = [:]
     private var attempts: UInt64 = 0
@@ -64,7 +65,7 @@ struct LinkDialer: Sendable {
     var isLeavingEndpoints: Bool { !isConnected && !retired.isEmpty }
 
     /// Every lane that was dialed and has not ended.
-    var lanes: [LaneID] { retired.sorted() + slots.compactMap(\.state.lane) }
+    var lanes: [LaneID] { retired.sorted() + slots.compactMap(\.state.lane) + bulk.all }
 
     /// When `handleDeadline` has to be called; nil while nothing waits.
     var nextDeadline: Instant? {
@@ -83,8 +84,9 @@ struct LinkDialer: Sendable {
     }
 
     /// The lanes whose place others take, and those to close, when the Link goes on under another name.
-    func left() -> (retiring: [LaneID], closing: [LaneID]) {
-        var left: (retiring: [LaneID], closing: [LaneID]) = ([], [])
+    mutating func left() -> (retiring: [LaneID], closing: [LaneID]) {
+        let (up, dialing) = bulk.removeAll()
+        var left = (retiring: up, closing: dialing)
         for slot in slots {
             switch slot.state {
             case .up(let id, _): left.retiring.append(id)
@@ -130,6 +132,11 @@ struct LinkDialer: Sendable {
         errors = [:]
         failure = nil
         isReplacing = false
+        // They are dialed again beside whatever lanes there are then.
+        let left = bulk.removeAll()
+        retired.formUnion(left.up)
+        changed.retiring += left.up
+        changed.closing += left.dialing
         for index in slots.indices {
             switch slots[index].state {
             case .up(_, let endpoint) where configuration.endpoints.contains(endpoint): continue
@@ -258,6 +265,7 @@ struct LinkDialer: Sendable {
     ) {
         openedBefore += figures.opened
         retired.remove(id)
+        guard !bulk.ended(id, &desk, at: turn.now) else { return }
         guard let index = slot(of: id) else { return }
         var endpoint = configuration.endpoints.first.map { "\($0)" } ?? ""
         if case .dialing(_, let dialed) = slots[index].state { endpoint = "\(dialed)" }
@@ -288,7 +296,8 @@ struct LinkDialer: Sendable {
         _ desk: inout DialDesk,
         _ turn: inout Turn
     ) -> [LaneID] {
-        var replaced: [LaneID] = []
+        var replaced = bulk.remove(leaving)
+        retired.formUnion(replaced)
         isReplacing = true
         for index in slots.indices {
             guard case .up(let id, _) = slots[index].state, leaving.contains(id) else { continue }
@@ -298,6 +307,29 @@ struct LinkDialer: Sendable {
             retry(index, &desk, &turn)
         }
         return replaced
+    }
+
+    // MARK: Bulk
+
+    /// Whether the lane was dialed to carry bulk.
+    func isBulk(_ id: LaneID) -> Bool { bulk.contains(id) }
+
+    /// Dials a lane for bulk beside one that leads to `neighbor`, which calls that one by `number`; not when there are enough.
+    mutating func dialBulk(
+        to neighbor: ProxyID,
+        beside lane: AdjacencyTable.LaneEntry,
+        _ number: UInt64,
+        _ desk: inout DialDesk,
+        _ turn: inout Turn
+    ) {
+        // Lanes that others take the place of get none beside them.
+        guard slot(of: lane.id) != nil, bulk.mayDial(to: neighbor, at: turn.now) else { return }
+        bulk.dialed(desk.dial(beside: lane, number, for: configuration, &turn), to: neighbor)
+    }
+
+    /// A bulk lane has exchanged HELLOs; false when it has to be closed.
+    mutating func bulkLaneUp(_ id: LaneID, _ hello: Hello) -> Bool {
+        bulk.isUp(id, hello) && configuration.remoteSites.contains(hello.proxy.site)
     }
 
     private func slot(of id: LaneID) -> Int? { slots.firstIndex { $0.state.lane == id } }

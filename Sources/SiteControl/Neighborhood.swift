@@ -97,16 +97,24 @@ struct Neighborhood: Sendable {
         let loop = placement(of: candidate)
         admitted[candidate.id] = (candidate, loop)
         turn.outputs.append(
-            .admit(candidate.id, on: candidate.loop, destination: loop, desk.hello(for: nil))
+            .admit(candidate.id, on: candidate.loop, destination: loop, answer(to: candidate))
         )
     }
 
-    /// The loop with the fewest lanes of this neighbor, those on their way included.
+    private func answer(to candidate: LaneCandidate) -> Hello {
+        var hello = desk.hello(for: nil)
+        if candidate.purpose == .link { hello.lane = candidate.id.number }
+        return hello
+    }
+
+    /// The loop with the fewest lanes of this neighbor, those on their way included; for a bulk lane that of the lane beside it.
     private func placement(of candidate: LaneCandidate) -> Int {
+        if let beside = candidate.beside { return loop(of: beside) ?? candidate.loop }
         var counts = [Int](repeating: 0, count: options.loops)
         let neighbor = candidate.hello.proxy
-        for lane in table[neighbor]?.lanes ?? [] { counts[lane.loop] += 1 }
-        for other in admitted.values where other.candidate.hello.proxy == neighbor {
+        for lane in table[neighbor]?.lanes ?? [] where !lane.isBulk { counts[lane.loop] += 1 }
+        for other in admitted.values
+        where other.candidate.hello.proxy == neighbor && other.candidate.beside == nil {
             counts[other.loop] += 1
         }
         let fewest = counts.min() ?? 0
@@ -127,6 +135,7 @@ struct Neighborhood: Sendable {
         loop: Int,
         edge: EdgeName?,
         isDialed: Bool,
+        isBulk: Bool,
         kind: AdjacencyTable.Kind,
         _ turn: inout Turn
     ) -> Bool {
@@ -134,7 +143,10 @@ struct Neighborhood: Sendable {
             id: candidate.id,
             loop: loop,
             edge: edge,
-            isDialed: isDialed
+            isDialed: isDialed,
+            remote: candidate.remote,
+            isBulk: isBulk,
+            numberThere: isDialed ? candidate.hello.lane : nil
         )
         let isNew = table.add(entry, candidate.hello, kind: kind)
         if isNew {

@@ -80,9 +80,9 @@ package struct SidecarControl: Sendable {
             pace.measured(at: now)
         case .resolved(.inside, let answer): neighborhood.resolvedInside(answer, &turn)
         case .deadline: advance(&turn)
-        // A sidecar takes in no lanes, routes nothing and has no configuration: it cannot be told of them.
+        // A sidecar takes in no lanes, routes nothing and has no configuration: it cannot be told of them. Bulk lanes are for Links.
         case .configuration, .configurationFailed, .credentials, .endpoints, .candidate, .welcomed,
-            .lanePort, .resolved, .signed, .verified, .disbelieved:
+            .bulkLaneWanted, .lanePort, .resolved, .signed, .verified, .disbelieved:
             break
         }
         tellReadiness(&turn)
@@ -148,6 +148,7 @@ package struct SidecarControl: Sendable {
             loop: candidate.loop,
             edge: nil,
             isDialed: true,
+            isBulk: false,
             kind: .home,
             &turn
         )

@@ -6,6 +6,8 @@ import Wire
 extension IngressStream {
     /// How long an answer of the egress is waited for on a way that is known to lead somewhere.
     private static let patience: Duration = .seconds(1)
+    /// The same while the path that there is carries on.
+    private static let movePatience: Duration = .seconds(5)
 
     mutating func pathLost(_ grace: Duration, _ turn: inout Turn) {
         if case .opening(let attempt) = state {
@@ -32,6 +34,13 @@ extension IngressStream {
 
     mutating func move(_ turn: inout Turn) {
         guard case .open(let joined) = state, joined.isResumable else { return }
+        seekBack(Recovery(joined, until: nil), &turn)
+    }
+
+    mutating func spread(_ isBulk: Bool, _ turn: inout Turn) {
+        guard case .open(var joined) = state, joined.isResumable else { return }
+        let moves = joined.bulk.map { $0.moves + 1 } ?? 1
+        joined.bulk = isBulk ? Joined.Bulk(moves: moves, movedAt: turn.now) : nil
         seekBack(Recovery(joined, until: nil), &turn)
     }
 
@@ -67,7 +76,8 @@ extension IngressStream {
         _ turn: inout Turn
     ) {
         guard case .returning(let recovery) = state else { return }
-        let limit = turn.now + (patience ?? Self.patience)
+        let longest = recovery.until == nil ? Self.movePatience : patience ?? Self.patience
+        let limit = turn.now + longest
         let attempt = ReturnAttempt(way: way, askedAt: turn.now, limit: limit, hadFin: hadFin)
         become(.resuming(recovery, attempt))
     }
@@ -151,8 +161,9 @@ extension IngressStream {
         _ turn: inout Turn
     ) {
         turn.act(.dropAttempt)
+        // That a path is slow says nothing against it while the stream uses it.
         turn.act(
-            attempt.limit <= turn.now
+            attempt.limit <= turn.now && recovery.until != nil
                 ? .wayFailed(attempt.way, .connectTimeout) : .wayAbandoned(attempt.way)
         )
         seekBack(after: attempt.way, recovery, &turn)
@@ -167,6 +178,14 @@ package struct Joined: Hashable, Sendable {
     /// Of the newest attachment, or attempt at one.
     package fileprivate(set) var epoch: UInt32 = 0
     let isResumable: Bool
+    /// Nil: it is not bulk, or has not proved so.
+    package fileprivate(set) var bulk: Bulk?
+
+    /// How often it was moved as bulk, and when last.
+    package struct Bulk: Hashable, Sendable {
+        fileprivate let moves: Int
+        fileprivate let movedAt: Instant
+    }
 
     init(pick: Pick, route: [ProxyID], isResumable: Bool) {
         self.pick = pick
@@ -181,6 +200,15 @@ package struct Joined: Hashable, Sendable {
         let back = back(of: ways)
         let best = back.routes.isEmpty ? Array(back.detours.prefix(1)) : back.routes
         return !best.isEmpty && !best.contains(route)
+    }
+
+    /// Whether hops beyond the first may have lanes for bulk, which only a move tells.
+    ///
+    /// The first one has them dialed, the second finds them; more than that is asked for nothing.
+    package func mayAskHops(at now: Instant) -> Bool {
+        guard route.count > 1 else { return false }
+        guard let bulk else { return true }
+        return bulk.moves < 3 && now - bulk.movedAt >= .seconds(1)
     }
 
     /// Those of `ways` that end at the egress.

@@ -75,6 +75,8 @@ package struct IngressStream: ~Copyable {
         case pathLost(grace: Duration)
         /// A better way to the egress may be there: the stream moves without a loss.
         case move
+        /// It has proved bulky, or is so no more: it moves to a lane of that kind, without a loss.
+        case spread(isBulk: Bool)
         /// A way back may be there.
         case retry
         /// Answers `.seekBack`: RESUME was sent; it says whether FIN has come.
@@ -151,6 +153,7 @@ package struct IngressStream: ~Copyable {
         case .reset(let reason): wasReset(reason, &turn)
         case .pathLost(let grace): pathLost(grace, &turn)
         case .move: move(&turn)
+        case .spread(let isBulk): spread(isBulk, &turn)
         case .retry: retry(&turn)
         case .askedBack(let way, let hadFin, let patience):
             askedBack(way, hadFin, patience, &turn)

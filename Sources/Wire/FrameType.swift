@@ -42,6 +42,8 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
 
     /// The sender opens no more streams on this lane, and asks for none: others have taken its place.
     case retire = 129
+    /// The dialer of this lane is asked for one beside it that carries bulk.
+    case bulkLane = 131
 
     /// The first type that an old proxy ignores.
     package static let firstIgnorable: UInt8 = 128

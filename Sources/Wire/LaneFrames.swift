@@ -5,7 +5,7 @@ package import NetworkModel
 /// | bytes | field |
 /// |---|---|
 /// | 34 | ProxyID: SiteID (26 characters), instance (8) |
-/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS), from 2 on streams resume |
+/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS), from 2 on streams resume, from 3 on there are bulk lanes |
 /// | 1 | 0: gateway; 1: sidecar |
 /// | 1 | loops of the sender, 1...64 |
 /// | 1 + n | name that the site gives itself, for display |
@@ -13,14 +13,17 @@ package import NetworkModel
 /// | 8 | heartbeat in microseconds, 10 ms ... 60 s |
 /// | 1 | misses, 2...100 |
 /// | 8 | grace of connections that lose their path, in microseconds; absent: 10 s. The dialer's counts |
+/// | 8 | the acceptor's number of a lane; absent: none. In its answer: of this lane. In the dialer's HELLO: this lane is for bulk, beside that one |
 package struct Hello: Frame, Hashable {
     package static let type = FrameType.hello
     package static let mayGrow = true
-    package static let minor: UInt8 = 2
+    package static let minor: UInt8 = 3
     /// The first minor version of sidecars that send WANTS.
     package static let wantsMinor: UInt8 = 1
     /// The first minor version that knows DETACHED, RESUME and RESUMED.
     package static let resumeMinor: UInt8 = 2
+    /// The first minor version that has bulk lanes, and knows BULK LANE.
+    package static let bulkMinor: UInt8 = 3
 
     package var proxy: ProxyID
     package var minor: UInt8
@@ -32,6 +35,11 @@ package struct Hello: Frame, Hashable {
     package var misses: Int
     /// How long connections over the Link wait for another path; nil: the standard.
     package var resumeGrace: Duration?
+    /// The acceptor's number of this lane, in its answer; of the lane beside which this one carries bulk, in the dialer's HELLO.
+    package var lane: UInt64? {
+        // A field is left out only when all behind it are.
+        didSet { if lane != nil { resumeGrace = resumeGrace ?? ResumeGrace.standard } }
+    }
 
     package init(
         proxy: ProxyID,
@@ -42,6 +50,7 @@ package struct Hello: Frame, Hashable {
         heartbeat: Duration,
         misses: Int,
         resumeGrace: Duration? = nil,
+        lane: UInt64? = nil,
         minor: UInt8 = Hello.minor
     ) {
         self.proxy = proxy
@@ -52,7 +61,8 @@ package struct Hello: Frame, Hashable {
         self.link = link
         self.heartbeat = heartbeat
         self.misses = misses
-        self.resumeGrace = resumeGrace
+        self.resumeGrace = resumeGrace ?? lane.map { _ in ResumeGrace.standard }
+        self.lane = lane
     }
 
     package func encode(into writer: inout FrameWriter) {
@@ -65,6 +75,7 @@ package struct Hello: Frame, Hashable {
         writer.duration(heartbeat)
         writer.uint8(UInt8(clamping: misses))
         if let resumeGrace { writer.duration(resumeGrace) }
+        if let lane { writer.uint64(lane) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -85,6 +96,8 @@ package struct Hello: Frame, Hashable {
         // A neighbor cannot make this proxy keep connections for longer.
         let grace = try reader.duration(payload)
         resumeGrace = min(max(grace, ResumeGrace.range.lowerBound), ResumeGrace.range.upperBound)
+        guard reader.remaining(payload) >= 8 else { return }
+        lane = try reader.uint64(payload)
     }
 }
 
@@ -102,6 +115,17 @@ package struct GoAway: Frame, Hashable {
 /// An old proxy ignores it, and goes on.
 package struct Retire: Frame, Hashable {
     package static let type = FrameType.retire
+
+    package init() {}
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {}
+    package func encode(into writer: inout FrameWriter) {}
+}
+
+/// Asks the side that dialed this lane for one beside it that carries bulk; it has no fields.
+///
+/// An old proxy ignores it.
+package struct BulkLane: Frame, Hashable {
+    package static let type = FrameType.bulkLane
 
     package init() {}
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {}

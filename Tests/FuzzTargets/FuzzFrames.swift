@@ -26,6 +26,7 @@ private func fuzzPayload(_ type: FrameType, _ bytes: [UInt8]) {
     case .hello: again(Hello.self, bytes)
     case .goAway: again(GoAway.self, bytes)
     case .retire: again(Retire.self, bytes)
+    case .bulkLane: again(BulkLane.self, bytes)
     case .counts: again(Counts.self, bytes)
     case .table: again(SidecarTable.self, bytes)
     case .tableAcknowledgment: again(SidecarTableAcknowledgment.self, bytes)

@@ -148,6 +148,7 @@ struct PlainStatusTests {
         for name in [LinkName("w"), nil] {
             var link = LinkMeter(LinkMeter.Link(remote: remote, name: name))
             link.lanes = 2
+            link.bulkLanes = 3
             link.sentBytes = 7
             meters.links.append(link)
         }
@@ -162,6 +163,7 @@ struct PlainStatusTests {
             "tieline_connect_duration_seconds_count{\(service)} 0",
             "tieline_time_to_first_byte_seconds_bucket{\(service),le=\"0.001\"} 0",
             "tieline_link_lanes{link=\"w\",\(site)} 2",
+            "tieline_link_bulk_lanes{link=\"w\",\(site)} 3",
             "tieline_link_bytes_total{direction=\"sent\",link=\"from/west\",\(site)} 7",
             "tieline_loop_lag_seconds_count{loop=\"1\"} 0",
             "tieline_buffered_bytes{kind=\"streams\"} 5",

@@ -27,7 +27,8 @@ struct LaneDrainsTests {
                 id: LaneID(number: number),
                 loop: Int(number),
                 edge: nil,
-                isDialed: true
+                isDialed: true,
+                remote: Endpoint(address: .v4(1), port: 1)
             )
             table.add(entry, hello, kind: .remote)
         }

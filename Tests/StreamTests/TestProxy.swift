@@ -208,7 +208,8 @@ final class TestProxy: Sendable {
         loop: Int = 0,
         otherLoop: Int = 0,
         isMute: Bool = false,
-        knowsResume: Bool = true
+        knowsResume: Bool = true,
+        isBulk: Bool = false
     ) throws {
         let (own, far, context) = (id, other.id, context)
         let (isSidecar, farContext) = (isSidecar, other.context)
@@ -225,6 +226,7 @@ final class TestProxy: Sendable {
                     isSidecar: isSidecar,
                     isMute: isMute,
                     knowsResume: knowsResume,
+                    isBulk: isBulk,
                     on: loop,
                     count
                 )
@@ -244,6 +246,7 @@ final class TestProxy: Sendable {
                 far,
                 isSidecar: false,
                 knowsResume: knowsResume,
+                isBulk: isBulk,
                 on: loop,
                 count
             )
@@ -258,11 +261,17 @@ final class TestProxy: Sendable {
     }
 
     /// Ends every lane of this proxy, or every one to a neighbor.
-    func cutLanes(to neighbor: ProxyID? = nil, _ code: CloseCode = .shutdown) throws {
+    func cutLanes(
+        to neighbor: ProxyID? = nil,
+        _ code: CloseCode = .shutdown,
+        onlyBulk: Bool = false
+    ) throws {
         for thread in threads {
             try thread.run { loop in
                 for session in loop.local(Sessions.self, orMake: Sessions()).all
-                where neighbor == nil || session.neighbor == neighbor {
+                where (neighbor == nil || session.neighbor == neighbor)
+                    && (!onlyBulk || session.carrier?.isBulk == true)
+                {
                     session.lane?.close(LaneClosing(code))
                 }
             }
@@ -278,6 +287,18 @@ final class TestProxy: Sendable {
         }
         try thread.run { loop in first(loop)?.retire() }
         return { try thread.run { loop in first(loop)?.activeStreams ?? 99 } }
+    }
+
+    /// How many streams cross the lanes to `neighbor`: ordinary ones, and each for bulk.
+    func crossing(to neighbor: ProxyID) throws -> (ordinary: UInt64, bulk: [UInt64]) {
+        try threads.indices.reduce(into: (0, [])) { sum, index in
+            let lanes = try withEngine(loop: index) { engine in
+                (engine.carriers[neighbor] ?? []).map { ($0.isBulk, $0.activeStreams) }
+            }
+            for (isBulk, count) in lanes {
+                if isBulk { sum.bulk.append(count) } else { sum.ordinary += count }
+            }
+        }
     }
 
     /// Runs `body` with the engine of a loop.
@@ -340,6 +361,7 @@ final class TestSession: LaneDelegate {
     private let isSidecar: Bool
     private let isMute: Bool
     private let knowsResume: Bool
+    private let isBulk: Bool
     private let loop: EventLoop
     private let count: Counter
 
@@ -348,9 +370,11 @@ final class TestSession: LaneDelegate {
         isSidecar: Bool,
         isMute: Bool = false,
         knowsResume: Bool = true,
+        isBulk: Bool = false,
         on loop: EventLoop,
         _ count: Counter
     ) {
+        self.isBulk = isBulk
         self.isMute = isMute
         self.knowsResume = knowsResume
         self.neighbor = neighbor
@@ -368,7 +392,8 @@ final class TestSession: LaneDelegate {
                 lane,
                 neighbor: neighbor,
                 isSidecar: isSidecar,
-                knowsResume: knowsResume
+                knowsResume: knowsResume,
+                isBulk: isBulk
             )
     }
 

@@ -26,7 +26,7 @@ struct FrameTests {
     }
 
     @Test(
-        "the grace of a Link is the last field of HELLO, which older proxies neither send nor read"
+        "the grace of a Link is a late field of HELLO, which older proxies neither send nor read"
     )
     func grace() throws {
         var hello = Hello(
@@ -52,6 +52,30 @@ struct FrameTests {
             hello.resumeGrace = asked
             #expect(try read(hello.encoded) == .seconds(kept))
         }
+    }
+
+    @Test("the number of a lane follows the grace in HELLO, and older proxies read neither")
+    func laneNumber() throws {
+        var hello = Hello(
+            proxy: Samples.gateway,
+            isSidecar: false,
+            loops: 1,
+            name: "",
+            link: LinkName("west"),
+            heartbeat: .milliseconds(250),
+            misses: 3
+        )
+        let without = hello.encoded
+        hello.lane = 7
+        let grace: [UInt8] = [0, 0, 0, 0, 0, 0x98, 0x96, 0x80]
+        #expect(hello.encoded == without + grace + [0, 0, 0, 0, 0, 0, 0, 7])
+        func read(_ bytes: [UInt8]) throws -> Hello {
+            try bytes.withRawSpan { try Hello.decode($0) }
+        }
+        #expect(try read(without).lane == nil)
+        #expect(try read(without + grace).lane == nil)
+        #expect(try read(hello.encoded).lane == 7)
+        #expect(try read(hello.encoded).resumeGrace == ResumeGrace.standard)
     }
 
     @Test("a frame with bytes behind it is an error", arguments: try Samples.all())

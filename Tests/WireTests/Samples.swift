@@ -39,10 +39,10 @@ struct Sample: Sendable, CustomStringConvertible {
         mayGrow = Value.mayGrow && openFrom == nil
     }
 
-    /// The last byte is left out where it says nothing.
-    func withOptionalEnd() -> Sample {
+    /// The last bytes are left out where they say nothing.
+    func withOptionalEnd(_ count: Int = 1) -> Sample {
         var sample = self
-        sample.optionalFrom = bytes.count - 1
+        sample.optionalFrom = bytes.count - count
         return sample
     }
 }
@@ -93,8 +93,13 @@ enum Samples {
             heartbeat: .milliseconds(250),
             misses: 3
         )
+        var beside = hello
+        beside.lane = 1 << 40
         return [
             Sample(hello),
+            // The grace is written as well.
+            Sample(beside, "of a bulk lane").withOptionalEnd(16),
+            Sample(BulkLane()),
             Sample(GoAway()),
             Sample(Retire()),
             Sample(Heartbeat(sent: 1 << 40, echo: 2, held: .max)),
@@ -214,6 +219,8 @@ enum Samples {
         )
         let signed = Sample(resume)
         resume.signature = nil
+        var bulk = resume
+        bulk.isBulk = true
         let resumed = Resumed(
             egress: other,
             standing: standing,
@@ -222,6 +229,7 @@ enum Samples {
         )
         return [
             signed, Sample(resume, "of a sidecar"), Sample(resumed), Sample(Detached()),
+            Sample(bulk, "of a stream that is bulk").withOptionalEnd(),
             Sample(Refused(by: other, reason: .finished), "of a stream that has finished"),
         ]
     }

@@ -28,6 +28,8 @@ final class LaneSession: LaneDelegate {
     private var helloTimer: TimerID?
     /// While it is up.
     private var meter: LaneMeter?
+    /// While it is up, if it is for bulk.
+    private var bulkWatch: BulkWatch?
 
     private static let helloLimit: Duration = .seconds(5)
 
@@ -187,16 +189,32 @@ final class LaneSession: LaneDelegate {
 
     private func attach(to hello: Hello) {
         guard let lane else { return }
+        // The dialer says what a lane is for.
+        let isBulk = (self.hello ?? hello).lane != nil
         let carrier = agent.engine.attach(
             lane,
             neighbor: hello.proxy,
             isSidecar: hello.isSidecar,
-            knowsResume: hello.minor >= Hello.resumeMinor
+            knowsResume: hello.minor >= Hello.resumeMinor,
+            isBulk: isBulk
         )
+        if isBulk {
+            bulkWatch = BulkWatch(at: agent.loop.now)
+        } else if purpose == .link, hello.minor >= Hello.bulkMinor {
+            carrier.dialBulkLane = { [core = agent.core, id] in
+                core.tellControl { $0.feed(.bulkLaneWanted(id)) }
+            }
+        }
         lane.account = carrier.account.number
         phase = .up(carrier, hello.proxy, ControlWindow(account: carrier.account))
         follow((self.hello ?? hello).resumeGrace)
-        meter = LaneMeter(purpose, dialed: self.hello, to: hello.proxy.site, agent.core.linkMeters)
+        meter = LaneMeter(
+            purpose,
+            dialed: self.hello,
+            to: hello.proxy.site,
+            isBulk: isBulk,
+            agent.core.linkMeters
+        )
         DescriptorBudget.countLane(1)
         agent.handshakeEnded(id)
     }
@@ -260,6 +278,17 @@ final class LaneSession: LaneDelegate {
             opened: carrier.openedStreams
         )
         if let lane { meter?.update(sent: lane.pace.written, received: lane.receivedBytes) }
+        watchBulk(carrier)
+    }
+
+    /// A lane for bulk is closed by the side that dialed it once no stream has crossed it for a while.
+    private func watchBulk(_ carrier: StreamCarrier) {
+        let isEmpty = carrier.activeStreams == 0
+        switch bulkWatch?.look(isEmpty: isEmpty, at: agent.loop.now) {
+        case .rest: carrier.lookForRest()
+        case .close where lane?.side == .dialer: end(LaneClosing(.superfluous, "no bulk any more"))
+        case .close, .nothing, nil: break
+        }
     }
 }
 

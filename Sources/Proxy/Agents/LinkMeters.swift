@@ -18,8 +18,9 @@ package struct LinkMeter: Hashable, Sendable {
     }
 
     package var link: Link
-    /// Lanes that are up.
+    /// Lanes that are up, those for bulk apart.
     package var lanes = 0
+    package var bulkLanes = 0
     package var sentBytes: UInt64 = 0
     package var receivedBytes: UInt64 = 0
 
@@ -46,6 +47,7 @@ final class LinkMeters: Sendable {
 struct LaneMeter {
     private let link: LinkMeter.Link
     private let meters: LinkMeters
+    private let isBulk: Bool
     private var sent: UInt64 = 0
     private var received: UInt64 = 0
 
@@ -54,12 +56,14 @@ struct LaneMeter {
         _ purpose: LanePurpose,
         dialed hello: Hello?,
         to remote: SiteID,
+        isBulk: Bool,
         _ meters: LinkMeters
     ) {
         guard purpose == .link else { return nil }
         link = LinkMeter.Link(remote: remote, name: hello?.link)
         self.meters = meters
-        meters.change(link) { $0.lanes += 1 }
+        self.isBulk = isBulk
+        count(1)
     }
 
     /// Counts what was moved since the last time.
@@ -74,5 +78,11 @@ struct LaneMeter {
     }
 
     /// The lane is not up any more.
-    func end() { meters.change(link) { $0.lanes -= 1 } }
+    func end() { count(-1) }
+
+    private func count(_ change: Int) {
+        meters.change(link) { meter in
+            if isBulk { meter.bulkLanes += change } else { meter.lanes += change }
+        }
+    }
 }

@@ -17,7 +17,8 @@ extension IngressConnection {
         guard let way = next else { return handle(.noWay) }
         let attempt = StreamEnd(of: self)
         guard let hop = way.route.first,
-            let carrier = engine.carrier(to: hop, mayBridge: true), carrier.knowsResume,
+            let carrier = engine.carrier(to: hop, mayBridge: true, isBulk: joined.bulk != nil),
+            carrier.knowsResume,
             carrier !== end.carrier || !carrier.isRetired, let resume = resume(joined, way),
             carrier.open(attempt)
         else { return handle(.unreachable(way)) }
@@ -36,7 +37,8 @@ extension IngressConnection {
             name: name,
             epoch: joined.epoch,
             route: way.route,
-            standing: stream.flow.receiver.standing
+            standing: stream.flow.receiver.standing,
+            isBulk: joined.bulk != nil
         )
         guard !view.isSidecar else { return resume }
         guard let signature = view.keys.seal(resume, signer: view.proxy) else { return nil }
@@ -60,6 +62,20 @@ extension IngressConnection {
         attempt?.leave()
         attempt = nil
         askedBack = nil
+    }
+
+    // MARK: Bulk
+
+    func provedBulky(at end: StreamEnd) {
+        guard end === self.end, let carrier = end.carrier, let joined = stream.state.joined,
+            engine.hasBetterLaneForBulk(than: carrier) || joined.mayAskHops(at: engine.loop.now)
+        else { return }
+        // Not from within the carrier's turn.
+        engine.loop.schedule(after: .zero) { [self] _ in handle(.spread(isBulk: true)) }
+    }
+
+    func restedFromBulk(at end: StreamEnd) {
+        if end === self.end { handle(.spread(isBulk: false)) }
     }
 
     // MARK: Whose word an answer is

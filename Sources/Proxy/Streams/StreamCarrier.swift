@@ -15,6 +15,12 @@ final class StreamCarrier {
     private static let minimumRoom = 1_024
     /// Streams between two looks at the clock.
     private static let endsPerLook = 8
+    /// From this length on frames count towards bulk: requests and their answers are shorter.
+    private static let longFrame = 4_000
+    /// So much within `bulkSpan` is bulk.
+    private static let bulkBytes: Int32 = 1 << 20
+    /// In units of `bulkTime`: some ten seconds.
+    private static let bulkSpan: UInt32 = 9
 
     let conduit: any FrameConduit
     /// Who is at the other end; this proxy itself for a bridge between loops.
@@ -23,6 +29,12 @@ final class StreamCarrier {
     let isBridge: Bool
     /// The neighbor knows DETACHED, RESUME and RESUMED.
     let knowsResume: Bool
+    /// For streams that have proved bulky; others take it only when there is nothing else.
+    let isBulk: Bool
+    /// Has a lane for bulk dialed beside this one; nil where there is none to be had.
+    var dialBulkLane: (() -> Void)?
+    private var askedForBulkAt: Instant?
+    private static let bulkAskInterval: Duration = .milliseconds(250)
     /// Of the neighbor's site; what it opens is drawn from there.
     let account: NeighborAccount
     private unowned let engine: StreamEngine
@@ -45,6 +57,7 @@ final class StreamCarrier {
         isSidecar: Bool,
         isBridge: Bool,
         knowsResume: Bool,
+        isBulk: Bool = false,
         engine: StreamEngine
     ) {
         self.conduit = conduit
@@ -52,6 +65,7 @@ final class StreamCarrier {
         self.isSidecar = isSidecar
         self.isBridge = isBridge
         self.knowsResume = knowsResume
+        self.isBulk = isBulk
         resumeGrace = engine.resumeGrace
         account = engine.plane.accounts.account(of: neighbor.site)
         self.engine = engine
@@ -133,6 +147,7 @@ final class StreamCarrier {
             attempt(end) { (end) throws(StreamViolation) in
                 try end.owner.receive(data: payload, at: offset, on: end)
             }
+            if payload.byteCount >= Self.longFrame { count(payload.byteCount, of: end) }
         case .acknowledgment:
             let frame = try Acknowledgment.decode(payload)
             attempt(end) { (end) throws(StreamViolation) in
@@ -225,6 +240,7 @@ final class StreamCarrier {
             let hasMore = end.owner.produce(into: &buffer, limit: most, at: end)
             let used = buffer.count - before
             room -= used
+            if used >= Self.longFrame { count(used, of: end) }
             end.deficit = hasMore ? max(0, end.deficit - used) : 0
             // One that was fresh keeps a place among the busy ones, with or without more.
             if hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued, end.carrier === self {
@@ -234,6 +250,39 @@ final class StreamCarrier {
             if asked % Self.endsPerLook == 0, EventLoop.clock() >= stop { break }
         }
         return !owing.isEmpty || !fresh.isEmpty || !busy.isEmpty
+    }
+
+    // MARK: Bulk
+
+    /// The time in units of some seconds.
+    var bulkTime: UInt32 { UInt32(truncatingIfNeeded: engine.loop.now.nanoseconds >> 30) }
+
+    private func count(_ bytes: Int, of end: StreamEnd) {
+        end.longBytes += Int32(truncatingIfNeeded: bytes)
+        guard end.longBytes > Self.bulkBytes else { return }
+        let (now, since) = (bulkTime, end.countedSince)
+        end.longBytes = 1
+        end.countedSince = now
+        guard now &- since <= Self.bulkSpan, end.carrier === self else { return }
+        end.owner.provedBulky(at: end)
+    }
+
+    /// A lane for bulk is wanted beside this one.
+    func askForBulkLane() {
+        let now = engine.loop.now
+        guard let dialBulkLane, askedForBulkAt.map({ now - $0 >= Self.bulkAskInterval }) ?? true
+        else { return }
+        askedForBulkAt = now
+        dialBulkLane()
+    }
+
+    /// Streams on this lane for bulk that were none since the last time go back.
+    func lookForRest() {
+        for end in labels.all {
+            let hasRested = end.longBytes == 0
+            end.longBytes = 0
+            if hasRested { end.owner.restedFromBulk(at: end) }
+        }
     }
 
     // MARK: The end

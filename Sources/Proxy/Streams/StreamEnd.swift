@@ -18,6 +18,10 @@ final class StreamEnd {
     var isQueued: Bool { line != .none }
     /// Bytes it may send in its turn; what deficit round robin counts.
     var deficit = 0
+    /// Bytes of long frames, either way, since `countedSince`; more than none on a lane for bulk since the last look at it.
+    var longBytes: Int32 = 0
+    /// In units of the carrier.
+    var countedSince: UInt32 = 0
     /// Waits among those of the carrier that have an acknowledgment to send.
     var owesAcknowledgment = false
     /// Its neighbors in the carrier's queue.
@@ -33,6 +37,8 @@ final class StreamEnd {
     func attach(to carrier: StreamCarrier, label: UInt32) {
         self.carrier = carrier
         self.label = label
+        longBytes = 0
+        countedSince = carrier.bulkTime
     }
 
     /// Gives the label back; what still comes for it is ignored.
@@ -100,6 +106,12 @@ protocol StreamOwner: AnyObject {
     /// Goes over to a better path without a loss, if there is one; `isLeaving`: to any, for the present one is about to end.
     func move(isLeaving: Bool)
 
+    /// Much has crossed `end` lately: the stream takes a lane for bulk, if it is for this owner to say and there is one.
+    func provedBulky(at end: StreamEnd)
+
+    /// Nothing long has crossed `end`, on a lane for bulk, for a while.
+    func restedFromBulk(at end: StreamEnd)
+
     /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration)
 
@@ -122,6 +134,9 @@ protocol StreamOwner: AnyObject {
 extension StreamOwner {
     func proxiesEnded(_ proxies: Set<ProxyID>) {}
     func tellMoved() {}
+    // The ingress alone chooses lanes.
+    func provedBulky(at end: StreamEnd) {}
+    func restedFromBulk(at end: StreamEnd) {}
 }
 
 /// A frame that changes what a stream is.

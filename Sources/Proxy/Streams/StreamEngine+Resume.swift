@@ -14,7 +14,11 @@ extension StreamEngine {
             return refuse(resume, .noRoute, label: label, carrier)
         }
         guard next == resume.route.count else {
-            let onward = self.carrier(to: resume.route[next], mayBridge: !carrier.isBridge)
+            let onward = self.carrier(
+                to: resume.route[next],
+                mayBridge: !carrier.isBridge,
+                isBulk: resume.isBulk
+            )
             return forward(resume, onward, label: label, carrier)
         }
         // What comes over a bridge was checked by the loop that it came to.

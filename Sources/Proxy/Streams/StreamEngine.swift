@@ -13,7 +13,7 @@ final class StreamEngine: EventHandler {
     private(set) var view: DataPlaneView
     /// The pools of rings that are drawn from a site's account.
     private var pools: [SiteID: BufferPool] = [:]
-    private var carriers: [ProxyID: [StreamCarrier]] = [:]
+    private(set) var carriers: [ProxyID: [StreamCarrier]] = [:]
     private var bridges: [Int: LoopBridge] = [:]
     private var streams: [ObjectIdentifier: any StreamOwner] = [:]
     private var lazy: [any SocketStream] = []
@@ -276,7 +276,8 @@ final class StreamEngine: EventHandler {
         _ conduit: any FrameConduit,
         neighbor: ProxyID,
         isSidecar: Bool,
-        knowsResume: Bool
+        knowsResume: Bool,
+        isBulk: Bool = false
     ) -> StreamCarrier {
         let carrier = StreamCarrier(
             conduit,
@@ -284,10 +285,12 @@ final class StreamEngine: EventHandler {
             isSidecar: isSidecar,
             isBridge: false,
             knowsResume: knowsResume,
+            isBulk: isBulk,
             engine: self
         )
         carriers[neighbor, default: []].append(carrier)
-        plane.laneAdded(to: neighbor, loop: loop.index)
+        // Other loops send nothing over a lane for bulk.
+        if !isBulk { plane.laneAdded(to: neighbor, loop: loop.index) }
         retryDetached()
         return carrier
     }
@@ -297,19 +300,21 @@ final class StreamEngine: EventHandler {
         guard !carrier.isBridge else { return }
         carriers[carrier.neighbor]?.removeAll { $0 === carrier }
         if carriers[carrier.neighbor]?.isEmpty == true { carriers[carrier.neighbor] = nil }
-        if !carrier.isRetired { plane.laneRemoved(to: carrier.neighbor, loop: loop.index) }
+        if !carrier.isRetired { carrierRetired(carrier) }
     }
 
-    /// For `StreamCarrier.retire` only.
+    /// It takes no new streams any more.
     func carrierRetired(_ carrier: StreamCarrier) {
-        guard !carrier.isBridge else { return }
+        guard !carrier.isBridge, !carrier.isBulk else { return }
         plane.laneRemoved(to: carrier.neighbor, loop: loop.index)
     }
 
-    /// The lane of this loop to `neighbor` with the fewest streams, or a bridge to a loop that has one.
-    func carrier(to neighbor: ProxyID, mayBridge: Bool) -> StreamCarrier? {
+    /// The lane of this loop to `neighbor` with the fewest streams, or a bridge to a loop that has one; `isBulk`: a lane for
+    /// bulk if there is one.
+    func carrier(to neighbor: ProxyID, mayBridge: Bool, isBulk: Bool = false) -> StreamCarrier? {
+        if isBulk, let lane = bulkCarrier(to: neighbor) { return lane }
         let lanes = carriers[neighbor] ?? []
-        let staying = lanes.lazy.filter { !$0.isRetired }
+        let staying = lanes.lazy.filter { !$0.isRetired && !$0.isBulk }
         if let lane = staying.min(by: { $0.activeStreams < $1.activeStreams }) { return lane }
         guard mayBridge,
             let other = plane.loop(
@@ -317,7 +322,10 @@ final class StreamEngine: EventHandler {
                 but: loop.index,
                 number: UInt64(truncatingIfNeeded: streams.count)
             )
-        else { return lanes.min { $0.activeStreams < $1.activeStreams } }
+        else {
+            let last = lanes.contains { !$0.isRetired } ? lanes.filter { !$0.isRetired } : lanes
+            return last.min { $0.activeStreams < $1.activeStreams }
+        }
         return bridge(to: other).carrier
     }
 

@@ -32,6 +32,7 @@ package struct StreamStanding: Hashable, Sendable {
 /// | 1 + 34 n | route, as in OPEN; the last one is the stream's egress |
 /// | 1 (+ 34 + 16) | 0: not signed (a sidecar); 1: signer ProxyID, MAC |
 /// | 13 | what the ingress has of the server's bytes (`StreamStanding`) |
+/// | 0 or 1 | flags, left out when none is set; 1: the stream is bulk, and takes a bulk lane where there is one |
 package struct Resume: Frame, Hashable {
     package static let type = FrameType.resume
     package static let mayGrow = true
@@ -41,19 +42,23 @@ package struct Resume: Frame, Hashable {
     package var route: [ProxyID]
     package var signature: Open.Signature?
     package var standing: StreamStanding
+    /// A wish, which each hop grants as it can.
+    package var isBulk: Bool
 
     package init(
         name: StreamName,
         epoch: UInt32,
         route: [ProxyID],
         signature: Open.Signature? = nil,
-        standing: StreamStanding
+        standing: StreamStanding,
+        isBulk: Bool = false
     ) {
         self.name = name
         self.epoch = epoch
         self.route = route
         self.signature = signature
         self.standing = standing
+        self.isBulk = isBulk
     }
 
     package func encode(into writer: inout FrameWriter) {
@@ -62,6 +67,7 @@ package struct Resume: Frame, Hashable {
         writer.route(route)
         writer.signature(signature)
         writer.standing(standing)
+        if isBulk { writer.uint8(1) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -71,6 +77,7 @@ package struct Resume: Frame, Hashable {
         guard !route.isEmpty else { throw .invalid(.route) }
         signature = try reader.signature(payload)
         standing = try reader.standing(payload)
+        isBulk = try reader.laterFlags(payload) & 1 != 0
     }
 }
 

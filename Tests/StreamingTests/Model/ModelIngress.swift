@@ -27,6 +27,8 @@ final class ModelIngress: ModelSocketOwner {
         _modify { yield &stream.flow }
     }
 
+    private var moves = 0
+
     init(_ network: ModelNetwork, words: [UInt8]) {
         self.network = network
         client = ModelSocket(words)
@@ -47,7 +49,11 @@ final class ModelIngress: ModelSocketOwner {
 
     func start() { handle(.start) }
     func deadline() { handle(.deadline) }
-    func move() { handle(.move) }
+    /// To a better path, to a lane for bulk, to a better path, and back from bulk.
+    func move() {
+        moves += 1
+        handle(moves % 2 == 0 ? .spread(isBulk: moves % 4 == 2) : .move)
+    }
 
     var canMove: Bool {
         if case .open = state { true } else { false }
