@@ -37,8 +37,8 @@ package struct SnapshotHistory: Sendable {
             base >= counters.floor, base > 0
         else { return update }
         update.base = base
-        update.snapshot.services.removeAll { !services.isNewer($0.service, than: base) }
-        update.snapshot.counters.removeAll { !counters.isNewer($0.service, than: base) }
+        update.snapshot.services = services.newer(than: base, of: current.services, by: \.service)
+        update.snapshot.counters = counters.newer(than: base, of: current.counters, by: \.service)
         update.removedServices = services.removed(since: base)
         update.removedCounters = counters.removed(since: base)
         for part in SnapshotUpdate.Part.allCases where parts[part] ?? 0 <= base {
@@ -57,7 +57,19 @@ private struct Changes: Sendable {
     private(set) var floor: UInt64 = 0
     private static let rememberedGone = 8192
 
-    func isNewer(_ key: ServicePort, than base: UInt64) -> Bool { changed[key] ?? 0 > base }
+    /// Those of `elements`, the list as it is now, that came or changed since; only they are looked for.
+    func newer<Element>(
+        than base: UInt64,
+        of elements: [Element],
+        by key: (Element) -> ServicePort
+    ) -> [Element] {
+        let keys = changed.filter { $0.value > base }.keys.sorted()
+        return keys.compactMap { name in
+            let index = elements.firstIndex(of: name, by: key)
+            return index < elements.endIndex && key(elements[index]) == name
+                ? elements[index] : nil
+        }
+    }
 
     func removed(since base: UInt64) -> [ServicePort] {
         gone.filter { $0.value > base }.keys.sorted()
@@ -100,21 +112,39 @@ package struct ListDifference: Equatable, Sendable {
         _ new: [Element],
         by key: (Element) -> ServicePort
     ) {
-        var rest = old[...]
-        for element in new {
+        // Mostly one of thousands differs, or none: what is alike before and behind it takes one comparison each.
+        var (start, end) = (0, (old: old.count, new: new.count))
+        while start < min(end.old, end.new), old[start] == new[start] { start += 1 }
+        while min(end.old, end.new) > start, old[end.old - 1] == new[end.new - 1] {
+            end = (end.old - 1, end.new - 1)
+        }
+        var next = start
+        for element in new[start..<end.new] {
             let name = key(element)
-            while let first = rest.first, key(first) < name {
-                gone.append(key(first))
-                rest.removeFirst()
+            while next < end.old, key(old[next]) < name {
+                gone.append(key(old[next]))
+                next += 1
             }
-            if let first = rest.first, key(first) == name {
-                if first != element { changed.append(name) }
-                rest.removeFirst()
+            if next < end.old, key(old[next]) == name {
+                if old[next] != element { changed.append(name) }
+                next += 1
             } else {
                 changed.append(name)
             }
         }
-        gone += rest.map(key)
+        gone += old[next..<end.old].map(key)
+    }
+}
+
+extension Array {
+    /// Where the first element is whose key is not before `name`; the elements are in the order of their keys.
+    package func firstIndex(of name: ServicePort, by key: (Element) -> ServicePort) -> Int {
+        var (low, high) = (startIndex, endIndex)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if key(self[middle]) < name { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 }
 

@@ -19,6 +19,19 @@ final class ConfigurationKeeper: Sendable {
         var digest: String
     }
 
+    private struct Waiting {
+        var head: ConfigurationHead
+        /// The head as it came; nil: as it was kept.
+        var bytes: Data?
+        var source: Source
+    }
+
+    /// What was applied, and what has to be kept of it.
+    private struct Applied {
+        var document: ConfigurationDocument
+        var waited: Waiting
+    }
+
     private struct State {
         var generation: UInt64?
         var snapshotKey = ""
@@ -26,7 +39,7 @@ final class ConfigurationKeeper: Sendable {
         /// The parts that are applied, in order.
         var applied: [ConfigurationPart] = []
         /// The newest head, while parts of it are missing.
-        var waiting: (head: ConfigurationHead, source: Source)?
+        var waiting: Waiting?
         /// The head that was read last, as it came: the mounted one follows the watched one with the same bytes.
         var lastHead: Data?
         /// Read for it already, by digest.
@@ -78,32 +91,35 @@ final class ConfigurationKeeper: Sendable {
     func offer(_ bytes: Data, from source: Source) {
         do {
             guard state.withLock({ $0.lastHead != bytes }) else { return }
-            offer(try ConfigurationHead.decode(bytes), from: source)
+            offer(
+                Waiting(head: try ConfigurationHead.decode(bytes), bytes: bytes, source: source)
+            )
             state.withLock { $0.lastHead = bytes }
         } catch {
             report("the configuration (\(source.rawValue)) cannot be read: \(error)")
         }
     }
 
-    func offer(_ document: ConfigurationDocument, from source: Source) {
+    /// Takes in what was kept.
+    func restore(_ document: ConfigurationDocument) {
         state.withLock { state in
             for part in document.parts ?? [] { state.read[part.digest] = part }
         }
-        offer(document.head, from: source)
+        offer(Waiting(head: document.head, source: .state))
     }
 
-    private func offer(_ head: ConfigurationHead, from source: Source) {
+    private func offer(_ new: Waiting) {
         let applied = state.withLock { state in
-            if let generation = state.generation, head.generation <= generation {
-                return ConfigurationDocument?.none
+            if let generation = state.generation, new.head.generation <= generation {
+                return Applied?.none
             }
-            if let waiting = state.waiting?.head, head.generation <= waiting.generation {
+            if let waiting = state.waiting?.head, new.head.generation <= waiting.generation {
                 return nil
             }
-            state.waiting = (head, source)
+            state.waiting = new
             return applyIfWhole(&state)
         }
-        finish(applied, source)
+        finish(applied)
     }
 
     /// Takes the content of a part that was missing; what is no such part is reported and changes nothing.
@@ -116,14 +132,14 @@ final class ConfigurationKeeper: Sendable {
             guard found.digest == part.digest else {
                 throw ConfigurationProblem("its content is not what its name says")
             }
-            let (applied, source) = state.withLock { state in
+            let applied = state.withLock { state in
                 // A newer head may have come meanwhile.
-                guard let waiting = state.waiting, waiting.head.parts?.contains(part.digest) == true
-                else { return (ConfigurationDocument?.none, Source.watched) }
+                guard state.waiting?.head.parts?.contains(part.digest) == true
+                else { return Applied?.none }
                 state.read[part.digest] = found
-                return (applyIfWhole(&state), waiting.source)
+                return applyIfWhole(&state)
             }
-            finish(applied, source)
+            finish(applied)
         } catch {
             report("part \(part.index) of the configuration cannot be read: \(error)")
         }
@@ -141,12 +157,12 @@ final class ConfigurationKeeper: Sendable {
     }
 
     /// Applied under the lock, so that two sources cannot overtake each other.
-    private func applyIfWhole(_ state: inout State) -> ConfigurationDocument? {
-        guard let head = state.waiting?.head else { return nil }
+    private func applyIfWhole(_ state: inout State) -> Applied? {
+        guard let waited = state.waiting else { return nil }
         let known = state.known
-        guard let document = head.document(parts: { state.part($0, known) }) else {
+        guard let document = waited.head.document(parts: { state.part($0, known) }) else {
             // What else was read is of heads that are gone.
-            let wanted = Set(head.parts ?? [])
+            let wanted = Set(waited.head.parts ?? [])
             state.read = state.read.filter { wanted.contains($0.key) }
             news.continuation.yield()
             return nil
@@ -158,19 +174,20 @@ final class ConfigurationKeeper: Sendable {
         state.waiting = nil
         state.read = [:]
         dataPlane.apply(document)
-        return document
+        return Applied(document: document, waited: waited)
     }
 
-    private func finish(_ applied: ConfigurationDocument?, _ source: Source) {
+    private func finish(_ applied: Applied?) {
         guard let applied else { return }
+        let (document, waited) = (applied.document, applied.waited)
         logger.info(
             "configuration applied",
             metadata: [
-                "generation": "\(applied.generation)", "source": "\(source.rawValue)",
-                "links": "\(applied.configuration.links.count)",
-                "services": "\(applied.serviceCount)",
+                "generation": "\(document.generation)", "source": "\(waited.source.rawValue)",
+                "links": "\(document.configuration.links.count)",
+                "services": "\(document.serviceCount)",
             ]
         )
-        if source != .state { directory?.save(applied) }
+        if let head = waited.bytes { directory?.save(head: head, parts: document.parts ?? []) }
     }
 }

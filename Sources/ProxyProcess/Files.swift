@@ -70,6 +70,11 @@ enum Files {
         return false
     }
 
+    /// What a symbolic link leads to; nil when it is none.
+    static func target(ofLink path: String) -> String? {
+        try? FileManager.default.destinationOfSymbolicLink(atPath: path)
+    }
+
     static func withoutSlash(_ path: String) -> String {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }

@@ -8,6 +8,25 @@ import NetworkModel
 import Proxy
 import ProxyContract
 
+/// A folder into which a kubelet mounts a Secret.
+struct MountedSecret {
+    let directory: String
+    /// What `..data` led to when the files were read last.
+    private var read: String?
+
+    init(directory: String) { self.directory = directory }
+
+    /// Reads the files, unless they are those that were read last: a kubelet makes a new folder for each change.
+    ///
+    /// Files that no `..data` leads to are read always. What throws is done again.
+    mutating func ifChanged(_ body: () throws -> Void) rethrows {
+        let now = Files.target(ofLink: "\(directory)/..data")
+        if let now, now == read { return }
+        try body()
+        read = now
+    }
+}
+
 /// Where a gateway in a cluster learns what to do.
 ///
 /// The configuration comes from three sources: what was kept, the mounted Secret, and a watch of it, which is fastest.
@@ -43,7 +62,7 @@ struct GatewaySources: Sendable {
     /// Gives the data plane what was kept.
     func restore() {
         endpoints.restore()
-        if let document = state?.loadConfiguration() { keeper.offer(document, from: .state) }
+        if let document = state?.loadConfiguration() { keeper.restore(document) }
     }
 
     /// What follows the sources, each until its task is canceled.
@@ -70,11 +89,17 @@ struct GatewaySources: Sendable {
     /// Reads the mounted Secrets, now and whenever they change.
     private func followMounts() async {
         let file = "\(gateway.configuration)/\(ConfigurationDocument.fileName)"
+        var head = MountedSecret(directory: gateway.configuration)
+        var leafs = MountedSecret(directory: gateway.credentials)
         func read() {
             do {
-                if let bytes = try Files.read(file) { keeper.offer(bytes, from: .mounted) }
-                if let pair = try ProxyCredentials.read(from: gateway.credentials) {
-                    credentials.offer(pair)
+                try head.ifChanged {
+                    if let bytes = try Files.read(file) { keeper.offer(bytes, from: .mounted) }
+                }
+                try leafs.ifChanged {
+                    if let pair = try ProxyCredentials.read(from: gateway.credentials) {
+                        credentials.offer(pair)
+                    }
                 }
             } catch {
                 logger.warning("a mounted Secret cannot be read", metadata: ["error": "\(error)"])

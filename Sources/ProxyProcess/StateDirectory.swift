@@ -23,9 +23,11 @@ final class StateDirectory: Sendable {
         var written: [String: Data] = [:]
         /// What is to be written, the newest only.
         var waiting: [String: Data] = [:]
-        /// The configuration to be written, and the digests of the parts that are in files.
-        var document: ConfigurationDocument?
+        /// The configuration to be written.
+        var document: Written?
+        /// The digests of the parts that are in files as they are, and the names of all files of parts; nil: to be looked for.
         var parts: Set<String> = []
+        var partFiles: Set<String>?
         /// Why the last write failed.
         var problem = LastingProblem()
         /// Another attempt at what waits is under way.
@@ -60,10 +62,16 @@ final class StateDirectory: Sendable {
         return head.document { parts[$0] }
     }
 
+    /// A configuration with its head as it came: making its text once more would take longer than writing it.
+    private struct Written {
+        var head: Data
+        var parts: [ConfigurationPart]
+    }
+
     /// Writes the parts that are new, then the head, and removes the parts that it does not name: whenever the process ends,
     /// the head's parts are there.
-    func save(_ document: ConfigurationDocument) {
-        kept.withLock { $0.document = document }
+    func save(head: Data, parts: [ConfigurationPart]) {
+        kept.withLock { $0.document = Written(head: head, parts: parts) }
         thread.later { [self] in writeDocument() }
     }
 
@@ -74,18 +82,13 @@ final class StateDirectory: Sendable {
         }
         guard let document else { return }
         do {
-            var parts: Set<String> = []
-            for part in document.parts ?? [] {
+            for part in document.parts where !known.contains(part.digest) {
                 let name = ConfigurationPart.fileName(part.digest)
-                if !known.contains(part.digest) {
-                    try Files.replace("\(directory)/\(name)", with: part.bytes)
-                }
-                parts.insert(part.digest)
+                try Files.replace("\(directory)/\(name)", with: part.bytes)
+                kept.withLock { _ = $0.partFiles?.insert(name) }
             }
-            try Files.replace(
-                "\(directory)/\(ConfigurationDocument.fileName)",
-                with: document.encoded()
-            )
+            try Files.replace("\(directory)/\(ConfigurationDocument.fileName)", with: document.head)
+            let parts = Set(document.parts.map(\.digest))
             kept.withLock { $0.parts = parts }
             removeParts(except: parts)
             tell(nil)
@@ -98,12 +101,15 @@ final class StateDirectory: Sendable {
     }
 
     private func removeParts(except named: Set<String>) {
-        let wanted = Set(named.map(ConfigurationPart.fileName))
-        for name in Files.names(in: directory)
-        where name.hasPrefix("services-") && !wanted.contains(name) {
-            // One that stays is tried again with the next change.
-            unsafe _ = unlink("\(directory)/\(name)")
+        var wanted = Set(named.map(ConfigurationPart.fileName))
+        let there =
+            kept.withLock { $0.partFiles }
+            ?? Set(Files.names(in: directory).filter { $0.hasPrefix("services-") })
+        for name in there.subtracting(wanted) where unsafe unlink("\(directory)/\(name)") != 0 {
+            // It is tried again with the next change, unless somebody else removed it.
+            if errno != ENOENT { wanted.insert(name) }
         }
+        kept.withLock { $0.partFiles = wanted }
     }
 
     /// The endpoints by core Service.

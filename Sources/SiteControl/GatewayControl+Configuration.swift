@@ -48,7 +48,7 @@ extension GatewayControl {
         let difference = ConfigurationDifference(from: document, to: new)
         readiness.settle(at: turn.now)
         if new.configuration.ownAddresses != configuration?.ownAddresses {
-            serviceAddresses = new.configuration.ownAddresses?.addresses ?? []
+            ownAddresses.services = new.configuration.ownAddresses?.addresses ?? []
         }
         if new.configuration.memoryBudget != configuration?.memoryBudget {
             turn.outputs.append(.memoryBudget(new.configuration.memoryBudget))
@@ -76,9 +76,10 @@ extension GatewayControl {
         _ addresses: Set<IPAddress>,
         _ turn: inout Turn
     ) {
+        ownAddresses.gateways = neighborhood.inside?.addresses ?? []
         let changed = services.configure(
             difference.services,
-            own: ownAddresses,
+            own: ownAddresses.all,
             local: addresses,
             &turn
         )
@@ -89,11 +90,6 @@ extension GatewayControl {
         leaving.ended.formUnion(difference.endedServices)
         leaving.view = nil
         publishRefreshed(&turn)
-    }
-
-    /// Addresses that lead to this site's gateways.
-    private var ownAddresses: Set<IPAddress> {
-        (neighborhood.inside?.addresses ?? []).union(serviceAddresses)
     }
 
     private mutating func applyLinks(

@@ -12,8 +12,8 @@ package struct GatewayControl: Sendable {
     var neighborhood: Neighborhood
     var document: ConfigurationDocument?
     var configurationError: String?
-    /// Those of the configuration that lead to this site's gateways.
-    var serviceAddresses: Set<IPAddress> = []
+    /// Those that lead to this site's gateways.
+    var ownAddresses = OwnAddresses()
     var appliedCount: UInt64 = 0
     var links: [LinkName: LinkDialer] = [:]
     /// When which Link has to be looked at: there may be a thousand.

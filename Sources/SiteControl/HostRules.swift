@@ -46,3 +46,14 @@ struct HostRules: Equatable {
         return nil
     }
 }
+
+/// Addresses that lead to a site's gateways: their own, and those of the core Services before them.
+///
+/// There may be thousands: they are joined when one changes, so that who looks at them meets the set that he knows.
+struct OwnAddresses: Equatable {
+    var gateways: Set<IPAddress> = [] { didSet { if gateways != oldValue { join() } } }
+    var services: Set<IPAddress> = [] { didSet { join() } }
+    private(set) var all: Set<IPAddress> = []
+
+    private mutating func join() { all = services.union(gateways) }
+}

@@ -17,10 +17,20 @@ struct ServiceCatalog: Sendable {
     private var portsByAddress: [IPAddress: Set<ServicePort>] = [:]
     /// How many configured service ports listen at a place, would they have a target.
     private var places: [ListenPlace: Int] = [:]
-    private var watched: Set<String> = []
-    private var rules = HostRules()
+    private(set) var watched: Set<String> = []
+    private(set) var rules: HostRules
+    /// Where this proxy listens whatever its services are.
+    private let fixedPlaces: Set<ListenPlace>
+    /// Places and host names that services took or left since the rules and the names that are looked up followed.
+    private var touched: (places: Set<ListenPlace>, hosts: Set<String>) = ([], [])
+    /// How many places, addresses and names were compared for the last configuration.
+    private(set) var compared = 0
 
-    init(_ options: ControlOptions) { self.options = options }
+    init(_ options: ControlOptions) {
+        self.options = options
+        fixedPlaces = options.fixedPlaces
+        rules = HostRules(isInCluster: options.isInCluster, listeners: fixedPlaces)
+    }
 
     var ports: Set<ServicePort> { Set(configurations.keys) }
 
@@ -81,23 +91,60 @@ struct ServiceCatalog: Sendable {
         local: Set<IPAddress>,
         _ turn: inout Turn
     ) -> Reconfigured {
+        compared = 0
         var result = relist(difference)
-        let before = rules
-        updateRules(own: own, local: local)
+        let haveListenersChanged = followListeners()
+        let changed = take(own, for: \.own).union(take(local, for: \.local))
         // In a cluster no port of a gateway's own addresses may be a server; on a host only those that it listens on.
-        if !rules.isInCluster, rules.listeners != before.listeners {
+        if !rules.isInCluster, haveListenersChanged {
             result.there.formUnion(configurations.keys)
         } else {
-            let changed = rules.own.symmetricDifference(before.own)
-                .union(rules.local.symmetricDifference(before.local))
             result.there.formUnion(ports(at: changed))
         }
-        let hosts = Set(portsByHost.keys)
-        if hosts != watched {
-            watched = hosts
-            names.watch(hosts, &turn)
-        }
+        if followHosts() { names.watch(watched, &turn) }
         return result
+    }
+
+    /// True when this proxy listens elsewhere than before.
+    private mutating func followListeners() -> Bool {
+        var hasChanged = false
+        for place in touched.places {
+            let isOne = places[place] != nil || fixedPlaces.contains(place)
+            guard isOne != rules.listeners.contains(place) else { continue }
+            hasChanged = true
+            if isOne { rules.listeners.insert(place) } else { rules.listeners.remove(place) }
+        }
+        compared += touched.places.count
+        touched.places = []
+        return hasChanged
+    }
+
+    /// True when other names than before are those of servers.
+    private mutating func followHosts() -> Bool {
+        var hasChanged = false
+        for host in touched.hosts {
+            let isOne = portsByHost[host] != nil
+            guard isOne != watched.contains(host) else { continue }
+            hasChanged = true
+            if isOne { watched.insert(host) } else { watched.remove(host) }
+        }
+        compared += touched.hosts.count
+        touched.hosts = []
+        return hasChanged
+    }
+
+    /// Takes over addresses of this proxy that must not be taken for servers; gives those that came or went.
+    ///
+    /// There may be thousands: a set that is the one from before, not one like it, is known at once.
+    private mutating func take(
+        _ addresses: Set<IPAddress>,
+        for rule: WritableKeyPath<HostRules, Set<IPAddress>>
+    ) -> Set<IPAddress> {
+        guard addresses != rules[keyPath: rule] else { return [] }
+        let changed = addresses.symmetricDifference(rules[keyPath: rule])
+        compared += addresses.count
+        rules[keyPath: rule] = addresses
+        return changed
     }
 
     private mutating func relist(_ difference: ServiceDifference) -> Reconfigured {
@@ -150,7 +197,10 @@ struct ServiceCatalog: Sendable {
         _ port: ServicePortConfiguration
     ) {
         configurations[key] = (service, port)
-        if let place = listener(key)?.place { places[place, default: 0] += 1 }
+        if let place = listener(key)?.place {
+            places[place, default: 0] += 1
+            touched.places.insert(place)
+        }
         switch service.provider {
         case .endpointSlices(let name)?: portsByCoreService[name, default: []].insert(key)
         case .hosts(let hosts)?:
@@ -159,6 +209,7 @@ struct ServiceCatalog: Sendable {
                     portsByAddress[address, default: []].insert(key)
                 } else {
                     portsByHost[host, default: []].insert(key)
+                    touched.hosts.insert(host)
                 }
             }
         case nil: break
@@ -169,6 +220,7 @@ struct ServiceCatalog: Sendable {
         guard let (service, _) = configurations[key] else { return }
         if let place = listener(key)?.place {
             places[place] = places[place].flatMap { $0 > 1 ? $0 - 1 : nil }
+            touched.places.insert(place)
         }
         configurations[key] = nil
         switch service.provider {
@@ -176,30 +228,11 @@ struct ServiceCatalog: Sendable {
         case .hosts(let hosts)?:
             for host in hosts {
                 portsByHost.remove(key, of: host)
+                touched.hosts.insert(host)
                 if let address = IPAddress(host) { portsByAddress.remove(key, of: address) }
             }
         case nil: break
         }
-    }
-
-    /// What this proxy knows of itself, and must not take for servers.
-    private mutating func updateRules(own: Set<IPAddress>, local: Set<IPAddress>) {
-        var places = Set(places.keys)
-        for port in [options.linkPort, options.internalPort].compactMap(\.self) {
-            places.insert(ListenPlace(address: options.bind, port: port))
-        }
-        if let admin = options.admin {
-            let isEverywhere = admin.address.specialUse != nil
-            places.insert(
-                ListenPlace(address: isEverywhere ? nil : admin.address, port: admin.port)
-            )
-        }
-        rules = HostRules(
-            isInCluster: options.isInCluster,
-            own: own,
-            local: local,
-            listeners: places
-        )
     }
 
     // MARK: Servers
@@ -248,6 +281,23 @@ struct ServiceCatalog: Sendable {
             }
         }
         return problems
+    }
+}
+
+extension ControlOptions {
+    /// Where a proxy listens whatever its services are.
+    fileprivate var fixedPlaces: Set<ListenPlace> {
+        var places: Set<ListenPlace> = []
+        for port in [linkPort, internalPort].compactMap(\.self) {
+            places.insert(ListenPlace(address: bind, port: port))
+        }
+        if let admin {
+            let isEverywhere = admin.address.specialUse != nil
+            places.insert(
+                ListenPlace(address: isEverywhere ? nil : admin.address, port: admin.port)
+            )
+        }
+        return places
     }
 }
 

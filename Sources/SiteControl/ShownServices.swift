@@ -83,12 +83,8 @@ extension Array {
         at key: ServicePort,
         by name: (Element) -> ServicePort
     ) {
-        var (low, high) = (startIndex, endIndex)
-        while low < high {
-            let middle = low + (high - low) / 2
-            if name(self[middle]) < key { low = middle + 1 } else { high = middle }
-        }
-        let isThere = low < endIndex && name(self[low]) == key
-        replaceSubrange(low..<(isThere ? low + 1 : low), with: element.map { [$0] } ?? [])
+        let index = firstIndex(of: key, by: name)
+        let isThere = index < endIndex && name(self[index]) == key
+        replaceSubrange(index..<(isThere ? index + 1 : index), with: element.map { [$0] } ?? [])
     }
 }

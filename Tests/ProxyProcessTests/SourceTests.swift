@@ -34,6 +34,32 @@ struct SourceTests {
         #expect(recorder.told.withLock { $0.credentials } == [new])
     }
 
+    @Test("K1: a mounted Secret is read when it was replaced, not when its neighbor was")
+    func remounted() async throws {
+        try await withDirectory { path in
+            func mount(_ name: String) throws {
+                try? FileManager.default.removeItem(atPath: "\(path)/..data")
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(path)/..data",
+                    withDestinationPath: name
+                )
+            }
+            var secret = MountedSecret(directory: path)
+            var reads = 0
+            for _ in 0..<2 { secret.ifChanged { reads += 1 } }
+            #expect(reads == 2, "a folder that no kubelet keeps is read always")
+            try mount("..1")
+            for _ in 0..<2 { secret.ifChanged { reads += 1 } }
+            #expect(reads == 3)
+            try mount("..2")
+            #expect(throws: FileProblem.self) {
+                try secret.ifChanged { throw FileProblem("torn") }
+            }
+            for _ in 0..<2 { secret.ifChanged { reads += 1 } }
+            #expect(reads == 4, "what could not be read is read again")
+        }
+    }
+
     @Test("refused credentials leave the old ones, and better ones are taken")
     func refused() throws {
         let now = Date()

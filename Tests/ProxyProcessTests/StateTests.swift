@@ -19,7 +19,7 @@ struct StateTests {
             let state = StateDirectory("\(path)/state", logger: quiet)
             let keeper = ConfigurationKeeper(dataPlane: recorder, directory: state, logger: quiet)
             #expect(keeper.snapshotKey == "")
-            keeper.offer(try document(5), from: .state)
+            keeper.restore(try document(5))
             keeper.offer(try document(4).encoded(), from: .mounted)
             keeper.offer(try document(5).encoded(), from: .mounted)
             keeper.offer(try document(7).encoded(), from: .watched)
@@ -84,7 +84,7 @@ struct StateTests {
             let state = StateDirectory("\(path)/state", logger: quiet)
             try FileManager.default.removeItem(atPath: "\(path)/state")
             try write("in the way", "\(path)/state")
-            state.save(try document(5))
+            try state.save(document(5))
             state.finish()
             try FileManager.default.removeItem(atPath: "\(path)/state")
             try Files.makeDirectory("\(path)/state", mode: 0o700)
@@ -113,12 +113,12 @@ struct StateTests {
     func garbage() async throws {
         let recorder = Recorder(site: try siteID())
         let keeper = ConfigurationKeeper(dataPlane: recorder, directory: nil, logger: quiet)
-        keeper.offer(try document(3), from: .watched)
+        keeper.offer(try document(3).encoded(), from: .watched)
         keeper.offer(Data("{".utf8), from: .mounted)
         keeper.offer(Data("{".utf8), from: .mounted)
         #expect(recorder.told.withLock { $0.errors.count } == 1)
         #expect(recorder.told.withLock { $0.documents.count } == 1)
-        keeper.offer(try document(4), from: .watched)
+        keeper.offer(try document(4).encoded(), from: .watched)
         keeper.offer(Data("{".utf8), from: .mounted)
         #expect(recorder.told.withLock { $0.errors.count } == 2)
     }
@@ -135,7 +135,7 @@ struct StateTests {
                 terminating: false
             )
             let first = StateDirectory(place, logger: quiet)
-            first.save(try document(3))
+            try first.save(document(3))
             first.save(["web-tl-12345678": [endpoint]])
             first.finish()
             #expect(try mode(of: "\(place)/configuration.json") == 0o600)
@@ -177,7 +177,7 @@ struct StateTests {
     func torn() async throws {
         try await withDirectory { path in
             let first = StateDirectory(path, logger: quiet)
-            first.save(try document(3))
+            try first.save(document(3))
             first.save(["web-tl-12345678": []])
             first.finish()
             for name in ["configuration.json", "endpoints.json"] {

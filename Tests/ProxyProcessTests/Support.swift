@@ -123,3 +123,10 @@ func mode(of path: String) throws -> Int {
     let attributes = try FileManager.default.attributesOfItem(atPath: path)
     return try #require(attributes[.posixPermissions] as? Int)
 }
+
+extension StateDirectory {
+    /// As a keeper saves what it applied.
+    func save(_ document: ConfigurationDocument) throws {
+        save(head: try document.encoded(), parts: document.parts ?? [])
+    }
+}
