@@ -52,6 +52,9 @@ account() { echo "{apiVersion: v1, kind: ServiceAccount, metadata: {name: $2, na
 deployment() { # deployment NAMESPACE NAME [POD-FIELDS] [CONTAINER-FIELDS] [MORE-CONTAINERS]
   echo "{apiVersion: apps/v1, kind: Deployment, metadata: {name: $2, namespace: $1, $ours, $site}, spec: {selector: {matchLabels: {app: g}}, template: {metadata: {labels: {app: g}}, spec: {serviceAccountName: tieline-proxy, securityContext: {runAsNonRoot: true}, ${3:+$3,} containers: [{name: proxy, image: p, securityContext: {allowPrivilegeEscalation: false}${4:+, $4}}${5:+, $5}]}}}}"
 }
+budget() { # budget NAMESPACE NAME [OWNER] [SPEC]
+  echo "{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: $2, namespace: $1, $ours, ${3-$site}}, spec: {${4:-maxUnavailable: 1, selector: {matchLabels: {app.kubernetes.io/name: tieline-proxy}}}}}"
+}
 service() { echo "{apiVersion: v1, kind: Service, metadata: {name: $2, namespace: $1, $3}, spec: {ports: [{name: http, port: 80}]${4:+, $4}}}"; }
 slice() { echo "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: $2, namespace: $1, $3}, addressType: IPv4, endpoints: [], ports: []}"; }
 without() { echo "${2/"$1"/}"; } # without PART OBJECT
@@ -66,6 +69,7 @@ for _ in 1 2; do # made, and written again; the server's authorizer follows the 
   for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-sidecar tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
   write "it writes the gateways' account" "serverside-applied" "$(account sample tieline-proxy)"
   write "it writes the gateways" "serverside-applied" "$(deployment sample tieline-proxy "volumes: [{name: c, secret: {secretName: tieline-proxy}}, {name: s, emptyDir: {medium: Memory}}]" "env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]")"
+  write "it writes their disruption budget" "serverside-applied" "$(budget sample tieline-proxy)"
   write "it writes the core Services of a Site" "serverside-applied" "$(service sample tieline-link "$ours, $site" "type: LoadBalancer")"
   write "and of a Service" "serverside-applied" "$(service sample web "$ours, $web")"
   write "it exposes a Service where a namespace consents" "serverside-applied" "$(service consenting web "$exposed")"
@@ -78,7 +82,7 @@ expect "and takes it off" "patched" finalizers '["example.com/other"]'
 for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-sidecar; do
   expect "K16: it watches the Secret $name" "^$name " stolen get secrets -n sample --field-selector metadata.name=$name --no-headers
 done
-for what in rolebindings serviceaccounts; do expect "K16: it watches $what" "tieline-proxy" stolen get $what -A -l app.kubernetes.io/managed-by=tieline --no-headers; done
+for what in rolebindings serviceaccounts poddisruptionbudgets; do expect "K16: it watches $what" "tieline-proxy" stolen get $what -A -l app.kubernetes.io/managed-by=tieline --no-headers; done
 
 # --- Where no Site is
 for namespace in bare kube-system tieline-system; do
@@ -87,7 +91,7 @@ for namespace in bare kube-system tieline-system; do
   write "K9: no core Service in $namespace" "needs-a-site.*no params found" "$(service $namespace web "$ours, $web")"
   write "K9: no exposure in $namespace" "lets no Service of Tieline be exposed" "$(service $namespace web "$exposed")"
   write "K9: no endpoints in $namespace" "lets no Service of Tieline be exposed" "$(slice $namespace web-tl-00000000-ipv4 "$exposed")"
-  for object in "$(secret $namespace tieline-proxy)" "$(account $namespace tieline-proxy)" "$(deployment $namespace tieline-proxy)"; do
+  for object in "$(secret $namespace tieline-proxy)" "$(account $namespace tieline-proxy)" "$(deployment $namespace tieline-proxy)" "$(budget $namespace tieline-proxy)"; do
     write "K9: nothing else in $namespace" "forbidden" "$object"
   done
 done
@@ -103,6 +107,11 @@ make "K9: no token by a Secret" "is Opaque or kubernetes.io/tls" "$(secret sampl
 make "K9: no other account" "no ServiceAccount but tieline-proxy" "$(account sample other)"
 write "K9: no rights in a cloud" "no annotation of a ServiceAccount" "$(account sample tieline-proxy "eks.amazonaws.com/role-arn: x")"
 write "K9: no Secrets for the account" "gives a ServiceAccount no Secrets" "$(account sample tieline-proxy "" ", secrets: [{name: foreign}]")"
+make "K9: no other budget" "no PodDisruptionBudget but tieline-proxy" "$(budget sample other)"
+write "K9: a budget belongs to a Site" "belongs to a Site" "$(budget sample tieline-proxy "")"
+for spec in "maxUnavailable: 0, selector: {matchLabels: {app.kubernetes.io/name: tieline-proxy}}" "maxUnavailable: 1, selector: {}" "minAvailable: 1, selector: {matchLabels: {app.kubernetes.io/name: tieline-proxy}}"; do
+  make "K9: no budget that holds $spec" "holds back gateways only|cannot be both set" "$(budget sample tieline-proxy "$site" "$spec")"
+done
 make "K9: no other Deployment" "no Deployment but tieline-proxy" "$(deployment sample other)"
 write "K9: no other account for the gateways" "run as tieline-proxy" "$(deployment sample tieline-proxy | sed 's/serviceAccountName: tieline-proxy/serviceAccountName: default/')"
 write "K9: no root" "not as root" "$(deployment sample tieline-proxy | sed 's/runAsNonRoot: true/runAsNonRoot: false/')"

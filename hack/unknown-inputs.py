@@ -43,7 +43,8 @@ NAMESPACES, SERVICES, PODS = "/api/v1/namespaces", "/api/v1/services", "/api/v1/
 DEPLOYMENTS, SLICES = "/apis/apps/v1/deployments", "/apis/discovery.k8s.io/v1/endpointslices"
 SECRETS, ACCOUNTS = "/api/v1/secrets", "/api/v1/serviceaccounts"
 BINDINGS, LEASES = "/apis/rbac.authorization.k8s.io/v1/rolebindings", "/apis/coordination.k8s.io/v1/leases"
-FOLLOWED = [SITES, LINKS, OUR_SERVICES, NAMESPACES, SERVICES, PODS, DEPLOYMENTS, SLICES, ACCOUNTS, BINDINGS]
+BUDGETS = "/apis/policy/v1/poddisruptionbudgets"
+FOLLOWED = [SITES, LINKS, OUR_SERVICES, NAMESPACES, SERVICES, PODS, DEPLOYMENTS, SLICES, ACCOUNTS, BINDINGS, BUDGETS]
 # Behind the question mark: what the requests have in them that fail.
 WATCHES, PARTS = f"{SECRETS}?watch=", f"{SECRETS}?tieline-proxy-part-"
 SNAPSHOTS = "snapshots"
@@ -53,14 +54,14 @@ WORDS = {SECRETS: "secrets", WATCHES: "secret-watches", PARTS: "secret-parts", S
 TOLD = {SECRETS: "secrets tieline-", WATCHES: "secrets tieline-", PARTS: "secrets tieline-proxy-part-",
         SNAPSHOTS: "snapshots of tieline-proxy-1"}
 # Without these the controller does not lead.
-NEEDED = {*FOLLOWED} - {ACCOUNTS, BINDINGS}
+NEEDED = {*FOLLOWED} - {ACCOUNTS, BINDINGS, BUDGETS}
 FAILURES = ["403", "404", "503", "silence", "garbage"]
 # What --sample tries: what fails in which way at the same time, and whether the controller is restarted.
 SAMPLE = [
-    ({LINKS: "garbage", NAMESPACES: "403", PODS: "404", DEPLOYMENTS: "503", PARTS: "403"}, False),
-    ({WATCHES: "403"}, True),
+    ({LINKS: "garbage", NAMESPACES: "403", PODS: "404", DEPLOYMENTS: "503", PARTS: "403", BUDGETS: "403"}, False),
+    ({WATCHES: "403", BUDGETS: "403"}, True),
 ]
-CHILDREN = "services,secrets,deployments.apps,serviceaccounts,rolebindings,endpointslices"
+CHILDREN = "services,secrets,deployments.apps,serviceaccounts,rolebindings,endpointslices,poddisruptionbudgets"
 PLACES = ["shop", "guest"]
 
 
@@ -336,10 +337,13 @@ def tells(world, failing, restarts):
     followed = [word(what) for what in failing if what in FOLLOWED]
     leads = LEASES not in failing and not (restarts and NEEDED.intersection(failing))
     if followed and LEASES not in failing:
+        # It is waited for with all kinds that are followed but budgets, which a Site works without.
+        waits = restarts and followed != [word(BUDGETS)]
+
         def named():
             is_ready, said = world.readyz()
-            return is_ready != restarts and all(name in said for name in followed)
-        wait(f"/readyz, {'not ready' if restarts else 'ready'}, names {followed}", named, 120, every=0.2)
+            return is_ready != waits and all(name in said for name in followed)
+        wait(f"/readyz, {'not ready' if waits else 'ready'}, names {followed}", named, 120, every=0.2)
     for kind in followed:
         wait(f"the metric of {kind}", lambda kind=kind: world.unreadable(kind), 120, every=0.2)
     if LEASES in failing:

@@ -95,6 +95,7 @@ package enum ControllerProgram {
             group.addTask { await shared.writer.recorder.run() }
             group.addTask { await shared.secrets.run() }
             group.addTask { await poller.run(gateways) }
+            group.addTask { await shared.followBudgets() }
             group.addTask {
                 await ControllerLoop(
                     name: "site",

@@ -16,7 +16,8 @@ from network import API as OURS
 
 OUR_KINDS = [f"/apis/{OURS}/{plural}" for plural in ("sites", "links", "services")]
 CHILDREN = ["/api/v1/services", "/api/v1/secrets", "/api/v1/serviceaccounts", "/apis/apps/v1/deployments",
-            "/apis/rbac.authorization.k8s.io/v1/rolebindings", "/apis/discovery.k8s.io/v1/endpointslices"]
+            "/apis/rbac.authorization.k8s.io/v1/rolebindings", "/apis/discovery.k8s.io/v1/endpointslices",
+            "/apis/policy/v1/poddisruptionbudgets"]
 PODS, EVENTS = "/api/v1/pods", "/apis/events.k8s.io/v1/events"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 GATEWAY = ("app.kubernetes.io/name", "tieline-proxy")

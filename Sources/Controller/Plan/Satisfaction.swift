@@ -24,7 +24,7 @@ extension Child {
         switch self {
         case .roleBinding: ["subjects"]
         case .endpointSlice: ["ports"]
-        case .serviceAccount, .deployment, .service: []
+        case .serviceAccount, .deployment, .service, .disruptionBudget: []
         }
     }
 

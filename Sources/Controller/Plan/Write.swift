@@ -17,10 +17,10 @@ enum Write: Equatable, Sendable {
 }
 
 extension Write {
-    /// Whether a status tells of what is written: of gateways and core Services, not of their accounts and rights.
+    /// Whether a status tells of what is written: of gateways and core Services, not of what stands beside them.
     var isToldOf: Bool {
         switch self {
-        case .apply(.serviceAccount), .apply(.roleBinding): false
+        case .apply(.serviceAccount), .apply(.roleBinding), .apply(.disruptionBudget): false
         default: true
         }
     }
@@ -40,6 +40,7 @@ enum Child: Equatable, Sendable {
     case deployment(Apps.Deployment)
     case service(Core.Service)
     case endpointSlice(Discovery.EndpointSlice)
+    case disruptionBudget(Policy.PodDisruptionBudget)
 
     var object: any KubernetesObject {
         switch self {
@@ -48,6 +49,7 @@ enum Child: Equatable, Sendable {
         case .deployment(let object): object
         case .service(let object): object
         case .endpointSlice(let object): object
+        case .disruptionBudget(let object): object
         }
     }
 
@@ -74,6 +76,9 @@ enum Child: Equatable, Sendable {
         case .endpointSlice(var object):
             change(&object.metadata)
             return .endpointSlice(object)
+        case .disruptionBudget(var object):
+            change(&object.metadata)
+            return .disruptionBudget(object)
         }
     }
 }

@@ -82,6 +82,14 @@ struct Shared: Sendable {
         for namespace in namespaces { queues.sites.add(namespace) }
     }
 
+    /// Looks at all Sites once it is known which budgets there are: nothing waits for those.
+    func followBudgets() async {
+        guard await world.budgets.waitUntilSynced() else { return }
+        for site in world.sites.store.list() {
+            if let namespace = site.metadata.namespace { queues.sites.add(namespace) }
+        }
+    }
+
     func view(of record: SiteRecord) -> SiteView {
         registry.view(
             of: world.gatewayPods(of: record.site),
@@ -126,6 +134,7 @@ struct Shared: Sendable {
         case .deployment: world.deployments.store.get(key).map(Child.deployment)
         case .service: world.coreServices.store.get(key).map(Child.service)
         case .endpointSlice: world.slices.store.get(key).map(Child.endpointSlice)
+        case .disruptionBudget: world.budgets.store.get(key).map(Child.disruptionBudget)
         }
     }
 
@@ -139,6 +148,8 @@ struct Shared: Sendable {
         case .service: try await client.find(Core.Service.self, key).map(Child.service)
         case .endpointSlice:
             try await client.find(Discovery.EndpointSlice.self, key).map(Child.endpointSlice)
+        case .disruptionBudget:
+            try await client.find(Policy.PodDisruptionBudget.self, key).map(Child.disruptionBudget)
         }
     }
 }

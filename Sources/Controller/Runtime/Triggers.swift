@@ -89,6 +89,11 @@ struct Triggers: Sendable {
             forget(change)
             addOwner(of: change.object)
         }
+        world.budgets.addHandler { change in
+            forget(change)
+            // Somebody else's may be for the gateways too.
+            if change.hasNewMeaning { add(site: change.key.namespace) }
+        }
     }
 
     private func add(site namespace: String?) {
@@ -212,6 +217,17 @@ extension KubernetesRuntime.Change where Object == Apps.Deployment {
     var hasNewMeaning: Bool {
         guard case .updated(let old, let new) = self else { return true }
         return old.metadata != new.metadata || old.spec != new.spec
+    }
+}
+
+extension KubernetesRuntime.Change where Object == Policy.PodDisruptionBudget {
+    /// Not when its status alone is another: that counts pods.
+    var hasNewMeaning: Bool {
+        guard case .updated(let old, let new) = self else { return true }
+        return old.metadata.uid != new.metadata.uid || old.spec != new.spec
+            || old.metadata.annotations != new.metadata.annotations
+            || old.metadata.ownerReferences != new.metadata.ownerReferences
+            || old.metadata.isTerminating != new.metadata.isTerminating
     }
 }
 

@@ -40,6 +40,8 @@ struct World: Sendable {
     let bindings: Informer<RBAC.RoleBinding>
     /// The gateways.
     let pods: Informer<Core.Pod>
+    /// All of them: two for one pod keep it from being evicted at all.
+    let budgets: Informer<Policy.PodDisruptionBudget>
 
     /// Whether all this can be read.
     let inputs: Inputs
@@ -67,6 +69,7 @@ struct World: Sendable {
         accounts = follow(ours)
         bindings = follow(ours)
         pods = follow(Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"))
+        budgets = follow()
     }
 
     /// Follows the server until the task is canceled.
@@ -82,6 +85,7 @@ struct World: Sendable {
             group.addTask { await accounts.run() }
             group.addTask { await bindings.run() }
             group.addTask { await pods.run() }
+            group.addTask { await budgets.run() }
         }
     }
 
@@ -93,13 +97,19 @@ struct World: Sendable {
         return [
             state(sites), state(links), state(services), state(namespaces), state(coreServices),
             state(deployments), state(slices), state(accounts), state(bindings), state(pods),
+            state(budgets),
         ]
     }
 
     var kinds: [String] { states.map(\.kind) }
 
     /// The kinds of which no whole list was taken in yet; absence in the other stores means absence in the cluster.
-    var unread: [String] { states.filter { !$0.hasSynced }.map(\.kind) }
+    ///
+    /// Budgets are not waited for: a Site works without one, and the rights of an earlier version do not have them.
+    var unread: [String] {
+        let optional = Policy.PodDisruptionBudget.resource.fullName
+        return states.filter { !$0.hasSynced && $0.kind != optional }.map(\.kind)
+    }
 
     /// Waits until every store has taken in a whole list; false when the task was canceled before.
     func waitUntilSynced() async -> Bool {
@@ -155,6 +165,11 @@ struct World: Sendable {
     func gatewayAddresses(of namespace: String) -> AddressList? {
         guard hasHosts(in: namespace) else { return nil }
         return AddressList(coreServices.store.collect(Index.gateways, namespace, \.addresses))
+    }
+
+    /// The disruption budgets of a namespace.
+    func budgets(in namespace: String) -> [Policy.PodDisruptionBudget] {
+        budgets.store.list(in: namespace)
     }
 
     /// The core Services that the object with this UID controls.

@@ -134,6 +134,7 @@ struct Writer: Sendable {
         case .deployment(let object): try await apply(object)
         case .service(let object): try await apply(object)
         case .endpointSlice(let object): try await apply(object)
+        case .disruptionBudget(let object): try await apply(object)
         }
     }
 

@@ -21,7 +21,7 @@ struct SiteReconciler: Reconciler {
     init(shared: Shared) { self.shared = shared }
 
     /// How long Secrets are taken as they were read whose changes the server does not tell.
-    private static let freshness: Duration = .seconds(60)
+    static let freshness: Duration = .seconds(60)
 
     func reconcile(_ namespace: String) async throws(ReconcileError) -> ReconcileResult {
         guard let sites = shared.ownSites(in: namespace),
@@ -94,6 +94,7 @@ struct SiteReconciler: Reconciler {
                     try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
                 )
                 try await keepChildren(site, record, &facts, &leftovers)
+                result = result.sooner(try await keepBudget(site, &leftovers))
             }
             result = result.sooner(renewal(&objects, of: site))
             await shared.clear(leftovers)

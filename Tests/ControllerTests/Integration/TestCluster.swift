@@ -203,6 +203,7 @@ struct TestCluster: Sendable {
         try await collect(Core.Service.self)
         try await collect(Core.ServiceAccount.self)
         try await collect(RBAC.RoleBinding.self)
+        try await collect(Policy.PodDisruptionBudget.self)
         try await collect(Apps.Deployment.self)
     }
 
@@ -236,6 +237,7 @@ struct TestCluster: Sendable {
         try await add(Core.Service.self)
         try await add(Core.ServiceAccount.self)
         try await add(RBAC.RoleBinding.self)
+        try await add(Policy.PodDisruptionBudget.self)
         try await add(Apps.Deployment.self)
         try await add(Discovery.EndpointSlice.self)
         try await add(Events.Event.self)
