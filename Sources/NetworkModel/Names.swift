@@ -69,23 +69,43 @@ package struct ServicePort: Hashable, Comparable, Sendable, CustomStringConverti
 
 /// Checks of DNS names, RFC 1123 section 2.1, in the lower-case form that Kubernetes demands.
 package enum DNSName {
-    package static func isLabel(_ text: String) -> Bool { isLabel(text.utf8) }
-
-    private static func isLabel(_ bytes: some BidirectionalCollection<UInt8>) -> Bool {
-        guard (1...63).contains(bytes.count), bytes.first != UInt8(ascii: "-"),
-            bytes.last != UInt8(ascii: "-")
-        else { return false }
-        return bytes.allSatisfy { byte in
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-                || byte == UInt8(ascii: "-")
-        }
+    package static func isLabel(_ text: String) -> Bool {
+        var labels = Labels()
+        for byte in text.utf8 where byte == UInt8(ascii: ".") || !labels.take(byte) { return false }
+        return labels.canEnd
     }
 
-    /// By its bytes: an advertisement may name hundreds, each of which is read whenever one comes.
+    /// By its bytes, in one pass: an advertisement may name hundreds, each of which is read whenever one comes.
     package static func isSubdomain(_ text: String) -> Bool {
-        text.utf8.count <= 253
-            && text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-                .allSatisfy { isLabel($0) }
+        guard text.utf8.count <= 253 else { return false }
+        var labels = Labels()
+        for byte in text.utf8 where !labels.take(byte) { return false }
+        return labels.canEnd
+    }
+
+    /// Labels between dots.
+    private struct Labels {
+        /// Bytes of the label so far.
+        private var count = 0
+        private var last = UInt8(ascii: "-")
+
+        /// Neither an empty label nor a hyphen at an end of one.
+        var canEnd: Bool { count > 0 && last != UInt8(ascii: "-") }
+
+        mutating func take(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                count += 1
+            case UInt8(ascii: "-"):
+                guard count > 0 else { return false }
+                count += 1
+            case UInt8(ascii: "."):
+                guard canEnd else { return false }
+                count = 0
+            default: return false
+            }
+            last = byte
+            return count <= 63
+        }
     }
 }

@@ -4,6 +4,8 @@ extension String {
     ///
     /// For text that others chose and people read.
     package var printable: String {
+        // Mostly names: looked at by their bytes, of which an advertisement may bring thousands.
+        if utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7F }) { return self }
         guard unicodeScalars.contains(where: { !$0.isPrintable }) else { return self }
         var text = String.UnicodeScalarView()
         for scalar in unicodeScalars { text.append(scalar.isPrintable ? scalar : "?") }
