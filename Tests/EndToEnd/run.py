@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests on fresh clusters: a real API server, real kubectl, real processes and sockets.
 
-    run.py [WORD...]     all tests, or those whose name contains one of the words
+    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` takes minutes, and runs by its word only
 
 What is named `families` runs on clusters of its own: one with IPv6 alone, one with both families.
 
@@ -22,12 +22,16 @@ from network import Network  # noqa: E402
 MODULES = ["input", "verdict", "balance", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "memory", "transfer", "failover", "identity", "control"]
 
 
+# Left out where no word asks for them.
+LONG = ["stops"]
+
 # The modules and sites of each kind of cluster.
 SUITES = {"ipv4": (MODULES, "abcd"), "ipv6": (["families"], "ab"), "dual": (["families"], "ab")}
 
 
 def tests(words, families):
-    for module in SUITES[families][0]:
+    long = [module for module in LONG if module in words and families == "ipv4"]
+    for module in SUITES[families][0] + long:
         found = importlib.import_module(f"test_{module}")
         place = f" {families}" if module == "families" else ""
         for name, function in vars(found).items():
