@@ -210,7 +210,7 @@ class World:
         web["spec"]["listen"]["namespaces"] = {"matchLabels": {"team": "shop"}}
         objects = [
             namespace("tieline-system"), namespace("shop"),
-            namespace("guest", {"team": "shop", "tieline.dev/allow-from": "shop"}), site("shop"), web,
+            namespace("guest", {"team": "shop", "tieline.dev/allow-from": "shop"}), site("shop", proxy={"replicas": 2}), web,
             {"apiVersion": API, "kind": "Link", "metadata": {"name": "far", "namespace": "shop"},
              "spec": {"endpoints": [{"host": "far.invalid", "port": 5671}], "remoteSiteID": "A" * 26}},
             {"apiVersion": "v1", "kind": "Pod", "metadata": {
@@ -232,6 +232,7 @@ class World:
             "get", "endpointslices", "-n", "guest", "-o", "json"), 60, every=0.2)
         wait("the configuration has parts", lambda: self.secret("tieline-proxy-part-00"), 60, every=0.2)
         wait("the Site is Ready", lambda: condition(self.site(), "Ready") == "True", 60, every=0.2)
+        wait("it has a disruption budget", lambda: "shop/PodDisruptionBudget/tieline-proxy" in self.children(), 60, every=0.5)
         self.settle()
 
     def secret(self, name):

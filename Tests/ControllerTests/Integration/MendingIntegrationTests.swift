@@ -83,6 +83,42 @@ extension OnServer {
             }
         }
 
+        @Test("several gateways have a disruption budget, which is mended and goes with them")
+        func budget() async throws {
+            try await cluster.withNamespaces(["budget", "lease"]) { names in
+                let namespace = names[0]
+                func budget() async throws -> Policy.PodDisruptionBudget? {
+                    try await find(Policy.PodDisruptionBudget.self, ChildName.proxy, namespace)
+                }
+                try await cluster.withController(in: names[1]) {
+                    let site = try await cluster.makeSite(in: namespace) {
+                        $0.proxy = ProxySettings(replicas: 2)
+                    }
+                    _ = try await eventually("a budget") { try await budget() }
+                    try await replace(Policy.PodDisruptionBudget.self, ChildName.proxy, namespace)
+                    _ = try await whenQuiet { try await cluster.versions([namespace]) }
+                    // Somebody else's for the same pods: of two, none would be evicted.
+                    let other = Policy.PodDisruptionBudget {
+                        $0.metadata = ObjectMeta(name: "mine", namespace: namespace)
+                        $0.spec.minAvailable = .int(1)
+                        $0.spec.selector = LabelSelector(matchLabels: Names.gatewaySelector(site))
+                    }
+                    _ = try await client.create(other)
+                    _ = try await eventually("ours gives way") { try await (budget() == nil).orNil }
+                    try await client.delete(Policy.PodDisruptionBudget.self, other.key)
+                    _ = try await eventually("ours is back") { try await budget() }
+                    _ = try await client.patch(
+                        Site.self,
+                        site.key,
+                        .merge(["spec": ["proxy": ["replicas": 1]]])
+                    )
+                    _ = try await eventually("a single gateway has none") {
+                        try await (budget() == nil).orNil
+                    }
+                }
+            }
+        }
+
         @Test("K16: an identity that is taken away is told at once")
         func identity() async throws {
             try await cluster.withNamespaces(["mending", "lease"]) { names in
