@@ -23,8 +23,12 @@ package struct EgressStream: ~Copyable {
     /// The server's bytes.
     package var flow: StreamFlow
     package private(set) var state = State.connecting
-    /// What the ingress asked for.
-    package let open: Open
+    package let name: StreamName
+    /// Who the servers are told that the client is.
+    package let client: Endpoint
+    package let isResumable: Bool
+    /// What the ingress takes at first.
+    private let window: UInt32
     private let connectTimeout: Duration
     /// Of the newest attachment.
     private var epoch: UInt32
@@ -37,7 +41,10 @@ package struct EgressStream: ~Copyable {
 
     /// Begin with `.start`.
     package init(_ open: Open, _ flow: consuming StreamFlow, connectTimeout: Duration) {
-        self.open = open
+        name = open.name
+        client = open.client
+        isResumable = open.isResumable
+        window = open.window
         epoch = open.epoch
         self.flow = flow
         self.connectTimeout = connectTimeout
@@ -106,7 +113,7 @@ package struct EgressStream: ~Copyable {
         case .pathLost(let grace): pathLost(grace, at: now)
         case .proxiesEnded(let ended):
             // Its server is not kept for an ingress that is gone.
-            ended.contains(open.name.ingress) ? end([.reset(.pathLost)]) : []
+            ended.contains(name.ingress) ? end([.reset(.pathLost)]) : []
         case .deadline: deadlinePassed(at: now)
         case .violated: end([.reset(.protocolError)])
         case .overloaded: end([.reset(.overloaded)])
@@ -123,7 +130,7 @@ package struct EgressStream: ~Copyable {
         case .connecting:
             openedAt = now
             flow.gainSocket()
-            flow.open(window: open.window, at: now)
+            flow.open(window: window, at: now)
             state = .open(server, since: now)
             return [.answer]
         case .replacing:
@@ -184,7 +191,7 @@ package struct EgressStream: ~Copyable {
         detachedUntil = nil
         flow.close()
         var words = words
-        if open.isResumable {
+        if isResumable {
             let isServers = words.contains(.reset(.endpoint))
             words.append(.bury(inOrder ? .finished : isServers ? .endedByServer : .lost))
         }
@@ -209,7 +216,7 @@ extension EgressStream {
     private mutating func pathLost(_ grace: Duration, at now: Instant) -> [Action] {
         switch state {
         case .open, .replacing:
-            guard open.isResumable, grace > .zero else { return end() }
+            guard isResumable, grace > .zero else { return end() }
             detachedUntil = now + grace + grace / 4
             return []
         case .connecting, .ended: return end()
@@ -236,7 +243,7 @@ extension EgressStream {
         case .connecting, .ended: return .refused(.unknownStream)
         case .open, .replacing: break
         }
-        guard open.isResumable else { return .refused(.unknownStream) }
+        guard isResumable else { return .refused(.unknownStream) }
         // An older one was slower than the one that is in force, or is played again.
         guard request.epoch > epoch else { return .refused(.replay) }
         let standing = flow.receiver.standing

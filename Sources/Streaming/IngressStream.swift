@@ -12,6 +12,7 @@ package import Wire
 /// target is left, the client gets a RST. Pure: whoever owns the socket carries out the actions, in order, before
 /// the next input.
 package struct IngressStream: ~Copyable {
+    /// What a connection is for most of its life takes room in it; the rest has memory of its own while it lasts.
     package enum State {
         /// Asks for a target. Can become: connecting, seeking, waiting, ended.
         case choosing
@@ -20,19 +21,19 @@ package struct IngressStream: ~Copyable {
         /// To a server of this site. Can become: relaying, choosing, ended.
         case connecting(LocalAttempt)
         /// Client and server are joined. Can become: connecting or choosing (the server lost it untouched), ended.
-        case relaying(LocalAttempt, ServerPick)
+        indirect case relaying(LocalAttempt, ServerPick)
         /// Looks for a way to the target. Can become: opening, choosing, ended.
         case seeking(Search)
         /// OPEN was sent. Can become: open, seeking, choosing, ended.
-        case opening(Attempt)
+        indirect case opening(Attempt)
         /// Bytes may flow. Can become: returning, choosing (it was lost untouched), ended.
         case open(Joined)
         /// Looks for another way to the same egress. Can become: resuming, detached, open (it was not lost), ended.
-        case returning(Recovery)
+        indirect case returning(Recovery)
         /// RESUME was sent. Can become: open, returning, ended.
-        case resuming(Recovery, ReturnAttempt)
+        indirect case resuming(Recovery, ReturnAttempt)
         /// No way back is known. Can become: returning, ended.
-        case detached(Recovery, retryAt: Instant)
+        indirect case detached(Recovery, retryAt: Instant)
         /// Nothing is left.
         case ended
     }
@@ -40,7 +41,7 @@ package struct IngressStream: ~Copyable {
     /// The client's bytes.
     package var flow: StreamFlow
     package private(set) var state = State.choosing
-    let timeouts: ServiceTimeouts
+    package let timeouts: ServiceTimeouts
     var history: AttemptHistory
 
     /// Begin with `.start`.

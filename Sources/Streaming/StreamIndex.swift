@@ -1,20 +1,22 @@
 package import NetworkModel
 package import Wire
 
-/// Where the streams of a proxy are that begin or end here, by their names; those in transit have no entry.
+/// Where the streams of a proxy are that have their server here, by their names: what names one comes from its ingress.
 ///
 /// An entry is as old as its stream is known to others, and goes with it. How a stream ended that its ingress may still
 /// ask for is remembered for a while: a tombstone. These are bounded, and the oldest give way.
 package struct StreamIndex: Sendable {
     /// Names one stream of one loop for as long as it is there.
     package struct Place: Hashable, Sendable {
-        package let loop: Int
         package let stream: ObjectIdentifier
+        private let number: UInt32
 
         package init(loop: Int, stream: ObjectIdentifier) {
-            self.loop = loop
+            number = UInt32(loop)
             self.stream = stream
         }
+
+        package var loop: Int { Int(number) }
     }
 
     /// How a stream has ended at its egress.
@@ -41,7 +43,9 @@ package struct StreamIndex: Sendable {
         case ended(Verdict, until: Instant)
     }
 
-    private var entries: [StreamName: Entry] = [:]
+    /// By ingress, then by number: half the memory of one table of whole names.
+    private var entries: [ProxyID: [UInt64: Entry]] = [:]
+    private var entryCount = 0
     /// Tombstones, the oldest first; those before `firstGrave` are gone.
     private var graves: [StreamName] = []
     private var firstGrave = 0
@@ -50,18 +54,30 @@ package struct StreamIndex: Sendable {
     package init(graveLimit: Int = 4_096) { self.graveLimit = graveLimit }
 
     /// Streams that are there.
-    package var count: Int { entries.count - graveCount }
+    package var count: Int { entryCount - graveCount }
     /// Tombstones.
     package var graveCount: Int { graves.count - firstGrave }
 
+    private subscript(name: StreamName) -> Entry? {
+        get { entries[name.ingress]?[name.number] }
+        set {
+            let known = entries[name.ingress, default: [:]]
+                .updateOrRemove(newValue, at: name.number)
+            entryCount += (newValue == nil ? 0 : 1) - (known ? 1 : 0)
+            if newValue == nil, entries[name.ingress]?.isEmpty == true {
+                entries[name.ingress] = nil
+            }
+        }
+    }
+
     package func find(_ name: StreamName) -> Place? {
-        guard case .present(let place)? = entries[name] else { return nil }
+        guard case .present(let place)? = self[name] else { return nil }
         return place
     }
 
     /// How a stream ended that is there no more; nil when nothing is known of it.
     package func verdict(_ name: StreamName, at now: Instant) -> Verdict? {
-        guard case .ended(let verdict, let until)? = entries[name], now < until else {
+        guard case .ended(let verdict, let until)? = self[name], now < until else {
             return nil
         }
         return verdict
@@ -70,9 +86,9 @@ package struct StreamIndex: Sendable {
     /// False when another stream has that name, or had it: it keeps it.
     @discardableResult
     package mutating func insert(_ name: StreamName, _ place: Place) -> Bool {
-        switch entries[name] {
+        switch self[name] {
         case nil:
-            entries[name] = .present(place)
+            self[name] = .present(place)
             return true
         case .present(let known): return known == place
         case .ended: return false
@@ -82,7 +98,7 @@ package struct StreamIndex: Sendable {
     /// Takes the entry out if it is that of `place`.
     package mutating func remove(_ name: StreamName, _ place: Place) {
         guard find(name) == place else { return }
-        entries[name] = nil
+        self[name] = nil
     }
 
     /// As `remove`, and `verdict` is known until then.
@@ -94,10 +110,10 @@ package struct StreamIndex: Sendable {
         at now: Instant
     ) {
         guard find(name) == place else { return }
-        entries[name] = .ended(verdict, until: until)
+        self[name] = .ended(verdict, until: until)
         graves.append(name)
         while let first = graves[firstGrave...].first, isOver(first, at: now) {
-            entries[first] = nil
+            self[first] = nil
             firstGrave += 1
         }
         if firstGrave > graveLimit / 2, firstGrave > graves.count / 2 {
@@ -108,7 +124,15 @@ package struct StreamIndex: Sendable {
 
     private func isOver(_ name: StreamName, at now: Instant) -> Bool {
         if graveCount > graveLimit { return true }
-        guard case .ended(_, let until)? = entries[name] else { return true }
+        guard case .ended(_, let until)? = self[name] else { return true }
         return until <= now
+    }
+}
+
+extension Dictionary {
+    /// Sets or removes a value; true when there was one.
+    fileprivate mutating func updateOrRemove(_ value: Value?, at key: Key) -> Bool {
+        guard let value else { return removeValue(forKey: key) != nil }
+        return updateValue(value, forKey: key) != nil
     }
 }

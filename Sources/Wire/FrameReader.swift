@@ -115,7 +115,8 @@ package struct FrameReader: Sendable {
     }
 
     package mutating func siteID(_ bytes: RawSpan) throws(WireError) -> SiteID {
-        guard let site = SiteID(try string(SiteID.length, .siteID, bytes)) else {
+        let start = try take(SiteID.length, bytes)
+        guard let site = SiteID(ascii: bytes.extracting(start..<start + SiteID.length)) else {
             throw .invalid(.siteID)
         }
         return site

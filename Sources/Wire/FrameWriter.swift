@@ -66,7 +66,10 @@ package struct FrameWriter: Sendable {
         uint16(UInt16(count))
     }
 
-    package mutating func siteID(_ site: SiteID) { bytes.append(contentsOf: site.text.utf8) }
+    package mutating func siteID(_ site: SiteID) {
+        let ascii = site.ascii
+        for index in ascii.indices { bytes.append(ascii[index]) }
+    }
 
     package mutating func proxyID(_ proxy: ProxyID) {
         siteID(proxy.site)

@@ -14,6 +14,24 @@ struct VocabularyTests {
         #expect(Base32.encode(pair.0.utf8) == pair.1)
     }
 
+    @Test("SiteIDs are their texts: as many of them, and in the same order")
+    func siteTexts() {
+        let symbols = Array("234567ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        // Each symbol at each place.
+        let texts = (0..<SiteID.length).flatMap { place in
+            symbols.map { symbol in
+                var text = [Character](repeating: "M", count: SiteID.length)
+                text[place] = symbol
+                return String(text)
+            }
+        }
+        let sites = texts.compactMap { SiteID($0) }
+        #expect(sites.map(\.text) == texts)
+        #expect(Set(sites).count == Set(texts).count)
+        #expect(sites.sorted().map(\.text) == texts.sorted())
+        #expect(SiteID("ÄBCDEFGHIJKLMNOPQRSTUVWXY") == nil)
+    }
+
     @Test("a SiteID is 26 base32 characters and nothing else")
     func siteID() {
         let id = SiteID(publicKeyDigest: Array(repeating: 0xA5, count: 32))

@@ -25,7 +25,6 @@ class TestOwner: StreamOwner {
     func move(isLeaving: Bool) {}
     func endIfSilent(for limit: Duration) {}
     var servicePort: ServicePort? { nil }
-    var name: StreamName? { nil }
     func shutDown() {}
     func abandon() { end.detach() }
 }

@@ -11,12 +11,12 @@ struct DeadlineTimer {
     mutating func follow(
         _ deadline: Instant?,
         on loop: EventLoop,
-        fire: @escaping () -> Void
+        fire: @escaping (EventLoop) -> Void
     ) {
         guard let deadline else { return cancel(on: loop) }
         if let timer, timer.deadline <= deadline { return }
         cancel(on: loop)
-        let id = loop.schedule(at: deadline) { _ in fire() }
+        let id = loop.schedule(at: deadline, fire)
         timer = (id, deadline)
     }
 

@@ -12,6 +12,8 @@ final class EgressConnection: SocketStream {
     private let charge: StreamCharge
     private(set) lazy var end = StreamEnd(of: self)
     private var stream: EgressStream
+    /// The OPEN, until it is answered.
+    private var asked: Boxed<Open>?
     var part = SocketPart(nil)
     var holdings = StreamHoldings()
     var number: UInt64 = 0
@@ -39,18 +41,18 @@ final class EgressConnection: SocketStream {
             at: engine.loop.now
         )
         stream = EgressStream(open, flow, connectTimeout: entry.timeouts.connect)
+        asked = Boxed(open)
     }
 
     deinit { assert(part.socket == nil, "a server was dropped before it was closed") }
 
     var servicePort: ServicePort? { service.service }
-    var name: StreamName? { stream.open.name }
 
     // MARK: What happens
 
     /// Begins to connect; the answer goes to the carrier under the label of the OPEN.
     func start() {
-        engine.insert(stream.open.name, self)
+        engine.insert(stream.name, self)
         countWindow()
         handle(.start)
     }
@@ -62,7 +64,7 @@ final class EgressConnection: SocketStream {
 
     private func notePath() {
         engine.note(self, isDetached: stream.isDetached)
-        timer.follow(stream.nextDeadline, on: engine.loop) { [self] in
+        timer.follow(stream.nextDeadline, on: engine.loop) { [self] _ in
             timer.clear()
             handle(.deadline)
         }
@@ -138,7 +140,7 @@ final class EgressConnection: SocketStream {
         stream.abandon()
         timer.cancel(on: engine.loop)
         end.detach()
-        engine.remove(stream.open.name, self)
+        engine.remove(stream.name, self)
         closeSocket(inOrder: false)
     }
 
@@ -160,7 +162,7 @@ final class EgressConnection: SocketStream {
             end.detach()
         case .bury(let verdict):
             let grace = end.carrier?.resumeGrace ?? grace
-            engine.bury(stream.open.name, self, verdict, grace: grace)
+            engine.bury(stream.name, self, verdict, grace: grace)
         case .serverReleased(let server): service.serverReleased(server)
         case .serverFailed(let server, let fault):
             service.serverFailed(server, fault, at: engine.loop.now)
@@ -172,7 +174,7 @@ final class EgressConnection: SocketStream {
         connector = LocalConnector(
             service,
             excluding: excluded,
-            introducing: introducesClients ? stream.open.client : nil,
+            introducing: introducesClients ? stream.client : nil,
             timeout: timeout,
             on: engine.loop,
             account: charge.account.number,
@@ -197,19 +199,21 @@ final class EgressConnection: SocketStream {
     }
 
     private func answer() {
+        guard let open = asked.take()?.value else { return }
         let view = engine.view
         let answer = Opened(
             egress: view.proxy,
             window: UInt32(flow.receiver.window),
-            mac: view.keys.seal(.opened(by: view.proxy), to: stream.open),
-            isResumable: stream.open.isResumable
+            mac: view.keys.seal(.opened(by: view.proxy), to: open),
+            isResumable: stream.isResumable
         )
         end.send(.opened) { answer.encode(into: &$0) }
     }
 
     private func refuse(_ reason: Refused.Reason) {
+        guard let open = asked.take()?.value else { return }
         let view = engine.view
-        let mac = view.keys.seal(.refused(reason, by: view.proxy), to: stream.open)
+        let mac = view.keys.seal(.refused(reason, by: view.proxy), to: open)
         let answer = Refused(by: view.proxy, reason: reason, mac: mac)
         end.send(.refused) { answer.encode(into: &$0) }
     }
@@ -217,7 +221,7 @@ final class EgressConnection: SocketStream {
     private func close(inOrder: Bool) {
         timer.cancel(on: engine.loop)
         end.detach()
-        engine.remove(stream.open.name, self)
+        engine.remove(stream.name, self)
         closeSocket(inOrder: inOrder)
         service.left(isTouched: holdings.isTouched)
         charge.end()

@@ -46,13 +46,13 @@ extension IngressConnection {
     // MARK: Whose word an answer is
 
     func isGenuine(_ opened: Opened) -> Bool {
-        guard let asked else { return false }
+        guard let asked = asked?.value else { return false }
         guard !engine.view.isSidecar else { return true }
         return isGenuine(.opened(by: opened.egress), to: asked, opened.mac)
     }
 
     func isGenuine(_ refused: Refused) -> Bool {
-        guard let asked else { return false }
+        guard let asked = asked?.value else { return false }
         return isGenuine(refused, to: asked)
     }
 

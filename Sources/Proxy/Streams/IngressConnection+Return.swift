@@ -23,7 +23,7 @@ extension IngressConnection {
             carrier.open(attempt)
         else { return handle(.unreachable(way)) }
         self.attempt = attempt
-        askedBack = resume
+        askedBack = Boxed(resume)
         attempt.send(.resume) { resume.encode(into: &$0) }
         let patience = way.patience(roundTrip: carrier.conduit.roundTrip)
         handle(.askedBack(way, hadFin: resume.standing.hasFin, patience: patience))
@@ -81,13 +81,13 @@ extension IngressConnection {
     // MARK: Whose word an answer is
 
     func isGenuine(_ resumed: Resumed) -> Bool {
-        guard let askedBack else { return false }
+        guard let askedBack = askedBack?.value else { return false }
         guard !engine.view.isSidecar else { return resumed.egress == askedBack.route.last }
         return isGenuine(.resumed(resumed), to: askedBack, resumed.mac)
     }
 
     func isGenuineBack(_ refused: Refused) -> Bool {
-        guard let askedBack else { return false }
+        guard let askedBack = askedBack?.value else { return false }
         return isGenuine(refused, to: askedBack)
     }
 }

@@ -9,18 +9,19 @@ final class IngressConnection: SocketStream {
     let client: Endpoint
     let service: SharedService
     let introducesClients: Bool
-    let timeouts: ServiceTimeouts
     lazy var end = StreamEnd(of: self)
     /// On the path of a RESUME, until the answer.
     var attempt: StreamEnd?
-    /// The RESUME that was sent last.
-    var askedBack: Resume?
+    /// The RESUME that was sent last, until it is answered.
+    var askedBack: Boxed<Resume>?
     var stream: IngressStream
     var part: SocketPart
     var holdings = StreamHoldings()
     var number: UInt64 = 0
-    /// The OPEN that was sent last, while its stream is there.
-    private(set) var asked: Open?
+    /// The OPEN that was sent last, until it is answered.
+    private(set) var asked: Boxed<Open>?
+    /// The number in its name; 0 when there is none.
+    private var nameNumber: UInt64 = 0
     var connector: LocalConnector?
     var relay: PlainRelay?
     private var timer = DeadlineTimer()
@@ -43,7 +44,6 @@ final class IngressConnection: SocketStream {
         self.engine = engine
         service = entry.shared
         introducesClients = entry.introducesClients
-        timeouts = entry.timeouts
         part = SocketPart(socket)
         let now = engine.loop.now
         let flow = StreamFlow(
@@ -52,14 +52,18 @@ final class IngressConnection: SocketStream {
             hasSocket: true,
             at: now
         )
-        stream = IngressStream(flow, timeouts: timeouts, at: now)
+        stream = IngressStream(flow, timeouts: entry.timeouts, at: now)
         acceptedAt = now
     }
 
     deinit { assert(part.socket == nil, "a client was dropped before it was closed") }
 
     var servicePort: ServicePort? { service.service }
-    var name: StreamName? { asked?.name }
+
+    /// What others know it by; nil before OPEN.
+    var name: StreamName? {
+        nameNumber > 0 ? StreamName(ingress: engine.view.proxy, number: nameNumber) : nil
+    }
 
     // MARK: What happens
 
@@ -151,7 +155,7 @@ final class IngressConnection: SocketStream {
     }
 
     private func arm() {
-        timer.follow(stream.nextDeadline, on: engine.loop) { [self] in
+        timer.follow(stream.nextDeadline, on: engine.loop) { [self] _ in
             timer.clear()
             handle(.deadline)
         }
@@ -180,7 +184,9 @@ final class IngressConnection: SocketStream {
             attempt?.detach()
             leave()
         case .leave: leave()
-        case .opened(let pick): service.opened(pick, after: now - acceptedAt, at: now)
+        case .opened(let pick):
+            asked = nil
+            service.opened(pick, after: now - acceptedAt, at: now)
         case .resumed(let pick): service.resumed(pick, at: now)
         case .release(let pick):
             tellMoved(with: pick.site)
@@ -249,13 +255,13 @@ final class IngressConnection: SocketStream {
 
     /// OPEN is about to be sent.
     func asks(_ open: Open) {
-        asked = open
-        engine.insert(open.name, self)
+        asked = Boxed(open)
+        nameNumber = open.name.number
     }
 
     private func forgetName() {
-        if let name { engine.remove(name, self) }
         asked = nil
+        nameNumber = 0
     }
 
     private func close(inOrder: Bool) {

@@ -115,9 +115,6 @@ protocol StreamOwner: AnyObject {
     /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
     func endIfSilent(for limit: Duration)
 
-    /// What others know it by; nil before OPEN, and in transit.
-    var name: StreamName? { get }
-
     /// Whose client or server is at this end; nil in transit.
     var servicePort: ServicePort? { get }
 

@@ -154,7 +154,7 @@ final class StreamEngine: EventHandler {
 
     // MARK: Names
 
-    /// From now on frames that name a stream of this proxy may be for this one.
+    /// From now on a RESUME may name this one.
     func insert(_ name: StreamName, _ stream: any StreamOwner) {
         plane.names.insert(name, place(stream))
     }
@@ -180,35 +180,7 @@ final class StreamEngine: EventHandler {
         StreamIndex.Place(loop: loop.index, stream: ObjectIdentifier(stream))
     }
 
-    /// Calls `body` with the stream of that name on the loop that has it; not when it has ended meanwhile.
-    ///
-    /// False when this proxy has none.
-    func reach(
-        _ name: StreamName,
-        _ body: @escaping @Sendable (any StreamOwner, EventLoop) -> Void
-    ) -> Bool {
-        guard let place = plane.names.find(name) else { return false }
-        if place.loop == loop.index {
-            call(body, at: place, name)
-        } else {
-            plane.mailboxes[place.loop].post { loop in
-                loop.local(StreamEngine.self)?.call(body, at: place, name)
-            }
-        }
-        return true
-    }
-
     func stream(at place: StreamIndex.Place) -> (any StreamOwner)? { streams[place.stream] }
-
-    private func call(
-        _ body: (any StreamOwner, EventLoop) -> Void,
-        at place: StreamIndex.Place,
-        _ name: StreamName
-    ) {
-        // Another one may have its place in memory by now.
-        guard let stream = streams[place.stream], stream.name == name else { return }
-        body(stream, loop)
-    }
 
     // MARK: Streams without a path
 

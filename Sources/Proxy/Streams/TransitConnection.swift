@@ -54,7 +54,7 @@ final class TransitConnection: StreamOwner {
 
     private func arm() {
         // Not kept alive by its timer: whoever ends it cancels that.
-        timer.follow(stream.nextDeadline, on: engine.loop) { [weak self] in
+        timer.follow(stream.nextDeadline, on: engine.loop) { [weak self] _ in
             self?.timer.clear()
             self?.handle(.deadline, on: .outer)
         }
@@ -116,7 +116,6 @@ final class TransitConnection: StreamOwner {
     func endIfSilent(for limit: Duration) {}
     var servicePort: ServicePort? { nil }
     // A hop keeps no names.
-    var name: StreamName? { nil }
 
     // MARK: Bytes
 

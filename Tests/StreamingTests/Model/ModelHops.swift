@@ -148,7 +148,7 @@ final class ModelEgress: ModelSocketOwner {
     let proxy: ProxyID
     private var stream: EgressStream
     private(set) lazy var ownEnd = ModelEnd(of: self, name)
-    var name: StreamName { stream.open.name }
+    var name: StreamName { stream.name }
     private(set) var socket: ModelSocket?
     /// A server that is being connected to.
     private(set) var connecting: ServerPick?
@@ -230,7 +230,7 @@ final class ModelEgress: ModelSocketOwner {
             return handle(.notConnected(.connectRefused))
         }
         network.withServers(proxy) { $0.opened(pick, at: now) }
-        socket = network.makeServer(for: stream.open.name)
+        socket = network.makeServer(for: stream.name)
         handle(.connected(pick))
         drain()
     }
@@ -254,7 +254,7 @@ final class ModelEgress: ModelSocketOwner {
                 egress: proxy,
                 window: UInt32(flow.receiver.window),
                 mac: Array(repeating: 0, count: WireLimit.mac),
-                isResumable: stream.open.isResumable
+                isResumable: stream.isResumable
             )
             ownEnd.send(.opened, opened.encoded)
         case .refuse(let reason):
@@ -262,14 +262,14 @@ final class ModelEgress: ModelSocketOwner {
         case .reset(let reason):
             ownEnd.send(.reset, Reset(reason: reason).encoded)
             ownEnd.detach()
-        case .bury(let verdict): network.verdicts[stream.open.name] = verdict
+        case .bury(let verdict): network.verdicts[stream.name] = verdict
         case .serverReleased(let pick): network.withServers(proxy) { $0.release(pick) }
         case .serverFailed(let pick, let fault):
             network.withServers(proxy) { $0.failed(pick, fault, at: now) }
         case .close(let isInOrder):
             ownEnd.detach()
             socket?.close(inOrder: isInOrder)
-            network.forget(stream.open.name, self)
+            network.forget(stream.name, self)
             network.remove(self)
         }
     }
