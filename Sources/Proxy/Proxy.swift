@@ -237,10 +237,9 @@ package final class Proxy: Sendable {
 
     // MARK: The end
 
-    /// Withdraws, goes on accepting for `drain.delay`, closes the listeners, takes streams for as long as some come and lets them
-    /// end within `drain.grace`, resets the rest and stops the loops.
+    /// Withdraws, and ends by the steps of `DrainSteps`.
     package func drain() async {
-        let parameters: DrainParameters? = await withCheckedContinuation { continuation in
+        var steps: DrainSteps? = await withCheckedContinuation { continuation in
             let isRunning = running.withLock { $0 != nil }
             guard isRunning else {
                 continuation.resume(returning: nil)
@@ -248,27 +247,16 @@ package final class Proxy: Sendable {
             }
             tellControl { continuation.resume(returning: $0.beginDrain()) }
         }
-        if let parameters {
-            try? await Task.sleep(for: parameters.delay)
-            tellControl { $0.feed(.stopListening) }
-            let end = EventLoop.clock() + parameters.grace
-            // Neighbors that have no other gateway yet go on sending streams here.
-            await waitUntilQuiet(end)
-            tellControl { $0.feed(.stopStreams) }
-            await waitUntilQuiet(end)
-        }
-        await stop()
-    }
-
-    /// Waits until two looks in a row find no stream on any loop.
-    private func waitUntilQuiet(_ end: Instant) async {
-        var looks = 0
-        while looks < 2, EventLoop.clock() < end {
-            try? await Task.sleep(for: .milliseconds(250))
+        while let wait = steps?.nextDeadline.map({ $0 - EventLoop.clock() }) {
+            try? await Task.sleep(for: max(.zero, wait))
             // What the loops told before they stood still says nothing.
             let isMeasured = await measure()
-            looks = isMeasured && openStreams == 0 ? looks + 1 : 0
+            let open = isMeasured ? openStreams : nil
+            for step in steps?.looked(open, at: EventLoop.clock()) ?? [] {
+                tellControl { $0.feed(step) }
+            }
         }
+        await stop()
     }
 
     /// Stops at once: open connections are reset.

@@ -94,7 +94,7 @@ struct ProxyHeaderTests {
         )
         let now = EventLoop.clock()
         for _ in 0..<10 {
-            guard let pick = proxy.shared.pickServer(excluding: [], at: now) else { break }
+            guard let pick = proxy.shared.pickServer(at: now) else { break }
             proxy.shared.serverFailed(pick, .refused, at: now)
         }
         try proxy.threads[0].run { loop in

@@ -24,6 +24,17 @@ func eventually(within limit: Duration = .seconds(20), _ condition: () -> Bool) 
     return true
 }
 
+extension SharedService {
+    /// The server that a connection would try first.
+    func pickServer(excluding excluded: [Endpoint] = [], at now: Instant) -> ServerPick? {
+        var attempts = ServerAttempts(excluding: excluded, within: .seconds(1), at: now)
+        guard case .connect(let server, within: _) = nextServer(&attempts, at: now) else {
+            return nil
+        }
+        return server
+    }
+}
+
 extension EventLoopThread {
     /// Runs `body` on the loop and waits for its answer.
     func run<Answer: Sendable>(

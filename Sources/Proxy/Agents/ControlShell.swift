@@ -148,9 +148,9 @@ final class ControlShell {
         feed(.ended(id, end, wasUp: wasUp, figures))
     }
 
-    func beginDrain() -> DrainParameters {
+    func beginDrain() -> DrainSteps {
         feed(.drain)
-        return control.drainParameters
+        return DrainSteps(control.drainParameters, at: loop.now)
     }
 
     /// Publishes what is known now of everything.

@@ -2,70 +2,73 @@ import Balancing
 import Glibc
 import NetworkModel
 import ProxyContract
+import SiteControl
 import Wire
 
-/// Connects to the servers that are left out, so that no client has to try them.
+/// Connects to the servers that are left out, when `ProbeDesk` says so.
 ///
 /// Confined to loop 0. A server that takes the connection and does not end it for a while, or says something, is used again.
 final class ServerProber {
     private let loop: EventLoop
-    private var timers: [ServicePort: TimerID] = [:]
-    private var waiting: [Waiting] = []
-    private var running = 0
-
-    private struct Waiting {
-        let entry: ServiceEntry
-        let probe: EndpointBalancer.Probe
-    }
-
-    /// What this host spends on servers that are left out.
-    private static let runningLimit = 32
-    /// Servers that end connections at once do it within this time.
-    private static let patience: Duration = .milliseconds(300)
-    /// Between two looks at one service.
-    private static let shortestWait: Duration = .milliseconds(20)
+    private var desk = ProbeDesk()
+    private var entries: [ServicePort: ServiceEntry] = [:]
+    private var timer: (id: TimerID, at: Instant)?
 
     init(loop: EventLoop) { self.loop = loop }
 
     /// Servers of this service came, went or failed.
     func look(at entry: ServiceEntry) {
-        let service = entry.shared
-        let key = service.service
-        if let timer = timers.removeValue(forKey: key) { loop.cancel(timer) }
-        let now = EventLoop.clock()
-        for probe in service.takeProbes(at: now) {
-            waiting.append(Waiting(entry: entry, probe: probe))
-        }
-        start()
-        guard let next = service.nextProbe(at: now) else { return }
-        timers[key] = loop.schedule(at: max(next, now + Self.shortestWait)) {
-            [weak self] _ in
-            self?.timers[key] = nil
-            self?.look(at: entry)
-        }
+        entries[entry.shared.service] = entry
+        look(at: entry.shared.service, EventLoop.clock())
+        arm()
     }
 
     /// The service is gone.
     func forget(_ key: ServicePort) {
-        if let timer = timers.removeValue(forKey: key) { loop.cancel(timer) }
+        entries[key] = nil
+        desk.forget(key)
+        arm()
     }
 
-    private func start() {
-        while running < Self.runningLimit, !waiting.isEmpty {
-            let next = waiting.removeFirst()
-            running += 1
-            // A server that nothing is held against needs no more than to take the connection.
-            ServerProbe(
-                next.entry,
-                next.probe.server,
-                patience: next.probe.fault == .untried ? .zero : Self.patience,
-                on: loop
-            ) { [weak self] in
-                guard let self else { return }
-                running -= 1
-                look(at: next.entry)
+    private func look(at key: ServicePort, _ now: Instant) {
+        guard let entry = entries[key] else { return }
+        let (probes, next) = entry.shared.takeProbes(at: now)
+        carryOut(desk.looked(at: key, probes, next: next, at: now))
+    }
+
+    private func carryOut(_ orders: [ProbeDesk.Order]) {
+        for order in orders {
+            guard let entry = entries[order.service] else {
+                preconditionFailure("\(order.service) was forgotten, and is probed")
+            }
+            ServerProbe(entry, order.server, patience: order.patience, on: loop) { [weak self] in
+                self?.ended(order.service)
             }
         }
+    }
+
+    private func ended(_ key: ServicePort) {
+        carryOut(desk.ended(key, at: EventLoop.clock()))
+        lookAtDue()
+    }
+
+    private func lookAtDue() {
+        let now = EventLoop.clock()
+        for key in desk.due(at: now) { look(at: key, now) }
+        arm()
+    }
+
+    private func arm() {
+        let deadline = desk.nextDeadline
+        guard deadline != timer?.at else { return }
+        if let timer { loop.cancel(timer.id) }
+        timer = nil
+        guard let deadline else { return }
+        let id = loop.schedule(at: deadline) { [weak self] _ in
+            self?.timer = nil
+            self?.lookAtDue()
+        }
+        timer = (id, deadline)
     }
 }
 

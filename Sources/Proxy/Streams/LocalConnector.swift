@@ -1,13 +1,13 @@
 import Balancing
 import Glibc
 import NetworkModel
+import Streaming
 import Wire
 
-/// Connects to one of this site's servers of a service: the best first, then the others, within one time limit.
+/// Connects to one of this site's servers of a service, as `ServerAttempts` says.
 ///
 /// The chosen server stays counted until whoever got the connection calls `SharedService.serverReleased`, or
-/// `serverFailed` when it was reset at once. What this host is short of (descriptors, ports, memory) is not held
-/// against a server.
+/// `serverFailed` when it was reset at once.
 final class LocalConnector {
     /// The loop watches the socket already, for whoever takes the watch over.
     typealias Connected = (consuming FileDescriptor, Connector.Watch, ServerPick) -> Void
@@ -16,19 +16,12 @@ final class LocalConnector {
     private let service: SharedService
     private let loop: EventLoop
     private let account: AccountNumber?
-    private let deadline: Instant
-    private let attemptLimit: Duration
     /// Whom servers are told of before anything else.
     private let client: Endpoint?
-    private var tried: [Endpoint]
+    private var attempts: ServerAttempts
     private var current: (server: ServerPick, connector: Connector)?
-    private var hasTimedOut = false
-    private var isShort = false
     private var connected: Connected?
     private var failed: Failed?
-
-    /// Servers that are tried for one connection.
-    private static let limit = 8
 
     /// One of `connected` and `failed` is called once, never from within this call, unless `cancel()` comes first.
     ///
@@ -50,10 +43,7 @@ final class LocalConnector {
         self.client = client
         self.connected = connected
         self.failed = failed
-        tried = excluded
-        deadline = loop.now + timeout
-        // A server that does not answer leaves half of the time for the others.
-        attemptLimit = timeout / 2
+        attempts = ServerAttempts(excluding: excluded, within: timeout, at: loop.now)
         next()
     }
 
@@ -69,16 +59,17 @@ final class LocalConnector {
     }
 
     private func next() {
-        let now = loop.now
-        let rest = deadline - now
-        guard rest > .zero, tried.count < Self.limit,
-            var server = service.pickServer(excluding: tried, at: now)
-        else { return giveUp() }
-        let isLast = service.candidateCount <= tried.count + 1
-        tried.append(server.endpoint)
+        switch service.nextServer(&attempts, at: loop.now) {
+        case .connect(let server, within: let timeout): connect(to: server, within: timeout)
+        case .giveUp(let reason): giveUp(reason)
+        }
+    }
+
+    private func connect(to server: ServerPick, within timeout: Duration) {
+        var server = server
         let connector = Connector(
             to: server.endpoint,
-            timeout: isLast ? rest : min(rest, attemptLimit),
+            timeout: timeout,
             keepsWatching: true,
             on: loop,
             account: account
@@ -97,8 +88,7 @@ final class LocalConnector {
             guard let watch else { preconditionFailure("connected to \(server) unwatched") }
             guard introduceClient(to: server.endpoint, on: socket) else {
                 loop.deregister(watch.registration, closing: true)
-                service.serverFailed(server, .refused, at: loop.now)
-                return next()
+                return fail(server, .refused)
             }
             service.serverOpened(server, at: loop.now)
             failed = nil
@@ -106,16 +96,19 @@ final class LocalConnector {
         case .failure(let error):
             if let shortage = Shortage(error) {
                 Shortages.note(shortage, at: loop.now)
-                service.serverReleased(server)
-                isShort = true
-                next()
-                return
+                return fail(server, .shortage)
             }
-            let isUnanswered = error.code == ETIMEDOUT
-            service.serverFailed(server, isUnanswered ? .unanswered : .refused, at: loop.now)
-            hasTimedOut = hasTimedOut || isUnanswered
-            next()
+            fail(server, error.code == ETIMEDOUT ? .unanswered : .refused)
         }
+    }
+
+    private func fail(_ server: ServerPick, _ failure: ServerAttempts.Failure) {
+        if let fault = attempts.failed(failure) {
+            service.serverFailed(server, fault, at: loop.now)
+        } else {
+            service.serverReleased(server)
+        }
+        next()
     }
 
     /// A socket that was just connected has room for so little; otherwise its server has reset it already.
@@ -127,19 +120,12 @@ final class LocalConnector {
         return true
     }
 
-    private func giveUp() {
+    private func giveUp(_ reason: Refused.Reason) {
         // The first attempt is made within `init`: nobody waits for an answer yet.
-        let reason = reason
         loop.schedule(after: .zero) { [self] _ in
             let failed = failed
             cancel()
             failed?(reason)
         }
-    }
-
-    private var reason: Refused.Reason {
-        if isShort { return .overloaded }
-        if tried.isEmpty { return .noEndpoint }
-        return hasTimedOut ? .connectTimeout : .connectRefused
     }
 }

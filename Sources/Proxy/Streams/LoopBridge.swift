@@ -71,7 +71,7 @@ final class LoopBridge: FrameConduit, EventHandler {
 
     /// The other end is this proxy: a frame that breaks the rules is a bug here, and the streams on it are lost.
     func close(_ closing: LaneClosing) {
-        assertionFailure("a bridge was closed: \(closing)")
+        Mishap.tell("a bridge was closed: \(closing)")
         end()
         let own = engine.loop.index
         // Its other end has streams on it too; the next stream makes a new bridge.

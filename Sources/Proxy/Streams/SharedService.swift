@@ -132,7 +132,6 @@ extension SharedService {
     var ownCounts: [SiteID: UInt64] { state.withLock { $0.balancer.ownCounts } }
     /// Servers of this site that take connections, as far as is known.
     var usableCount: UInt32 { state.withLock { $0.endpoints.usableCount } }
-    var candidateCount: Int { state.withLock { $0.endpoints.candidateCount } }
     var hasDoubt: Bool { state.withLock { $0.endpoints.hasDoubt } }
     /// Servers to which connections come back.
     var ownServers: [Endpoint] { state.withLock { $0.endpoints.ownServers } }
@@ -220,9 +219,9 @@ extension SharedService {
 // MARK: - Servers, for the proxy that connects to them
 
 extension SharedService {
-    /// Counts the connection as open to the chosen server.
-    func pickServer(excluding excluded: [Endpoint], at now: Instant) -> ServerPick? {
-        state.withLock { $0.endpoints.pick(excluding: excluded, at: now) }
+    /// Counts the connection as open to the server that the step names.
+    func nextServer(_ attempts: inout ServerAttempts, at now: Instant) -> ServerAttempts.Step {
+        state.withLock { attempts.next(of: &$0.endpoints, at: now) }
     }
 
     func serverOpened(_ pick: ServerPick, at now: Instant) {
@@ -266,12 +265,12 @@ extension SharedService {
 
     // MARK: Probes
 
-    func nextProbe(at now: Instant) -> Instant? {
-        state.withLock { $0.endpoints.nextProbe(at: now) }
-    }
-
-    func takeProbes(at now: Instant) -> [EndpointBalancer.Probe] {
-        state.withLock { $0.endpoints.takeProbes(at: now) }
+    /// The servers to probe now, and when the next one is due.
+    func takeProbes(at now: Instant) -> (probes: [EndpointBalancer.Probe], next: Instant?) {
+        state.withLock { state in
+            let probes = state.endpoints.takeProbes(at: now)
+            return (probes, state.endpoints.nextProbe(at: now))
+        }
     }
 
     /// Nil: it took the connection and kept it.
