@@ -13,7 +13,7 @@ SYSTEM = {"Foundation", "FoundationEssentials", "Dispatch", "Glibc", "Synchroniz
 TABLE = {
     "NetworkModel": (set(), set()),
     "ProxyContract": ({"NetworkModel"}, {"FoundationEssentials"}),
-    "Routing": ({"NetworkModel"}, {"Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+    "Routing": ({"NetworkModel"}, {"DequeModule", "HeapModule"}),
     "Balancing": ({"NetworkModel"}, set()),
     "Wire": ({"Routing", "NetworkModel"}, set()),
     "Streaming": ({"Wire", "Balancing", "NetworkModel"}, set()),
@@ -25,13 +25,13 @@ TABLE = {
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI", "NetworkModel"}, SYSTEM | {"Yams"}),
     "KubernetesRuntime": (
         {"KubernetesClient", "KubernetesAPI", "NetworkModel", "Telemetry"},
-        SYSTEM | {"Logging", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+        SYSTEM | {"Logging", "DequeModule", "HeapModule"}),
     "Certificates": ({"TLS", "NetworkModel"}, SYSTEM),
     "TLS": ({"NetworkModel", "COpenSSL", "CLinux"}, SYSTEM),
     "Telemetry": ({"NetworkModel", "CLinux"}, SYSTEM | {"Logging"}),
     "SiteControl": (
         {"Wire", "Routing", "Balancing", "ProxyContract", "NetworkModel"},
-        {"FoundationEssentials", "Collections", "DequeModule", "HeapModule", "OrderedCollections"}),
+        {"FoundationEssentials", "DequeModule", "HeapModule"}),
     "Proxy": (
         {"Streaming", "SiteControl", "Wire", "Routing", "Balancing", "ProxyContract", "NetworkModel", "TLS", "Telemetry",
          "CLinux"},
