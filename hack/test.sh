@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 
 what=${1:-all}
 began=$SECONDS
-cleanup=()
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tieline-test-XXXXXX")
+cleanup=("rm -rf $scratch")
 finish() {
   local code=$?
   for command in "${cleanup[@]:-}"; do eval "$command" || true; done
@@ -45,30 +46,26 @@ use_kubectl() { # puts one on the PATH that is new enough
 }
 
 test_programs() { # what is not ours; the images' libraries come over the network while the API server is built
-  local folder
-  folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-images-XXXXXX")
-  cleanup+=("rm -rf $folder")
-  hack/images/node.sh "$folder" "$folder" &
+  mkdir "$scratch/images"
+  hack/images/node.sh "$scratch/images" "$scratch/images" &
   local images=$!
   hack/apiserver/build.sh
   wait $images
 }
 
 test_api_server() { # starts one API server for the tests that take TIELINE_TEST_KUBECONFIG
-  local state
-  state=$(mktemp -d "${TMPDIR:-/tmp}/tieline-test-XXXXXX")
-  cleanup+=("hack/apiserver/stop.sh $state; rm -rf $state")
+  local state=$scratch/apiserver
+  mkdir "$state"
+  cleanup=("hack/apiserver/stop.sh $state" "${cleanup[@]}")
   TIELINE_TEST_KUBECONFIG=$(hack/apiserver/run.sh "$state" | tail -1)
   export TIELINE_TEST_KUBECONFIG
 }
 
-fast() {
+checks() {
   step "format" format
   step "import table" python3 hack/check-imports.py
   step "functions" python3 hack/check-functions.py
   step "layers of the proxy" python3 hack/check-layers.py
-  step "build" build_tests
-  step "unit tests" unit_tests
 }
 
 # Of the package of hack, into the same folder: a plan of the other package that is kept there would be taken for its own.
@@ -79,60 +76,69 @@ build_tests() {
   swift build "${tools[@]}" --product tieline-hackPackageTests
 }
 
-# The tests of the data plane beside all others: both wait more than they work. In each half one test after the other: they share a
-# process, count its descriptors and hold each other to deadlines. What hack/Package.swift has comes after one of them.
+# The tests of the data plane, those of the controller (on the API server, if there is one) and all others side by side: they wait more
+# than they work. In each part one test after the other: they share a process, count its descriptors and hold each other to
+# deadlines. What hack/Package.swift has comes after one of them. The runners are called as `swift test` calls them: it would read
+# the state of a build that may be going on.
 unit_tests() {
-  local folder half code=0 data_plane='^(ProxyControlTests|ProxyTransportTests|StreamTests)\.'
-  folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-unit-XXXXXX")
-  cleanup+=("rm -rf $folder")
+  local folder=$scratch/unit part code=0 others=()
+  local data_plane='^(ProxyControlTests|ProxyTransportTests|StreamTests)\.' controller='^ControllerTests\.'
+  mkdir "$folder"
   [ "$(ulimit -Sn)" -ge 4096 ] || ulimit -Sn 4096 # they hold both ends, and the middle, of hundreds of connections
-  swift test --skip-build --ignore-lock --no-parallel --filter "$data_plane" >"$folder/data-plane" 2>&1 &
-  local other=$!
-  swift test --skip-build --ignore-lock --no-parallel --skip "$data_plane" >"$folder/others" 2>&1 || code=1
-  swift test "${tools[@]}" --skip-build --ignore-lock --no-parallel >"$folder/tools" 2>&1 || code=1
-  wait $other || code=1
-  for half in others tools data-plane; do report_tests "$folder/$half"; done
+  run_tests tieline --filter "$data_plane" >"$folder/data-plane" 2>&1 &
+  others+=($!)
+  run_tests tieline --filter "$controller" >"$folder/controller" 2>&1 &
+  others+=($!)
+  run_tests tieline --skip "$data_plane" --skip "$controller" >"$folder/others" 2>&1 || code=1
+  run_tests tieline-hack >"$folder/tools" 2>&1 || code=1
+  for part in "${others[@]}"; do wait "$part" || code=1; done
+  for part in others tools controller data-plane; do report_tests "$folder/$part" || code=1; done
   return $code
 }
 
+run_tests() { ".build/debug/$1PackageTests.xctest" --testing-library swift-testing --no-parallel "${@:2}"; } # run_tests PACKAGE WORDS...
+
 report_tests() { # report_tests LOG: what passed; at the end what failed, for thousands of lines come before
   grep -v '^◇' "$1" || true
+  if grep 'a fault of Tieline itself' "$1"; then return 1; fi # Sources/Proxy/Loop/Mishap.swift
   grep -q '^✔ Test run with .* passed' "$1" && return
   echo "-- what failed, and what ran last"
   grep -A 8 '^✘ Test .* recorded an issue' "$1" | grep -v -e '^◇' -e '^✔' || true
   tail -5 "$1"
+  return 1
 }
 
-# They wait more than they work, each for an API server of its own, and end by themselves in any case.
-api_checks() {
-  local folder check pid others=() code=0
-  folder=$(mktemp -d "${TMPDIR:-/tmp}/tieline-checks-XXXXXX")
-  cleanup+=("rm -rf $folder")
-  for check in apiserver/check check-manifests check-rights check-chart; do
-    "hack/$check.sh" >"$folder/${check//\//-}" 2>&1 &
+# side_by_side COMMAND...: each in the background; what each says comes when all have ended. Each ends by itself in any case, and
+# takes along what it has started.
+side_by_side() {
+  local folder command number=0 pid others=() code=0
+  folder=$(mktemp -d "$scratch/beside-XXXXXX")
+  for command in "$@"; do
+    number=$((number + 1))
+    $command >"$folder/$number" 2>&1 &
     others+=($!)
   done
   for pid in "${others[@]}"; do wait "$pid" || code=1; done
-  cat "$folder"/*
+  for ((pid = 1; pid <= number; pid++)); do cat "$folder/$pid"; done
   return $code
 }
 
-# Both wait more than they work, each on a cluster of its own. The one in the background ends by itself in any case, and takes its
-# cluster along.
-controller_faults() {
-  local log code=0
-  log=$(mktemp "${TMPDIR:-/tmp}/tieline-kill-XXXXXX")
-  cleanup+=("rm -f $log")
-  TIELINE_BIN="$PWD/.build/release" python3 hack/kill-after-write.py --sample >"$log" 2>&1 &
-  local other=$!
-  TIELINE_BIN="$PWD/.build/release" python3 hack/unknown-inputs.py --sample || code=1
-  wait $other || code=1
-  cat "$log"
-  return $code
-}
+api_checks() { side_by_side hack/apiserver/check.sh hack/check-manifests.sh hack/check-rights.sh hack/check-chart.sh; }
+
+# The parts that go side by side, as commands.
+all_unit_tests() { step "unit tests" unit_tests; }
+all_api_checks() { step "API server, manifests, rights, chart" api_checks; }
+release_build() { step "release build" nice hack/build.sh; } # after what has deadlines
+test_cluster() { step "test cluster" python3 hack/check-cluster.py; }
+unknown_inputs() { step "what cannot be read" python3 hack/unknown-inputs.py --sample; }
+kills() { step "kills around writes" python3 hack/kill-after-write.py --sample; }
 
 case $what in
-  fast) fast ;;
+  fast)
+    checks
+    step "build" build_tests
+    step "unit tests" unit_tests
+    ;;
   e2e)
     shift
     need_root
@@ -146,16 +152,18 @@ case $what in
     use_kubectl
     step "test API server" test_programs
     test_api_server
-    fast
+    checks
     step "health checks of Argo CD" python3 hack/check-argocd.py
-    step "API server, manifests, rights, chart" api_checks
-    step "release build" hack/build.sh
-    step "test cluster" python3 hack/check-cluster.py
-    step "what cannot be read, and kills around writes" controller_faults
-    step "random conversations" env TIELINE_BIN="$PWD/.build/release" hack/chaos.sh --quick B6 R6
-    step "hostile neighbors" env TIELINE_BIN="$PWD/.build/release" hack/hostile.sh --short
-    step "size" env TIELINE_BIN="$PWD/.build/release" hack/scale.sh --quick
+    step "build" build_tests
+    step "release build, unit tests, checks on API servers" side_by_side release_build all_unit_tests all_api_checks
+    export TIELINE_BIN=$PWD/.build/release
     step "end-to-end tests" python3 Tests/EndToEnd/run.py
+    # Each on a cluster of its own; they wait more than they work.
+    step "test cluster, faults" side_by_side test_cluster unknown_inputs kills
+    # These work, or measure.
+    step "random conversations" hack/chaos.sh --quick B6 R6
+    step "hostile neighbors" hack/hostile.sh --short
+    step "size" hack/scale.sh --quick
     ;;
   *)
     echo "usage: hack/test.sh [all|fast|e2e [NAME]]" >&2

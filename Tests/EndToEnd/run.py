@@ -3,14 +3,19 @@
 
     run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` takes minutes, and runs by its word only
 
-What is named `families` runs on clusters of its own: one with IPv6 alone, one with both families.
+They go side by side in lanes, each with clusters of its own: they wait more than they work. What is named `families` runs on two of
+them, one with IPv6 alone, one with both families.
 
-TIELINE_KEEP=1 leaves the cluster running; TIELINE_BIN names the folder of the binaries (default: the release build).
+TIELINE_KEEP=1 runs them one after the other and leaves the cluster running; TIELINE_BIN names the folder of the binaries
+(default: the release build).
 """
 import importlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -19,19 +24,25 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from cluster import Cluster, Failed  # noqa: E402
 from network import Network  # noqa: E402
 
-MODULES = ["input", "verdict", "balance", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "memory", "transfer", "failover", "identity", "control"]
-
-
+# Of each lane, its clusters one after the other: the families of their addresses, their sites, and the modules with the tests.
+LANES = [
+    [("ipv4", "abcd", ["control", "balance", "failover", "stops"])],
+    [
+        ("ipv4", "abcd", [
+            "input", "verdict", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "memory",
+            "transfer", "identity"]),
+        ("ipv6", "ab", ["families"]),
+        ("dual", "ab", ["families"]),
+    ],
+]
 # Left out where no word asks for them.
 LONG = ["stops"]
 
-# The modules and sites of each kind of cluster.
-SUITES = {"ipv4": (MODULES, "abcd"), "ipv6": (["families"], "ab"), "dual": (["families"], "ab")}
 
-
-def tests(words, families):
-    long = [module for module in LONG if module in words and families == "ipv4"]
-    for module in SUITES[families][0] + long:
+def tests(words, families, modules):
+    for module in modules:
+        if module in LONG and module not in words:
+            continue
         found = importlib.import_module(f"test_{module}")
         place = f" {families}" if module == "families" else ""
         for name, function in vars(found).items():
@@ -49,28 +60,77 @@ def logs(cluster):
 
 
 def main(words):
-    passed, failures = [], []
-    for families in SUITES:
-        selected = list(tests(words, families))
-        if not selected:
-            continue
-        try:
-            with Cluster(families=families) as cluster:
-                run(cluster, selected, passed, failures)
-        except Exception as error:
-            failures.append(f"the cluster ({families}): {error} {getattr(error, 'stderr', None) or ''}")
-            traceback.print_exc(file=sys.stdout)
+    lanes = [number for number, lane in enumerate(LANES) if any(list(tests(words, families, modules)) for families, _, modules in lane)]
+    if len(lanes) > 1 and not os.environ.get("TIELINE_KEEP"):
+        passed, failures = side_by_side(lanes, words)
+    else:
+        passed, failures = [], []
+        for number in lanes:
+            run_lane(number, words, passed, failures)
     for title in failures:
         print(f"FAILED {title}")
     print(f"{len(passed)} passed, {len(failures)} failed")
     return 1 if failures or not passed else 0
 
 
-def run(cluster, selected, passed, failures):
+def side_by_side(lanes, words):
+    """Each lane in a process of its own, which says last what passed and what failed; the output of a test stays together."""
+    results = {number: ([], [f"lane {number}: it ended early"]) for number in lanes}
+
+    def relay(number, lines):
+        block = []
+        for line in lines:
+            if line.startswith("-- ") and block:
+                print("".join(block), end="", flush=True)
+                block = []
+            if line.startswith(RESULT):
+                results[number] = json.loads(line.removeprefix(RESULT))
+            else:
+                block.append(line)
+        print("".join(block), end="", flush=True)
+
+    children = [subprocess.Popen([sys.executable, __file__, LANE, str(number), *words], stdout=subprocess.PIPE, text=True) for number in lanes]
+    readers = [threading.Thread(target=relay, args=(number, child.stdout)) for number, child in zip(lanes, children)]
+    try:
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()  # it takes its cluster along
+            child.wait()
+    return [sum((result[side] for result in results.values()), []) for side in (0, 1)]
+
+
+LANE, RESULT = "--lane", "result: "
+
+
+def one_lane(number, words):
+    passed, failures = [], []
+    run_lane(number, words, passed, failures)
+    print(f"{RESULT}{json.dumps([passed, failures])}", flush=True)
+
+
+def run_lane(number, words, passed, failures):
+    for families, sites, modules in LANES[number]:
+        selected = list(tests(words, families, modules))
+        if not selected:
+            continue
+        try:
+            with Cluster(families=families) as cluster:
+                run(cluster, sites, selected, passed, failures)
+        except Exception as error:
+            failures.append(f"the cluster ({families}): {error} {getattr(error, 'stderr', None) or ''}")
+            traceback.print_exc(file=sys.stdout)
+
+
+def run(cluster, sites, selected, passed, failures):
     """Runs the tests and adds their titles to `passed` or `failures`."""
     network = Network(cluster)
     network.install()
-    network.make_sites(*SUITES[cluster.families][1])
+    network.make_sites(*sites)
     for title, function in selected:
         began = time.monotonic()
         print(f"-- {title}", flush=True)
@@ -88,4 +148,8 @@ def run(cluster, selected, passed, failures):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if sys.argv[1:2] == [LANE]:
+        one_lane(int(sys.argv[2]), sys.argv[3:])
+    else:
+        sys.exit(main(sys.argv[1:]))
