@@ -12,6 +12,7 @@ packages=(
   libcurl4-openssl-dev libssl-dev                      # HTTPTransport, TLS
   nftables iproute2 procps util-linux runc             # hack/devnode: namespaces, bridges, rules, containers
   ca-certificates curl git jq python3 python3-venv     # scripts and tests
+  libncurses6 libxml2 g++                              # Swift's own programs, and the C++ library that it links
   gcc libc6-dev                                        # the slow link of Tests/Chaos, the load of hack/bench.sh
   python3-cryptography                                 # the hostile peer of Tests/Hostile
   haproxy lua5.1                                       # Tests/EndToEnd: who reads PROXY headers; Argo CD's health checks

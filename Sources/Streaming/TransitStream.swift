@@ -34,8 +34,8 @@ package struct TransitStream: ~Copyable {
     /// Both ends, and every hop, know how to go on over another path.
     private var isResumable = false
     /// What leaves by the leg: bytes of the one direction, and what the other was acknowledged.
-    private var inner: TransitDirection
-    private var outer: TransitDirection
+    private(set) var inner: TransitDirection
+    private(set) var outer: TransitDirection
 
     /// `proxy` is this one; without an answer until `limit` the stream ends.
     package init(
@@ -304,14 +304,6 @@ extension TransitStream {
     /// The last word on this stream was passed on.
     package mutating func finish() -> [Action] { end([]) }
 
-    /// Whether bytes or a FIN wait for a turn of `leg`.
-    package func hasMore(leavingBy leg: Leg) -> Bool {
-        switch leg {
-        case .inner: inner.hasMore
-        case .outer: outer.hasMore
-        }
-    }
-
     /// Appends frames of about `limit` bytes that leave by `leg`; true when there is more.
     package mutating func produce(
         into buffer: inout FrameBuffer,
@@ -333,8 +325,8 @@ struct TransitDirection: ~Copyable {
     private(set) var queue: ByteRing
     /// Bytes before this offset may come.
     private var limit: UInt64
-    private var finOffset: UInt64?
-    private var isFinSent = false
+    private(set) var finOffset: UInt64?
+    private(set) var isFinSent = false
     private(set) var isFinAcknowledged = false
     /// Of the direction that leaves by the other leg.
     var acknowledgment: Acknowledgment?
@@ -399,8 +391,6 @@ struct TransitDirection: ~Copyable {
         if let waiting = acknowledgment, waiting.offset > frame.offset { return }
         acknowledgment = frame
     }
-
-    var hasMore: Bool { !queue.isEmpty || (finOffset != nil && !isFinSent) }
 
     mutating func produce(into buffer: inout FrameBuffer, limit: Int, label: UInt32) -> Bool {
         var room = limit

@@ -288,3 +288,17 @@ final class ModelEgress: ModelSocketOwner {
             + (socket?.fingerprint ?? [])
     }
 }
+
+extension TransitStream {
+    /// Whether bytes or a FIN wait for a turn of `leg`.
+    fileprivate func hasMore(leavingBy leg: Leg) -> Bool {
+        switch leg {
+        case .inner: inner.hasMore
+        case .outer: outer.hasMore
+        }
+    }
+}
+
+extension TransitDirection {
+    fileprivate var hasMore: Bool { !queue.isEmpty || (finOffset != nil && !isFinSent) }
+}
