@@ -67,8 +67,8 @@ extension IngressConnection {
     // MARK: Bulk
 
     func provedBulky(at end: StreamEnd) {
-        guard end === self.end, let carrier = end.carrier, let joined = stream.state.joined,
-            engine.hasBetterLaneForBulk(than: carrier) || joined.mayAskHops(at: engine.loop.now)
+        guard end === self.end, let joined = stream.state.joined,
+            engine.hasBetterLaneForBulk(than: end) || joined.mayAskHops(at: engine.loop.now)
         else { return }
         // Not from within the carrier's turn.
         engine.loop.schedule(after: .zero) { [self] _ in handle(.spread(isBulk: true)) }

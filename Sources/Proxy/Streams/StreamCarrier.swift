@@ -18,7 +18,7 @@ final class StreamCarrier {
     /// From this length on frames count towards bulk: requests and their answers are shorter.
     private static let longFrame = 4_000
     /// So much within `bulkSpan` is bulk.
-    private static let bulkBytes: Int32 = 1 << 20
+    private static let bulkBytes: Int32 = 512 << 10
     /// In units of `bulkTime`: some ten seconds.
     private static let bulkSpan: UInt32 = 9
 
@@ -34,7 +34,7 @@ final class StreamCarrier {
     /// Has a lane for bulk dialed beside this one; nil where there is none to be had.
     var dialBulkLane: (() -> Void)?
     private var askedForBulkAt: Instant?
-    private static let bulkAskInterval: Duration = .milliseconds(250)
+    private static let bulkAskInterval: Duration = .seconds(1)
     /// Of the neighbor's site; what it opens is drawn from there.
     let account: NeighborAccount
     private unowned let engine: StreamEngine
@@ -267,14 +267,18 @@ final class StreamCarrier {
         end.owner.provedBulky(at: end)
     }
 
-    /// A lane for bulk is wanted beside this one.
-    func askForBulkLane() {
+    /// A lane for bulk is wanted beside this one; `isNew`: by a stream that has not asked before.
+    func askForBulkLane(isNew: Bool = false) {
         let now = engine.loop.now
-        guard let dialBulkLane, askedForBulkAt.map({ now - $0 >= Self.bulkAskInterval }) ?? true
+        guard let dialBulkLane,
+            isNew || askedForBulkAt.map({ now - $0 >= Self.bulkAskInterval }) ?? true
         else { return }
         askedForBulkAt = now
         dialBulkLane()
     }
+
+    /// A stream that waits for a lane for bulk.
+    var firstThatWaits: StreamEnd? { labels.all.first { $0.waitsForBulk } }
 
     /// Streams on this lane for bulk that were none since the last time go back.
     func lookForRest() {

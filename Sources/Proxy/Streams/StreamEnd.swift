@@ -22,6 +22,8 @@ final class StreamEnd {
     var longBytes: Int32 = 0
     /// In units of the carrier.
     var countedSince: UInt32 = 0
+    /// It has proved bulky, and there was no lane for it.
+    var waitsForBulk = false
     /// Waits among those of the carrier that have an acknowledgment to send.
     var owesAcknowledgment = false
     /// Its neighbors in the carrier's queue.
@@ -37,6 +39,7 @@ final class StreamEnd {
     func attach(to carrier: StreamCarrier, label: UInt32) {
         self.carrier = carrier
         self.label = label
+        waitsForBulk = false
         longBytes = 0
         countedSince = carrier.bulkTime
     }

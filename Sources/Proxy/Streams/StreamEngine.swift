@@ -262,7 +262,11 @@ final class StreamEngine: EventHandler {
         )
         carriers[neighbor, default: []].append(carrier)
         // Other loops send nothing over a lane for bulk.
-        if !isBulk { plane.laneAdded(to: neighbor, loop: loop.index) }
+        if isBulk {
+            bulkLaneAdded(to: neighbor)
+        } else {
+            plane.laneAdded(to: neighbor, loop: loop.index)
+        }
         retryDetached()
         return carrier
     }
