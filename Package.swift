@@ -88,7 +88,10 @@ let package = Package(
 
         module(
             "CommandLineTool",
-            ["KubernetesClient", "KubernetesAPI", "NetworkAPI", "NetworkModel", arguments, yaml]
+            [
+                "KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "ProxyContract",
+                "NetworkModel", arguments, yaml,
+            ]
         ),
         module(
             "Controller",
@@ -192,7 +195,7 @@ let package = Package(
         ),
         tests(
             "CommandLineToolTests",
-            ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "NetworkModel"]
+            ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "ProxyContract", "NetworkModel"]
         ),
         module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
         tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),

@@ -45,7 +45,7 @@ TABLE = {
          "ProxyContract", "NetworkModel", "Certificates", "Telemetry"},
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
-        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "NetworkModel"},
+        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "ProxyContract", "NetworkModel"},
         SYSTEM | {"ArgumentParser", "Yams"}),
     "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
     "tieline-controller": ({"Controller", "Telemetry", "NetworkModel"}, SYSTEM | {"ArgumentParser", "Logging"}),

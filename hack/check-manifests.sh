@@ -139,6 +139,15 @@ try Service "{ports: [{name: a, port: 1, targetPort: web}], hosts: [10.0.0.1]}" 
 try Service "{$ports, selector: {app: x}, hosts: [10.0.0.1]}" "one kind of servers" "spec.hosts: Forbidden.*at most one of selector and hosts"
 try Service "{$ports, selector: {app: x}, proxyProtocol: true}" "servers here may be told of clients" created
 try Service "{$ports, proxyProtocol: true}" "servers elsewhere are told there" "spec.proxyProtocol: Forbidden.*for servers of this site"
+try Service "{$ports, selector: {app: x}, allowedSites: [west, $id]}" "names and identities may use it" created
+try Service "{$ports, allowedSites: []}" "who may use servers is said where they are" "spec.allowedSites: Forbidden.*for servers of this site"
+try Service "{$ports, fromSites: []}" "one site at least is used" "spec.fromSites: Invalid"
+try Service "{$ports, fromSites: [West]}" "a site is a name or an identity" "spec.fromSites\[0\]: Invalid"
+try Service "{$ports, balancing: {weightBy: Site, weights: [{site: a, weight: 0}], costs: [{site: a, cost: 0}], tiers: [{sites: [a]}], minReadyEndpoints: 2, slowStart: 1m30s}}" "a whole policy" created
+try Service "{$ports, balancing: {weights: [{site: a, weight: 1001}]}}" "weights have bounds" "weights\[0\].weight: Invalid"
+try Service "{$ports, balancing: {weights: [{site: a, weight: 1}, {site: a, weight: 2}]}}" "a site has one weight" "Duplicate"
+try Service "{$ports, balancing: {slowStart: 2h}}" "slowStart has a bound" "slowStart: Invalid.*from 0s to 1h"
+try Service "{$ports, balancing: {tiers: [{sites: []}]}}" "a tier has a site" "tiers\[0\].sites: Invalid"
 try Service "{$ports, selector: {}}" "the selector is not empty" "spec.selector"
 for key in a.example.com/App_1.x app $(printf 'a%.0s' {1..63}); do try Service "{$ports, selector: {$key: Web_1.x, empty: ''}}" "K12: $key is a label's key" created; done
 for key in -a a- a/b/c /a a/ 'A.b/c' 'a b' $(printf 'a%.0s' {1..64}) $(printf 'a%.0s' {1..254})/$(printf 'a%.0s' {1..64}); do

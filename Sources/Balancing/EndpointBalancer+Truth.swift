@@ -39,6 +39,28 @@ extension EndpointBalancer {
         )
     }
 
+    /// How one server stands, for people.
+    package struct Standing: Sendable {
+        package let server: Endpoint
+        package let isReady: Bool
+        package let isServing: Bool
+        /// Why it is left out although it is listed.
+        package let fault: ServerFault?
+        package let open: UInt64
+    }
+
+    package var standings: [Standing] {
+        slots.map { slot in
+            Standing(
+                server: slot.address,
+                isReady: slot.server.isReady,
+                isServing: slot.server.isServing,
+                fault: slot.ejection?.reason,
+                open: slot.open
+            )
+        }
+    }
+
     // MARK: Probes
 
     /// When a server has to be probed next; nil while none is left out.

@@ -15,7 +15,7 @@ package struct Pick: Hashable, Sendable {
     }
 }
 
-/// How a target looks to `tieline explain`.
+/// How a target looks to status and metrics.
 package struct TargetState: Hashable, Sendable {
     package enum Condition: Hashable, Sendable {
         case usable
@@ -23,19 +23,34 @@ package struct TargetState: Hashable, Sendable {
         case ejected(FailoverReason, until: Instant)
         /// None of its endpoints takes connections, as far as is known; tried while nothing else is left.
         case doubtful(FailoverReason)
+        /// It would take connections, and the policy keeps them from it.
+        case excluded(PolicyExclusion)
         case absent(FailoverReason)
     }
 
     package var target: Target
     package var condition: Condition
+    /// What the policy takes for the cost of the path, where it says so.
+    package var givenCost: PathCost?
+    /// The number of its tier, from 0.
+    package var tier: Int
     /// Connections of this proxy.
     package var own: UInt64
     /// Connections of the site's other proxies, as last heard.
     package var others: UInt64
 
-    package init(target: Target, condition: Condition, own: UInt64, others: UInt64) {
+    package init(
+        target: Target,
+        condition: Condition,
+        givenCost: PathCost? = nil,
+        tier: Int = 0,
+        own: UInt64,
+        others: UInt64
+    ) {
         self.target = target
         self.condition = condition
+        self.givenCost = givenCost
+        self.tier = tier
         self.own = own
         self.others = others
     }

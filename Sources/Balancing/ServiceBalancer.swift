@@ -3,8 +3,9 @@ package import NetworkModel
 /// Picks targets for the connections of one service port, by exact perceived cost.
 ///
 /// perceived(t) = cost(t) + open(t) / weight(t), where open(t) counts this proxy's connections and those of the site's
-/// other proxies. The lowest wins; ties go to the lower path cost, then to the target picked longest ago, then to the
-/// smaller SiteID. A pick and its count are one step: the caller holds one lock per service around this value, and the
+/// other proxies; cost, weight, tier and whether the target is used at all are what the policy makes of path and endpoints.
+/// The first tier with a usable target takes all; in it the lowest wins; ties go to the lower cost, then to the target
+/// picked longest ago, then to the smaller SiteID. A pick and its count are one step: the caller holds one lock per service around this value, and the
 /// rule is exact with any number of loops.
 ///
 /// Every pick ends with exactly one of `failed`, `lost` and `release`.
@@ -15,6 +16,10 @@ package struct ServiceBalancer: Sendable {
     private var picks: UInt64 = 0
     private var others: [SiteID: UInt64] = [:]
     private var log: FailoverLog
+    private var policy = BalancingPolicy.standard
+    private var decided = DecisionLog()
+    /// When the first targets became known: those that come within `slowStart` of it have their whole weight at once.
+    private var began: Instant?
 
     package init(service: ServicePort) {
         self.service = service
@@ -27,6 +32,7 @@ package struct ServiceBalancer: Sendable {
     ///
     /// Open connections to a target that went away stay counted until they are released.
     package mutating func update(_ targets: [Target], at now: Instant) {
+        if began == nil, !targets.isEmpty { began = now }
         let winner = best(excluding: [], at: now)
             .flatMap { slots[$0].ejection == nil ? slots[$0].target.site : nil }
         var rest: [SiteID: TargetSlot] = [:]
@@ -59,8 +65,9 @@ package struct ServiceBalancer: Sendable {
         at now: Instant
     ) -> TargetSlot {
         guard var slot = old else {
-            var fresh = TargetSlot(target)
+            var fresh = TargetSlot(target, policy: policy)
             fresh.others = others[target.site] ?? 0
+            if let began, now - began > policy.slowStart { fresh.returnedAt = now }
             return fresh
         }
         let was = slot
@@ -71,19 +78,45 @@ package struct ServiceBalancer: Sendable {
         if was.isUsable, !slot.isUsable {
             let held = was.own > 0 || was.recentlyLost(at: now) > 0
             if held || winner == target.site {
-                log.judge(target.site, reason: target.reach.reason, lastPick: picks, at: now)
+                log.judge(target.site, reason: slot.unusableReason, lastPick: picks, at: now)
             }
         } else if !was.isUsable, slot.isUsable {
+            slot.returnedAt = now
             log.returned(target.site)
         }
         return slot
     }
 
+    /// Takes how the targets are to be used from now on; open connections are left alone.
+    ///
+    /// A target that is not used any more by the word of the policy has not failed over.
+    package mutating func setPolicy(_ policy: BalancingPolicy, at now: Instant) {
+        guard policy != self.policy else { return }
+        self.policy = policy
+        for index in slots.indices {
+            let wasUsable = slots[index].isUsable
+            slots[index].policy = policy
+            let site = slots[index].target.site
+            if wasUsable, !slots[index].isUsable { log.forget(site) }
+            if !wasUsable, slots[index].isUsable {
+                slots[index].returnedAt = now
+                log.returned(site)
+            }
+        }
+    }
+
     /// A server of this target is ready that was not before: what failed may work now, also where their number is the same.
-    package mutating func renew(_ site: SiteID) {
+    package mutating func renew(_ site: SiteID, at now: Instant) {
         guard let index = index(of: site), slots[index].ejection != nil else { return }
+        comesBack(index, at: now)
+    }
+
+    /// What spoke against the target does so no longer.
+    private mutating func comesBack(_ index: Int, at now: Instant) {
         slots[index].ejection = nil
-        if slots[index].isUsable { log.returned(site) }
+        guard slots[index].isUsable else { return }
+        slots[index].returnedAt = now
+        log.returned(slots[index].target.site)
     }
 
     /// What the site's other proxies have open, per target; all of them.
@@ -100,6 +133,7 @@ package struct ServiceBalancer: Sendable {
     package mutating func pick(excluding excluded: [SiteID] = [], at now: Instant) -> Pick? {
         guard let index = best(excluding: excluded, at: now) else { return nil }
         picks += 1
+        note(index, excluding: excluded, at: now)
         slots[index].own += 1
         slots[index].lastPicked = picks
         slots[index].turns &+= 1
@@ -109,36 +143,28 @@ package struct ServiceBalancer: Sendable {
         return Pick(site: site, number: picks, turn: slots[index].turns)
     }
 
-    private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {
-        var best: (index: Int, rank: Int, perceived: PerceivedCost)?
+    /// Writes down what the pick saw.
+    private mutating func note(_ chosen: Int, excluding excluded: [SiteID], at now: Instant) {
+        decided.begin(picks, of: slots.count, at: now)
         for index in slots.indices {
-            guard let perceived = slots[index].perceived,
+            guard let standing = slots[index].standing(at: now),
                 excluded.isEmpty || !excluded.contains(slots[index].target.site)
             else { continue }
-            let rank = slots[index].rank(at: now)
-            guard let current = best else {
-                best = (index, rank, perceived)
-                continue
-            }
-            if rank != current.rank {
-                if rank < current.rank { best = (index, rank, perceived) }
-            } else if perceived != current.perceived {
-                if perceived < current.perceived { best = (index, rank, perceived) }
-            } else if wins(index, over: current.index) {
-                best = (index, rank, perceived)
-            }
+            decided.note(slots[index], standing, isChosen: index == chosen, in: picks, at: now)
         }
-        return best?.index
     }
 
-    /// Breaks a tie; slots are sorted by site, so that the earlier one wins when all else is equal.
-    private func wins(_ index: Int, over other: Int) -> Bool {
-        if let cost = slots[index].target.reach.cost, let least = slots[other].target.reach.cost,
-            cost != least
-        {
-            return cost < least
+    private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {
+        var best: (index: Int, standing: Standing)?
+        for index in slots.indices {
+            guard let standing = slots[index].standing(at: now),
+                excluded.isEmpty || !excluded.contains(slots[index].target.site)
+            else { continue }
+            // Slots are sorted by site: of equal ones the earlier stays.
+            if let best, !(standing < best.standing) { continue }
+            best = (index, standing)
         }
-        return slots[index].lastPicked < slots[other].lastPicked
+        return best?.index
     }
 
     // MARK: Outcomes
@@ -146,8 +172,7 @@ package struct ServiceBalancer: Sendable {
     /// The target answered: OPENED, or the local connect succeeded.
     package mutating func opened(_ pick: Pick, at now: Instant) {
         if let index = index(of: pick.site), slots[index].ejection != nil {
-            slots[index].ejection = nil
-            log.returned(pick.site)
+            comesBack(index, at: now)
         }
         let slots = slots
         log.opened(pick, at: now) { site in
@@ -161,7 +186,7 @@ package struct ServiceBalancer: Sendable {
         guard let index = index(of: pick.site) else { return }
         if slots[index].ejection != nil {
             slots[index].ejection?.fail(pick.number, at: now)
-        } else if slots[index].target.reach.offer != nil {
+        } else if slots[index].terms.offer != nil {
             slots[index].ejection = Ejection(reason: reason, at: now)
             log.judge(pick.site, reason: reason, lastPick: picks, at: now)
         }
@@ -198,7 +223,7 @@ package struct ServiceBalancer: Sendable {
     // MARK: Reading
 
     /// True when a pick without exclusions would find a target: the service's sockets listen.
-    package var hasTarget: Bool { slots.contains { $0.target.reach.offer != nil } }
+    package var hasTarget: Bool { slots.contains { $0.terms.offer != nil } }
 
     /// This proxy's open connections per target, without zeros.
     package var ownCounts: [SiteID: UInt64] {
@@ -213,25 +238,42 @@ package struct ServiceBalancer: Sendable {
             TargetState(
                 target: slot.target,
                 condition: slot.condition,
+                givenCost: policy.costs[slot.target.site],
+                tier: slot.terms.tier,
                 own: slot.own,
                 others: slot.others
             )
         }
     }
 
+    /// Every target as a pick at this time would see it: the next pick is the first that has an offer.
+    ///
+    /// Made by what picks, so that it cannot disagree.
+    package func ranking(at now: Instant) -> [Candidate] {
+        slots.map { (slot: $0, standing: $0.standing(at: now)) }
+            .sorted { left, right in
+                if let first = left.standing, let second = right.standing {
+                    if first < second { return true }
+                    if second < first { return false }
+                } else if left.standing != nil || right.standing != nil {
+                    return left.standing != nil
+                }
+                return left.slot.target.site < right.slot.target.site
+            }
+            .map { Candidate($0.slot, $0.standing, at: now) }
+    }
+
+    /// The last picks, the newest first, at most 100.
+    package var decisions: [Decision] { decided.decisions }
+
     /// The failovers and failbacks completed since the last call; their sequence numbers are 0.
     package mutating func takeRecords() -> [FailoverRecord] { log.take() }
 }
 
 extension TargetSlot {
-    fileprivate var condition: TargetState.Condition {
-        switch target.reach {
-        case .absent(let reason): return .absent(reason)
-        case .usable, .lastResort: break
-        }
-        if let ejection { return .ejected(ejection.reason, until: ejection.until) }
-        if case .lastResort(_, _, let doubt?) = target.reach { return .doubtful(doubt) }
-        return .usable
+    /// Why a target that was used is not used any more.
+    fileprivate var unusableReason: FailoverReason {
+        terms.exclusion == .tooFewEndpoints ? .tooFewEndpoints : target.reach.reason
     }
 }
 

@@ -13,7 +13,7 @@ struct Table {
     }
 
     /// A cell without control characters: names come from other sites, and a terminal obeys escape codes.
-    private static func printable(_ cell: String?) -> String {
+    static func printable(_ cell: String?) -> String {
         guard let cell, !cell.isEmpty else { return "<none>" }
         return String(
             cell.unicodeScalars.map {

@@ -17,9 +17,12 @@ package struct Tieline: AsyncParsableCommand {
               kubectl apply -f site.yaml        make a namespace a site
               tieline link generate -n east     print the Link for another site
               tieline status -A                 see where connections go
+              tieline explain backend -n east   see why
             """,
         version: Build.version,
-        subcommands: [StatusCommand.self, LinkCommand.self, VersionCommand.self]
+        subcommands: [
+            StatusCommand.self, ExplainCommand.self, LinkCommand.self, VersionCommand.self,
+        ]
     )
 
     package init() {}

@@ -18,6 +18,7 @@ package func compile(
 ) -> Compilation {
     let frame = compileFrame(site: site, siteID: siteID, links: links, keeping: kept.links)
     var compiler = ServiceCompiler(listeners: listeners)
+    compiler.setBook(SiteBook(of: site, siteID))
     for part in kept.services { compiler.keep(part) }
     for service in services { compiler.set(service) }
     var now = Instant(nanoseconds: 0)

@@ -96,4 +96,7 @@ enum Bounds {
     static let ports = 16
     static let hosts = 64
     static let allow = 1024
+    /// Sites that one list of a Service names.
+    static let sites = 256
+    static let tiers = 16
 }

@@ -15,7 +15,11 @@ extension Service {
     package var listenServiceName: String { spec.listen?.serviceName ?? metadata.name }
 
     /// The service's part of the configuration without its listeners; nil, with a finding, when it cannot be used.
-    func configuration(isPlain: Bool, _ findings: inout Findings) -> ServiceConfiguration? {
+    func configuration(
+        isPlain: Bool,
+        _ book: SiteBook,
+        _ findings: inout Findings
+    ) -> ServiceConfiguration? {
         if !DNSName.isLabel(metadata.name) {
             findings.add(
                 "metadata.name",
@@ -25,6 +29,8 @@ extension Service {
         let ports = portConfigurations(&findings)
         let provider = provider(isPlain: isPlain, &findings)
         let timeouts = timeouts(&findings)
+        let policy = policy(book, &findings)
+        let allowedSites = allowedSites(isProvider: provider != nil, book, &findings)
         if listens, !isPlain { checkListenName(&findings) }
         if spec.proxyProtocol == true, provider == nil {
             findings.add(
@@ -40,8 +46,32 @@ extension Service {
             ports: ports.sorted { $0.name < $1.name },
             provider: provider,
             timeouts: timeouts,
-            proxyProtocol: spec.proxyProtocol == true ? true : nil
+            proxyProtocol: spec.proxyProtocol == true ? true : nil,
+            balancing: policy,
+            allowedSites: allowedSites
         )
+    }
+
+    /// The sites whose clients may use the servers here, beside this one; nil: all.
+    private func allowedSites(
+        isProvider: Bool,
+        _ book: SiteBook,
+        _ findings: inout Findings
+    ) -> [SiteID]? {
+        guard let names = spec.allowedSites else {
+            return isProvider && !book.exportsToAll ? [] : nil
+        }
+        if !isProvider {
+            findings.add(
+                "spec.allowedSites",
+                "allowedSites is for servers of this site, and this Service has none (neither selector nor hosts); "
+                    + "set it in the Services of the sites that have the servers"
+            )
+        }
+        if names.count > Bounds.sites {
+            findings.add("spec.allowedSites", "allowedSites takes at most \(Bounds.sites) sites")
+        }
+        return findings.resolve(names, "spec.allowedSites", book).sorted()
     }
 
     private func portConfigurations(_ findings: inout Findings) -> [ServicePortConfiguration] {

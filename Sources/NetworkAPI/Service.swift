@@ -30,14 +30,21 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
     package var selector: [String: String]?
     /// Provider: servers outside of the cluster, addresses or names.
     package var hosts: [String]?
+    /// Provider: the sites whose clients may use the servers here, beside this one; absent: as `Site.spec.exports` says.
+    package var allowedSites: [String]?
+    /// Consumer: only servers at these sites are used; absent: as `Site.spec.imports` says.
+    package var fromSites: [String]?
     /// How clients of this site reach the service.
     package var listen: Listen?
+    /// Consumer: how this site's connections are spread over the sites that serve.
+    package var balancing: Balancing?
     package var timeouts: Timeouts?
     /// Whether the servers here are told who the client is, by the PROXY protocol; absent: no.
     package var proxyProtocol: Bool?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case address, ports, selector, hosts, listen, timeouts, proxyProtocol
+        case address, ports, selector, hosts, allowedSites, fromSites, listen, balancing, timeouts
+        case proxyProtocol
     }
 
     package init(
@@ -45,7 +52,10 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         ports: [Port],
         selector: [String: String]? = nil,
         hosts: [String]? = nil,
+        allowedSites: [String]? = nil,
+        fromSites: [String]? = nil,
         listen: Listen? = nil,
+        balancing: Balancing? = nil,
         timeouts: Timeouts? = nil,
         proxyProtocol: Bool? = nil
     ) {
@@ -53,7 +63,10 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         self.ports = ports
         self.selector = selector
         self.hosts = hosts
+        self.allowedSites = allowedSites
+        self.fromSites = fromSites
         self.listen = listen
+        self.balancing = balancing
         self.timeouts = timeouts
         self.proxyProtocol = proxyProtocol
     }

@@ -36,6 +36,7 @@ package struct ServiceCompiler: Sendable {
 
     private let bind: String?
     private let isPlain: Bool
+    private var book = SiteBook()
     package private(set) var ports = ListenerPorts()
     private var entries: [String: Entry] = [:]
     private var claimants: [Claim: Set<String>] = [:]
@@ -70,7 +71,7 @@ package struct ServiceCompiler: Sendable {
         guard !service.metadata.isTerminating else { return remove(name) }
         var own = Findings(.service, name)
         var entry = Entry(age: .object(service.metadata))
-        entry.part = service.configuration(isPlain: isPlain, &own)
+        entry.part = service.configuration(isPlain: isPlain, book, &own)
         entry.own = own.list
         entry.listens = service.listens
         entry.service = service
@@ -83,6 +84,16 @@ package struct ServiceCompiler: Sendable {
             }
         }
         put(entry, name)
+    }
+
+    /// The Site binds other names, or says something else of all sites: the Services that it concerns are read again.
+    package mutating func setBook(_ new: SiteBook) {
+        guard new != book else { return }
+        let old = book
+        book = new
+        for service in entries.values.compactMap(\.service) where service.depends(on: old, new) {
+            set(service)
+        }
     }
 
     /// A Service is there and cannot be read: it has what it had, before all others.

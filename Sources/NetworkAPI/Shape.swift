@@ -73,7 +73,10 @@ extension SiteSpec {
                     .loadBalancerSourceRanges: .list(.value),
                 ]
             ),
-            .allow: .list(.fields(AllowedSite.CodingKeys.self)),
+            .allow: .list(.fields(NamedSite.CodingKeys.self)),
+            .sites: .list(.fields(NamedSite.CodingKeys.self)),
+            .imports: .fields(Imports.CodingKeys.self, [.trusted: .list(.value)]),
+            .exports: .fields(Exports.CodingKeys.self),
             .proxy: .fields(
                 ProxySettings.CodingKeys.self,
                 [
@@ -152,6 +155,26 @@ extension ServiceSpec {
                 ]
             ),
             .timeouts: .fields(Timeouts.CodingKeys.self),
+            .allowedSites: .list(.value), .fromSites: .list(.value),
+            .balancing: .fields(
+                Balancing.CodingKeys.self,
+                [
+                    .weights: .list(
+                        .fields(
+                            SiteWeight.CodingKeys.self,
+                            [.weight: .number(BalancingPolicy.weightRange)]
+                        )
+                    ),
+                    .costs: .list(
+                        .fields(
+                            SiteCost.CodingKeys.self,
+                            [.cost: .number(BalancingPolicy.costRange)]
+                        )
+                    ),
+                    .tiers: .list(.fields(Tier.CodingKeys.self, [.sites: .list(.value)])),
+                    .minReadyEndpoints: .number(BalancingPolicy.minimumRange),
+                ]
+            ),
         ]
     )
 }

@@ -12,6 +12,7 @@ extension Site {
             )
         }
         checkLinkAccess(&findings)
+        checkBook(siteID: siteID, &findings)
         _ = findings.check(
             spec.proxy?.replicas,
             in: Bounds.replicas,
@@ -65,36 +66,71 @@ extension Site {
     }
 
     private func allowedSites(_ findings: inout Findings) -> [SiteName] {
-        let allow = spec.allow ?? []
-        if allow.count > Bounds.allow {
-            findings.add("spec.allow", "at most \(Bounds.allow) sites can be allowed")
+        let allow = checkNamed(spec.allow ?? [], "spec.allow", &findings)
+        return allow.values.sorted { $0.id < $1.id }
+    }
+
+    /// Names of other sites; each stands for one of them, in `allow` and `sites` together.
+    private func checkNamed(
+        _ sites: [NamedSite],
+        _ list: String,
+        _ findings: inout Findings
+    ) -> [SiteID: SiteName] {
+        if sites.count > Bounds.allow {
+            findings.add(list, "\(list) takes at most \(Bounds.allow) sites")
         }
-        var sites: [SiteID: SiteName] = [:]
+        var known: [SiteID: SiteName] = [:]
         var names: Set<String> = []
-        for (index, entry) in allow.enumerated() {
+        for (index, entry) in sites.enumerated() {
+            let field = "\(list)[\(index)]"
             if let name = entry.name, !DNSName.isLabel(name) {
-                findings.add(
-                    "spec.allow[\(index)].name",
-                    "\"\(name)\" must be a DNS label: \(DNSBounds.label)"
-                )
+                findings.add("\(field).name", "\"\(name)\" must be a DNS label: \(DNSBounds.label)")
             }
             if let name = entry.name, !names.insert(name).inserted {
                 findings.add(
-                    "spec.allow[\(index)].name",
+                    "\(field).name",
                     "two sites are named \"\(name)\"; give each a name of its own"
                 )
             }
-            if sites.updateValue(
-                SiteName(id: entry.siteID, name: entry.name ?? ""),
-                forKey: entry.siteID
-            ) != nil {
+            let name = SiteName(id: entry.siteID, name: entry.name ?? "")
+            if known.updateValue(name, forKey: entry.siteID) != nil {
                 findings.add(
-                    "spec.allow[\(index)].siteID",
+                    "\(field).siteID",
                     "site \(entry.siteID) is listed twice; remove one entry"
                 )
             }
         }
-        return sites.values.sorted { $0.id < $1.id }
+        return known
+    }
+
+    /// What Services may say of sites; the book is made from the same.
+    private func checkBook(siteID: SiteID, _ findings: inout Findings) {
+        let sites = spec.sites ?? []
+        _ = checkNamed(sites, "spec.sites", &findings)
+        let allowed = spec.allow ?? []
+        for (index, entry) in sites.enumerated() {
+            guard let name = entry.name else {
+                findings.add(
+                    "spec.sites[\(index)].name",
+                    "an entry of sites binds a name to a site: give it one"
+                )
+                continue
+            }
+            for other in allowed where other.name == name && other.siteID != entry.siteID {
+                findings.add(
+                    "spec.sites[\(index)].name",
+                    "\"\(name)\" is the name of site \(other.siteID) in spec.allow; choose another one"
+                )
+            }
+        }
+        for entry in allowed + sites where entry.name == metadata.name && entry.siteID != siteID {
+            findings.add(
+                "spec",
+                "\"\(metadata.name)\" is the name of this Site; give site \(entry.siteID) another one"
+            )
+        }
+        let book = SiteBook(of: self, siteID)
+        _ = findings.resolve(spec.imports?.trusted ?? [], "spec.imports.trusted", book)
     }
 
     private func drainParameters(_ findings: inout Findings) -> DrainParameters {

@@ -34,13 +34,19 @@ package struct SiteSpec: Schema, Hashable {
     /// How other sites reach this one; nil: this site only dials out.
     package var linkAccess: LinkAccess?
     /// The sites that may dial this one.
-    package var allow: [AllowedSite]?
+    package var allow: [NamedSite]?
+    /// Further sites that this Site's Services may name.
+    package var sites: [NamedSite]?
+    /// Whose servers are used here.
+    package var imports: Imports?
+    /// Who may use the servers here.
+    package var exports: Exports?
     package var proxy: ProxySettings?
     package var drain: DrainSettings?
     package var health: HealthSettings?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case controllerName, linkAccess, allow, proxy, drain, health
+        case controllerName, linkAccess, allow, sites, imports, exports, proxy, drain, health
     }
 
     package init() {}
@@ -87,8 +93,33 @@ package struct LinkAccess: Hashable, Sendable, Codable {
     }
 }
 
-/// A site that may dial this one, with the name by which this Site's manifests call it.
-package struct AllowedSite: Hashable, Sendable, Codable {
+/// Whose servers are used where a Service says nothing.
+package struct Imports: Hashable, Sendable, Codable {
+    /// The sites, beside this one, by SiteIDs or names of `allow` and `sites`; absent: all.
+    package var trusted: [String]?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case trusted }
+
+    package init(trusted: [String]? = nil) { self.trusted = trusted }
+}
+
+/// Who may use the servers here where a Service says nothing.
+package struct Exports: Hashable, Sendable, Codable {
+    package enum Verdict: String, Hashable, Sendable, Codable, CaseIterable {
+        case allow = "Allow"
+        case deny = "Deny"
+    }
+
+    /// Absent: `Allow`.
+    package var `default`: Verdict?
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case `default` }
+
+    package init(default verdict: Verdict? = nil) { `default` = verdict }
+}
+
+/// Another site, with the name by which this Site's manifests call it.
+package struct NamedSite: Hashable, Sendable, Codable {
     package var siteID: SiteID
     package var name: String?
 

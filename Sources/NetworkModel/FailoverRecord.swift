@@ -6,12 +6,16 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
     case connectTimeout = "ConnectTimeout"
     /// The target advertises no ready endpoint any more.
     case noEndpoints = "NoEndpoints"
+    /// Fewer endpoints are ready than `balancing.minReadyEndpoints` asks for.
+    case tooFewEndpoints = "TooFewEndpoints"
     /// No path leads to the target any more: a link was lost.
     case linkLost = "LinkLost"
     /// The proxies of the target's site are gone, though its neighbors are there.
     case siteLost = "SiteLost"
     /// The target announced that it drains.
     case draining = "Draining"
+    /// The target's site does not let clients of this site use the service.
+    case notAllowed = "NotAllowed"
     /// The old target first wins again.
     case failback = "Failback"
     /// A reason that only a later version knows.
@@ -31,7 +35,9 @@ package enum FailoverReason: String, Hashable, Sendable, CaseIterable {
 
     package var cause: Cause {
         switch self {
-        case .connectRefused, .connectTimeout, .noEndpoints: .servers
+        case .connectRefused, .connectTimeout, .noEndpoints, .tooFewEndpoints,
+            .notAllowed:
+            .servers
         case .linkLost, .siteLost: .path
         case .draining: .draining
         case .failback: .failback

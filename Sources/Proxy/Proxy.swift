@@ -217,6 +217,22 @@ package final class Proxy: Sendable {
     /// Connections and streams that are open on all loops, at most 200 ms old.
     package var openStreams: Int { running.withLock { $0?.core }?.openStreams ?? 0 }
 
+    /// Why connections of a service port go where they go, at the time `wall`; nil: it is not known here.
+    package func explain(_ service: ServicePort, at wall: Timestamp) -> ServiceExplanation? {
+        guard let core = running.withLock({ $0?.core }), let shared = core.service(service) else {
+            return nil
+        }
+        let now = EventLoop.clock()
+        let names = snapshots.current.names(for: service)
+        return Explainer(own: id, names: names, now: now, wall: wall)
+            .explain(service, shared.account(at: now))
+    }
+
+    /// The service ports that are known here, in order.
+    package var servicePorts: [ServicePort] {
+        (running.withLock { $0?.core }?.servicePorts ?? []).sorted()
+    }
+
     /// What each neighbor site holds here, and what it was denied.
     package var neighborUsage: [NeighborUsage] {
         running.withLock { $0?.core }?.accounts.all.flatMap(\.usage) ?? []

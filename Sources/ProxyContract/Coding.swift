@@ -81,6 +81,62 @@ extension ServiceTimeouts: Codable {
     }
 }
 
+extension BalancingPolicy: Codable {
+    private enum Key: String, CodingKey {
+        case weightBy, weights, costs, tiers, minReadyEndpoints, slowStartMilliseconds, sites
+    }
+
+    private struct Number: Codable {
+        let site: SiteID
+        let value: UInt32
+    }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        let numbers = { (key: Key) throws -> [SiteID: UInt32] in
+            let list = try container.decodeIfPresent([Number].self, forKey: key) ?? []
+            return Dictionary(list.map { ($0.site, $0.value) }, uniquingKeysWith: { $1 })
+        }
+        let weightBy = try container.decodeIfPresent(String.self, forKey: .weightBy)
+        let sites = try container.decodeIfPresent([SiteID].self, forKey: .sites)
+        let hasSlowStart = container.contains(.slowStartMilliseconds)
+        self.init(
+            weightBy: weightBy.flatMap(WeightBy.init) ?? .endpoints,
+            weights: try numbers(.weights),
+            costs: try numbers(.costs).mapValues { PathCost($0) },
+            tiers: try container.decodeIfPresent([[SiteID]].self, forKey: .tiers) ?? [],
+            minReadyEndpoints: try container.decodeIfPresent(
+                UInt32.self,
+                forKey: .minReadyEndpoints
+            ) ?? 1,
+            slowStart: hasSlowStart
+                ? try container.decodeMilliseconds(.slowStartMilliseconds) : .zero,
+            sites: sites.map(Set.init)
+        )
+    }
+
+    /// What is standard is left out; what has no order is sorted.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        let numbers = { (values: [SiteID: UInt32]) in
+            values.sorted { $0.key < $1.key }.map { Number(site: $0.key, value: $0.value) }
+        }
+        if weightBy != .endpoints { try container.encode(weightBy.rawValue, forKey: .weightBy) }
+        if !weights.isEmpty { try container.encode(numbers(weights), forKey: .weights) }
+        if !costs.isEmpty {
+            try container.encode(numbers(costs.mapValues(\.value)), forKey: .costs)
+        }
+        if !tiers.isEmpty { try container.encode(tiers, forKey: .tiers) }
+        if minReadyEndpoints != 1 {
+            try container.encode(minReadyEndpoints, forKey: .minReadyEndpoints)
+        }
+        if slowStart != .zero {
+            try container.encode(slowStart.milliseconds, forKey: .slowStartMilliseconds)
+        }
+        try container.encodeIfPresent(sites?.sorted(), forKey: .sites)
+    }
+}
+
 extension KeyedDecodingContainer {
     fileprivate func decodeMilliseconds(_ key: Key) throws -> Duration {
         let value = try decode(Int64.self, forKey: key)

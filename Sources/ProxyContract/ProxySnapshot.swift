@@ -138,6 +138,8 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         case usable = "Usable"
         case ejected = "Ejected"
         case draining = "Draining"
+        /// The Service's own word keeps connections from it.
+        case excluded = "Excluded"
         case unreachable = "Unreachable"
 
         /// Nothing says that the target can be used.
@@ -149,6 +151,10 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         package var site: SiteName
         /// Nil while there is no path.
         package var pathCost: PathCost?
+        /// What the Service takes in its place; nil, as in older snapshots: nothing.
+        package var givenCost: PathCost?
+        /// The number of its tier; nil, as in older snapshots: the first one.
+        package var tier: Int?
         package var endpoints: UInt32
         /// Connections that this whole site has open to it, as this gateway knows.
         @Counted package var connections: UInt64
@@ -161,6 +167,8 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         package init(
             site: SiteName,
             pathCost: PathCost?,
+            givenCost: PathCost? = nil,
+            tier: Int? = nil,
             endpoints: UInt32,
             connections: UInt64,
             state: State,
@@ -169,6 +177,8 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
         ) {
             self.site = site
             self.pathCost = pathCost
+            self.givenCost = givenCost
+            self.tier = tier
             self.endpoints = endpoints
             self.connections = connections
             self.state = state
@@ -184,7 +194,7 @@ package struct ServiceSnapshot: Codable, Equatable, Sendable {
     package var listenError: String?
     /// Hosts of this site that are not used, or not wholly; nil, as older proxies have it: none.
     package var hostProblems: [HostProblem]?
-    /// Cheapest first.
+    /// By tiers, in each the cheapest first.
     package var targets: [Target]
 
     package init(service: ServicePort, listening: Bool, targets: [Target]) {

@@ -142,6 +142,10 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
     package var timeouts: ServiceTimeouts
     /// Whether this site's servers are told who the client is, by the PROXY protocol; nil, as in older configurations: no.
     package var proxyProtocol: Bool?
+    /// How this site's connections are spread over the sites that serve; nil, as in older configurations: the standard one.
+    package var balancing: BalancingPolicy?
+    /// The other sites whose clients may use this site's servers; nil, as in older configurations: all.
+    package var allowedSites: [SiteID]?
 
     package init(
         name: String,
@@ -149,7 +153,9 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
         ports: [ServicePortConfiguration],
         provider: Provider? = nil,
         timeouts: ServiceTimeouts = .standard,
-        proxyProtocol: Bool? = nil
+        proxyProtocol: Bool? = nil,
+        balancing: BalancingPolicy? = nil,
+        allowedSites: [SiteID]? = nil
     ) {
         self.name = name
         self.address = address
@@ -157,6 +163,13 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
         self.provider = provider
         self.timeouts = timeouts
         self.proxyProtocol = proxyProtocol
+        self.balancing = balancing
+        self.allowedSites = allowedSites
+    }
+
+    /// Whether clients of the site may use this site's servers; its own may always.
+    package func admits(_ site: SiteID, own: SiteID) -> Bool {
+        site == own || allowedSites?.contains(site) ?? true
     }
 
     /// Whether connections to this site's servers begin with a header that names the client.

@@ -87,6 +87,9 @@ extension ServiceConfiguration {
         try checkDuration(timeouts.connect, "timeouts.connect of \(place)")
         try checkDuration(timeouts.idle, "timeouts.idle of \(place)")
         try checkDuration(timeouts.halfClosed, "timeouts.halfClosed of \(place)")
+        if let slowStart = balancing?.slowStart {
+            try checkDuration(slowStart, "balancing.slowStart of \(place)")
+        }
     }
 }
 

@@ -90,7 +90,27 @@ final class Admin: Sendable {
             return .metrics(registry)
         }
         server.addRoute("/v1/snapshot") { [self] request in await snapshot(request) }
+        server.addRoute("/v1/explain") { [self] request in explain(request) }
         return server
+    }
+
+    /// `GET /v1/explain?service=ADDRESS` or `ADDRESS/PORT`: a list, of all ports of the address or of the one.
+    ///
+    /// It tells no more than `/metrics` and the routes, and needs no key: who may is told by the network, or by the rights to
+    /// reach a Pod through the API server.
+    func explain(_ request: AdminRequest) -> AdminResponse {
+        guard let dataPlane = state.withLock({ $0.dataPlane }) else {
+            return .text("starting\n", status: 503)
+        }
+        let name = request.query["service"] ?? ""
+        let ports = dataPlane.servicePorts.filter {
+            name == $0.address.text || name == $0.description
+        }
+        let found = ports.compactMap { dataPlane.explain($0, at: .now()) }
+        guard !found.isEmpty else {
+            return .text("this proxy knows no service \"\(name)\"\n", status: 404)
+        }
+        return Self.answer(ServiceExplanations(items: found))
     }
 
     /// `GET /v1/snapshot?after=VERSION&wait=30s`; with `&instance=PROXY-ID`, of which VERSION is one, the answer may be the

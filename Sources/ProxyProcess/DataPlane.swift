@@ -22,6 +22,10 @@ package protocol DataPlane: Sendable {
     var neighborUsage: [NeighborUsage] { get }
     /// What is measured for metrics, as of the last `refresh`.
     var meters: ProxyMeters { get }
+    /// Why connections of a service port go where they go, at the time `wall`; nil: it is not known.
+    func explain(_ service: ServicePort, at wall: Timestamp) -> ServiceExplanation?
+    /// The service ports that are known, in order.
+    var servicePorts: [ServicePort] { get }
     /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.
     func stall(beyond limit: Duration) -> String?
     func drain() async

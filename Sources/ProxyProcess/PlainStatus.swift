@@ -45,6 +45,7 @@ struct PlainStatus {
     func service(_ service: Service, ledger: inout FailoverLedger) -> ServiceStatus {
         var facts = ServiceFacts()
         facts.hasSite = true
+        facts.site = SiteName(id: siteID, name: state.site?.metadata.name ?? "")
         facts.servingGateways = view.gateways.count(where: \.isServing)
         facts.isCompiled = true
         facts.isApplied = view.allApplied(state.generation)

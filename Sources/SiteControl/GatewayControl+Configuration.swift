@@ -85,6 +85,8 @@ extension GatewayControl {
         )
         if !changed.new.isEmpty || !changed.gone.isEmpty { updateInterest(&turn) }
         services.refresh(changed.there, isRetimed: !changed.retimed.isEmpty, at: turn.now)
+        // Time limits and policies are theirs too.
+        sidecars.changed(changed.there, at: turn.now)
         guard !changed.gone.isEmpty else { return }
         leaving.services.formUnion(changed.gone)
         leaving.ended.formUnion(difference.endedServices)

@@ -121,12 +121,15 @@ extension GatewayControl {
         let source = SidecarServer.Source(
             service: { key in
                 guard let report = services.reports[key] else { return nil }
-                return SidecarService(
+                let told = SidecarService(
                     report,
                     services.timeouts(key),
                     routes: routing.table.services[key] ?? [],
                     own: own
                 )
+                let sites = told.targets.map(\.target.site)
+                let policy = SidecarPolicy(services.policy(key), of: key, for: sites)
+                return SidecarServer.ToldService(service: told, policy: policy)
             },
             names: { names },
             configuration: document?.generation ?? 0

@@ -105,12 +105,15 @@ extension TargetState: Recorded {
         var condition: String
         var reason: String?
         var until: UInt64?
+        var givenCost: PathCost?
+        var tier: Int?
         var own: UInt64
         var others: UInt64
     }
 
     var form: Form {
         var form = Form(target: target.form, condition: "usable", own: own, others: others)
+        (form.givenCost, form.tier) = (givenCost, tier == 0 ? nil : tier)
         switch condition {
         case .usable: break
         case .ejected(let reason, let until):
@@ -118,6 +121,8 @@ extension TargetState: Recorded {
             form.until = until.nanoseconds
         case .doubtful(let reason):
             (form.condition, form.reason) = ("doubtful", reason.rawValue)
+        case .excluded(let exclusion):
+            (form.condition, form.reason) = ("excluded", exclusion.rawValue)
         case .absent(let reason): (form.condition, form.reason) = ("absent", reason.rawValue)
         }
         return form
@@ -134,11 +139,16 @@ extension TargetState: Recorded {
             let until = Instant(nanoseconds: try form.until.needed("time"))
             condition = .ejected(try reason(), until: until)
         case "doubtful": condition = .doubtful(try reason())
+        case "excluded":
+            let exclusion = PolicyExclusion(rawValue: try form.reason.needed("reason"))
+            condition = .excluded(try exclusion.needed("reason"))
         default: condition = .absent(try reason())
         }
         self.init(
             target: try Target(form: form.target),
             condition: condition,
+            givenCost: form.givenCost,
+            tier: form.tier ?? 0,
             own: form.own,
             others: form.others
         )

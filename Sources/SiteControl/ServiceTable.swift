@@ -42,6 +42,10 @@ struct ServiceTable: Sendable {
         catalog.configuration(service)
     }
 
+    func policy(_ service: ServicePort) -> BalancingPolicy {
+        catalog.configuration(service)?.balancing ?? .standard
+    }
+
     func timeouts(_ service: ServicePort) -> ServiceTimeouts {
         catalog.configuration(service)?.timeouts ?? .standard
     }
@@ -133,7 +137,11 @@ struct ServiceTable: Sendable {
             ),
             isOffered: catalog.isProvider(key),
             timeouts: timeouts(key),
-            introducesClients: catalog.configuration(key)?.introducesClients ?? false
+            introducesClients: catalog.configuration(key)?.introducesClients ?? false,
+            policy: policy(key),
+            allowedSites: catalog.configuration(key)?.allowedSites.map {
+                Set($0 + [options.own.site])
+            }
         )
     }
 

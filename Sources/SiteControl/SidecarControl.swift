@@ -275,7 +275,8 @@ package struct SidecarControl: Sendable {
                 uniquingKeysWith: { first, _ in first }
             ),
             isOffered: false,
-            timeouts: routes.timeouts(key)
+            timeouts: routes.timeouts(key),
+            policy: routes.policy(key)
         )
     }
 

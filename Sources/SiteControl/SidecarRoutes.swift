@@ -8,6 +8,7 @@ import Wire
 struct SidecarRoutes {
     private struct Told {
         var services: [ServicePort: SidecarService] = [:]
+        var policies: [ServicePort: SidecarPolicy] = [:]
         var names: [SiteID: String] = [:]
         var isDraining = false
         /// The newest generation in force; an older one, which another loop delivers late, is ignored.
@@ -23,16 +24,26 @@ struct SidecarRoutes {
             for part in table {
                 if part.replacesAll {
                     services = [:]
+                    policies = [:]
                     names = [:]
                 }
                 for service in part.services {
                     if begun.insert(service.service).inserted {
                         services[service.service] = service
+                        policies[service.service] = nil
                     } else {
                         services[service.service]?.targets += service.targets
                     }
                 }
-                for service in part.removed { services[service] = nil }
+                for service in part.removed {
+                    services[service] = nil
+                    policies[service] = nil
+                }
+                for policy in part.policies {
+                    if policies[policy.service]?.add(policy) == nil {
+                        policies[policy.service] = policy
+                    }
+                }
                 for name in part.names { names[name.site] = name.name }
             }
         }
@@ -96,6 +107,14 @@ struct SidecarRoutes {
     func timeouts(_ service: ServicePort) -> ServiceTimeouts {
         gateways.sorted { $0.key < $1.key }.lazy
             .compactMap { $0.value.services[service]?.timeouts }.first ?? .standard
+    }
+
+    /// What the first gateway says that knows the service, and the others of targets that it does not know.
+    func policy(_ service: ServicePort) -> BalancingPolicy {
+        let told = usable.compactMap { $0.value.policies[service] }
+        guard var policy = told.first else { return .standard }
+        for other in told.dropFirst() { policy.add(other) }
+        return policy.policy
     }
 
     /// One target with its routes from this sidecar.

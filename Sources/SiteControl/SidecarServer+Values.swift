@@ -29,9 +29,16 @@ extension SidecarServer {
         var wants: Set<ServicePort>?
     }
 
+    /// What sidecars are told of one service port.
+    struct ToldService: Hashable, Sendable {
+        var service: SidecarService
+        /// Nil: the standard one.
+        var policy: SidecarPolicy?
+    }
+
     /// All that sidecars are told at one moment.
     struct Content: Sendable {
-        var services: [ServicePort: SidecarService] = [:]
+        var services: [ServicePort: ToldService] = [:]
         var names: [SiteID: String] = [:]
         /// The generation of the configuration that it reflects.
         var configuration: UInt64 = 0
@@ -39,13 +46,16 @@ extension SidecarServer {
         func table(_ told: Told, generation: UInt64) -> SidecarTable {
             let all = told.difference.isEverything
             let keys = all ? told.wants ?? Set(services.keys) : told.difference.services
+            let chosen = keys.compactMap { services[$0] }
+                .sorted { $0.service.service < $1.service.service }
             let sites = all ? Set(names.keys) : told.difference.names
             return SidecarTable(
                 generation: generation,
                 replacesAll: all,
-                services: keys.compactMap { services[$0] }.sorted { $0.service < $1.service },
+                services: chosen.map(\.service),
                 removed: all ? [] : keys.filter { services[$0] == nil }.sorted(),
-                names: sites.sorted().map { SidecarSiteName(site: $0, name: names[$0] ?? "") }
+                names: sites.sorted().map { SidecarSiteName(site: $0, name: names[$0] ?? "") },
+                policies: chosen.compactMap(\.policy)
             )
         }
     }

@@ -24,7 +24,7 @@ struct SidecarServer: Sendable {
     /// What tables are made from.
     struct Source {
         /// Nil when there is nothing to tell of a service port.
-        let service: (ServicePort) -> SidecarService?
+        let service: (ServicePort) -> ToldService?
         let names: () -> [SiteID: String]
         let configuration: UInt64
     }

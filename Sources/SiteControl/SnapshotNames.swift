@@ -1,16 +1,24 @@
-import Balancing
+package import Balancing
 import NetworkModel
-import ProxyContract
+package import ProxyContract
 
 // How what a proxy knows reads in its snapshot.
 
 extension TargetState {
     var shown: (ServiceSnapshot.State, String?) {
-        switch condition {
-        case .usable where target.reach.isLastResort:
+        condition.shown(isLastResort: target.reach.isLastResort)
+    }
+}
+
+extension TargetState.Condition {
+    /// The state and the reason that status and `tieline explain` show.
+    package func shown(isLastResort: Bool) -> (ServiceSnapshot.State, String?) {
+        switch self {
+        case .usable where isLastResort:
             (.draining, FailoverReason.draining.rawValue)
         case .usable: (.usable, nil)
         case .ejected(let reason, _), .doubtful(let reason): (.ejected, reason.rawValue)
+        case .excluded(let exclusion): (.excluded, exclusion.rawValue)
         case .absent(.draining): (.draining, FailoverReason.draining.rawValue)
         case .absent(let reason): (.unreachable, reason.rawValue)
         }
@@ -29,12 +37,14 @@ extension ServiceReport {
         via: (SiteID) -> String
     ) -> [ServiceSnapshot.Target] {
         states
-            .sorted { $0.target.precedes($1.target) }
+            .sorted { $0.precedes($1) }
             .map { state in
                 let (condition, reason) = state.shown
                 return ServiceSnapshot.Target(
                     site: name(state.target.site),
                     pathCost: state.target.reach.cost,
+                    givenCost: state.givenCost,
+                    tier: state.tier == 0 ? nil : state.tier,
                     endpoints: state.target.reach.endpoints,
                     connections: state.own + state.others,
                     state: condition,
@@ -61,14 +71,17 @@ extension FailoverRecord {
     }
 }
 
-extension Target {
-    /// The cheapest first, those without a path last.
-    fileprivate func precedes(_ other: Target) -> Bool {
-        switch (reach.cost, other.reach.cost) {
+extension TargetState {
+    /// By tiers, in each the cheapest first, those without a path last.
+    fileprivate func precedes(_ other: TargetState) -> Bool {
+        if tier != other.tier { return tier < other.tier }
+        return switch (shownCost, other.shownCost) {
         case (let cost?, let least?) where cost != least: cost < least
         case (nil, _?): false
         case (_?, nil): true
-        default: site < other.site
+        default: target.site < other.target.site
         }
     }
+
+    private var shownCost: PathCost? { target.reach.cost.map { givenCost ?? $0 } }
 }

@@ -1,11 +1,13 @@
 import KubernetesAPI
 package import NetworkAPI
 package import NetworkModel
-import ProxyContract
+package import ProxyContract
 
 /// Everything that a Service's status is made of.
 package struct ServiceFacts {
     package var hasSite = false
+    /// The site that this is about, for what another one has to add.
+    package var site: SiteName?
     /// Without a Site: what is exposed in other namespaces still waits for one.
     package var staysExposed = false
     /// Why the Service is not used, or not wholly.
@@ -154,12 +156,26 @@ package enum ServiceSummary {
             return
                 "no site that can be reached offers the address \(address) with these port names"
         },
+        .no(.notAllowed) { notAllowed($0) },
         .no(.noUsableTargets) { judged in
             judged.facts.view.targets.map { target in
                 "\(target.view.site.displayName): \(target.view.reason ?? target.view.state.rawValue)"
             }.joined(separator: ", ")
         },
     ]
+
+    /// Another site's word, with what it would have to say.
+    private static func notAllowed(_ judged: Judged) -> String? {
+        let refusing = judged.facts.view.targets.filter {
+            $0.view.reason == FailoverReason.notAllowed.rawValue
+        }
+        guard !refusing.isEmpty, let address = judged.service.address else { return nil }
+        let names = refusing.map(\.view.site.displayName).joined(separator: ", ")
+        let own = judged.facts.site.map { "\($0.id)" } ?? "this site's siteID"
+        return
+            "\(names) does not allow clients of this site; add to spec.allowedSites of the Service with the "
+            + "address \(address) there: - \(own)"
+    }
 
     private static let noGateway = "no gateway of this site is ready"
 

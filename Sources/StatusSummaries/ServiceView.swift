@@ -3,7 +3,7 @@ package import ProxyContract
 
 /// What the gateways and sidecars of a site say of one Service, merged.
 package struct ServiceView: Equatable, Sendable {
-    /// Cheapest first, one for each site and port.
+    /// By tiers, in each the cheapest first; one for each site and port.
     package var targets: [Target] = []
     /// Why a gateway could not listen; nil when all that should listen do.
     package var listenError: String?
@@ -53,9 +53,12 @@ package struct ServiceView: Equatable, Sendable {
         }
     }
 
-    /// The sites that new connections go to: those that hold connections now, and the cheapest usable one.
+    /// The sites that new connections go to: of the first tier with a usable one, those that hold connections now, and the
+    /// cheapest one.
     package var activeSites: [String] {
-        let usable = targets.filter { $0.view.state == .usable }
+        var usable = targets.filter { $0.view.state == .usable }
+        let tier = usable.first?.view.tierNumber
+        usable.removeAll { $0.view.tierNumber != tier }
         var names: [String] = []
         for (index, target) in usable.enumerated() where index == 0 || target.view.connections > 0 {
             let name = target.view.site.displayName
@@ -93,8 +96,13 @@ extension ServiceSnapshot.Target {
         return better
     }
 
-    /// The cheapest first, those without a path last.
-    fileprivate var order: UInt64 { pathCost.map { UInt64($0.value) } ?? .max }
+    fileprivate var tierNumber: Int { tier ?? 0 }
+
+    /// By tiers, in each the cheapest first, those without a path last.
+    fileprivate var order: UInt64 {
+        let cost = pathCost.map { UInt64((givenCost ?? $0).value) } ?? UInt64(UInt32.max) + 1
+        return UInt64(min(max(tierNumber, 0), 0xFFFF)) << 33 | cost
+    }
 }
 
 extension ServiceSnapshot.State {
@@ -104,7 +112,8 @@ extension ServiceSnapshot.State {
         case .usable: 0
         case .draining: 1
         case .ejected: 2
-        case .unreachable: 3
+        case .excluded: 3
+        case .unreachable: 4
         }
     }
 }

@@ -110,6 +110,7 @@ extension IngressStream {
         switch reason {
         case .connectRefused: refused(attempt.pick, .connectRefused, &turn)
         case .connectTimeout: refused(attempt.pick, .connectTimeout, &turn)
+        case .notAllowed: refused(attempt.pick, .notAllowed, &turn)
         case .noEndpoint, .noService:
             turnedAway(attempt, by: proxy, .refused(.noEndpoints), &turn)
         default: unreachable(attempt.pick, &turn)

@@ -12,8 +12,8 @@ struct CompileTests {
         var site = Site(metadata: meta("east"))
         site.spec.linkAccess = LinkAccess(type: .loadBalancer)
         site.spec.allow = [
-            AllowedSite(siteID: try siteID("C"), name: "west"),
-            AllowedSite(siteID: try siteID("B")),
+            NamedSite(siteID: try siteID("C"), name: "west"),
+            NamedSite(siteID: try siteID("B")),
         ]
         site.spec.health = HealthSettings(misses: 5)
         let link = Link(
@@ -89,8 +89,8 @@ struct CompileTests {
     func sameName() throws {
         var site = Site(metadata: meta("east"))
         site.spec.allow = [
-            AllowedSite(siteID: try siteID("B"), name: "west"),
-            AllowedSite(siteID: try siteID("C"), name: "west"),
+            NamedSite(siteID: try siteID("B"), name: "west"),
+            NamedSite(siteID: try siteID("C"), name: "west"),
         ]
         let result = try compiled(site: site)
         #expect(result.findings.map(\.field) == ["spec.allow[1].name"])

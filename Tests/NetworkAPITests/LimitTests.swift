@@ -39,7 +39,7 @@ struct LimitTests {
         var host = try link("west", to: "W")
         host.spec.endpoints = [LinkEndpoint(host: "\(long).example.com", port: 5671)]
         var site = Site(metadata: meta("east"))
-        site.spec.allow = [AllowedSite(siteID: try siteID("B"), name: long)]
+        site.spec.allow = [NamedSite(siteID: try siteID("B"), name: long)]
         let result = try compiled(site: site, links: [host, try link(long, to: "X")])
         #expect(result.findings.count == 3)
         for finding in result.findings {

@@ -71,6 +71,8 @@ struct SchemaTests {
                 ("sites", ["spec", "drain", "grace"], duration, durations),
                 ("sites", ["spec", "health", "heartbeat"], duration, durations),
                 ("sites", ["spec", "allow", "[]", "siteID"], identity, identities),
+                ("sites", ["spec", "sites", "[]", "siteID"], identity, identities),
+                ("services", ["spec", "balancing", "slowStart"], duration, durations),
                 ("services", ["spec", "timeouts", "connect"], duration, durations),
                 ("services", ["spec", "timeouts", "idle"], duration, durations),
                 ("services", ["spec", "timeouts", "halfClosed"], duration, durations),

@@ -26,7 +26,17 @@ struct GoldenTests {
                 address: try #require(ServiceAddress("legacy.example")),
                 ports: [],
                 provider: .hosts(["192.0.2.1"]),
-                proxyProtocol: true
+                proxyProtocol: true,
+                balancing: BalancingPolicy(
+                    weightBy: .site,
+                    weights: [site(1): 3, site(2): 0],
+                    costs: [site(2): PathCost(50)],
+                    tiers: [[site(1)], [site(2), site(3)]],
+                    minReadyEndpoints: 2,
+                    slowStart: .seconds(30),
+                    sites: [site(1), site(2)]
+                ),
+                allowedSites: [site(3)]
             )
         )
         return document
@@ -62,8 +72,21 @@ struct GoldenTests {
         #expect(document == (try thirdConfiguration()))
     }
 
+    @Test("a configuration without policies is read with none of them")
+    func readsFourthConfiguration() throws {
+        let document = try ConfigurationDocument.decode(Golden.data("configuration-4.json"))
+        #expect(document == (try fourthConfiguration()))
+    }
+
+    private func fourthConfiguration() throws -> ConfigurationDocument {
+        var fourth = try configuration()
+        fourth.configuration.services[1].balancing = nil
+        fourth.configuration.services[1].allowedSites = nil
+        return fourth
+    }
+
     private func thirdConfiguration() throws -> ConfigurationDocument {
-        var third = try configuration()
+        var third = try fourthConfiguration()
         third.configuration.memoryBudget = nil
         third.configuration.links[0].resumeGrace = nil
         third.configuration.services[1].proxyProtocol = nil

@@ -75,6 +75,22 @@ final class Recorder: DataPlane {
     let openStreams = 0
     let neighborUsage: [NeighborUsage] = []
     var meters: ProxyMeters { told.withLock { $0.meters } }
+    var servicePorts: [ServicePort] { told.withLock { $0.snapshot.services.map(\.service) } }
+
+    func explain(_ service: ServicePort, at wall: Timestamp) -> ServiceExplanation? {
+        let snapshot = snapshot
+        guard servicePorts.contains(service) else { return nil }
+        return ServiceExplanation(
+            proxy: snapshot.proxy,
+            site: SiteName(id: snapshot.proxy.site),
+            service: service,
+            time: wall,
+            candidates: [],
+            decisions: [],
+            servers: []
+        )
+    }
+
     func refresh() async { told.withLock { $0.refreshes += 1 } }
     func stall(beyond limit: Duration) -> String? { told.withLock { $0.stall } }
     func drain() async {}

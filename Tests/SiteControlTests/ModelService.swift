@@ -25,7 +25,8 @@ struct ModelService {
     private var targets: [Target] { routed + (isOffered ? [endpoints.target(at: site)] : []) }
 
     mutating func update(_ update: ServiceUpdate, at now: Instant) {
-        if endpoints.update(update.servers, at: now) { balancer.renew(site) }
+        if endpoints.update(update.servers, at: now) { balancer.renew(site, at: now) }
+        balancer.setPolicy(update.policy, at: now)
         (routed, isOffered) = (update.targets, update.isOffered)
         balancer.update(targets, at: now)
     }

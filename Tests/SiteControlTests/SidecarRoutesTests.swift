@@ -81,6 +81,52 @@ struct SidecarRoutesTests {
         #expect(routes.targets(try web).first?.target.reach == .absent(.linkLost))
     }
 
+    @Test("policies of two gateways are joined, and go with the service's next table")
+    func policies() throws {
+        let other = SiteID(publicKeyDigest: Array(repeating: 3, count: 32))
+        let policy = BalancingPolicy(
+            weightBy: .site,
+            weights: [far: 3],
+            costs: [other: PathCost(7)],
+            tiers: [[far], [other]],
+            slowStart: .seconds(5),
+            sites: [far]
+        )
+        var routes = SidecarRoutes()
+        var first = try table(1, [target(4)])
+        first.policies = [try #require(SidecarPolicy(policy, of: try web, for: [far]))]
+        _ = routes.apply(first, from: gateway(1))
+        var second = try table(1, [target(9)])
+        second.policies = [try #require(SidecarPolicy(policy, of: try web, for: [other, far]))]
+        _ = routes.apply(second, from: gateway(2))
+        #expect(routes.policy(try web) == policy)
+        for (number, instance) in [(2, 1), (2, 2)] as [(UInt64, UInt64)] {
+            _ = routes.apply(
+                try table(number, [target(4)], replacesAll: false),
+                from: gateway(instance)
+            )
+        }
+        #expect(routes.policy(try web) == .standard)
+    }
+
+    @Test("a policy over so many targets that it takes several frames arrives whole")
+    func longPolicy() throws {
+        let sites = (0..<2_000).map { number in
+            SiteID(publicKeyDigest: [UInt8(number >> 8), UInt8(number & 255)] + zeros)
+        }
+        let weights = Dictionary(uniqueKeysWithValues: zip(sites, (1...2_000).map(UInt32.init)))
+        let policy = BalancingPolicy(weights: weights)
+        var whole = try table(1, [target(1)])
+        whole.policies = [try #require(SidecarPolicy(policy, of: try web, for: sites))]
+        let fragments = try whole.fragments().map { fragment in
+            try fragment.encoded.withRawSpan { try SidecarTable.decode($0) }
+        }
+        #expect(fragments.count > 1)
+        var routes = SidecarRoutes()
+        for fragment in fragments { _ = routes.apply(fragment, from: gateway(1)) }
+        #expect(routes.policy(try web) == policy)
+    }
+
     @Test("a gateway that drains is used only while there is no other")
     func draining() throws {
         var routes = SidecarRoutes()
@@ -244,8 +290,8 @@ struct SidecarRoutesTests {
         )
         let other = try #require(ServicePort("other/http"))
         var content = SidecarServer.Content()
-        content.services = [try web: service]
-        content.services[other] = SidecarService(
+        content.services = [try web: .init(service: service)]
+        let second = SidecarService(
             service: other,
             timeouts: ServiceTimeouts(
                 connect: .seconds(3),
@@ -254,6 +300,7 @@ struct SidecarRoutesTests {
             ),
             targets: []
         )
+        content.services[other] = .init(service: second)
         content.names = [far: "far", own: "own"]
         let everything = SidecarServer.Difference(isEverything: true)
         let all = content.table(.init(difference: everything), generation: 1)

@@ -49,6 +49,56 @@ struct TwoSitesTests {
         sites.expectSameWhenReplayed()
     }
 
+    @Test("a policy steers gateways and sidecars, is no failover, and closes what has no target")
+    func policy() throws {
+        var sites = SimulatedSites(seed: 9)
+        let here = sites.gateway(proxy(near, 1), mesh: "gateways")
+        let there = sites.gateway(proxy(far, 1))
+        let sidecar = sites.sidecar(proxy(near, 8), of: "gateways", [backend])
+        let offered = try ServiceConfiguration.named("backend")
+        sites.configure(there, 1, .of(far, allow: [near], services: [offered]))
+        sites.feed(.endpoints("backend-pods", [pod(1)]), to: there)
+        let link = try sites.link("far", to: there, cost: 5)
+        var both = try ServiceConfiguration.named("backend", listens: 8080)
+        var generation: UInt64 = 0
+        func apply(_ policy: BalancingPolicy?) {
+            both.balancing = policy
+            generation += 1
+            sites.configure(here, generation, .of(near, links: [link], services: [both]))
+            sites.run(milliseconds: 1_000)
+        }
+        apply(nil)
+        sites.feed(.endpoints("backend-pods", [pod(11)]), to: here)
+        sites.run(milliseconds: 5_000)
+        for node in [here, sidecar] {
+            let site = sites.connect(backend, at: node)
+            #expect(site == near)
+        }
+        apply(BalancingPolicy(tiers: [[far]]))
+        for node in [here, sidecar] {
+            let site = sites.connect(backend, at: node)
+            #expect(site == far)
+        }
+        #expect(sites.nodes[here].snapshot?.services.first?.targets.map(\.tier) == [nil, 1])
+        apply(BalancingPolicy(sites: [near]))
+        for node in [here, sidecar] {
+            let site = sites.connect(backend, at: node)
+            #expect(site == near)
+        }
+        #expect(sites.targets(backend, at: here) == [near: .usable, far: .excluded])
+        let records = sites.nodes[here].snapshot?.failovers ?? []
+        #expect(records.isEmpty, "what somebody asks for is no failure")
+        apply(BalancingPolicy(minReadyEndpoints: 2))
+        #expect(sites.nodes[here].clients.isEmpty && sites.nodes[sidecar].clients.isEmpty)
+        sites.feed(.endpoints("backend-pods", [pod(1), pod(2)]), to: there)
+        sites.run(milliseconds: 1_000)
+        for node in [here, sidecar] {
+            let site = sites.connect(backend, at: node)
+            #expect(site == far)
+        }
+        sites.expectSameWhenReplayed()
+    }
+
     @Test("a lost Link is dialed again, and counted", arguments: Seeds.some())
     func lostLink(seed: UInt64) throws {
         var sites = try sites(seed: seed, loops: 2)

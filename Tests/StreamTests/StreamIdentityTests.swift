@@ -1,3 +1,4 @@
+import Balancing
 import CertificateFixtures
 import NetworkModel
 import ProxyContract
@@ -159,6 +160,27 @@ struct StreamIdentityTests {
         unknown.service = try #require(ServicePort("other/http"))
         #expect(try ask(unknown) == .refused(.noService, by: far.id))
         #expect(eventually { (try? far.isEmpty) == true && (try? middle.isEmpty) == true })
+    }
+
+    @Test("clients of a site that is not allowed are refused, and reset when they were")
+    func permission() throws {
+        defer { stop() }
+        try near.targets([.init(site: far.site.id, cost: 2, route: [middle.id, far.id])])
+        let port = try near.listen()
+        #expect(far.shared.setAllowedSites([near.site.id]), "all were allowed")
+        let client = try #require(TestSocket.connected(to: port))
+        #expect(client.read(limit: 4).bytes == Array("far\n".utf8))
+        #expect(far.shared.setAllowedSites([middle.site.id, far.site.id]))
+        try far.withEngine { $0.endForbiddenStreams() }
+        #expect(client.readPattern().end == .reset)
+        #expect(try ask(open(number: 1)) == .refused(.notAllowed, by: far.id))
+        let late = TestSocket.connected(to: port)
+        #expect(late?.readPattern().end == .reset)
+        let state = near.shared.states.first { $0.target.site == far.site.id }
+        let isTold =
+            if case .ejected(.notAllowed, until: _) = state?.condition { true } else { false }
+        #expect(isTold, "\(String(describing: state))")
+        #expect(eventually { (try? far.isEmpty) == true && (try? near.isEmpty) == true })
     }
 
     @Test("a sidecar may use its own name only")

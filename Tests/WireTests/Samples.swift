@@ -141,6 +141,19 @@ enum Samples {
             removed: [try self.service("gone/http")],
             names: [SidecarSiteName(site: west, name: "west")]
         )
+        let policy = BalancingPolicy(
+            weightBy: .site,
+            weights: [east: 0],
+            costs: [west: PathCost(50)],
+            tiers: [[], [west]],
+            minReadyEndpoints: 2,
+            slowStart: .seconds(30),
+            sites: [west]
+        )
+        var steered = table
+        steered.policies = [SidecarPolicy(policy, of: service, for: [east, west])].compactMap(
+            \.self
+        )
         let report = SidecarReport(
             counters: [
                 SidecarReport.Counter(
@@ -168,6 +181,7 @@ enum Samples {
         return [
             Sample(counts),
             Sample(table),
+            Self.optional(Sample(steered, "with a policy"), from: table.encoded.count),
             Sample(SidecarWants([service, try self.service("gone/http")])),
             Sample(ProxiesEnded([gateway, other])),
             Sample(SidecarTableAcknowledgment(generation: 3, frames: 2)),
@@ -176,6 +190,12 @@ enum Samples {
                 return written { value.encode(into: &$0, at: now) }
             },
         ]
+    }
+
+    private static func optional(_ sample: Sample, from offset: Int) -> Sample {
+        var sample = sample
+        sample.optionalFrom = offset
+        return sample
     }
 
     static func stream() throws -> [Sample] {

@@ -121,6 +121,7 @@ struct ServiceReconciler: Reconciler {
         _ facts: inout ServiceFacts
     ) {
         facts.hasSite = true
+        facts.site = record.siteID.map { SiteName(id: $0, name: record.site.metadata.name) }
         facts.findings = record.findings(of: .service, service.metadata.name)
         facts.servingGateways = view.gateways.count(where: \.isServing)
         facts.isSilent = facts.servingGateways > 0 && view.snapshots.isEmpty

@@ -81,6 +81,7 @@ struct SiteCompilation: Sendable {
             links: links,
             keeping: keeping
         )
+        compiler.setBook(SiteBook(of: site, inputs.siteID))
         frameInputs = inputs
     }
 

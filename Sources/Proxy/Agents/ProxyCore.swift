@@ -72,6 +72,11 @@ final class ProxyCore: Sendable {
         services.withLock { $0[key] = service }
     }
 
+    /// Nil: this proxy knows no such service port.
+    func service(_ key: ServicePort) -> SharedService? { services.withLock { $0[key] } }
+
+    var servicePorts: [ServicePort] { services.withLock { Array($0.keys) } }
+
     var meters: ProxyMeters {
         var meters = ProxyMeters()
         meters.services = services.withLock { $0 }.mapValues(\.meters).filter { !$0.value.isEmpty }

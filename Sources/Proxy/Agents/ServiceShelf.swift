@@ -24,6 +24,7 @@ final class ServiceShelf {
 
     func update(_ key: ServicePort, _ update: ServiceUpdate) {
         let (now, own) = (loop.now, core.id.site)
+        let isKnown = entries[key] != nil
         let service = entries[key]?.shared ?? make(key)
         entries[key] = ServiceEntry(
             shared: service,
@@ -35,10 +36,14 @@ final class ServiceShelf {
             targets: update.targets,
             ways: update.ways,
             offeredAt: update.isOffered ? own : nil,
+            policy: update.policy,
             at: now
         )
         if haveWaysChanged, core.plane.noteWays() {
             core.tellAgents { $0.engine.waysChanged() }
+        }
+        if service.setAllowedSites(update.allowedSites), isKnown {
+            core.tellAgents { $0.engine.endForbiddenStreams() }
         }
         touched.insert(key)
     }

@@ -47,6 +47,8 @@ final class EgressConnection: SocketStream {
     deinit { if part.socket != nil { Mishap.tell("a server was dropped before it was closed") } }
 
     var servicePort: ServicePort? { service.service }
+    /// Whether clients of its site may not use the service any more.
+    var isForbidden: Bool { !service.allows(stream.name.ingress.site) }
 
     // MARK: What happens
 

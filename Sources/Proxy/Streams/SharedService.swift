@@ -24,6 +24,8 @@ final class SharedService: Sendable {
         /// What this site offers, if it does.
         var local: Target?
         var ways: [SiteID: Ways] = [:]
+        /// Whose clients may use this site's servers; nil: all.
+        var allowedSites: Set<SiteID>?
         var counters: ServiceCounters
         var share = ServiceShare()
         var meters = TargetMeters()
@@ -91,7 +93,7 @@ final class SharedService: Sendable {
 
 extension SharedService {
     /// Takes what routing says: targets, and the ways to those that are elsewhere; with `site`, this site's servers are a
-    /// target as well.
+    /// target as well; and how connections are spread over all of them.
     ///
     /// True when there are other ways than before.
     @discardableResult
@@ -99,9 +101,11 @@ extension SharedService {
         targets: [Target],
         ways: [SiteID: Ways] = [:],
         offeredAt site: SiteID? = nil,
+        policy: BalancingPolicy = .standard,
         at now: Instant
     ) -> Bool {
         state.withLock { state in
+            state.balancer.setPolicy(policy, at: now)
             state.routed = targets
             let isNews = state.ways != ways
             state.ways = ways
@@ -117,7 +121,7 @@ extension SharedService {
     /// The servers of this site, all of them.
     func update(servers: [EndpointBalancer.Server], at site: SiteID, now: Instant) {
         state.withLock { state in
-            if state.endpoints.update(servers, at: now) { state.balancer.renew(site) }
+            if state.endpoints.update(servers, at: now) { state.balancer.renew(site, at: now) }
         }
     }
 
@@ -136,6 +140,25 @@ extension SharedService {
     /// Servers to which connections come back.
     var ownServers: [Endpoint] { state.withLock { $0.endpoints.ownServers } }
     var counters: ServiceCounters { state.withLock { $0.counters } }
+
+    /// Everything that a pick goes by, at one moment.
+    struct Account: Sendable {
+        let ranking: [Candidate]
+        let decisions: [Decision]
+        let ways: [SiteID: Ways]
+        let servers: [EndpointBalancer.Standing]
+    }
+
+    func account(at now: Instant) -> Account {
+        state.withLock { state in
+            Account(
+                ranking: state.balancer.ranking(at: now),
+                decisions: state.balancer.decisions,
+                ways: state.ways,
+                servers: state.local == nil ? [] : state.endpoints.standings
+            )
+        }
+    }
 
     /// The failovers and failbacks completed since the last call.
     func takeRecords() -> [FailoverRecord] { state.withLock { $0.balancer.takeRecords() } }
@@ -238,6 +261,21 @@ extension SharedService {
     func serverReleased(_ pick: ServerPick) {
         forget(pick)
         state.withLock { $0.endpoints.release(pick) }
+    }
+
+    /// Whether clients of the site may use the servers.
+    func allows(_ site: SiteID) -> Bool {
+        state.withLock { $0.allowedSites?.contains(site) ?? true }
+    }
+
+    /// Sets who may use the servers, nil: all; true when somebody may no more.
+    func setAllowedSites(_ sites: Set<SiteID>?) -> Bool {
+        state.withLock { state in
+            let before = state.allowedSites
+            state.allowedSites = sites
+            guard let sites else { return false }
+            return before.map { !$0.isSubset(of: sites) } ?? true
+        }
     }
 
     // MARK: Connections that come back

@@ -44,6 +44,9 @@ extension StreamEngine {
         guard let entry = view.services[open.service] else {
             return refuse(open, .noService, label: label, carrier)
         }
+        guard entry.shared.allows(open.name.ingress.site) else {
+            return refuse(open, .notAllowed, label: label, carrier)
+        }
         guard takesStreams, mayHold(StreamReceiver.standardWindow, in: pool),
             DescriptorBudget.hasRoomForClient,
             let charge = StreamCharge(carrier.account, hasDescriptor: true)
@@ -62,6 +65,15 @@ extension StreamEngine {
         add(stream)
         carrier.accept(stream.end, label: label)
         stream.start()
+    }
+
+    /// Ends the streams of clients that may not use their service any more.
+    func endForbiddenStreams() {
+        let forbidden = owners.compactMap { $0 as? EgressConnection }.filter(\.isForbidden)
+        for (index, stream) in forbidden.enumerated() {
+            stream.shutDown()
+            if index % 256 == 255 { loop.breathe() }
+        }
     }
 
     private func objection(to open: Open, from carrier: StreamCarrier) -> Refused.Reason? {

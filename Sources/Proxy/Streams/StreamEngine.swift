@@ -75,9 +75,12 @@ final class StreamEngine: EventHandler {
     /// Clients, servers and streams in transit.
     var streamCount: Int { streams.count }
 
+    /// What is under way here.
+    var owners: [any StreamOwner] { Array(streams.values) }
+
     /// Has every client's connection tell its service what was moved.
     func tellMoved() {
-        for (index, stream) in Array(streams.values).enumerated() {
+        for (index, stream) in owners.enumerated() {
             stream.tellMoved()
             if index % 256 == 255 { loop.breathe() }
         }

@@ -32,6 +32,8 @@ package struct SidecarSiteName: Hashable, Sendable {
 /// | ... | removed services: address (1 + n), port name (1 + n) |
 /// | 2 | number of names |
 /// | ... | names: SiteID (26), name (1 + n) |
+/// | 2 | number of policies, at most 4,096; absent, as in older tables: 0 |
+/// | ... | policies: address (1 + n), port name (1 + n), 1: weights by site (1), least endpoints (4), slow start (8), number of targets (2), targets: SiteID (26), what is given: 1 weight, 2 cost, 4 tier, 8: it is used (1), weight (4), cost (4), tier (2) |
 package struct SidecarTable: Frame, Hashable {
     package static let type = FrameType.table
 
@@ -41,6 +43,8 @@ package struct SidecarTable: Frame, Hashable {
     package var services: [SidecarService]
     package var removed: [ServicePort]
     package var names: [SidecarSiteName]
+    /// Of services of the same generation; a service without one goes by path costs and endpoints.
+    package var policies: [SidecarPolicy]
 
     package init(
         generation: UInt64,
@@ -48,7 +52,8 @@ package struct SidecarTable: Frame, Hashable {
         isLast: Bool = true,
         services: [SidecarService] = [],
         removed: [ServicePort] = [],
-        names: [SidecarSiteName] = []
+        names: [SidecarSiteName] = [],
+        policies: [SidecarPolicy] = []
     ) {
         self.generation = generation
         self.replacesAll = replacesAll
@@ -56,6 +61,7 @@ package struct SidecarTable: Frame, Hashable {
         self.services = services
         self.removed = removed
         self.names = names
+        self.policies = policies
     }
 
     /// The same table in frames that each fit.
@@ -83,6 +89,17 @@ package struct SidecarTable: Frame, Hashable {
             }
         }
         for name in names { packer.add(name.encode) { $0.names.append(name) } }
+        for policy in policies {
+            let head = policy.head
+            packer.add(head.encode) { $0.policies.append(head) }
+            for site in policy.sites {
+                packer.add(site.encode, within: head.encode) {
+                    $0.policies.append(head)
+                } _: {
+                    $0.policies[$0.policies.count - 1].sites.append(site)
+                }
+            }
+        }
         var fragments = packer.frames
         fragments[fragments.count - 1].isLast = true
         return fragments
@@ -99,6 +116,9 @@ package struct SidecarTable: Frame, Hashable {
         for service in removed { writer.servicePort(service) }
         writer.count16(names.count)
         for name in names { name.encode(into: &writer) }
+        guard !policies.isEmpty else { return }
+        writer.count16(policies.count)
+        for policy in policies { policy.encode(into: &writer) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -120,6 +140,10 @@ package struct SidecarTable: Frame, Hashable {
                     name: try reader.text8(.text, payload)
                 )
             )
+        }
+        guard reader.remaining(payload) > 0 else { return }
+        for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
+            policies.append(try SidecarPolicy(reading: &reader, payload))
         }
     }
 }

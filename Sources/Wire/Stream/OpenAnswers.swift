@@ -73,6 +73,8 @@ package struct Refused: Frame, Hashable {
         case wrongSite = 10
         /// A limit (streams, labels, memory, descriptors) is reached.
         case overloaded = 11
+        /// The egress's site does not let clients of the ingress's site use the service.
+        case notAllowed = 15
 
         // To a RESUME
 

@@ -1,0 +1,151 @@
+"""Policies of a Service: weights, costs, tiers, whose servers are used, who may use them; exact, in gateways and sidecars."""
+import json
+import time
+
+from cluster import BIN, Failed, check, condition, wait
+from network import client_with_sidecar, service
+from test_balance import held, offer
+from traffic import Hold, grouped
+
+
+def policy(net, name, balancing=None, **spec):
+    """Has the Service at a use sites as told, and waits until its gateways do."""
+    net.cluster.patch("tsvc", "a", name, {"spec": {"balancing": balancing, **spec}})
+    net.wait_ready("tsvc", "a", name)
+
+
+def bind_names(net):
+    """Site a calls the others by their names."""
+    entries = [{"siteID": net.ids[name], "name": name} for name in "bcd"]
+    net.cluster.patch("tsite", "a", "a", {"spec": {"sites": entries}})
+
+
+def test_weights_split_connections_in_gateways_and_sidecars(net):
+    address = offer(net, "split", {"b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 5})
+    bind_names(net)
+    weights = [{"site": "b", "weight": 3}, {"site": net.ids["d"], "weight": 1}]
+    costs = [{"site": "b", "cost": 0}, {"site": "d", "cost": 0}]
+    policy(net, "split", {"weights": weights, "costs": costs})
+    counts = held(net, address, 40)
+    check(counts == {**counts, "b": 30, "d": 10}, f"3 to 1 of 40 are 30 and 10, not {counts}")
+    net.cluster.apply(client_with_sidecar("a", "split-client", {"split/tcp": 7410}))
+    pod = net.cluster.wait_ready("a", "app=split-client", 1)[0]
+    with Hold(net.cluster, "127.0.0.1:7410", pod=f"a/{pod['metadata']['name']}") as clients:
+        counts = grouped(clients.open(40), "abcd")
+        check(counts == {**counts, "b": 30, "d": 10}, f"the same in a sidecar: {counts}")
+        policy(net, "split", {"weights": [{"site": "b", "weight": 0}], "costs": costs})
+        more = grouped(clients.open(10), "abcd")
+        check((more["b"], more["d"]) == (30, 20), f"weight 0 gets nothing, and drops nothing: {more}")
+    targets = net.targets("a", "split")
+    check((targets["b"]["state"], targets["b"].get("reason")) == ("Excluded", "NoWeight"), f"{targets}")
+    print(f"   3:1 of 40 through gateway and sidecar: {counts}; with weight 0 ten more: {more}")
+    net.cluster.kubectl("delete", "deployment", "-n", "a", "split-client", "--wait=false")
+
+
+def test_tiers_come_before_costs(net):
+    address = offer(net, "tiers", {"a": "s", "b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 5})
+    bind_names(net)
+    policy(net, "tiers", {"tiers": [{"sites": ["d"]}, {"sites": ["b", "a"]}]})
+    counts = held(net, address, 60)
+    check(counts["d"] == 60, f"the first tier takes all: {counts}")
+    net.cluster.kubectl("delete", "tsvc", "-n", "d", "tiers")
+    net.wait_targets("a", "tiers", {"a": 1, "b": 1})
+    counts = held(net, address, 41)
+    check((counts["a"], counts["b"]) == (21, 20), f"in the second tier costs decide: {counts}")
+
+
+def test_sites_that_are_not_named_are_not_used(net):
+    address = offer(net, "from", {"a": "s", "b": "s"}, {("a", "b"): 1})
+    bind_names(net)
+    policy(net, "from", fromSites=["b"])
+    counts = held(net, address, 20)
+    check(counts["b"] == 20, f"only b is used: {counts}")
+    net.cluster.patch("tsvc", "a", "from", {"spec": {"fromSites": ["nowhere"]}})
+    told = wait("a name that nobody binds is told", lambda: next(
+        (one for one in net.cluster.get("tsvc", "a", "from")["status"]["conditions"]
+         if one["type"] == "Accepted" and one["reason"] == "UnknownSite"), None))
+    check("spec.sites" in told["message"], told["message"])
+    net.cluster.patch("tsvc", "a", "from", {"spec": {"balancing": {"minReadyEndpoints": 2}, "fromSites": None}})
+
+    def excluded():
+        return {one["state"] for one in net.targets("a", "from").values()} == {"Excluded"}
+    wait("too few servers at both sites", excluded)
+    check(condition(net.cluster.get("tsvc", "a", "from"), "HasTargets") == "False", "nothing is left to use")
+
+
+def explain(net, name, *arguments):
+    """Asks the gateway of site a directly: the API server of the tests does not reach Pods."""
+    gateway = net.gateways("a")[0]["status"]["podIP"]
+    process = net.cluster.exec([str(BIN / "tieline"), "explain", name, "--proxy", f"{gateway}:5673", *arguments])
+    output, errors = process.communicate()
+    check(process.returncode == 0, f"tieline explain: {errors}")
+    return output
+
+
+def explained(net, name, *arguments):
+    return json.loads(explain(net, name, "-o", "json", *arguments))["items"][0]
+
+
+def test_explain_says_where_the_next_connection_goes(net):
+    address = offer(net, "why", {"a": "s", "b": "s", "d": "s"}, {("a", "b"): 1, ("a", "d"): 5})
+    bind_names(net)
+    policy(net, "why", {"weights": [{"site": "b", "weight": 3}]})
+    with Hold(net.cluster, address) as clients:
+        before = grouped(clients.report()["open"], "abcd")
+        for step in range(12):
+            told = explained(net, "why")
+            first = told["candidates"][0]
+            after = grouped(clients.open(1), "abcd")
+            went = next(name for name in "abd" if after[name] > before[name])
+            check(first["site"]["name"] == went, f"step {step}: {first} was to be next, {went} was")
+            before = after
+        told = explained(net, "why", "--decisions", "3")
+        newest = told["decisions"][0]
+        check(len(told["decisions"]) == 3 and newest["site"]["name"] == went, f"the newest decision: {newest}")
+        check(len(newest["seen"]) == 3, f"it saw three sites: {newest}")
+        shown = explain(net, "why")
+        print("   " + shown.replace("\n", "\n   "))
+        check("The next connection goes to" in shown, shown)
+    try:
+        explain(net, "nowhere")
+    except Failed as error:
+        check("knows no service" in str(error), str(error))
+    else:
+        raise Failed("a service that nobody knows was explained")
+
+
+def test_who_may_use_a_service(net):
+    address = offer(net, "mine", {"b": "s"}, {("a", "b"): 1})
+    with Hold(net.cluster, address) as clients:
+        clients.open(20)
+        began = time.monotonic()
+        net.cluster.patch("tsvc", "b", "mine", {"spec": {"allowedSites": []}})
+
+        def ended():
+            report = clients.report()
+            return not sum(report["open"].values()) and report["ended"]
+        fates = wait("connections that are not allowed any more end", ended, 15)
+        took = time.monotonic() - began
+        check(took < 5, f"that took {took:.1f} s")
+        check(set(fates) == {"reset"}, f"they are reset: {fates}")
+        # A client has to ask before this site can know.
+        clients.attempt(1)
+        told = wait("the refused side says what to add", lambda: next(
+            (one for one in net.cluster.get("tsvc", "a", "mine")["status"]["conditions"]
+             if one["type"] == "HasTargets" and one["reason"] == "NotAllowed"), None))
+        check(net.ids["a"] in told["message"] and "allowedSites" in told["message"], told["message"])
+    net.cluster.patch("tsvc", "b", "mine", {"spec": {"allowedSites": ["a"]}})
+    wait("site a is let in again", lambda: sum(held_or_none(net, address).values()), 30)
+    net.cluster.patch("tsvc", "b", "mine", {"spec": {"allowedSites": None}})
+    net.cluster.patch("tsite", "b", "b", {"spec": {"exports": {"default": "Deny"}}})
+    try:
+        wait("a site that exports nothing lets nobody in", lambda: not sum(held_or_none(net, address).values()), 15)
+    finally:
+        net.cluster.patch("tsite", "b", "b", {"spec": {"exports": None}})
+    wait("and everybody without it", lambda: sum(held_or_none(net, address).values()), 30)
+    print(f"   20 connections were reset {took:.1f} s after kubectl patch")
+
+
+def held_or_none(net, address):
+    with Hold(net.cluster, address, timeout=2) as clients:
+        return clients.attempt(1)
