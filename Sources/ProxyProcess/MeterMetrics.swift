@@ -8,7 +8,10 @@ extension MetricsWriter {
     /// `names` are those that sites give themselves.
     mutating func add(_ meters: ProxyMeters, names: [SiteID: SiteName]) {
         for (service, targets) in meters.services {
-            for (site, meter) in targets { add(meter, service, names[site] ?? SiteName(id: site)) }
+            for (site, meter) in targets {
+                add(meter, service, names[site] ?? SiteName(id: site))
+                addFailovers(to: site, meter, service, names)
+            }
         }
         for link in meters.links {
             add(link, names[link.link.remote] ?? SiteName(id: link.link.remote))
@@ -59,6 +62,17 @@ extension MetricsWriter {
                 value: Double(bytes)
             )
         }
+        for (name, fate, count) in [
+            ("resumed", "went on over another one", meter.resumed),
+            ("lost", "were reset", meter.lost),
+        ] {
+            counter(
+                "tieline_streams_\(name)_total",
+                help: "Connections of this proxy's clients that lost their path, and \(fate).",
+                labels,
+                value: Double(count)
+            )
+        }
         histogram(
             "tieline_connect_duration_seconds",
             help: "Time from a client's connection to the server that took it.",
@@ -71,6 +85,27 @@ extension MetricsWriter {
             labels,
             meter.firstByte
         )
+    }
+
+    private mutating func addFailovers(
+        to site: SiteID,
+        _ meter: TargetMeter,
+        _ service: ServicePort,
+        _ names: [SiteID: SiteName]
+    ) {
+        let name = { (site: SiteID) in (names[site] ?? SiteName(id: site)).label }
+        for (failover, count) in meter.failovers {
+            counter(
+                "tieline_failovers_total",
+                help: "Failovers and failbacks that this proxy has seen.",
+                [
+                    "service": service.address.text, "port": service.port.text,
+                    "from": name(failover.from), "to": name(site),
+                    "reason": failover.reason.rawValue,
+                ],
+                value: Double(count)
+            )
+        }
     }
 
     private mutating func add(_ meter: LinkMeter, _ site: SiteName) {

@@ -39,11 +39,6 @@ extension MetricsWriter {
         for counters in snapshot.counters { add(counters) }
         for service in snapshot.services { add(service) }
         for link in snapshot.links { add(link) }
-        counter(
-            "tieline_failovers_total",
-            help: "Failovers and failbacks that this proxy has seen.",
-            value: Double(snapshot.failovers.map(\.sequence).max() ?? 0)
-        )
     }
 
     private mutating func addShortages(_ current: [String]) {

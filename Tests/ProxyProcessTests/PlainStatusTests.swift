@@ -142,6 +142,8 @@ struct PlainStatusTests {
         var meter = TargetMeter()
         meter.toServers = 10
         meter.toClients = 20
+        (meter.resumed, meter.lost) = (3, 4)
+        meter.failovers = [.init(from: siteID, reason: .linkLost): 2]
         meters.services = [port: [remote: meter]]
         meters.loops = [LoopMeter(), LoopMeter()]
         meters.loops[1].held = HeldBytes(rings: 5, relays: 6)
@@ -160,6 +162,10 @@ struct PlainStatusTests {
         for line in [
             "tieline_bytes_total{direction=\"to_server\",\(service)} 10",
             "tieline_bytes_total{direction=\"to_client\",\(service)} 20",
+            "tieline_streams_resumed_total{\(service)} 3",
+            "tieline_streams_lost_total{\(service)} 4",
+            "tieline_failovers_total{from=\"\(siteID)\",port=\"\(port.port)\",reason=\"LinkLost\","
+                + "service=\"\(port.address)\",to=\"west\"} 2",
             "tieline_connect_duration_seconds_count{\(service)} 0",
             "tieline_time_to_first_byte_seconds_bucket{\(service),le=\"0.001\"} 0",
             "tieline_link_lanes{link=\"w\",\(site)} 2",

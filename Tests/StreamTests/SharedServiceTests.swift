@@ -31,6 +31,32 @@ struct SharedServiceTests {
         #expect(seen() == 2)
     }
 
+    @Test("connections that were lost, went on, or failed over are counted by target")
+    func fates() throws {
+        let (near, far) = (site(2), site(3))
+        let service = SharedService(service: TestProxy.backend) {}
+        let now = Instant(nanoseconds: 1)
+        let backup = Target(site: far, reach: .usable(cost: PathCost(9), endpoints: 1))
+        let preferred = Target(site: near, reach: .usable(cost: PathCost(1), endpoints: 1))
+        service.update(targets: [preferred, backup], at: now)
+        let picks = try (0..<2).map { _ in try #require(service.pick(excluding: [], at: now)) }
+        for pick in picks { service.opened(pick, after: .zero, at: now) }
+        service.resumed(picks[0], at: now)
+        service.lost(picks[1], at: now)
+        #expect(service.meters[near]?.resumed == 1 && service.meters[near]?.lost == 1)
+        service.update(
+            targets: [Target(site: near, reach: .absent(.linkLost)), backup],
+            at: now
+        )
+        let next = try #require(service.pick(excluding: [], at: now))
+        service.opened(next, after: .zero, at: now)
+        #expect(service.takeRecords().map(\.reason) == [.linkLost])
+        #expect(service.takeRecords().isEmpty)
+        #expect(service.meters[far]?.failovers == [.init(from: near, reason: .linkLost): 1])
+        service.release(picks[0])
+        service.release(next)
+    }
+
     @Test(
         "what is explained is what is picked: the first of the ranking, and every pick with what it saw"
     )

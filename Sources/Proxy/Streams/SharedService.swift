@@ -161,7 +161,13 @@ extension SharedService {
     }
 
     /// The failovers and failbacks completed since the last call.
-    func takeRecords() -> [FailoverRecord] { state.withLock { $0.balancer.takeRecords() } }
+    func takeRecords() -> [FailoverRecord] {
+        state.withLock { state in
+            let records = state.balancer.takeRecords()
+            for record in records { state.meters.change(record.to) { $0.failedOver(record) } }
+            return records
+        }
+    }
 
     /// Nothing is open, to no target and to no local server.
     var isIdle: Bool {
@@ -216,12 +222,18 @@ extension SharedService {
 
     /// The connection was reset because its target or the path to it was lost; releases the pick.
     func lost(_ pick: Pick, at now: Instant) {
-        change { $0.balancer.lost(pick, at: now) }
+        change { state in
+            state.balancer.lost(pick, at: now)
+            state.meters.change(pick.site) { $0.lost += 1 }
+        }
     }
 
     /// The connection has gone on over another path to the target.
     func resumed(_ pick: Pick, at now: Instant) {
-        change { $0.balancer.resumed(pick, at: now) }
+        change { state in
+            state.balancer.resumed(pick, at: now)
+            state.meters.change(pick.site) { $0.resumed += 1 }
+        }
     }
 
     func count(_ event: ClientEvent) {

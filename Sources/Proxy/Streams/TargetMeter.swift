@@ -1,4 +1,4 @@
-import NetworkModel
+package import NetworkModel
 package import Telemetry
 
 /// What was measured of the connections of this proxy's clients to one target.
@@ -9,8 +9,27 @@ package struct TargetMeter: Equatable, Sendable {
     package private(set) var firstByte = Distribution()
     package var toServers: UInt64 = 0
     package var toClients: UInt64 = 0
+    /// Connections that lost their path and went on over another one, and those that were reset.
+    package var resumed: UInt64 = 0
+    package var lost: UInt64 = 0
+    /// How often connections went over to this target, from which one and why.
+    package var failovers: [Failover: UInt64] = [:]
+
+    package struct Failover: Hashable, Sendable {
+        package let from: SiteID
+        package let reason: FailoverReason
+
+        package init(from: SiteID, reason: FailoverReason) {
+            self.from = from
+            self.reason = reason
+        }
+    }
 
     package init() {}
+
+    mutating func failedOver(_ record: FailoverRecord) {
+        failovers[Failover(from: record.from, reason: record.reason), default: 0] += 1
+    }
 
     mutating func connected(after time: Duration) { connect.observe(time.inSeconds) }
     mutating func answered(after time: Duration) { firstByte.observe(time.inSeconds) }
