@@ -4,7 +4,7 @@
     run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` takes minutes, and runs by its word only
 
 They go side by side in lanes, each with clusters of its own: they wait more than they work. What is named `families` runs on two of
-them, one with IPv6 alone, one with both families.
+them, one with IPv6 alone, one with both families. What takes much from all others comes last, alone.
 
 TIELINE_KEEP=1 runs them one after the other and leaves the cluster running; TIELINE_BIN names the folder of the binaries
 (default: the release build).
@@ -29,12 +29,14 @@ LANES = [
     [("ipv4", "abcd", ["control", "balance", "policies", "failover", "stops"])],
     [
         ("ipv4", "abcd", [
-            "input", "verdict", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "memory",
-            "transfer", "identity"]),
+            "input", "verdict", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
+            "identity"]),
         ("ipv6", "ab", ["families"]),
         ("dual", "ab", ["families"]),
     ],
 ]
+# What takes from all others what the kernel has for TCP: when the lanes have ended, and without a cluster.
+ALONE = ["memory"]
 # Left out where no word asks for them.
 LONG = ["stops"]
 
@@ -67,6 +69,7 @@ def main(words):
         passed, failures = [], []
         for number in lanes:
             run_lane(number, words, passed, failures)
+    run_tests(None, tests(words, "", ALONE), passed, failures)
     for title in failures:
         print(f"FAILED {title}")
     print(f"{len(passed)} passed, {len(failures)} failed")
@@ -131,6 +134,11 @@ def run(cluster, sites, selected, passed, failures):
     network = Network(cluster)
     network.install()
     network.make_sites(*sites)
+    run_tests(network, selected, passed, failures)
+
+
+def run_tests(network, selected, passed, failures):
+    """Without a network where a test needs none."""
     for title, function in selected:
         began = time.monotonic()
         print(f"-- {title}", flush=True)
@@ -144,7 +152,8 @@ def run(cluster, sites, selected, passed, failures):
             print(f"FAILED {title}: {error} {detail}", flush=True)
             if not isinstance(error, Failed):
                 traceback.print_exc(file=sys.stdout)
-            print(logs(cluster), flush=True)
+            if network:
+                print(logs(network.cluster), flush=True)
 
 
 if __name__ == "__main__":
