@@ -24,9 +24,14 @@ def test_d2_a_dead_gateway_is_said_to_be_near(scale):
         dead = lane.neighbor
         check(lane.wait(lambda: lane.own in lane.last[dead]), "V's advertisement names M")
         old, own = lane.last[dead], lane.own
-        # V dies while it is linked with M, and comes back without it.
+        # V dies while it is linked with M, and comes back without it, and without a record of what it was: with one it would say that
+        # the dead instance has ended, and nobody would believe this.
         v.process.kill()
         v.process.wait()
+        records = list(v.path.rglob(".instances.json"))
+        check(records, "V keeps a record of its instances")
+        for record in records:
+            record.unlink()
         v.write("Site", "v", f"{{linkAccess: {{type: External, hosts: [{v.address}]}}, allow: [{{siteID: {w.identity()}}}]}}")
         v.start()
         wait("W's clients reach V again", place.reaches)
