@@ -3,6 +3,7 @@ import Glibc
 import NetworkModel
 import ProxyContract
 import Streaming
+import Synchronization
 import TestSupport
 import Testing
 import Wire
@@ -15,8 +16,8 @@ private struct Pair {
     let far: TestProxy
     let port: UInt16
 
-    init(bulkLanes: Int, knowsResume: Bool = true) throws {
-        near = try TestProxy(FixtureSite("near"), grace: .seconds(10))
+    init(bulkLanes: Int, knowsResume: Bool = true, distance: Duration = .zero) throws {
+        near = try TestProxy(FixtureSite("near"), grace: .seconds(10), bulkDistance: distance)
         far = try TestProxy(FixtureSite("far"), grace: .seconds(10))
         try near.link(to: far, knowsResume: knowsResume)
         for _ in 0..<bulkLanes { try near.link(to: far, isBulk: true) }
@@ -55,6 +56,27 @@ private enum Direction: UInt8, CaseIterable {
 @Suite("Lanes for bulk", .timeLimit(.minutes(2)), .serialized)
 struct BulkTests {
     private static let size: UInt64 = 32 << 20
+
+    private final class Count: Sendable {
+        let value = Atomic(0)
+    }
+
+    @Test(
+        "a lane is asked for where the neighbor is far, not where it is near",
+        arguments: [true, false]
+    )
+    func distance(isFar: Bool) throws {
+        let pair = try Pair(bulkLanes: 0, distance: isFar ? .zero : .seconds(1))
+        defer { pair.stop() }
+        let (asked, far) = (Count(), pair.far.id)
+        try pair.near.withEngine { engine in
+            for carrier in engine.carriers[far] ?? [] {
+                carrier.dialBulkLane = { asked.value.wrappingAdd(1, ordering: .relaxed) }
+            }
+        }
+        try transfer(.upload, on: pair) { _ in }
+        #expect((asked.value.load(ordering: .relaxed) > 0) == isFar)
+    }
 
     /// Writes the pattern, half of it before `isDisturbed`.
     private static func write(_ socket: TestSocket, _ isDisturbed: Promise<Bool>) -> Bool {

@@ -12,6 +12,7 @@ struct FairnessTests {
         var sent = 0
         var isBacklogged = false
         var roundTrip: Duration? { nil }
+        var leastRoundTrip: Duration? { nil }
         func send(_ type: UInt8, label: UInt32, _ payload: [UInt8]) { sent += 1 }
         func send(_ type: UInt8, label: UInt32, _ payload: RawSpan) { sent += 1 }
         func requestData() { requests += 1 }

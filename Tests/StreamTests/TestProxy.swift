@@ -82,6 +82,7 @@ final class TestProxy: Sendable {
         silence: Duration = PeerSilence.limit,
         answer: Duration = .seconds(65),
         grace: Duration = .seconds(1),
+        bulkDistance: Duration = .zero,
         memory: StreamEngine.Memory = StreamEngine.Memory()
     ) throws {
         self.site = site
@@ -121,6 +122,7 @@ final class TestProxy: Sendable {
                     silenceLimit: silence,
                     answerLimit: answer,
                     resumeGrace: grace,
+                    bulkDistance: bulkDistance,
                     memory: memory
                 )
             }

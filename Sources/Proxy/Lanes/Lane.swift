@@ -189,6 +189,7 @@ final class Lane: EventHandler {
 
     /// Smoothed, from heartbeats; nil until the first echo.
     var roundTrip: Duration? { liveness.roundTrip }
+    var leastRoundTrip: Duration? { liveness.least }
 
     /// Reads no more until `resumeReading`: the frames so far are more than the owner can deal with.
     ///

@@ -36,7 +36,7 @@ struct LaneLiveness: Sendable {
     private var smoothed: Duration?
     private var variation = Duration.zero
     /// What this side's kernel has measured by itself.
-    private var least: Duration?
+    private(set) var least: Duration?
     private var most: Duration?
     /// Our newest time stamp that came back.
     private var echoed: UInt64 = 0

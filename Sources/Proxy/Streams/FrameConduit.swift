@@ -15,6 +15,9 @@ protocol FrameConduit: AnyObject {
     /// Smoothed; nil until measured.
     var roundTrip: Duration? { get }
 
+    /// The least that the kernel has seen; nil until measured.
+    var leastRoundTrip: Duration? { get }
+
     /// Ends it after what is queued.
     func close(_ closing: LaneClosing)
 }

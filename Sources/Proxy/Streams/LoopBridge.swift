@@ -51,6 +51,7 @@ final class LoopBridge: FrameConduit, EventHandler {
     }
 
     var roundTrip: Duration? { .milliseconds(1) }
+    var leastRoundTrip: Duration? { nil }
 
     var isBacklogged: Bool { meter.used + outgoing.count >= 2 * BridgeMeter.limit }
 

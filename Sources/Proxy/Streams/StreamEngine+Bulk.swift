@@ -2,13 +2,17 @@ import NetworkModel
 
 /// Lanes for bulk: who takes which.
 extension StreamEngine {
-    /// The lane of this loop for bulk to `neighbor` with the fewest streams; one more is asked for while none is empty.
+    /// The lane of this loop for bulk to `neighbor` with the fewest streams; one more is asked for while none is
+    /// empty and the neighbor is not near.
     ///
     /// `isNew`: for a stream that has not asked before.
     func bulkCarrier(to neighbor: ProxyID, isNew: Bool = false) -> StreamCarrier? {
         let lanes = (carriers[neighbor] ?? []).lazy.filter { !$0.isRetired }
         let best = lanes.filter(\.isBulk).min { $0.activeStreams < $1.activeStreams }
-        if best?.activeStreams != 0 { lanes.first { !$0.isBulk }?.askForBulkLane(isNew: isNew) }
+        guard best?.activeStreams != 0, let ordinary = lanes.first(where: { !$0.isBulk }),
+            ordinary.conduit.leastRoundTrip ?? .zero >= bulkDistance
+        else { return best }
+        ordinary.askForBulkLane(isNew: isNew)
         return best
     }
 

@@ -32,6 +32,9 @@ final class StreamEngine: EventHandler {
     private var watchesSilence = false
     /// For how long streams may be without a path, unless their carrier says otherwise.
     let resumeGrace: Duration
+    /// Nearer neighbors get no lane for bulk: there, bulk is as fast as the processors, and lanes of its own would take turns with
+    /// those of requests that one lane leaves to them.
+    let bulkDistance: Duration
     /// Streams without a path, numbered in the order in which they lost it.
     private var detached: [ObjectIdentifier: UInt64] = [:]
     private var losses: UInt64 = 0
@@ -44,8 +47,10 @@ final class StreamEngine: EventHandler {
         silenceLimit: Duration = PeerSilence.limit,
         answerLimit: Duration = .seconds(65),
         resumeGrace: Duration = ResumeGrace.standard,
+        bulkDistance: Duration = .milliseconds(2),
         memory: Memory = Memory()
     ) {
+        self.bulkDistance = bulkDistance
         self.resumeGrace = resumeGrace
         self.answerLimit = answerLimit
         self.memory = memory
