@@ -24,6 +24,9 @@ struct DecisionLog: Sendable {
     /// Of more targets only the first are remembered, by their sites.
     private static let widest = 20
 
+    /// Beyond so many sites all is forgotten, and begins again.
+    private static let mostSites = 1_024
+
     private var entries: [Entry] = []
     private var seen: [Seen] = []
     /// How many of `seen` belong to an entry.
@@ -34,7 +37,7 @@ struct DecisionLog: Sendable {
     /// A pick is about to be noted that sees this many targets; what was noted with fewer is forgotten.
     mutating func begin(_ number: UInt64, of count: Int, at now: Instant) {
         let needed = min(count, Self.widest)
-        if needed > width || sites.count > Self.widest * 4 { reset(to: max(needed, width)) }
+        if needed > width || sites.count > Self.mostSites { reset(to: max(needed, width)) }
         let place = Self.place(of: number)
         entries[place] = Entry(number: number, at: now)
     }
@@ -56,9 +59,10 @@ struct DecisionLog: Sendable {
         at now: Instant
     ) {
         let place = Self.place(of: number)
-        let site = self.number(of: slot.target.site)
-        if isChosen { entries[place].chosen = site }
         let index = Int(entries[place].count)
+        guard isChosen || index < width else { return }
+        let site = self.number(of: slot.target.site, near: index)
+        if isChosen { entries[place].chosen = site }
         guard index < width, let offer = slot.terms.offer else { return }
         entries[place].count += 1
         seen[place * width + index] = Seen(
@@ -72,7 +76,9 @@ struct DecisionLog: Sendable {
         )
     }
 
-    private mutating func number(of site: SiteID) -> UInt16 {
+    /// Most picks see the same targets in the same order: `hint` saves the search.
+    private mutating func number(of site: SiteID, near hint: Int) -> UInt16 {
+        if hint < sites.count, sites[hint] == site { return UInt16(hint) }
         if let known = sites.firstIndex(of: site) { return UInt16(known) }
         sites.append(site)
         return UInt16(sites.count - 1)

@@ -122,4 +122,14 @@ struct ExactCostTests {
                 == PerceivedCost(cost: PathCost(2), open: 0, weight: 7)
         )
     }
+
+    @Test("of many targets the last picks are remembered, with the first twenty that they saw")
+    func manyTargets() throws {
+        var balancer = ServiceBalancer((0..<1_500).map { (site: $0, cost: 1, weight: 1) })
+        let picks = try (0..<250).map { _ in try unwrap(balancer.pick(at: .seconds(1))) }
+        let decisions = balancer.decisions
+        #expect(decisions.map(\.number) == picks.reversed().prefix(100).map(\.number))
+        #expect(decisions.map(\.site) == picks.reversed().prefix(100).map(\.site))
+        #expect(decisions.allSatisfy { $0.seen.count == 20 })
+    }
 }
