@@ -28,7 +28,7 @@ import threading
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "Tests" / "EndToEnd"), str(ROOT / "hack" / "kill")]
 
-from cluster import check  # noqa: E402
+from cluster import check, end_with_clusters  # noqa: E402
 from runs import ATTEMPTS, Run, in_lane  # noqa: E402
 from workloads import WORKLOADS  # noqa: E402
 
@@ -168,6 +168,7 @@ def main():
     parser.add_argument("--clusters", type=int, default=2)
     parser.add_argument("workloads", nargs="*", type=workload)
     options = parser.parse_args()
+    end_with_clusters()
     work = Work(options)
     if options.sample:
         print(f"-- seed {options.seed}", flush=True)

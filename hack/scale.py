@@ -25,7 +25,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "Tests" / "EndToEnd"))
 
-from cluster import Cluster, condition, wait  # noqa: E402
+from cluster import Cluster, condition, end_with_clusters, wait  # noqa: E402
 from network import API, Network, namespace, server, site  # noqa: E402
 
 CONTROLLER = "app.kubernetes.io/component=controller"
@@ -404,6 +404,7 @@ def main():
     if options.quick:
         options.services, options.sites = [1000], 0
     table = Table(options.quick)
+    end_with_clusters()
     with Cluster(f"e2e-{os.getpid()}") as cluster:
         scale = Scale(cluster, table)
         for count in filter(None, options.services):

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 
-from scale import PREFIX, Cluster, Scale, Table, wait
+from scale import PREFIX, Cluster, Scale, Table, end_with_clusters, wait
 
 from network import API
 
@@ -39,6 +39,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--services", type=int, default=6000)
     count = parser.parse_args().services
+    end_with_clusters()
     with Cluster(f"e2e-{os.getpid()}") as cluster:
         return check(Scale(cluster, Table()), count)
 

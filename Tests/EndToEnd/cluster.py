@@ -43,6 +43,8 @@ class Cluster:
     Each run has one of its own, so that several checkouts can run; with TIELINE_KEEP it has a name to find it by.
     """
 
+    running = []
+
     def __init__(self, name=None, families="ipv4"):
         self.families = families
         self.name = name or ("e2e" if os.environ.get("TIELINE_KEEP") else f"e2e-{os.getpid()}")
@@ -50,6 +52,7 @@ class Cluster:
 
     def __enter__(self):
         self.sweep()
+        self.running.append(self)
         try:
             self.script("up", "--families", self.families, timeout=600)
             for line in self.script("env").splitlines():
@@ -57,6 +60,7 @@ class Cluster:
                 if key:
                     self.env[key] = value.strip("'\"")
         except BaseException:
+            self.running.remove(self)
             self.script("down")
             raise
         return self
@@ -71,6 +75,7 @@ class Cluster:
         self.script("down")
 
     def __exit__(self, *_):
+        self.running.remove(self)
         if not os.environ.get("TIELINE_KEEP"):
             self.script("down", timeout=60)
 
@@ -160,6 +165,15 @@ class Cluster:
         return subprocess.Popen(
             [str(ROOT / "hack" / "cluster.sh"), "exec", *where, *command], env=self.env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1)
+
+
+def end_with_clusters():
+    """At SIGTERM the clusters of this process go with it, whatever its threads are at."""
+    def end(*_):
+        for cluster in Cluster.running:
+            cluster.script("down")
+        os._exit(143)
+    signal.signal(signal.SIGTERM, end)
 
 
 def condition(item, kind, field="status"):

@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from cluster import ROOT, Cluster, Failed, check, condition, wait  # noqa: E402
+from cluster import ROOT, Cluster, Failed, check, condition, end_with_clusters, wait  # noqa: E402
 from histories import BARE, HISTORIES, SITE, SITES  # noqa: E402
 from network import API, GATEWAYS, Network, client_with_sidecar, namespace, server  # noqa: E402
 from record import Recorder  # noqa: E402
@@ -442,6 +442,7 @@ def main():
     options = parser.parse_args()
     selected = [one for one in HISTORIES if not options.words or any(word in one["title"] for word in options.words)]
     began = time.monotonic()
+    end_with_clusters()
     with Cluster() as cluster:
         Network(cluster).install()
         with Recorder(cluster) as recorder:
