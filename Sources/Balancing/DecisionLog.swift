@@ -53,7 +53,6 @@ struct DecisionLog: Sendable {
 
     mutating func note(
         _ slot: TargetSlot,
-        _ standing: Standing,
         isChosen: Bool,
         in number: UInt64,
         at now: Instant
@@ -69,7 +68,7 @@ struct DecisionLog: Sendable {
             site: site,
             thousandths: UInt16(slot.thousandths(at: now)),
             tier: UInt8(clamping: slot.terms.tier),
-            rank: standing.rank,
+            rank: slot.rank(at: now),
             cost: offer.cost.value,
             weight: offer.weight,
             open: UInt32(clamping: slot.own + slot.others)

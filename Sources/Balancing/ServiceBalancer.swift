@@ -147,10 +147,10 @@ package struct ServiceBalancer: Sendable {
     private mutating func note(_ chosen: Int, excluding excluded: [SiteID], at now: Instant) {
         decided.begin(picks, of: slots.count, at: now)
         for index in slots.indices {
-            guard let standing = slots[index].standing(at: now),
+            guard slots[index].terms.offer != nil,
                 excluded.isEmpty || !excluded.contains(slots[index].target.site)
             else { continue }
-            decided.note(slots[index], standing, isChosen: index == chosen, in: picks, at: now)
+            decided.note(slots[index], isChosen: index == chosen, in: picks, at: now)
         }
     }
 

@@ -56,7 +56,7 @@ struct TargetSlot: Sendable {
     /// Usable targets come first, then those that serve while they terminate, then ejected ones.
     ///
     /// An ejected target whose probe is due competes as if it were usable.
-    private func rank(at now: Instant) -> UInt8 {
+    func rank(at now: Instant) -> UInt8 {
         if let ejection, !ejection.isDue(at: now) { return 2 }
         return target.reach.isLastResort ? 1 : 0
     }
