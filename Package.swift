@@ -89,16 +89,16 @@ let package = Package(
         module(
             "CommandLineTool",
             [
-                "KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "ProxyContract",
-                "NetworkModel", arguments, yaml,
+                "KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection",
+                "ManifestReading", "NetworkAPI", "ProxyContract", "NetworkModel", arguments, yaml,
             ]
         ),
         module(
             "Controller",
             [
                 "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries",
-                "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry",
-                logging,
+                "Injection", "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates",
+                "Telemetry", logging,
             ]
         ),
         module(
@@ -139,6 +139,8 @@ let package = Package(
         ),
         // Manifests of files; what the API server sends is JSON.
         module("ManifestReading", ["NetworkAPI", "KubernetesAPI", "NetworkModel", yaml]),
+        // Pods to Pods with a sidecar.
+        module("Injection", ["NetworkAPI", "KubernetesAPI", "NetworkModel"]),
         module("NetworkAPI", ["KubernetesAPI", "ProxyContract", "NetworkModel"]),
         module(
             "SiteControl",
@@ -195,7 +197,10 @@ let package = Package(
         ),
         tests(
             "CommandLineToolTests",
-            ["CommandLineTool", "KubernetesAPI", "NetworkAPI", "ProxyContract", "NetworkModel"]
+            [
+                "CommandLineTool", "ManifestReading", "KubernetesAPI", "NetworkAPI",
+                "ProxyContract", "NetworkModel",
+            ]
         ),
         module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
         tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
@@ -251,6 +256,7 @@ let package = Package(
             "ManifestReadingTests",
             ["ManifestReading", "NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"]
         ),
+        tests("InjectionTests", ["Injection", "NetworkAPI", "KubernetesAPI", "NetworkModel"]),
         tests("CertificatesTests", ["Certificates", "TLS", "NetworkModel", "CertificateFixtures"]),
         tests("TelemetryTests", ["Telemetry", "NetworkModel", logging]),
         tests(

@@ -19,6 +19,7 @@ TABLE = {
     "Streaming": ({"Wire", "Balancing", "NetworkModel"}, set()),
     "KubernetesAPI": ({"NetworkModel"}, {"FoundationEssentials"}),
     "NetworkAPI": ({"KubernetesAPI", "ProxyContract", "NetworkModel"}, {"FoundationEssentials"}),
+    "Injection": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, set()),
     "ManifestReading": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
     "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
@@ -41,11 +42,12 @@ TABLE = {
          "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
-        {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "NetworkAPI",
+        {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "Injection", "NetworkAPI",
          "ProxyContract", "NetworkModel", "Certificates", "Telemetry"},
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
-        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "NetworkAPI", "ProxyContract", "NetworkModel"},
+        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection", "ManifestReading", "NetworkAPI", "ProxyContract",
+         "NetworkModel"},
         SYSTEM | {"ArgumentParser", "Yams"}),
     "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
     "tieline-controller": ({"Controller", "Telemetry", "NetworkModel"}, SYSTEM | {"ArgumentParser", "Logging"}),
@@ -57,7 +59,7 @@ IMPURE = re.compile(
     r"|clock_gettime|FileManager|\bMutex\b|\bAtomic\b")
 PURE_CORES = {
     "NetworkModel", "ProxyContract", "Routing", "Balancing", "Streaming", "Wire", "SiteControl", "KubernetesAPI", "NetworkAPI", "ManifestReading",
-    "StatusSummaries"}
+    "StatusSummaries", "Injection"}
 IMPORT = re.compile(
     r"^\s*(?:@[\w()]+\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+"
     r"(?:(?:struct|class|enum|protocol|func|var|let|typealias)\s+)?(\w+)")

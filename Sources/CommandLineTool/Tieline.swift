@@ -18,10 +18,12 @@ package struct Tieline: AsyncParsableCommand {
               tieline link generate -n east     print the Link for another site
               tieline status -A                 see where connections go
               tieline explain backend -n east   see why
+              tieline inject -f app.yaml        give workloads a sidecar
             """,
         version: Build.version,
         subcommands: [
-            StatusCommand.self, ExplainCommand.self, LinkCommand.self, VersionCommand.self,
+            StatusCommand.self, ExplainCommand.self, LinkCommand.self, InjectCommand.self,
+            VersionCommand.self,
         ]
     )
 

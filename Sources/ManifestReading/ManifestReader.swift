@@ -26,7 +26,7 @@ struct ManifestReader {
         }
     }
 
-    private func read(object: Node, into manifests: inout Manifests) {
+    func read(object: Node, into manifests: inout Manifests) {
         let source = ManifestSource(file: file, object: object)
         func report(_ field: String, _ message: String) {
             manifests.problems.append(
@@ -100,7 +100,7 @@ struct ManifestReader {
     }
 
     /// The node with its merge keys (`<<`) carried out, as kubectl does: what stands in a map itself wins.
-    private func merged(_ node: Node) -> Node {
+    func merged(_ node: Node) -> Node {
         switch node {
         case .sequence(var sequence):
             for index in sequence.indices { sequence[index] = merged(sequence[index]) }

@@ -1,0 +1,84 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import Injection
+import ManifestReading
+import NetworkModel
+
+struct InjectCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inject",
+        abstract: "Give the workloads of manifests a sidecar.",
+        discussion: """
+            Reads manifests and writes them with a sidecar in every Deployment, StatefulSet, DaemonSet, ReplicaSet, Job, CronJob and \
+            Pod; everything else passes through as it is. No cluster is asked: the services are those of --services, of the annotation \
+            \(InjectionName.servicesAnnotation) of the Pods, or else all Services of tieline.dev in the same manifests that their Site listens for. \
+            Doing it again changes nothing. Pods with the label \(InjectionName.label): \(InjectionName.disabled) are left alone.
+
+            What is left alone or left out is said on standard error. Exits 0, or 1 without any output when something is wrong with the input.
+
+            Examples:
+              tieline inject -f app.yaml -f services.yaml -n shop > injected.yaml
+              kubectl kustomize . | tieline inject | kubectl apply -f -
+              tieline inject -f job.yaml -n shop --services backend/http:8080,db/tcp:5432
+            """
+    )
+
+    @Option(
+        name: [.customShort("f"), .long],
+        help: "A manifest file; - is standard input. Several are written one after the other."
+    )
+    var filename: [String] = ["-"]
+
+    @Option(
+        help:
+            "The services to be used, as NAME, NAME/PORTNAME or NAME/PORTNAME:PORT with commas; it becomes the annotation."
+    )
+    var services: String?
+
+    @Option(name: [.short, .long], help: "The namespace of objects that name none.")
+    var namespace: String?
+
+    @Option(help: "The image of the sidecar.")
+    var image = "tieline-proxy:\(Build.version)"
+
+    func validate() throws {
+        guard let services else { return }
+        do {
+            _ = try ServiceChoice(services)
+        } catch { throw ValidationError("--services: \(error)") }
+    }
+
+    func run() async throws {
+        let streams = try filename.map { try ManifestStream(try Self.read($0), file: $0) }
+        var injector = ManifestInjector(services: services, namespace: namespace, image: image)
+        let text = try injector.inject(into: streams)
+        for note in injector.notes { Self.tell(note) }
+        print(text, terminator: "")
+    }
+
+    private static func read(_ name: String) throws -> String {
+        let data =
+            name == "-"
+            ? standardInput() : FileManager.default.contents(atPath: name)
+        guard let data else { throw NotFound("\(name) cannot be read; is it there, and may you?") }
+        do {
+            return try ManifestText.decode(data)
+        } catch { throw NotFound("\(name): \(error)") }
+    }
+
+    private static func standardInput() -> Data {
+        var data = Data()
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = unsafe Glibc.read(STDIN_FILENO, &buffer, buffer.count)
+            guard count > 0 else { return data }
+            data.append(contentsOf: buffer[..<count])
+        }
+    }
+
+    private static func tell(_ note: String) {
+        let line = Array("\(note)\n".utf8)
+        _ = unsafe write(STDERR_FILENO, line, line.count)
+    }
+}
