@@ -22,8 +22,8 @@ package struct Tieline: AsyncParsableCommand {
             """,
         version: Build.version,
         subcommands: [
-            StatusCommand.self, ExplainCommand.self, LinkCommand.self, InjectCommand.self,
-            VersionCommand.self,
+            StatusCommand.self, ExplainCommand.self, TraceCommand.self, RoutesCommand.self,
+            TopologyCommand.self, LinkCommand.self, InjectCommand.self, VersionCommand.self,
         ]
     )
 

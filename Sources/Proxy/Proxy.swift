@@ -1,5 +1,6 @@
 package import NetworkModel
 package import ProxyContract
+import Routing
 package import SiteControl
 import Synchronization
 import TLS
@@ -14,6 +15,7 @@ package final class Proxy: Sendable {
     private let snapshots: SnapshotStore
     private let context: Mutex<TLSContext>
     private let running = Mutex<Running?>(nil)
+    private let isTracing = Atomic(false)
 
     private struct Running: Sendable {
         let core: ProxyCore
@@ -190,18 +192,19 @@ package final class Proxy: Sendable {
         }
     }
 
-    /// Asks, and waits at most a second for `count` answers; false when they did not come.
+    /// Asks, and waits at most `patience` for `count` answers; false when they did not come.
     @discardableResult
     private func answers(
         _ count: Int,
+        patience: Duration = .seconds(1),
         to ask: (@escaping @Sendable () -> Void) -> Void
     ) async -> Bool {
         let (answers, answer) = AsyncStream.makeStream(of: Void.self)
-        let patience = Task {
-            try? await Task.sleep(for: .seconds(1))
+        let alarm = Task {
+            try? await Task.sleep(for: patience)
             answer.finish()
         }
-        defer { patience.cancel() }
+        defer { alarm.cancel() }
         ask { answer.yield() }
         var rest = count
         for await _ in answers {
@@ -226,6 +229,49 @@ package final class Proxy: Sendable {
         let names = snapshots.current.names(for: service)
         return Explainer(own: id, names: names, now: now, wall: wall)
             .explain(service, shared.account(at: now))
+    }
+
+    /// Measures the way to a site that serves a service port: to `site`, or else to the one that is next to get a connection.
+    ///
+    /// One at a time, for it opens a stream; no other state is touched.
+    package func trace(
+        _ service: ServicePort,
+        to site: SiteID?,
+        at wall: Timestamp
+    ) async throws(TraceRefusal) -> ServiceTrace {
+        guard let core = running.withLock({ $0?.core }), let shared = core.service(service) else {
+            throw .unknownService
+        }
+        guard !isTracing.exchange(true, ordering: .relaxed) else { throw .busy }
+        defer { isTracing.store(false, ordering: .relaxed) }
+        let way = try shared.account(at: EventLoop.clock()).way(to: site, from: id.site)
+        let result = Mutex<Tracer.Result?>(nil)
+        await answers(1, patience: .seconds(20)) { answered in
+            core.tellAgent(0) { agent in
+                Tracer(agent.engine, service, over: way.route, to: way.site) { told in
+                    result.withLock { $0 = told }
+                    answered()
+                }
+                .start()
+            }
+        }
+        guard let result = result.withLock({ $0 }) else { throw .silent }
+        let names = snapshots.current.names(for: service)
+        return ServiceTrace(service, over: way, result, as: id, names: names, at: wall)
+    }
+
+    /// The network as this gateway knows it, at the time `wall`; nil for a sidecar, and when loop 0 does not answer within a second.
+    package func networkMap(at wall: Timestamp) async -> NetworkMap? {
+        guard let core = running.withLock({ $0?.core }) else { return nil }
+        let found = Mutex<NetworkView?>(nil)
+        // Worked out here: a loop that routes is not to wait for it.
+        await answers(1) { done in
+            core.tellControl { shell in
+                found.withLock { $0 = shell.control.network }
+                done()
+            }
+        }
+        return found.withLock { $0 }.map { NetworkMap($0, of: id, at: wall) }
     }
 
     /// The service ports that are known here, in order.

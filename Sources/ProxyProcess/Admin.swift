@@ -1,5 +1,6 @@
 import FoundationEssentials
 import NetworkModel
+import Proxy
 import ProxyContract
 import Synchronization
 import Telemetry
@@ -91,6 +92,8 @@ final class Admin: Sendable {
         }
         server.addRoute("/v1/snapshot") { [self] request in await snapshot(request) }
         server.addRoute("/v1/explain") { [self] request in explain(request) }
+        server.addRoute("/v1/trace") { [self] request in await trace(request) }
+        server.addRoute("/v1/network") { [self] _ in await networkMap() }
         return server
     }
 
@@ -111,6 +114,46 @@ final class Admin: Sendable {
             return .text("this proxy knows no service \"\(name)\"\n", status: 404)
         }
         return Self.answer(ServiceExplanations(items: found))
+    }
+
+    /// `GET /v1/trace?service=ADDRESS/PORT`, with `&site=SITEID` to one site; as `explain`, without a key.
+    ///
+    /// It opens a connection to a server, as anybody can who reaches a listener of this proxy; one at a time.
+    func trace(_ request: AdminRequest) async -> AdminResponse {
+        guard let dataPlane = state.withLock({ $0.dataPlane }) else {
+            return .text("starting\n", status: 503)
+        }
+        let name = request.query["service"] ?? ""
+        let ports = dataPlane.servicePorts.filter {
+            name == $0.address.text || name == $0.description
+        }
+        guard let service = ports.first else {
+            return .text("this proxy knows no service \"\(name)\"\n", status: 404)
+        }
+        guard ports.count == 1 else {
+            let choice = ports.map(\.description).joined(separator: ", ")
+            return .text("\(name) has several ports: choose one of \(choice)\n", status: 400)
+        }
+        let site = request.query["site"].map { SiteID($0) }
+        if case .some(nil) = site {
+            return .text("site is a SiteID of 26 characters\n", status: 400)
+        }
+        do throws(TraceRefusal) {
+            return Self.answer(try await dataPlane.trace(service, to: site ?? nil, at: .now()))
+        } catch {
+            return .text("\(error)\n", status: error.status)
+        }
+    }
+
+    /// `GET /v1/network`: what a gateway knows of the network; as `explain`, without a key.
+    func networkMap() async -> AdminResponse {
+        guard let dataPlane = state.withLock({ $0.dataPlane }) else {
+            return .text("starting\n", status: 503)
+        }
+        guard let map = await dataPlane.networkMap(at: .now()) else {
+            return .text("a sidecar does not know the network: ask a gateway\n", status: 404)
+        }
+        return Self.answer(map)
     }
 
     /// `GET /v1/snapshot?after=VERSION&wait=30s`; with `&instance=PROXY-ID`, of which VERSION is one, the answer may be the
@@ -153,5 +196,16 @@ final class Admin: Sendable {
         if text.hasSuffix("ms") { return Int64(text.dropLast(2)).map { .milliseconds(max($0, 0)) } }
         guard text.hasSuffix("s") else { return nil }
         return Int64(text.dropLast()).map { .seconds(min(max($0, 0), 3600)) }
+    }
+}
+
+extension TraceRefusal {
+    /// Of the answer.
+    fileprivate var status: Int {
+        switch self {
+        case .unknownService, .unknownSite: 404
+        case .busy: 429
+        case .noTarget, .noWay, .silent: 503
+        }
     }
 }

@@ -24,6 +24,14 @@ package protocol DataPlane: Sendable {
     var meters: ProxyMeters { get }
     /// Why connections of a service port go where they go, at the time `wall`; nil: it is not known.
     func explain(_ service: ServicePort, at wall: Timestamp) -> ServiceExplanation?
+    /// The network at the time `wall`; nil: a sidecar does not know it.
+    func networkMap(at wall: Timestamp) async -> NetworkMap?
+    /// Measures the way to `site`, or to the one that gets the next connection.
+    func trace(
+        _ service: ServicePort,
+        to site: SiteID?,
+        at wall: Timestamp
+    ) async throws(TraceRefusal) -> ServiceTrace
     /// The service ports that are known, in order.
     var servicePorts: [ServicePort] { get }
     /// Which loop has not moved for longer than `limit` though it had to; nil when all turn.

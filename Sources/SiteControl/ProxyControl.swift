@@ -1,5 +1,6 @@
 package import NetworkModel
 package import ProxyContract
+package import Routing
 
 /// What decides for one proxy, as its shell sees it: a gateway's or a sidecar's.
 package protocol ProxyControl: Sendable {
@@ -16,7 +17,15 @@ package protocol ProxyControl: Sendable {
     mutating func snapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot
     /// The same, with every service looked at.
     mutating func wholeSnapshot(at now: Instant, wall: Timestamp) -> ProxySnapshot
+
+    /// The network as routing knows it; nil for a sidecar, which knows the ways of its own services only.
+    var network: NetworkView? { get }
 }
 
-extension GatewayControl: ProxyControl {}
-extension SidecarControl: ProxyControl {}
+extension GatewayControl: ProxyControl {
+    package var network: NetworkView? { routing.view }
+}
+
+extension SidecarControl: ProxyControl {
+    package var network: NetworkView? { nil }
+}

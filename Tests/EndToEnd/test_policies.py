@@ -73,13 +73,17 @@ def test_sites_that_are_not_named_are_not_used(net):
     check(condition(net.cluster.get("tsvc", "a", "from"), "HasTargets") == "False", "nothing is left to use")
 
 
-def explain(net, name, *arguments):
+def ask(net, command, *arguments):
     """Asks the gateway of site a directly: the API server of the tests does not reach Pods."""
     gateway = net.gateways("a")[0]["status"]["podIP"]
-    process = net.cluster.exec([str(BIN / "tieline"), "explain", name, "--proxy", f"{gateway}:5673", *arguments])
+    process = net.cluster.exec([str(BIN / "tieline"), command, *arguments, "--proxy", f"{gateway}:5673"])
     output, errors = process.communicate()
-    check(process.returncode == 0, f"tieline explain: {errors}")
+    check(process.returncode == 0, f"tieline {command}: {errors}")
     return output
+
+
+def explain(net, name, *arguments):
+    return ask(net, "explain", name, *arguments)
 
 
 def explained(net, name, *arguments):
@@ -112,6 +116,24 @@ def test_explain_says_where_the_next_connection_goes(net):
         check("knows no service" in str(error), str(error))
     else:
         raise Failed("a service that nobody knows was explained")
+
+
+def test_the_network_is_shown_and_a_way_is_measured(net):
+    offer(net, "far", {"c": "s"}, {("a", "b"): 10, ("b", "c"): 10})
+    wait("the way over b", lambda: net.targets("a", "far")["c"]["pathCost"] == 20)
+    drawn = json.loads(ask(net, "topology", "-o", "json"))
+    known = {gateway["site"]["name"]: gateway for gateway in drawn["gateways"]}
+    check(known["c"]["routes"][0]["cost"] == 20 and len(known["c"]["routes"][0]["hops"]) == 2, f"{known['c']}")
+    up = [edge for edge in drawn["edges"] if edge["from"].startswith(net.ids["a"]) and edge["to"].startswith(net.ids["b"])]
+    check(up and all(edge["isUp"] and edge["cost"] == 10 for edge in up), f"the Link from a to b: {up}")
+    shown = ask(net, "topology") + ask(net, "routes", "--to", "c")
+    print("   " + shown.replace("\n", "\n   "))
+    check("flowchart LR" in ask(net, "topology", "-o", "mermaid") and "graph tieline" in ask(net, "topology", "-o", "dot"), "")
+    trace = json.loads(ask(net, "trace", "far", "-o", "json"))
+    check([hop["site"]["name"] for hop in trace["hops"]] == ["b", "c"], f"b and c are on the way: {trace}")
+    check(all(hop["answer"]["isGood"] for hop in trace["hops"]) and trace["stream"]["reason"] == "Opened", f"{trace}")
+    print("   " + ask(net, "trace", "far", "--site", "c").replace("\n", "\n   "))
+    check(net.targets("a", "far")["c"]["connections"] == 0, "a trace is no connection of a client")
 
 
 def test_who_may_use_a_service(net):

@@ -22,6 +22,7 @@ final class Recorder: DataPlane {
         var refreshes = 0
         var snapshot: ProxySnapshot
         var meters = ProxyMeters()
+        var map: NetworkMap?
     }
 
     let told: Mutex<Told>
@@ -90,6 +91,15 @@ final class Recorder: DataPlane {
             servers: []
         )
     }
+
+    func trace(
+        _ service: ServicePort,
+        to site: SiteID?,
+        at wall: Timestamp
+    ) async throws(TraceRefusal) -> ServiceTrace { throw .noTarget }
+
+    /// A sidecar's answer, until one is set.
+    func networkMap(at wall: Timestamp) async -> NetworkMap? { told.withLock { $0.map } }
 
     func refresh() async { told.withLock { $0.refreshes += 1 } }
     func stall(beyond limit: Duration) -> String? { told.withLock { $0.stall } }
