@@ -39,6 +39,16 @@ package final class Ciphertext {
         end += bytes.count
     }
 
+    /// Appends `count` bytes that `write` puts there; nothing when it says that it failed.
+    package func append(_ count: Int, _ write: (UnsafeMutableRawBufferPointer) -> Bool) -> Bool {
+        makeRoom(count)
+        guard
+            unsafe write(UnsafeMutableRawBufferPointer(rebasing: memory[end..<end + count]))
+        else { return false }
+        end += count
+        return true
+    }
+
     private func makeRoom(_ count: Int) {
         let capacity = unsafe memory.count
         guard end + count > capacity else { return }

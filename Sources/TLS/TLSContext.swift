@@ -57,6 +57,10 @@ package final class TLSContext: @unchecked Sendable {
             nil
         )
         unsafe SSL_CTX_set_cert_verify_callback(pointer, verifyNeighbor, nil)
+        unsafe SSL_CTX_set_keylog_callback(pointer) { ssl, line in
+            guard let ssl = unsafe ssl, let line = unsafe line else { return }
+            unsafe TLSSession.State.of(ssl)?.take(secret: String(cString: line))
+        }
     }
 
     private func present(_ material: Credentials.Material) throws(TLSError) {

@@ -21,6 +21,16 @@ package enum TLSError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
+extension TLSError {
+    /// The alert with its name.
+    static func alert(number: UInt8) -> TLSError {
+        let name = unsafe SSL_alert_desc_string_long(Int32(number)).map {
+            unsafe String(cString: $0)
+        }
+        return .alert(code: number, name: name ?? "alert \(number)")
+    }
+}
+
 /// OpenSSL's error queue of this thread.
 enum OpenSSLFailure {
     static func clear() { ERR_clear_error() }
@@ -32,11 +42,7 @@ enum OpenSSLFailure {
         guard code != 0 else { return .library(operation: operation, reason: "unknown error") }
         let reason = copenssl_reason(code)
         if copenssl_library(code) == ERR_LIB_SSL, (1000..<1256).contains(reason) {
-            let alert = UInt8(reason - Int32(SSL_AD_REASON_OFFSET))
-            let name = unsafe SSL_alert_desc_string_long(Int32(alert)).map {
-                unsafe String(cString: $0)
-            }
-            return .alert(code: alert, name: name ?? "alert \(alert)")
+            return .alert(number: UInt8(reason - Int32(SSL_AD_REASON_OFFSET)))
         }
         let text = unsafe ERR_reason_error_string(code).map { unsafe String(cString: $0) }
         return .library(operation: operation, reason: text ?? "error \(code)")

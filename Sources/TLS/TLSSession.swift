@@ -2,6 +2,7 @@ import COpenSSL
 
 /// One TLS session without a socket: ciphertext in, ciphertext out, plaintext on the other side.
 ///
+/// OpenSSL does the handshake; then the records are sealed and opened here, with the keys that were agreed.
 /// Sendable because it has one owner: whoever holds it is the only one to touch the `SSL`, which is bound to no thread.
 @safe
 package struct TLSSession: ~Copyable, @unchecked Sendable {
@@ -9,12 +10,19 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
 
     private let pointer: OpaquePointer
     private let state: State
+    private let role: Role
+    private let recordsPerKey: UInt64
+    /// Takes over when the handshake is done.
+    private var records: RecordLayer?
 
     /// What the callbacks of OpenSSL see; they run only within a call into the session.
     @safe
     final class State {
         var neighbor: NeighborIdentity?
         var certificateError: CertificateError?
+        fileprivate var secrets = TrafficSecrets()
+        /// OpenSSL has sent something since it told the secrets: records would be counted wrong.
+        fileprivate var hasSentSince = false
         /// The rest of the caller's input; empty between calls.
         fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         /// Where records go; nil between calls.
@@ -30,6 +38,19 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
             return unsafe Unmanaged<State>.fromOpaque(pointer).takeUnretainedValue()
         }
 
+        /// One secret of the handshake, as a line.
+        func take(secret line: String) {
+            secrets.take(line)
+            hasSentSince = false
+        }
+
+        fileprivate func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+            guard let output else { return false }
+            unsafe output.append(bytes)
+            hasSentSince = true
+            return true
+        }
+
         fileprivate func read(into target: UnsafeMutableRawBufferPointer) -> Int {
             let count = unsafe min(target.count, input.count)
             guard count > 0 else { return 0 }
@@ -39,8 +60,14 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         }
     }
 
+    /// `recordsPerKey`: after how many records this side changes its key.
+    ///
     /// - Throws: `.library` when OpenSSL has no memory left.
-    package init(context: TLSContext, role: Role) throws(TLSError) {
+    package init(
+        context: TLSContext,
+        role: Role,
+        recordsPerKey: UInt64 = 1 << 24
+    ) throws(TLSError) {
         guard let ssl = unsafe SSL_new(context.raw) else {
             throw OpenSSLFailure.take("make a TLS session")
         }
@@ -62,6 +89,8 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         }
         unsafe pointer = unsafe ssl
         self.state = state
+        self.role = role
+        self.recordsPerKey = recordsPerKey
     }
 
     deinit {
@@ -96,18 +125,18 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         plaintext: UnsafeMutableRawBufferPointer,
         output: Ciphertext
     ) -> Progress {
-        unsafe state.input = unsafe input
-        state.output = output
-        defer {
+        var progress = Progress()
+        var rest = unsafe input
+        if !isEstablished {
+            unsafe state.input = unsafe input
+            state.output = output
+            progress.failure = advanceHandshake()
+            unsafe rest = unsafe state.input
             unsafe state.input = UnsafeRawBufferPointer(start: nil, count: 0)
             state.output = nil
-        }
-        var progress = Progress()
-        if !isEstablished {
-            progress.failure = advanceHandshake()
             guard progress.failure == nil, isEstablished else { return progress }
         }
-        unsafe decrypt(into: plaintext, &progress)
+        unsafe records?.decrypt(rest, plaintext: plaintext, output: output, &progress)
         return progress
     }
 
@@ -118,11 +147,30 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
             guard state.neighbor != nil else {
                 return .library(operation: "handshake", reason: "the neighbor is not verified")
             }
-            isEstablished = hasProtocol
-            return isEstablished
-                ? nil : .library(operation: "handshake", reason: "no ALPN protocol agreed")
+            guard hasProtocol else {
+                return .library(operation: "handshake", reason: "no ALPN protocol agreed")
+            }
+            return takeOver()
         }
         return failure("handshake", status)
+    }
+
+    /// Goes on with records of its own; OpenSSL has neither read nor sent one under these keys.
+    private mutating func takeOver() -> TLSError? {
+        defer { state.secrets = TrafficSecrets() }
+        guard unsafe SSL_has_pending(pointer) == 0, !state.hasSentSince,
+            let suite = unsafe TrafficSecret.Suite(of: pointer),
+            let layer = RecordLayer(
+                state.secrets,
+                suite: suite,
+                role: role,
+                recordsPerKey: recordsPerKey
+            )
+        else { return .library(operation: "handshake", reason: "no keys for its records") }
+        records = consume layer
+        isEstablished = true
+        unsafe SSL_free_buffers(pointer)
+        return nil
     }
 
     private var hasProtocol: Bool {
@@ -133,31 +181,6 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         return unsafe selected.elementsEqual(TLSContext.protocolList.dropFirst())
     }
 
-    private func decrypt(into plaintext: UnsafeMutableRawBufferPointer, _ progress: inout Progress)
-    {
-        while true {
-            let room = plaintext.count - progress.plaintextCount
-            guard room > 0, let start = plaintext.baseAddress else {
-                preconditionFailure("a plaintext buffer of \(plaintext.count) bytes is too small")
-            }
-            ERR_clear_error()
-            let count = unsafe SSL_read(
-                pointer,
-                start + progress.plaintextCount,
-                Int32(clamping: room)
-            )
-            guard count > 0 else {
-                if unsafe SSL_get_error(pointer, count) == SSL_ERROR_ZERO_RETURN {
-                    progress.isEnded = true
-                } else {
-                    progress.failure = failure("decrypt", count)
-                }
-                return
-            }
-            progress.plaintextCount += Int(count)
-        }
-    }
-
     /// Encrypts all of `plaintext` and appends the records to `output`.
     ///
     /// - Throws: when the session has failed or ended before.
@@ -165,23 +188,14 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         _ plaintext: UnsafeRawBufferPointer,
         output: Ciphertext
     ) throws(TLSError) {
-        guard plaintext.count > 0 else { return }
-        state.output = output
-        defer { state.output = nil }
-        ERR_clear_error()
-        let count = unsafe SSL_write(pointer, plaintext.baseAddress, Int32(plaintext.count))
-        if count == Int32(plaintext.count) { return }
-        throw failure("encrypt", count) ?? .library(operation: "encrypt", reason: "not taken")
+        guard isEstablished else {
+            throw .library(operation: "encrypt", reason: "the handshake is not done")
+        }
+        try unsafe records?.encrypt(plaintext, output: output)
     }
 
     /// Appends the alert that ends our direction in order; nothing can be encrypted afterwards.
-    package mutating func end(output: Ciphertext) {
-        guard isEstablished else { return }
-        state.output = output
-        defer { state.output = nil }
-        _ = unsafe SSL_shutdown(pointer)
-        OpenSSLFailure.clear()
-    }
+    package mutating func end(output: Ciphertext) { records?.end(output: output) }
 
     /// Keying material bound to this session (RFC 8446 section 7.5); nil before the handshake is done.
     package func exportKey(label: String, count: Int) -> [UInt8]? {
@@ -234,10 +248,10 @@ private enum MemoryTransport {
             return -1
         }
         unsafe BIO_meth_set_write(method) { bio, source, count in
-            guard let output = unsafe TLSSession.State.of(bio: bio)?.output else { return -1 }
+            let bytes = unsafe UnsafeRawBufferPointer(start: source, count: Int(count))
+            let isTaken = unsafe TLSSession.State.of(bio: bio)?.write(bytes) ?? false
             unsafe copenssl_clear_retry(bio)
-            unsafe output.append(UnsafeRawBufferPointer(start: source, count: Int(count)))
-            return count
+            return isTaken ? count : -1
         }
         unsafe BIO_meth_set_ctrl(method) { _, command, _, _ in
             command == BIO_CTRL_FLUSH ? 1 : 0

@@ -15,7 +15,8 @@ final class ForeignClient {
         chain: [FixtureCertificate],
         key: FixtureKey?,
         protocols: String = "tieline/1",
-        version: Int32 = TLS1_3_VERSION
+        version: Int32 = TLS1_3_VERSION,
+        suite: String? = nil
     ) throws {
         guard let context = unsafe SSL_CTX_new(TLS_client_method()) else {
             throw FixtureError(what: "SSL_CTX_new")
@@ -23,6 +24,7 @@ final class ForeignClient {
         unsafe self.context = unsafe context
         unsafe SSL_CTX_ctrl(context, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(version), nil)
         unsafe SSL_CTX_ctrl(context, SSL_CTRL_MODE, Int(SSL_MODE_NO_AUTO_CHAIN), nil)
+        if let suite { unsafe SSL_CTX_set_ciphersuites(context, suite) }
         if let leaf = chain.first, let key {
             unsafe SSL_CTX_use_certificate(context, leaf.opaque)
             unsafe SSL_CTX_use_PrivateKey(context, key.opaque)
@@ -53,6 +55,38 @@ final class ForeignClient {
         var sink: UInt8 = 0
         if unsafe SSL_do_handshake(ssl) == 1 { unsafe SSL_read(ssl, &sink, 1) }
         ERR_clear_error()
+        return unsent()
+    }
+
+    /// Encrypts `bytes`, as one record if they fit; gives what is to be sent.
+    func write(_ bytes: [UInt8]) -> [UInt8] {
+        unsafe SSL_write(ssl, bytes, Int32(bytes.count))
+        return unsent()
+    }
+
+    /// Announces another key of its own, and asks for another one of the server's; gives what is to be sent.
+    func updateKeys() -> [UInt8] {
+        unsafe SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED)
+        unsafe SSL_do_handshake(ssl)
+        return unsent()
+    }
+
+    /// Takes records; gives what they say, or nil when they are wrong.
+    func read(_ records: [UInt8]) -> [UInt8]? {
+        unsafe BIO_write(input, records, Int32(records.count))
+        var text: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 20_000)
+        while true {
+            ERR_clear_error()
+            let count = unsafe SSL_read(ssl, &buffer, Int32(buffer.count))
+            guard count > 0 else {
+                return unsafe SSL_get_error(ssl, count) == SSL_ERROR_WANT_READ ? text : nil
+            }
+            text += buffer.prefix(Int(count))
+        }
+    }
+
+    private func unsent() -> [UInt8] {
         var answer = [UInt8](repeating: 0, count: Int(unsafe BIO_ctrl_pending(output)))
         unsafe BIO_read(output, &answer, Int32(answer.count))
         return answer

@@ -9,8 +9,12 @@ final class MemorySide {
     private(set) var isEnded = false
     private(set) var failure: TLSError?
 
-    init(_ context: TLSContext, _ role: TLSSession.Role) throws {
-        session = try TLSSession(context: context, role: role)
+    init(
+        _ context: TLSContext,
+        _ role: TLSSession.Role,
+        recordsPerKey: UInt64 = 1 << 24
+    ) throws {
+        session = try TLSSession(context: context, role: role, recordsPerKey: recordsPerKey)
     }
 
     var neighbor: NeighborIdentity? { session.neighbor }

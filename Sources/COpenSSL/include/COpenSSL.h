@@ -92,4 +92,35 @@ static inline int copenssl_library(unsigned long code) { return ERR_GET_LIB(code
 static inline void copenssl_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
 static inline void copenssl_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
 
+/// Writes one record of TLS 1.3 (header, ciphertext, tag: `count` + 22 bytes) whose nonce is `nonce`; 1 when that succeeded.
+static inline int copenssl_seal(
+    EVP_CIPHER_CTX *context, const unsigned char *nonce, unsigned char type,
+    const unsigned char *text, int count, unsigned char *record) {
+    unsigned char *output = record + 5;
+    int length = count + 17, done = 0;
+    record[0] = SSL3_RT_APPLICATION_DATA;
+    record[1] = record[2] = 3;
+    record[3] = (unsigned char)(length >> 8);
+    record[4] = (unsigned char)length;
+    return EVP_EncryptInit_ex(context, NULL, NULL, NULL, nonce) == 1 &&
+           EVP_EncryptUpdate(context, NULL, &done, record, 5) == 1 &&
+           EVP_EncryptUpdate(context, output, &done, text, count) == 1 && done == count &&
+           EVP_EncryptUpdate(context, output + count, &done, &type, 1) == 1 && done == 1 &&
+           EVP_EncryptFinal_ex(context, output + count + 1, &done) == 1 &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, 16, output + count + 1) == 1;
+}
+
+/// Decrypts the record whose ciphertext and tag have `length` bytes (17 or more) into `length` - 16 bytes; 1 when it is genuine.
+static inline int copenssl_open(
+    EVP_CIPHER_CTX *context, const unsigned char *nonce, const unsigned char *record, int length,
+    unsigned char *text) {
+    const unsigned char *input = record + 5;
+    int count = length - 16, done = 0;
+    return EVP_DecryptInit_ex(context, NULL, NULL, NULL, nonce) == 1 &&
+           EVP_DecryptUpdate(context, NULL, &done, record, 5) == 1 &&
+           EVP_DecryptUpdate(context, text, &done, input, count) == 1 && done == count &&
+           EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, 16, (void *)(input + count)) == 1 &&
+           EVP_DecryptFinal_ex(context, text + count, &done) == 1;
+}
+
 #endif

@@ -5,7 +5,7 @@ import Wire
 /// From the socket to the delegate.
 extension Lane {
     /// Bytes read in one turn before other sockets have their turn.
-    private static let budget = 2 * LoopBuffers.readCount
+    private static let budget = LoopBuffers.readCount
     /// Frames between two looks at the clock: each may open or close a socket.
     private static let framesPerLook = 2
 

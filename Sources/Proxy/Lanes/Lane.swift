@@ -7,7 +7,7 @@ import Wire
 ///
 /// Order of sending: heartbeats, then control frames in the order of `send`, then data that the delegate appends when
 /// asked. Everything of one turn leaves with one flush. Memory: one partial frame each way, one batch of ciphertext
-/// that the socket did not take (<= 192 KiB), and at most `controlCountMax` bytes of control frames. The loop keeps
+/// that the socket did not take (<= 320 KiB), and at most `controlCountMax` bytes of control frames. The loop keeps
 /// the lane alive until it ends.
 final class Lane: EventHandler {
     enum Side: Hashable, Sendable { case dialer, acceptor }

@@ -7,9 +7,9 @@ import Wire
 @safe
 final class LoopBuffers {
     static let relayCount = 256 * 1024
-    static let readCount = 128 * 1024
+    static let readCount = 256 * 1024
     /// What one flush of a lane encrypts at most, a last frame that overshoots apart.
-    static let batchCount = 128 * 1024
+    static let batchCount = 256 * 1024
     /// Records that came with one read, behind what was left of the frame before.
     private static let plaintextCount = 512 * 1024
 

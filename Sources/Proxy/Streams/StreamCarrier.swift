@@ -11,6 +11,8 @@ import Wire
 final class StreamCarrier {
     private static let loneQuantum = FrameHeader.maximumData + 64
     private static let sharedQuantum = 32 * 1024
+    /// What is sent at once where several share the conduit; one that is alone fills what it is lent, for fewer turns.
+    private static let sharedBatch = 128 * 1024
     /// Less room than this is not given to a stream.
     private static let minimumRoom = 1_024
     /// Streams between two looks at the clock.
@@ -224,6 +226,7 @@ final class StreamCarrier {
     /// Appends data frames of about `limit` bytes in sum, for as long as one step may last: of little from many streams each
     /// costs a system call; true when streams with more wait.
     func produceData(into buffer: inout FrameBuffer, limit: Int) -> Bool {
+        let limit = labels.count == 1 ? limit : min(limit, Self.sharedBatch)
         var room = produceAcknowledgments(into: &buffer, limit: limit)
         let stop = EventLoop.clock() + engine.loop.stepTime
         var asked = 0
