@@ -29,7 +29,7 @@ package struct EgressStream: ~Copyable {
     package let isResumable: Bool
     /// What the ingress takes at first.
     private let window: UInt32
-    private let connectTimeout: Duration
+    private let timeouts: ServiceTimeouts
     /// Of the newest attachment.
     private var epoch: UInt32
     /// Until when the ingress is waited for; nil while there is a path.
@@ -40,14 +40,14 @@ package struct EgressStream: ~Copyable {
     private var resetBy: [Endpoint] = []
 
     /// Begin with `.start`.
-    package init(_ open: Open, _ flow: consuming StreamFlow, connectTimeout: Duration) {
+    package init(_ open: Open, _ flow: consuming StreamFlow, timeouts: ServiceTimeouts) {
         name = open.name
         client = open.client
         isResumable = open.isResumable
         window = open.window
         epoch = open.epoch
         self.flow = flow
-        self.connectTimeout = connectTimeout
+        self.timeouts = timeouts
     }
 
     /// What happened.
@@ -78,7 +78,7 @@ package struct EgressStream: ~Copyable {
         /// Whether another time limit may hold afterwards.
         package var concernsPath: Bool {
             switch self {
-            case .pathLost, .deadline: true
+            case .connected, .pathLost, .deadline: true
             default: false
             }
         }
@@ -105,7 +105,7 @@ package struct EgressStream: ~Copyable {
     /// Takes one input; the actions are carried out in order.
     package mutating func handle(_ input: Input, at now: Instant) -> [Action] {
         switch input {
-        case .start: [.connect(excluding: [], within: connectTimeout)]
+        case .start: [.connect(excluding: [], within: timeouts.connect)]
         case .connected(let server): connected(server, at: now)
         case .notConnected(let reason): notConnected(reason)
         case .serverFailed: serverFailed(at: now)
@@ -155,11 +155,11 @@ package struct EgressStream: ~Copyable {
         // What a server does with the bytes that a client sent speaks against neither.
         let isUntouched = flow.hasUsedNoSocket
         let verdict: Action =
-            isUntouched && now - since <= connectTimeout
+            isUntouched && now - since <= timeouts.connect
             ? .serverFailed(server, .closedAtOnce) : .serverReleased(server)
         // The ingress takes a reset within its own `connect` for the target's refusal: the last one has to reach it in time.
         let passed = now - openedAt
-        guard isUntouched, passed <= connectTimeout / 2 else {
+        guard isUntouched, passed <= timeouts.connect / 2 else {
             state = .replacing
             return [verdict] + end([.reset(.endpoint)])
         }
@@ -168,7 +168,7 @@ package struct EgressStream: ~Copyable {
         state = .replacing
         return [
             verdict, .dropServer,
-            .connect(excluding: resetBy, within: connectTimeout * 3 / 4 - passed),
+            .connect(excluding: resetBy, within: timeouts.connect * 3 / 4 - passed),
         ]
     }
 
@@ -177,7 +177,7 @@ package struct EgressStream: ~Copyable {
     /// A server that ends the connection at once, before any byte and with the client still there, has not served it.
     package mutating func endOfSocket(at now: Instant) -> Bool {
         if case .open(_, let since) = state, flow.hasUsedNoSocket, !flow.receiver.hasEnd,
-            now - since <= connectTimeout
+            now - since <= timeouts.connect
         {
             return true
         }
@@ -210,8 +210,12 @@ extension EgressStream {
     /// Without a path.
     package var isDetached: Bool { detachedUntil != nil }
 
-    /// When `.deadline` is due.
-    package var nextDeadline: Instant? { detachedUntil }
+    /// When `.deadline` is due, unless something happens before; a later one than the last need not be noted at once.
+    package var nextDeadline: Instant? {
+        if let detachedUntil { return detachedUntil }
+        if case .open = state { return flow.silentUntil(timeouts) }
+        return nil
+    }
 
     private mutating func pathLost(_ grace: Duration, at now: Instant) -> [Action] {
         switch state {
@@ -224,8 +228,9 @@ extension EgressStream {
     }
 
     private mutating func deadlinePassed(at now: Instant) -> [Action] {
-        guard let until = detachedUntil, until <= now else { return [] }
-        return end()
+        // Bytes that moved meanwhile put the limit off; nobody sets a timer per byte.
+        guard let limit = nextDeadline, limit <= now else { return [] }
+        return end(isDetached ? [] : [.reset(.idle)])
     }
 
     /// What a RESUME leads to.

@@ -27,6 +27,8 @@ extension IngressStream {
             turn.act(.leave)
             lostOnTheWay(attempt, nil, &turn)
         case .open, .returning, .resuming, .detached:
+            // It stood still for longer than its egress lets it: nothing is lost, nor to be tried elsewhere.
+            if reason == .idle { return end(.cut(hadBytes: true), &turn) }
             guard let pick = state.pick, reason == .endpoint else {
                 return lose(&turn)
             }

@@ -184,11 +184,7 @@ package struct IngressStream: ~Copyable {
         }
     }
 
-    /// Until when an open stream may stand still; nil: for ever.
-    var silentUntil: Instant? {
-        let limit = flow.isHalfClosed ? timeouts.halfClosed : timeouts.idle
-        return limit > .zero ? flow.lastMoved + limit : nil
-    }
+    var silentUntil: Instant? { flow.silentUntil(timeouts) }
 
     /// The loop has ended: nobody is told.
     package mutating func abandon() { state = .ended }

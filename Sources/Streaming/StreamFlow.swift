@@ -153,7 +153,13 @@ extension StreamFlow {
         sender.isFinAcknowledged && receiver.hasFinArrived && !awaitsPath
     }
 
-    var isHalfClosed: Bool { sender.finOffset != nil || receiver.isFinDelivered }
+    private var isHalfClosed: Bool { sender.finOffset != nil || receiver.isFinDelivered }
+
+    /// Until when an open stream may stand still; nil: for ever.
+    func silentUntil(_ timeouts: ServiceTimeouts) -> Instant? {
+        let limit = isHalfClosed ? timeouts.halfClosed : timeouts.idle
+        return limit > .zero ? lastMoved + limit : nil
+    }
 }
 
 // MARK: - From the socket to the other end

@@ -79,6 +79,7 @@ final class TestProxy: Sendable {
         isSidecar: Bool = false,
         connect: Duration = .seconds(3),
         idle: Duration = .seconds(60),
+        halfClosed: Duration = .seconds(60),
         silence: Duration = PeerSilence.limit,
         answer: Duration = .seconds(65),
         grace: Duration = .seconds(1),
@@ -104,7 +105,7 @@ final class TestProxy: Sendable {
                     timeouts: ServiceTimeouts(
                         connect: connect,
                         idle: idle,
-                        halfClosed: .seconds(60)
+                        halfClosed: halfClosed
                     )
                 )
             ],

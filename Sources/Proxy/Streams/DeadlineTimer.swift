@@ -3,8 +3,12 @@ import NetworkModel
 /// The one timer of a state machine: set for its next deadline.
 ///
 /// A deadline that moves on is not followed: the timer fires at the earlier one, and is set anew. So nobody sets a timer
-/// per byte.
+/// per byte. A far deadline, as that of an idle stream, has no timer at all: every stream is looked at from time to time
+/// (`StreamOwner.endIfSilent`), and follows its deadline anew.
 struct DeadlineTimer {
+    /// Several such looks.
+    private static let horizon: Duration = .seconds(40)
+
     private var timer: (id: TimerID, deadline: Instant)?
 
     /// Follows `deadline` (nil: none); `fire` is called once it may be over, and asks again afterwards.
@@ -13,7 +17,7 @@ struct DeadlineTimer {
         on loop: EventLoop,
         fire: @escaping (EventLoop) -> Void
     ) {
-        guard let deadline else { return cancel(on: loop) }
+        guard let deadline, deadline < loop.now + Self.horizon else { return cancel(on: loop) }
         if let timer, timer.deadline <= deadline { return }
         cancel(on: loop)
         let id = loop.schedule(at: deadline, fire)

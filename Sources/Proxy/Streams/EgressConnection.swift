@@ -40,7 +40,7 @@ final class EgressConnection: SocketStream {
             hasSocket: false,
             at: engine.loop.now
         )
-        stream = EgressStream(open, flow, connectTimeout: entry.timeouts.connect)
+        stream = EgressStream(open, flow, timeouts: entry.timeouts)
         asked = Boxed(open)
     }
 
@@ -66,6 +66,10 @@ final class EgressConnection: SocketStream {
 
     private func notePath() {
         engine.note(self, isDetached: stream.isDetached)
+        arm()
+    }
+
+    private func arm() {
         timer.follow(stream.nextDeadline, on: engine.loop) { [self] _ in
             timer.clear()
             handle(.deadline)
@@ -81,8 +85,9 @@ final class EgressConnection: SocketStream {
         case .touched:
             holdings.isTouched = true
             service.touched()
-        // The ingress has the time limits, and measures.
-        case .limitChanged, .answered: break
+        case .limitChanged: arm()
+        // The ingress measures.
+        case .answered: break
         }
     }
 
@@ -146,7 +151,10 @@ final class EgressConnection: SocketStream {
         closeSocket(inOrder: false)
     }
 
-    func endIfSilent(for limit: Duration) { endIfSocketIsSilent(for: limit) }
+    func endIfSilent(for limit: Duration) {
+        arm()
+        endIfSocketIsSilent(for: limit)
+    }
 
     // MARK: What is done
 

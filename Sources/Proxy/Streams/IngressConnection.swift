@@ -151,6 +151,7 @@ final class IngressConnection: SocketStream {
     }
 
     func endIfSilent(for limit: Duration) {
+        arm()
         if let relay { relay.endIfSilent(for: limit) } else { endIfSocketIsSilent(for: limit) }
     }
 

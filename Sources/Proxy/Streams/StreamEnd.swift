@@ -115,7 +115,8 @@ protocol StreamOwner: AnyObject {
     /// Nothing long has crossed `end`, on a lane for bulk, for a while.
     func restedFromBulk(at end: StreamEnd)
 
-    /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`.
+    /// Ends the stream when the other end of its socket owes an acknowledgment and has been silent for `limit`; looks after the
+    /// timer of a deadline that has come near.
     func endIfSilent(for limit: Duration)
 
     /// Whose client or server is at this end; nil in transit.

@@ -113,7 +113,7 @@ final class TransitConnection: StreamOwner {
     }
 
     // There is no socket here.
-    func endIfSilent(for limit: Duration) {}
+    func endIfSilent(for limit: Duration) { arm() }
     var servicePort: ServicePort? { nil }
     // A hop keeps no names.
 

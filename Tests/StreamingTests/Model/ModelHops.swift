@@ -169,7 +169,7 @@ final class ModelEgress: ModelSocketOwner {
             hasSocket: false,
             at: network.now
         )
-        stream = EgressStream(open, flow, connectTimeout: network.timeouts.connect)
+        stream = EgressStream(open, flow, timeouts: network.timeouts)
         network.note(open.name, self)
     }
 
