@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tieline beside HAProxy, nginx and the least that TLS costs: all proxies of a set-up on one core, load and server on another.
 
-    hack/bench.sh [--quick] [--rounds N] [--only WORD]
+    hack/bench.sh [--quick] [--more] [--rounds N] [--only WORD]
 
 Called by hack/bench.sh, which builds what is measured. Every round runs every case through every set-up, one after the other, so
 that what the machine does meanwhile hits all alike; figures are medians of the rounds.
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 
-from set_ups import GROUPS, LOAD_CORE, SERVER, TOOLS, certificates, loaded, pinned, running
+from set_ups import GROUPS, LOAD_CORE, MORE, SERVER, TOOLS, certificates, loaded, pinned, running
 
 HERE = pathlib.Path(__file__).parent
 
@@ -75,8 +75,8 @@ def one_round(set_ups, cases, seconds, figures):
 # MARK: What is printed
 
 def table(medians):
-    names = ["direct", "tieline", "haproxy", "nginx", "pump"]
-    for group in GROUPS:
+    names = ["direct", "tieline", "haproxy", "nginx", "pump", "one loop"]
+    for group in dict.fromkeys(key[0] for key in medians):
         print(f"\n{group:32}" + "".join(f"{name:>12}" for name in names))
         for figure in dict.fromkeys(key[1] for key in medians if key[0] == group):
             row = [medians.get((group, figure, name)) for name in names]
@@ -108,21 +108,22 @@ def judge(medians):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="three short rounds")
+    parser.add_argument("--more", action="store_true", help="three sites and, on four cores or more, two loops as well")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", default="", help="set-ups whose name contains this, beside tieline and direct")
     options = parser.parse_args()
     rounds, seconds = options.rounds or (3 if options.quick else 5), 1 if options.quick else 3
-    figures = {}
+    figures, groups = {}, chosen(options.more)
     with tempfile.TemporaryDirectory(prefix="tieline-bench-") as path:
         folder = pathlib.Path(path)
         certificates(folder)
         server = pinned(LOAD_CORE, TOOLS / "load", "serve", SERVER)
         try:
-            with running(folder / "rounds", folder / "tls", options.only) as set_ups:
+            with running(folder / "rounds", folder / "tls", options.only, groups) as set_ups:
                 for index in range(rounds):
                     one_round(set_ups, CASES, seconds, figures)
                     print(f"round {index + 1} of {rounds}", file=sys.stderr)
-            with running(folder / "idle", folder / "tls", options.only) as set_ups:
+            with running(folder / "idle", folder / "tls", options.only, groups) as set_ups:
                 one_round([set_up for set_up in set_ups if set_up.processes], [idle], seconds, figures)
         finally:
             server.kill()
@@ -131,6 +132,15 @@ def main():
     table(medians)
     judge(medians)
     keep(figures, medians, options)
+
+
+def chosen(more):
+    """Two loops take two cores for the proxies beside those of load and server: with fewer the figure says nothing."""
+    groups = GROUPS | MORE if more else GROUPS
+    if "two loops" not in groups or os.cpu_count() >= 4:
+        return groups
+    print(f"two loops: not measured, for this machine has {os.cpu_count()} cores, not 4", file=sys.stderr)
+    return {name: makers for name, makers in groups.items() if name != "two loops"}
 
 
 def keep(figures, medians, options):

@@ -11,6 +11,8 @@ HERE = pathlib.Path(__file__).parent
 BIN = pathlib.Path(os.environ.get("TIELINE_BIN", HERE.parent / ".build/release"))
 TOOLS = pathlib.Path(os.environ["BENCH_TOOLS"])  # load and pump
 PROXY_CORE, LOAD_CORE = "0", "1"
+# Of two loops each has its own, beside those of load and server.
+TWO_CORES = "2,3"
 SERVER = "127.0.9.1:9000"
 API = "tieline.dev/v1alpha1"
 
@@ -37,12 +39,13 @@ class SetUp:
         self.folder.mkdir()
         self.name, self.group, self.address = name, group, address
         self.processes = []
+        self.cores = PROXY_CORE
 
     def start(self, *command, config=None):
         if config:
             (self.folder / config[0]).write_text(config[1])
         log = open(self.folder / "log", "a")
-        self.processes.append(pinned(PROXY_CORE, *command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder))
+        self.processes.append(pinned(self.cores, *command, stdout=log, stderr=subprocess.STDOUT, cwd=self.folder))
 
     def ready(self):
         wait(f"{self.group}, {self.name} answers", lambda: loaded(self, "connect", 1, 0.1)["answered"] > 0, self)
@@ -92,13 +95,37 @@ def tieline(folder, group):
         set_up = SetUp(folder, "tieline", group, "127.0.9.10:8080")
         site(set_up, "one", "127.0.9.10", service(f"  hosts: [127.0.9.1]\n  listen: {{enabled: true}}\n"))
         return set_up
+    if group == "two loops":
+        return two_loops(folder, "tieline", 2)
+    if group == "three sites":
+        set_up = SetUp(folder, "tieline", group, "127.0.9.13:8080")
+        return chain(set_up, {"ingress": "127.0.9.13", "transit": "127.0.9.14", "egress": "127.0.9.15"})
     set_up = SetUp(folder, "tieline", group, "127.0.9.11:8080")
-    ids = [site(set_up, "ingress", "127.0.9.11"), site(set_up, "egress", "127.0.9.12", service("  hosts: [127.0.9.1]\n"))]
-    write(set_up, "egress", "site", "kind: Site\nmetadata: {name: egress}\nspec:\n  linkAccess: {type: External, hosts: [127.0.9.12]}\n"
-          f"  allow: [{{siteID: {ids[0]}, name: ingress}}]\n")
-    write(set_up, "ingress", "link", "kind: Link\nmetadata: {name: egress}\nspec:\n"
-          f"  endpoints: [{{host: 127.0.9.12, port: 5671}}]\n  remoteSiteID: {ids[1]}\n")
-    write(set_up, "ingress", "service", service(""))
+    return chain(set_up, {"ingress": "127.0.9.11", "egress": "127.0.9.12"})
+
+
+def one_loop(folder, group):
+    return two_loops(folder, "one loop", 1)
+
+
+def two_loops(folder, name, loops):
+    """Two sites, each proxy with so many loops, on two cores for both."""
+    first = 50 + 2 * loops
+    set_up = SetUp(folder, name, "two loops", f"127.0.9.{first}:8080")
+    set_up.cores = TWO_CORES
+    return chain(set_up, {"ingress": f"127.0.9.{first}", "egress": f"127.0.9.{first + 1}"}, loops)
+
+
+def chain(set_up, sites, loops=1):
+    """Sites by name and address, each with a Link to the next one; the last has the server, the first the clients."""
+    names = list(sites)
+    ids = {name: site(set_up, name, sites[name], service("  hosts: [127.0.9.1]\n") if name == names[-1] else None, loops) for name in names}
+    for name, onward in zip(names, names[1:]):
+        write(set_up, onward, "site", f"kind: Site\nmetadata: {{name: {onward}}}\nspec:\n"
+              f"  linkAccess: {{type: External, hosts: [{sites[onward]}]}}\n  allow: [{{siteID: {ids[name]}, name: {name}}}]\n")
+        write(set_up, name, "link", f"kind: Link\nmetadata: {{name: {onward}}}\nspec:\n"
+              f"  endpoints: [{{host: {sites[onward]}, port: 5671}}]\n  remoteSiteID: {ids[onward]}\n")
+    write(set_up, names[0], "service", service(""))
     return set_up
 
 
@@ -113,13 +140,13 @@ def write(set_up, name, file, text):
     fresh.rename(set_up.folder / name / f"{file}.yaml")
 
 
-def site(set_up, name, address, service_text=None):
+def site(set_up, name, address, service_text=None, loops=1):
     """Starts a plain site; its SiteID."""
     (set_up.folder / name).mkdir()
     write(set_up, name, "site", f"kind: Site\nmetadata: {{name: {name}}}\nspec: {{}}\n")
     if service_text:
         write(set_up, name, "service", service_text)
-    set_up.start(BIN / "tieline-proxy", "run", "--site-dir", name, "--bind", address, "--admin", f"{address}:5673", "--loops", "1")
+    set_up.start(BIN / "tieline-proxy", "run", "--site-dir", name, "--bind", address, "--admin", f"{address}:5673", "--loops", loops)
     status = set_up.folder / name / "status" / f"site-{name}.json"
     return wait(f"site {name} has an identity",
                 lambda: status.exists() and json.loads(status.read_text())["status"].get("siteID"), set_up)
@@ -144,13 +171,15 @@ def haproxy(folder, group):
         set_up = SetUp(folder, "haproxy", group, "127.0.9.20:8080")
         set_up.start("haproxy", "-db", "-f", "cfg", config=("cfg", f"{HAPROXY}listen l\n  bind {set_up.address}\n  server s {SERVER}\n"))
         return set_up
-    set_up = SetUp(folder, "haproxy", group, "127.0.9.21:8080")
-    tls = f"ca-file {folder}/tls/ca.crt crt {folder}/tls/both.pem"
-    set_up.start("haproxy", "-db", "-f", "in", config=(
-        "in", f"{HAPROXY}listen l\n  bind 127.0.9.22:8443 ssl verify required {tls}\n  server s {SERVER}\n"))
+    hops = ["127.0.9.25:8443", "127.0.9.26:8443"] if group == "three sites" else ["127.0.9.22:8443"]
+    set_up = SetUp(folder, "haproxy", group, "127.0.9.24:8080" if group == "three sites" else "127.0.9.21:8080")
+    tls = f"ssl verify required ca-file {folder}/tls/ca.crt crt {folder}/tls/both.pem"
     # Without `no-ssl-reuse` it resumes sessions; the other rows make full handshakes.
-    set_up.start("haproxy", "-db", "-f", "out", config=(
-        "out", f"{HAPROXY}listen l\n  bind {set_up.address}\n  server s 127.0.9.22:8443 ssl verify required no-ssl-reuse {tls}\n"))
+    ends = [set_up.address] + [f"{hop} {tls}" for hop in hops]
+    onward = [f"{hop} {tls} no-ssl-reuse" for hop in hops] + [SERVER]
+    for index, (here, there) in reversed(list(enumerate(zip(ends, onward)))):
+        set_up.start("haproxy", "-db", "-f", f"cfg{index}", config=(
+            f"cfg{index}", f"{HAPROXY}listen l\n  bind {here}\n  server s {there}\n"))
     return set_up
 
 
@@ -194,6 +223,8 @@ def pump(folder, group):
 
 
 GROUPS = {"plain hop": [direct, tieline, haproxy, nginx], "two sites": [tieline, haproxy, nginx, pump]}
+# By `--more` only.
+MORE = {"three sites": [tieline, haproxy], "two loops": [tieline, one_loop]}
 
 
 def certificates(folder):
@@ -211,15 +242,15 @@ def certificates(folder):
 
 
 @contextlib.contextmanager
-def running(folder, tls, only):
+def running(folder, tls, only, groups):
     """Fresh processes of every set-up: memory that was freed is reused, and would hide what a connection costs."""
     folder.mkdir()
     (folder / "tls").symlink_to(tls)
     with contextlib.ExitStack() as stack:
         set_ups = []
-        for group, makers in GROUPS.items():
+        for group, makers in groups.items():
             for make in makers:
-                if only in make.__name__ or make in (direct, tieline):
+                if only in make.__name__ or make in (direct, tieline, one_loop):
                     set_ups.append(make(folder, group))
                     stack.callback(set_ups[-1].stop)
         for set_up in set_ups:

@@ -3,6 +3,7 @@
 #
 #   hack/bench.sh            five rounds, some 12 min
 #   hack/bench.sh --quick    three short rounds, under 4 min
+#   hack/bench.sh --more     three sites too, and two loops beside one where there are four cores
 #   hack/bench.sh --only haproxy     Tieline and one peer
 #
 # Builds a release first. Needs two cores, and root if HAProxy or nginx has to be installed. Results are kept in bench/results.

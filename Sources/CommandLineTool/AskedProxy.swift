@@ -87,23 +87,12 @@ enum ProxyLine {
         _ query: [Request.QueryItem] = [],
         command: String
     ) async throws -> Answer {
-        let answer: Data
-        switch self {
-        case .direct(let place): answer = try await Self.ask(place, path, query)
-        case .cluster(let client, let pod):
-            var request = Request.get(
-                Core.Pod.resource,
-                ObjectKey(namespace: pod.namespace, name: "\(pod.name):\(Self.adminPort)"),
-                subresource: "proxy"
-            )
-            request.path += path
-            request.query = query
-            do {
-                answer = try await client.send(request)
-            } catch {
-                throw Self.advice(error, pod, command)
+        let answer =
+            switch self {
+            case .direct(let place): try await Self.ask(place, path, query)
+            case .cluster(let client, let pod):
+                try await Self.ask(client, pod, path, query, command)
             }
-        }
         do {
             return try JSONDecoder().decode(type, from: answer)
         } catch {
@@ -131,6 +120,24 @@ enum ProxyLine {
             throw NotFound("\(place) answered \(response.status): \(text ?? "")")
         }
         return response.body
+    }
+
+    private static func ask(
+        _ client: KubernetesClient,
+        _ pod: ObjectKey,
+        _ path: String,
+        _ query: [Request.QueryItem],
+        _ command: String
+    ) async throws -> Data {
+        let place = ObjectKey(namespace: pod.namespace, name: "\(pod.name):\(adminPort)")
+        var request = Request.get(Core.Pod.resource, place, subresource: "proxy")
+        request.path += path
+        request.query = query
+        do {
+            return try await client.send(request)
+        } catch {
+            throw advice(error, pod, command)
+        }
     }
 
     private static func advice(_ error: APIError, _ pod: ObjectKey, _ command: String) -> NotFound {

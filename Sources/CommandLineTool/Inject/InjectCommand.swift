@@ -50,7 +50,9 @@ struct InjectCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let streams = try filename.map { try ManifestStream(try Self.read($0), file: $0) }
+        // No `map`: the optimizer of Swift 6.3.1 fails on a closure with two kinds of errors.
+        var streams: [ManifestStream] = []
+        for name in filename { streams.append(try ManifestStream(try Self.read(name), file: name)) }
         var injector = ManifestInjector(services: services, namespace: namespace, image: image)
         let text = try injector.inject(into: streams)
         for note in injector.notes { Self.tell(note) }
