@@ -14,7 +14,7 @@ enum AuthorityRules {
     private static func remedy(_ error: CertificateError, _ certificate: Certificate) -> String {
         switch error {
         case .notSiteCA(let reason):
-            "the certificate in tls.crt is not a site CA: \(reason); give one with basicConstraints CA:TRUE, pathlen:0"
+            "the certificate in tls.crt is not a site CA: \(reason); give one with basicConstraints CA:TRUE"
                 + " and keyUsage keyCertSign, without other critical extensions"
         case .weakKey(_, let key):
             "the key of the CA in tls.crt is \(key); links take P-256, P-384, Ed25519 and RSA of at least 3072 bits:"

@@ -13,6 +13,8 @@ package struct SiteAuthority: Sendable {
     /// Derived from the public key of the certificate.
     package let siteID: SiteID
     package let notAfter: Date
+    /// From when on somebody should be told that it ends: whoever renews it has had the time.
+    package let warning: Date
 
     private let certificate: Certificate
     private let key: PrivateKey
@@ -40,8 +42,7 @@ package struct SiteAuthority: Sendable {
     /// Reads what `make` made, or what the user brought as `tls.crt` and `tls.key`.
     ///
     /// Of several certificates in the file the first is the one. Throws `CertificateProblem` when other sites would not accept
-    /// the leafs that it signs (no CA, a path length that is not 0, a key that links do not take, not valid at `now`), or when
-    /// the key is another one's.
+    /// the leafs that it signs (no CA, a key that links do not take, not valid at `now`), or when the key is another one's.
     package init(certificatePEM: String, keyPEM: String, now: Date) throws {
         guard let certificate = try? Certificate.read(pem: certificatePEM).first else {
             throw CertificateProblem("there is no certificate in tls.crt")
@@ -60,6 +61,7 @@ package struct SiteAuthority: Sendable {
         self.keyPEM = keyPEM
         siteID = SiteID(certificate.subjectPublicKeyInfo)
         notAfter = Date(seconds: certificate.notAfter)
+        warning = certificate.warning(atMost: Validity.authorityWarning)
     }
 
     /// Makes a key and a certificate for this site's gateways or sidecars.
@@ -117,10 +119,26 @@ package struct LeafCertificate: Sendable {
     }
 
     /// When `needsRenewal` becomes true; nil when there is no leaf to be read.
+    ///
+    /// Never for one that ends with its CA: another one would end then as well.
     package static func renewalTime(chainPEM: String) -> Date? {
-        guard let leaf = leaf(chainPEM) else { return nil }
+        guard let chain = try? Certificate.read(pem: chainPEM), let leaf = chain.first else {
+            return nil
+        }
+        if chain.count == 2, leaf.notAfter >= chain[1].notAfter { return .distantFuture }
         let start = leaf.notBefore + Certificate.slack
         return Date(seconds: start + (leaf.notAfter - start) * 2 / 3)
+    }
+
+    /// From when on somebody should be told that the leaf has not been renewed; nil when there is none to be read.
+    package static func warning(chainPEM: String) -> Date? {
+        leaf(chainPEM).map { $0.warning(atMost: Validity.leafWarning) }
+    }
+
+    /// When the CA of the chain ends; nil when there is none to be read.
+    package static func authorityEnd(chainPEM: String) -> Date? {
+        guard let chain = try? Certificate.read(pem: chainPEM), chain.count == 2 else { return nil }
+        return Date(seconds: chain[1].notAfter)
     }
 
     /// When the first certificate of the chain ends; nil when there is none to be read.
@@ -157,6 +175,16 @@ package enum Validity {
     package static let leaf = Duration.seconds(7 * 24 * 3600)
     /// Seconds: 20 years.
     static let authority: Int64 = 631_152_000
+    /// Seconds before the end of a CA, and of a leaf, at which somebody is told: a week, a day.
+    static let authorityWarning: Int64 = 7 * 24 * 3600
+    static let leafWarning: Int64 = 24 * 3600
+}
+
+extension Certificate {
+    /// `seconds` before the end, or the last sixth of a short life: certificates are renewed at two thirds.
+    fileprivate func warning(atMost seconds: Int64) -> Date {
+        Date(seconds: notAfter - min(seconds, (notAfter - notBefore) / 6))
+    }
 }
 
 extension SiteID {

@@ -8,7 +8,7 @@ struct LinkCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "link",
         abstract: "Work with links between sites.",
-        subcommands: [GenerateCommand.self]
+        subcommands: [GenerateCommand.self, RevokeCommand.self]
     )
 }
 
@@ -52,23 +52,26 @@ struct GenerateCommand: AsyncParsableCommand {
 
     func run() async throws {
         let (client, namespace) = try cluster.client()
-        let site = try await chosenSite(client, namespace)
+        let site = try await client.site(named: site, in: namespace)
         let link = try LinkGenerator.link(to: site, name: name, cost: cost.flatMap { LinkCost($0) })
         let text =
             output == .json
             ? try Document.json(Envelope(link)) : try Document.yaml(Envelope(link))
         print(text, terminator: "")
     }
+}
 
-    private func chosenSite(_ client: KubernetesClient, _ namespace: String) async throws -> Site {
-        if let site {
-            let key = ObjectKey(namespace: namespace, name: site)
-            guard let found = try await client.find(Site.self, key) else {
+extension KubernetesClient {
+    /// The Site of that name, or the one that the namespace has.
+    func site(named name: String?, in namespace: String) async throws -> Site {
+        if let name {
+            let key = ObjectKey(namespace: namespace, name: name)
+            guard let found = try await find(Site.self, key) else {
                 throw NotFound("there is no Site \(key)")
             }
             return found
         }
-        let chosen = chooseSite(try await client.listAll(in: Scope(namespace: namespace)))
+        let chosen = chooseSite(try await listAll(in: Scope(namespace: namespace)))
         guard let found = chosen.site else {
             throw NotFound("there is no Site in namespace \(namespace); choose another with -n")
         }

@@ -10,6 +10,19 @@ package enum ChildName {
     }
     package static let credentialsSecret = "tieline-proxy-credentials"
     package static let sidecarSecret = "tieline-sidecar"
+    /// A name for a brought CA that the controller may read wherever there is a Site.
+    package static let broughtSecret = "tieline-identity"
+
+    /// Whether the controller may read Secrets of that name wherever there is a Site.
+    package static func isReadable(_ name: String) -> Bool {
+        name == broughtSecret || isSecret(name)
+    }
+
+    /// Whether the controller makes Secrets of that name.
+    static func isSecret(_ name: String) -> Bool {
+        name == authoritySecret || name == sidecarSecret || name.hasPrefix(configurationSecret)
+    }
+
     /// The Deployment, its ServiceAccount, and the headless core Service of the gateways.
     package static let proxy = "tieline-proxy"
     /// The core Service through which other sites link to this one.

@@ -14,6 +14,8 @@ package enum ConditionType: String, Hashable, Sendable, CaseIterable {
     case hasTargets = "HasTargets"
     /// Site: all that concerns it can be read; present only while that is not so.
     case informed = "Informed"
+    /// Site: no certificate ends soon; present only while one does.
+    case certificatesCurrent = "CertificatesCurrent"
     /// Present only while work is under way.
     case reconciling = "Reconciling"
     /// Present only while the user has to change something.
@@ -48,12 +50,19 @@ package enum Reason: String, Hashable, Sendable, CaseIterable {
     case proxiesSilent = "ProxiesSilent"
     /// The key of the site's identity is gone or broken; the message says what to do.
     case identityLost = "IdentityLost"
+    /// The Secret of an identity that is brought is not there, or cannot be read.
+    case identityMissing = "IdentityMissing"
+    /// The key that is there is another site's, and nobody asked for that change.
+    case identityMismatch = "IdentityMismatch"
     /// The API server refused what was to be made; the message quotes it.
     case applyFailed = "ApplyFailed"
 
     // Informed
     /// Something cannot be read, of which what was read last holds; the message says what, since when and what to do.
     case cannotRead = "CannotRead"
+
+    // CertificatesCurrent
+    case certificateExpiring = "CertificateExpiring"
 
     // Reachable
     case reachable = "Reachable"
@@ -99,4 +108,8 @@ package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case identityLost = "IdentityLost"
     case identityPrepared = "IdentityPrepared"
     case identityChanged = "IdentityChanged"
+    case identityMissing = "IdentityMissing"
+    case identityMismatch = "IdentityMismatch"
+    case certificateInvalid = "CertificateInvalid"
+    case certificateExpiring = "CertificateExpiring"
 }

@@ -75,6 +75,7 @@ extension SiteSpec {
             ),
             .allow: .list(.fields(NamedSite.CodingKeys.self)),
             .sites: .list(.fields(NamedSite.CodingKeys.self)),
+            .identity: .fields(BroughtIdentity.CodingKeys.self),
             .imports: .fields(Imports.CodingKeys.self, [.trusted: .list(.value)]),
             .exports: .fields(Exports.CodingKeys.self),
             .proxy: .fields(
@@ -103,6 +104,7 @@ extension SiteStatus {
         CodingKeys.self,
         [
             .conditions: conditionsShape,
+            .certificates: .fields(Certificates.CodingKeys.self),
             .endpoints: .list(endpoint),
             .proxies: .fields(Proxies.CodingKeys.self),
             .links: .fields(Tally.CodingKeys.self),

@@ -12,6 +12,12 @@ extension Site {
             )
         }
         checkLinkAccess(&findings)
+        if let name = spec.identity?.secretName, ChildName.isSecret(name) {
+            findings.add(
+                "spec.identity.secretName",
+                "\(name) is a Secret that the controller makes: name that of a CA of your own"
+            )
+        }
         checkBook(siteID: siteID, &findings)
         _ = findings.check(
             spec.proxy?.replicas,

@@ -37,6 +37,8 @@ package struct SiteSpec: Schema, Hashable {
     package var allow: [NamedSite]?
     /// Further sites that this Site's Services may name.
     package var sites: [NamedSite]?
+    /// A CA that somebody else made; absent: the site makes its own.
+    package var identity: BroughtIdentity?
     /// Whose servers are used here.
     package var imports: Imports?
     /// Who may use the servers here.
@@ -46,7 +48,8 @@ package struct SiteSpec: Schema, Hashable {
     package var health: HealthSettings?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case controllerName, linkAccess, allow, sites, imports, exports, proxy, drain, health
+        case controllerName, linkAccess, allow, sites, identity, imports, exports, proxy, drain
+        case health
     }
 
     package init() {}
@@ -91,6 +94,16 @@ package struct LinkAccess: Hashable, Sendable, Codable {
         self.port = port
         self.hosts = hosts
     }
+}
+
+/// A CA that somebody else made and keeps.
+package struct BroughtIdentity: Hashable, Sendable, Codable {
+    /// The Secret with its certificate and key, as cert-manager makes it: `tls.crt`, `tls.key`.
+    package var secretName: String
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case secretName }
+
+    package init(secretName: String) { self.secretName = secretName }
 }
 
 /// Whose servers are used where a Service says nothing.
@@ -241,6 +254,8 @@ package struct SiteStatus: NetworkStatus {
     package var nextSiteID: SiteID?
     /// The identity from before a rotation, while its key is kept.
     package var previousSiteID: SiteID?
+    /// When the certificates end.
+    package var certificates: Certificates?
     /// Where others link to; only addresses that exist.
     @OmitEmpty package var endpoints: [LinkEndpoint] = []
     package var proxies: Proxies?
@@ -251,10 +266,31 @@ package struct SiteStatus: NetworkStatus {
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
         case observedGeneration, conditions, summary, siteID, nextSiteID, previousSiteID
-        case endpoints, proxies, links, services, connections, cursors
+        case certificates, endpoints, proxies, links, services, connections, cursors
     }
 
     package init() {}
+
+    /// When the certificate of the site's CA ends, and those that its proxies show.
+    package struct Certificates: Hashable, Sendable, Codable {
+        package var authority: Timestamp?
+        package var gateway: Timestamp?
+        package var sidecar: Timestamp?
+
+        package enum CodingKeys: String, CodingKey, CaseIterable {
+            case authority, gateway, sidecar
+        }
+
+        package init(
+            authority: Timestamp? = nil,
+            gateway: Timestamp? = nil,
+            sidecar: Timestamp? = nil
+        ) {
+            self.authority = authority
+            self.gateway = gateway
+            self.sidecar = sidecar
+        }
+    }
 
     /// How many proxies the site has.
     package struct Proxies: Hashable, Sendable, Codable {

@@ -12,7 +12,7 @@ final class Admin: Sendable {
     private struct State {
         var dataPlane: (any DataPlane)?
         var snapshotKey: @Sendable () -> String = { "" }
-        var certificateEnd: @Sendable () -> Date? = { nil }
+        var certificates: @Sendable () -> CertificateEnds? = { nil }
         var isDraining = false
         var waitingFor = "starting"
     }
@@ -29,12 +29,12 @@ final class Admin: Sendable {
     func attach(
         _ dataPlane: any DataPlane,
         snapshotKey: @escaping @Sendable () -> String,
-        certificateEnd: @escaping @Sendable () -> Date?
+        certificates: @escaping @Sendable () -> CertificateEnds?
     ) {
         state.withLock { state in
             state.dataPlane = dataPlane
             state.snapshotKey = snapshotKey
-            state.certificateEnd = certificateEnd
+            state.certificates = certificates
         }
     }
 
@@ -66,10 +66,10 @@ final class Admin: Sendable {
         registry.addProcessMetrics()
         if let log { registry.addLogMetrics(log) }
         registry.addCollector { [self] writer in
-            let (dataPlane, end) = state.withLock { ($0.dataPlane, $0.certificateEnd) }
+            let (dataPlane, ends) = state.withLock { ($0.dataPlane, $0.certificates) }
             guard let dataPlane else { return }
             let snapshot = dataPlane.snapshot
-            writer.add(snapshot, isReady: dataPlane.isReady, certificateEnd: end())
+            writer.add(snapshot, isReady: dataPlane.isReady, certificates: ends())
             writer.add(dataPlane.meters, names: snapshot.siteNames)
             writer.gauge(
                 "tieline_streams_active",

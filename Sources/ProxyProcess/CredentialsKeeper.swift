@@ -24,9 +24,9 @@ final class CredentialsKeeper: Sendable {
         state = Mutex(State(current: current, issued: issued ?? .distantPast))
     }
 
-    /// When the leaf in use ends; nil when it cannot be read.
-    var notAfter: Date? {
-        LeafCertificate.notAfter(chainPEM: state.withLock { $0.current.certificateChain })
+    /// When the certificates in use end; nil when that cannot be read.
+    var ends: CertificateEnds? {
+        CertificateEnds(chainPEM: state.withLock { $0.current.certificateChain })
     }
 
     /// Takes in what a source holds.

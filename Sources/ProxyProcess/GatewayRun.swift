@@ -59,7 +59,7 @@ struct GatewayRun: Sendable {
         admin.attach(
             proxy,
             snapshotKey: { sources.keeper.snapshotKey },
-            certificateEnd: { sources.credentials.notAfter }
+            certificates: { sources.credentials.ends }
         )
         return await ProxyProcess.serve(
             proxy,

@@ -49,7 +49,7 @@ struct SidecarRun: Sendable {
         )
         let credentials = CredentialsKeeper(current: first, dataPlane: proxy, logger: logger)
         // A sidecar has no snapshot key: its gateways report for it.
-        admin.attach(proxy, snapshotKey: { "" }, certificateEnd: { credentials.notAfter })
+        admin.attach(proxy, snapshotKey: { "" }, certificates: { credentials.ends })
         return await ProxyProcess.serve(
             proxy,
             admin,

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import KubernetesAPI
 import ManifestReading
 import NetworkAPI
 import NetworkModel
@@ -115,6 +116,16 @@ struct SiteDirectory: Sendable {
             listeners: .direct(bind: bind)
         )
         reading.problems += compilation.findings.map(reading.manifests.problem)
+        if site.spec.identity != nil {
+            let finding = Finding(
+                object: FoundObject(kind: .site, name: site.metadata.name),
+                field: "spec.identity",
+                reason: .invalid,
+                message:
+                    "a plain site reads no Secret; put tls.crt and tls.key into the folder identity of its state"
+            )
+            reading.problems.append(reading.manifests.problem(for: finding))
+        }
         if reading.problems.isEmpty { reading.configuration = compilation.configuration }
     }
 

@@ -59,7 +59,7 @@ struct SiteRun: Sendable {
         admin.attach(
             proxy,
             snapshotKey: { snapshotKey },
-            certificateEnd: { leaf.notAfter }
+            certificates: { CertificateEnds(chainPEM: leaf.chain) }
         )
         let status = SiteStatusWriter(
             state: place,
@@ -78,7 +78,7 @@ struct SiteRun: Sendable {
                         await status.follow(proxy, applier)
                     }
                 },
-                { await renew(leaf, authority, proxy) },
+                { await renew(leaf, proxy) },
             ]
         )
     }
@@ -163,19 +163,22 @@ struct SiteRun: Sendable {
         throw UnusableSite(lines: reading.problems.map(\.description))
     }
 
-    /// Gives the proxy a new leaf at two thirds of the old one's life.
-    private func renew(
-        _ leaf: CurrentLeaf,
-        _ authority: SiteAuthority,
-        _ proxy: any DataPlane
-    ) async {
+    /// Gives the proxy a new leaf at two thirds of the old one's life, and when the site's CA has another certificate for its key.
+    private func renew(_ leaf: CurrentLeaf, _ proxy: any DataPlane) async {
         while !Task.isCancelled {
             // In short steps: a machine may sleep, and its clock may jump.
             try? await Task.sleep(for: .seconds(60))
-            guard !Task.isCancelled,
-                LeafCertificate.needsRenewal(chainPEM: leaf.chain, now: Date())
-            else { continue }
+            guard !Task.isCancelled else { return }
             do {
+                let authority = try place.authority(now: Date())
+                guard
+                    LeafCertificate.needsRenewal(chainPEM: leaf.chain, now: Date())
+                        || !authority.hasIssued(
+                            chainPEM: leaf.chain,
+                            keyPEM: leaf.key,
+                            role: .gateway
+                        )
+                else { continue }
                 let next = try authority.issueLeaf(role: .gateway, now: Date())
                 try proxy.setCredentials(next.proxyCredentials)
                 leaf.replace(with: next)
@@ -194,7 +197,7 @@ final class CurrentLeaf: Sendable {
     init(_ leaf: LeafCertificate) { self.leaf = Mutex(leaf) }
 
     var chain: String { leaf.withLock { $0.chainPEM } }
-    var notAfter: Date { leaf.withLock { $0.notAfter } }
+    var key: String { leaf.withLock { $0.keyPEM } }
 
     func replace(with next: LeafCertificate) { leaf.withLock { $0 = next } }
 }

@@ -1,12 +1,27 @@
+import Certificates
 import FoundationEssentials
 import NetworkModel
 import Proxy
 import ProxyContract
 import Telemetry
 
+/// When the two certificates end that a proxy shows.
+struct CertificateEnds: Sendable {
+    var leaf: Date
+    var authority: Date
+
+    /// Nil when the chain cannot be read.
+    init?(chainPEM: String) {
+        guard let leaf = LeafCertificate.notAfter(chainPEM: chainPEM),
+            let authority = LeafCertificate.authorityEnd(chainPEM: chainPEM)
+        else { return nil }
+        (self.leaf, self.authority) = (leaf, authority)
+    }
+}
+
 // The proxy's metrics are made from its snapshot at every scrape: one source for status and metrics.
 extension MetricsWriter {
-    mutating func add(_ snapshot: ProxySnapshot, isReady: Bool, certificateEnd: Date?) {
+    mutating func add(_ snapshot: ProxySnapshot, isReady: Bool, certificates: CertificateEnds?) {
         gauge("tieline_ready", help: "1 while the proxy is ready.", value: isReady ? 1 : 0)
         gauge(
             "tieline_configuration_generation",
@@ -23,11 +38,16 @@ extension MetricsWriter {
             help: "Sidecars attached to this gateway.",
             value: Double(snapshot.sidecars.count)
         )
-        if let certificateEnd {
+        if let certificates {
             gauge(
                 "tieline_cert_expiry_timestamp_seconds",
                 help: "When the proxy's certificate ends, in seconds since 1970.",
-                value: certificateEnd.timeIntervalSince1970.rounded()
+                value: certificates.leaf.timeIntervalSince1970.rounded()
+            )
+            gauge(
+                "tieline_ca_expiry_timestamp_seconds",
+                help: "When the certificate of the site's CA ends, in seconds since 1970.",
+                value: certificates.authority.timeIntervalSince1970.rounded()
             )
         }
         counter(

@@ -177,6 +177,8 @@ extension GatewayControl {
                 neighborhood.close(lane.id, LaneClosing(.notAllowed, text), &turn)
             }
         }
+        // Their streams could also have come, or come back, over others.
+        turn.outputs.append(.revoked(sites))
     }
 
     mutating func configureRouting(_ turn: inout Turn) {

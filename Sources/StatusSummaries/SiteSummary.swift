@@ -36,12 +36,29 @@ package struct SiteFacts {
     package var unreadable: String?
     /// What could not be read just now and is needed: what the Site asks for is neither known to be there nor to be absent.
     package var readFailure: String?
-    /// Why nothing can be signed for the site any more, with what to do; it goes on with what it has.
-    package var lostIdentity: String?
+    /// Why nothing can be signed for the site; it goes on with what it has.
+    package var identityProblem: IdentityProblem?
+    /// Why the Secret of an identity that is brought cannot be read.
+    package var unreadIdentity: String?
+    /// When the certificates end; nil while that is not known.
+    package var certificates: SiteStatus.Certificates?
+    /// Which certificates end soon, with what to do.
+    package var expiring: [String] = []
     package var links = SiteStatus.Tally(total: 0, ready: 0)
     package var services = SiteStatus.Tally(total: 0, ready: 0)
 
     package init() {}
+}
+
+/// Why nothing can be signed for a site, with what to do.
+package struct IdentityProblem: Equatable, Sendable {
+    package var reason: Reason
+    package var message: String
+
+    package init(_ reason: Reason, _ message: String) {
+        self.reason = reason
+        self.message = message
+    }
 }
 
 /// The identities of a site whose keys are kept and not used.
@@ -59,7 +76,9 @@ package struct OtherIdentities: Equatable, Sendable {
 
 /// Builds the status of a Site.
 package enum SiteSummary {
-    private static let stalls: Set<Reason> = [.conflict, .invalid, .identityLost]
+    private static let stalls: Set<Reason> = [
+        .conflict, .invalid, .identityLost, .identityMismatch, .certificateInvalid,
+    ]
 
     package static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {
         // What was counted goes on from there, whatever becomes of the Site meanwhile.
@@ -67,12 +86,14 @@ package enum SiteSummary {
         status.siteID = site.status.siteID
         status.nextSiteID = site.status.nextSiteID
         status.previousSiteID = site.status.previousSiteID
+        status.certificates = facts.certificates ?? site.status.certificates
         status.connections = site.status.connections
         status.cursors = site.status.cursors
         var writer = ConditionWriter(of: site, at: now)
         status.observedGeneration = site.metadata.generation
         let judged = Judged(site: site, facts: facts, wasProgrammed: writer.holds(.programmed))
         writer.set(.informed, by: informed, of: judged)
+        writer.set(.certificatesCurrent, by: certificatesCurrent, of: judged)
         if let finding = facts.finding {
             writer.set(.accepted, .no, finding.reason, finding.message)
             writer.remove(.programmed)
@@ -108,7 +129,7 @@ package enum SiteSummary {
     }
 
     private static let programmed: [Rule] = [
-        .no(.identityLost) { $0.facts.lostIdentity },
+        Rule { $0.facts.identityProblem.map { .set(.no, $0.reason, $0.message) } },
         .no(.conflict) {
             $0.facts.conflicts.isEmpty ? nil : $0.facts.conflicts.joined(separator: "; ")
         },
@@ -161,6 +182,14 @@ package enum SiteSummary {
         .no(.cannotRead) { judged in
             (judged.facts.unreadable ?? judged.facts.readFailure)
                 .map { "\($0); what was read last holds" }
+        },
+        Rule { _ in .remove },
+    ]
+
+    /// Beside Ready, like `informed`: a certificate that ends soon still holds.
+    private static let certificatesCurrent: [Rule] = [
+        .no(.certificateExpiring) { judged in
+            judged.facts.expiring.isEmpty ? nil : judged.facts.expiring.joined(separator: "; ")
         },
         Rule { _ in .remove },
     ]

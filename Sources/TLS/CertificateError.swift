@@ -8,7 +8,7 @@ package enum CertificateError: Error, Hashable, Sendable, CustomStringConvertibl
     /// Not valid yet, beyond the slack: one of the two clocks is wrong, more likely than the certificate.
     case notYetValid(Certificate, secondsAhead: Int64)
     case expired(Certificate, secondsAgo: Int64)
-    /// The site certificate is no CA, or its path length is not 0.
+    /// The site certificate is no CA.
     case notSiteCA(String)
     /// The leaf does not name the site certificate as its issuer, or is itself a CA.
     case issuer(String)

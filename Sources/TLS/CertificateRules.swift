@@ -35,6 +35,8 @@ enum CertificateRules {
     }
 
     /// What is demanded of a site's CA; dates only when `time` is given.
+    ///
+    /// A path length is not: a chain is two certificates, and who signed the leaf is the site.
     static func checkAuthority(
         _ authority: borrowing OpenSSLCertificate,
         at time: Int64?
@@ -57,10 +59,6 @@ enum CertificateRules {
         }
         guard flags & UInt32(EXFLAG_BCONS) != 0, flags & UInt32(EXFLAG_CA) != 0 else {
             throw .notSiteCA("basic constraints without CA")
-        }
-        guard authority.pathLength == 0 else {
-            let length = authority.pathLength
-            throw .notSiteCA(length < 0 ? "no path length, not 0" : "path length \(length), not 0")
         }
         guard authority.keyUsage & UInt32(KU_KEY_CERT_SIGN) != 0 else {
             throw .notSiteCA("key usage without certificate signing")

@@ -74,8 +74,6 @@ struct OpenSSLCertificate: ~Copyable, @unchecked Sendable {
 
     /// The flags `EXFLAG_...`, after the extensions were parsed.
     var flags: UInt32 { unsafe X509_get_extension_flags(pointer) }
-    /// -1 without a path length.
-    var pathLength: Int { unsafe X509_get_pathlen(pointer) }
     /// All bits set without the extension.
     var keyUsage: UInt32 { unsafe X509_get_key_usage(pointer) }
     var extendedKeyUsage: UInt32 { unsafe X509_get_extended_key_usage(pointer) }

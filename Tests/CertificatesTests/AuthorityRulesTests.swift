@@ -62,14 +62,38 @@ struct AuthorityRulesTests {
         )
     }
 
-    @Test("a path length other than 0, or none, is refused")
+    @Test("any path length, or none, as cert-manager makes it, is taken; no CA is not")
     func pathLength() throws {
-        for (constraints, name) in [
-            ("critical,CA:true", "no path length"), ("critical,CA:true,pathlen:1", "path length 1"),
-        ] {
+        for constraints in ["critical,CA:true", "critical,CA:true,pathlen:1"] {
             let site = try FixtureSite { $0.set("basicConstraints", constraints) }
-            try expectRefusal(of: site, naming: [name, "CA:TRUE, pathlen:0"])
+            #expect(try read(site).siteID == site.id)
+            #expect(try isTakenByLanes(site))
         }
+        let leaf = try FixtureSite { $0.set("basicConstraints", "critical,CA:false") }
+        try expectRefusal(of: leaf, naming: ["CA:TRUE"])
+    }
+
+    @Test("somebody is told a week before a CA ends, or in the last sixth of a short life")
+    func warning() throws {
+        let day = 86_400
+        for (life, left) in [(90 * day, 7 * day), (6 * day, day)] {
+            let site = try FixtureSite {
+                $0.notBefore = 0
+                $0.notAfter = life
+            }
+            let authority = try read(site)
+            #expect(authority.notAfter.timeIntervalSince(authority.warning) == Double(left))
+        }
+    }
+
+    @Test("a leaf that ends with its CA is not renewed: the next one would end then as well")
+    func bounded() throws {
+        let site = try FixtureSite { $0.notAfter = 3_600 }
+        let authority = try read(site)
+        let leaf = try authority.issueLeaf(role: .gateway, now: Date())
+        #expect(leaf.notAfter == authority.notAfter)
+        #expect(LeafCertificate.authorityEnd(chainPEM: leaf.chainPEM) == authority.notAfter)
+        #expect(!LeafCertificate.needsRenewal(chainPEM: leaf.chainPEM, now: authority.notAfter))
     }
 
     @Test("a key usage without signing certificates is refused, none at all is not")

@@ -17,8 +17,10 @@ struct IdentityTests {
         switch IdentityDecision(site: site, secrets: secrets, now: start) {
         case .use(let authority): "use \(authority.siteID)"
         case .make: "make"
-        case .lost(let record, _): "lost \(record.siteID)"
-        case .unusable: "unusable"
+        case .lost(let record, let problem, _):
+            problem.reason == .identityLost
+                ? "lost \(record.siteID)" : "\(problem.reason) \(record.siteID)"
+        case .unusable(let problem): problem.reason == .invalid ? "unusable" : "\(problem.reason)"
         }
     }
 
@@ -30,14 +32,14 @@ struct IdentityTests {
         site.status.siteID = old
         #expect(decide(site, SiteSecrets()) == "lost \(old)")
         guard
-            case .lost(_, let problem) = IdentityDecision(
+            case .lost(_, let problem, _) = IdentityDecision(
                 site: site,
                 secrets: SiteSecrets(),
                 now: start
             )
         else { return }
-        #expect(problem.contains("restore the Secret"))
-        #expect(problem.contains("tieline.dev/new-identity: \(old)"))
+        #expect(problem.message.contains("restore the Secret"))
+        #expect(problem.message.contains("tieline.dev/new-identity: \(old)"))
     }
 
     @Test("K3: a wish for a new identity names the lost one, so it cannot come true twice")
@@ -103,20 +105,124 @@ struct IdentityTests {
         #expect(decide(site, secrets) == "lost \(try Samples.siteID("A"))")
     }
 
+    @Test("a brought CA is waited for, told of when wrong, and never replaced by one of ours")
+    func brought() throws {
+        var site = Samples.site()
+        site.spec.identity = BroughtIdentity(secretName: "mine")
+        var secrets = SiteSecrets()
+        #expect(decide(site, secrets) == "identityMissing")
+        let authority = try SiteAuthority.make(now: start)
+        secrets.authority = Samples.authoritySecret(authority)
+        #expect(decide(site, secrets) == "use \(authority.siteID)")
+        secrets.authority?.data["tls.key"] = Data("x".utf8)
+        #expect(decide(site, secrets) == "certificateInvalid")
+        let old = try Samples.siteID("A")
+        site.status.siteID = old
+        #expect(decide(site, secrets) == "certificateInvalid \(old)")
+        secrets.authority = nil
+        #expect(decide(site, secrets) == "identityMissing \(old)")
+        // The lost one is not missed: another one is brought, or none.
+        site.metadata.annotations[Names.newIdentityAnnotation] = old.text
+        #expect(decide(site, secrets) == "identityMissing \(old)")
+    }
+
+    @Test("K3: another key is another site, and changes nothing before somebody asks for it")
+    func another() throws {
+        let old = try Samples.siteID("A")
+        let authority = try SiteAuthority.make(now: start)
+        for brought in [nil, BroughtIdentity(secretName: "mine")] {
+            var site = Samples.site()
+            site.spec.identity = brought
+            site.status.siteID = old
+            var secrets = SiteSecrets()
+            secrets.authority = Samples.authoritySecret(authority)
+            #expect(decide(site, secrets) == "identityMismatch \(old)")
+            site.metadata.annotations[Names.nextIdentityAnnotation] = old.text
+            #expect(decide(site, secrets) == "identityMismatch \(old)")
+            site.metadata.annotations[Names.nextIdentityAnnotation] = authority.siteID.text
+            #expect(decide(site, secrets) == "use \(authority.siteID)")
+            // Whoever was stopped after the first certificate of the new identity is continued without the wish.
+            site.metadata.annotations[Names.nextIdentityAnnotation] = nil
+            secrets.credentials = try IdentityPlan.leaf(
+                role: .gateway,
+                existing: nil,
+                reading: nil,
+                authority: authority,
+                site: site,
+                now: start
+            )?.secret
+            #expect(decide(site, secrets) == "use \(authority.siteID)")
+        }
+    }
+
+    @Test("the Secret of a brought CA is never written: a wish for another key says what to do")
+    func broughtRotation() throws {
+        let authority = try SiteAuthority.make(now: start)
+        func problem(_ wish: IdentityWish?) -> String? {
+            let rotation = IdentityRotation(wish: wish, brought: authority, in: "mine")
+            #expect(rotation.changes.isEmpty)
+            return rotation.problem
+        }
+        for wish in [nil, IdentityWish.forget, .use(authority.siteID)] {
+            #expect(problem(wish) == nil)
+        }
+        #expect(problem(.prepare)?.contains("another Secret") == true)
+        #expect(problem(.use(try Samples.siteID("A")))?.contains("mine") == true)
+    }
+
+    @Test("what is missing is waited for, what is wrong is Stalled, what ends soon is told")
+    func broughtStatus() throws {
+        var site = Samples.site()
+        site.status.siteID = try Samples.siteID("A")
+        func status(_ build: (inout SiteFacts) -> Void) throws -> SiteStatus {
+            var facts = SiteFacts()
+            facts.siteID = site.status.siteID
+            facts.view = SiteView(gateways: [
+                Samples.gateway(snapshot: try Samples.snapshot(generation: 5))
+            ])
+            facts.generation = 5
+            build(&facts)
+            return SiteSummary.make(site: site, facts: facts, at: Samples.now)
+        }
+        for (reason, type) in [
+            (Reason.identityMissing, "Reconciling"), (.identityMismatch, "Stalled"),
+            (.certificateInvalid, "Stalled"),
+        ] {
+            let status = try status { $0.identityProblem = IdentityProblem(reason, "why") }
+            #expect(status.conditions[type: type]?.reason == reason.rawValue)
+            #expect(status.proxies?.ready == 1)
+        }
+        let expiring = try status { $0.expiring = ["the CA ends"] }
+        #expect(expiring.conditions.isTrue("Ready"))
+        #expect(expiring.conditions[type: "CertificatesCurrent"]?.reason == "CertificateExpiring")
+        let events = Transitions.conflict(site, before: [], after: expiring.conditions)
+        #expect(events.map(\.reason) == [.certificateExpiring])
+        let told = Transitions.conflict(
+            site,
+            before: expiring.conditions,
+            after: expiring.conditions
+        )
+        #expect(told.isEmpty)
+        #expect(try status { _ in }.conditions[type: "CertificatesCurrent"] == nil)
+    }
+
     @Test("K3: a Site that lost its identity is Stalled and keeps what it says of itself")
     func status() throws {
         var site = Samples.site()
         site.status.siteID = try Samples.siteID("A")
         var facts = SiteFacts()
         facts.siteID = site.status.siteID
-        facts.lostIdentity = "the Secret is gone: restore it"
+        facts.identityProblem = IdentityProblem(
+            .identityLost,
+            "the Secret is gone: restore it"
+        )
         facts.view = SiteView(gateways: [
             Samples.gateway(snapshot: try Samples.snapshot(generation: 5))
         ])
         facts.generation = 5
         let status = SiteSummary.make(site: site, facts: facts, at: Samples.now)
         #expect(status.conditions[type: "Stalled"]?.reason == "IdentityLost")
-        #expect(status.conditions[type: "Ready"]?.message == facts.lostIdentity)
+        #expect(status.conditions[type: "Ready"]?.message == facts.identityProblem?.message)
         #expect(status.conditions.isTrue("Accepted"))
         #expect(status.proxies?.ready == 1)
         let events = Transitions.conflict(site, before: [], after: status.conditions)

@@ -1,3 +1,4 @@
+import Certificates
 import FoundationEssentials
 import KubernetesAPI
 import NetworkAPI
@@ -40,6 +41,22 @@ enum Samples {
         var site = Site(metadata: metadata("east"))
         build(&site.spec)
         return site
+    }
+
+    /// The Secret of an identity, as cert-manager makes it too.
+    static func authoritySecret(
+        _ authority: SiteAuthority,
+        name: String = ChildName.authoritySecret,
+        namespace: String = "shop"
+    ) -> Core.Secret {
+        Core.Secret {
+            $0.metadata = ObjectMeta(name: name, namespace: namespace)
+            $0.type = "kubernetes.io/tls"
+            $0.data = [
+                "tls.crt": Data(authority.certificatePEM.utf8),
+                "tls.key": Data(authority.keyPEM.utf8),
+            ]
+        }
     }
 
     static func link(cost: Int32? = nil) throws -> Link {

@@ -70,7 +70,7 @@ struct SecretPlanTests {
             )
             return try #require(write).secret
         }
-        var objects = SiteObjects(uid: nil, read: Samples.start)
+        var objects = SiteObjects(of: Samples.site(), read: Samples.start)
         let none = objects.reading(of: .gateway)
         #expect(none == nil)
         objects.authority = authority

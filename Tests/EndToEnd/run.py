@@ -30,7 +30,7 @@ LANES = [
     [
         ("ipv4", "abcd", [
             "input", "verdict", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
-            "identity"]),
+            "identity", "rights"]),
         ("ipv6", "ab", ["families"]),
         ("dual", "ab", ["families"]),
     ],

@@ -110,7 +110,7 @@ struct PlainStatusTests {
         ]
         let registry = MetricsRegistry()
         registry.addCollector { [snapshot] in
-            $0.add(snapshot, isReady: true, certificateEnd: nil)
+            $0.add(snapshot, isReady: true, certificates: nil)
         }
         let costs = registry.text().split(separator: "\n").filter {
             $0.hasPrefix("tieline_service_path_cost{")

@@ -183,6 +183,22 @@ struct StreamIdentityTests {
         #expect(eventually { (try? far.isEmpty) == true && (try? near.isEmpty) == true })
     }
 
+    @Test("a site that may not dial any more loses its streams, also those over another site")
+    func revocation() throws {
+        defer { stop() }
+        try near.targets([.init(site: far.site.id, cost: 2, route: [middle.id, far.id])])
+        let port = try near.listen()
+        let client = try #require(TestSocket.connected(to: port))
+        #expect(client.read(limit: 4).bytes == Array("far\n".utf8))
+        try far.withEngine { [middle] in $0.endStreams(of: [middle.site.id]) }
+        let other = try #require(TestSocket.connected(to: port))
+        #expect(other.read(limit: 4).bytes == Array("far\n".utf8))
+        try far.withEngine { [near] in $0.endStreams(of: [near.site.id]) }
+        #expect(client.readPattern().end == .reset)
+        #expect(other.readPattern().end == .reset)
+        #expect(eventually { (try? far.isEmpty) == true && (try? near.isEmpty) == true })
+    }
+
     @Test("a sidecar may use its own name only")
     func sidecarName() throws {
         defer { stop() }

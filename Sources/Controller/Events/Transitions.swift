@@ -92,9 +92,7 @@ enum Transitions {
         after: [Condition]
     ) -> [EventPlan] {
         after.compactMap { condition in
-            guard let reason = stuck(condition.reason),
-                condition.type == ConditionType.accepted.rawValue
-                    || condition.type == ConditionType.programmed.rawValue,
+            guard let reason = stuck(condition.reason), told.contains(condition.type),
                 before[type: condition.type]?.reason != condition.reason,
                 !condition.message.isEmpty
             else { return nil }
@@ -108,11 +106,20 @@ enum Transitions {
         }
     }
 
+    /// The conditions whose reasons are told so.
+    private static let told = Set(
+        [ConditionType.accepted, .programmed, .certificatesCurrent].map(\.rawValue)
+    )
+
     /// The Event for a reason that lasts until somebody acts.
     private static func stuck(_ reason: String) -> EventReason? {
         switch Reason(rawValue: reason) {
         case .conflict: .conflict
         case .identityLost: .identityLost
+        case .identityMissing: .identityMissing
+        case .identityMismatch: .identityMismatch
+        case .certificateInvalid: .certificateInvalid
+        case .certificateExpiring: .certificateExpiring
         default: nil
         }
     }

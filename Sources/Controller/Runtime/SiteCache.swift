@@ -8,6 +8,8 @@ import Synchronization
 struct SiteObjects: Sendable {
     /// Of the Site that they were read for.
     let uid: String?
+    /// The name of the Secret with the identity.
+    let authorityName: String
     /// When those were read that the server tells nothing of.
     var read: Instant
     var secrets = SiteSecrets()
@@ -16,9 +18,14 @@ struct SiteObjects: Sendable {
     /// What was read out of the leaves.
     var leaves: [ProxyRole: LeafReading] = [:]
 
-    init(uid: String?, read: Instant) {
-        self.uid = uid
+    init(of site: Site, read: Instant) {
+        uid = site.metadata.uid
+        authorityName = site.authoritySecret
         self.read = read
+    }
+
+    func isOf(_ site: Site) -> Bool {
+        uid == site.metadata.uid && authorityName == site.authoritySecret
     }
 }
 
@@ -34,7 +41,7 @@ final class SiteCache: Sendable {
 
     func get(_ site: Site) -> SiteObjects? {
         state.withLock { $0.objects[site.metadata.namespace ?? ""] }
-            .flatMap { $0.uid == site.metadata.uid ? $0 : nil }
+            .flatMap { $0.isOf(site) ? $0 : nil }
     }
 
     func set(_ objects: SiteObjects, of namespace: String) {

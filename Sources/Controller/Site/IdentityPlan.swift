@@ -14,14 +14,21 @@ struct SiteSecrets: Equatable, Sendable {
     init() {}
 
     /// Each by its name.
-    static var places: [(name: String, place: WritableKeyPath<SiteSecrets, Core.Secret?>)] {
+    static func places(
+        of site: Site
+    ) -> [(name: String, place: WritableKeyPath<SiteSecrets, Core.Secret?>)] {
         [
-            (ChildName.authoritySecret, \.authority),
+            (site.authoritySecret, \.authority),
             (ChildName.configurationSecret, \.configuration),
             (ChildName.credentialsSecret, \.credentials),
             (ChildName.sidecarSecret, \.sidecar),
         ]
     }
+}
+
+extension Site {
+    /// The Secret with the key that is this site's identity: the one that was brought, or ours.
+    var authoritySecret: String { spec.identity?.secretName ?? ChildName.authoritySecret }
 }
 
 /// A Secret to be written.

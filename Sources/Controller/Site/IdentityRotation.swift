@@ -49,6 +49,22 @@ struct IdentityRotation: Sendable {
         var keys: (certificate: String, key: String) { ("\(rawValue).crt", "\(rawValue).key") }
     }
 
+    /// Of an identity that is brought: nothing is written into its Secret, and another one is another Secret's.
+    init(wish: IdentityWish?, brought current: SiteAuthority, in name: String) {
+        switch wish {
+        case nil, .forget, .use(current.siteID): break
+        case .prepare:
+            problem =
+                "the annotation \(Names.nextIdentityAnnotation) is \"prepare\", but spec.identity names the Secret "
+                + "\(name): prepare another Secret and name it there"
+        case .use(let wanted):
+            problem =
+                "the annotation \(Names.nextIdentityAnnotation) names \(wanted), but the Secret \(name), which "
+                + "spec.identity names, holds the key of \(current.siteID): name the Secret of the other one there"
+        case .unreadable(let text): problem = Self.unreadable(text)
+        }
+    }
+
     init(
         wish: IdentityWish?,
         secret: Core.Secret,
@@ -76,11 +92,13 @@ struct IdentityRotation: Sendable {
             move(place, to: .current, in: secret)
         case .forget:
             for place in [Place.next, .previous] where Self.holds(place, secret) { remove(place) }
-        case .unreadable(let text):
-            problem =
-                "the annotation \(Names.nextIdentityAnnotation) is \"\(text)\": it must be \"prepare\", \"none\", or the "
-                + "SiteID to be used"
+        case .unreadable(let text): problem = Self.unreadable(text)
         }
+    }
+
+    private static func unreadable(_ text: String) -> String {
+        "the annotation \(Names.nextIdentityAnnotation) is \"\(text)\": it must be \"prepare\", \"none\", or the "
+            + "SiteID to be used"
     }
 
     /// The identities beside the one in use.

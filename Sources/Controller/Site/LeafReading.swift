@@ -16,6 +16,8 @@ struct LeafReading: Equatable, Sendable {
     /// When it has to be renewed.
     let renewal: Date?
     let end: Date?
+    /// From when on somebody should be told that it was not.
+    let warning: Date?
 
     init(_ secret: Core.Secret, of role: ProxyRole, by authority: SiteAuthority?) {
         let chain = IdentityPlan.chain(secret)
@@ -27,6 +29,7 @@ struct LeafReading: Equatable, Sendable {
             ?? false
         renewal = LeafCertificate.renewalTime(chainPEM: chain)
         end = LeafCertificate.notAfter(chainPEM: chain)
+        warning = LeafCertificate.warning(chainPEM: chain)
     }
 
     /// Whether reading again would say the same.

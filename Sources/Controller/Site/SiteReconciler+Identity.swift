@@ -31,10 +31,43 @@ extension SiteReconciler {
                     from: before,
                     to: authority.siteID,
                     isPlanned: facts.otherIdentities?.previous == before
+                        || site.metadata.identityWish == .use(authority.siteID)
                 )
             )
         }
         try await keepCredentials(site, authority, &objects, &facts, &leftovers)
+        lookAtDates(site, authority, &objects, &facts)
+    }
+
+    /// Notes when the certificates end, and which of them nobody has renewed in time.
+    private func lookAtDates(
+        _ site: Site,
+        _ authority: SiteAuthority,
+        _ objects: inout SiteObjects,
+        _ facts: inout SiteFacts
+    ) {
+        let now = Date()
+        facts.certificates = SiteStatus.Certificates(
+            authority: Timestamp(authority.notAfter),
+            gateway: objects.reading(of: .gateway)?.end.map { Timestamp($0) },
+            sidecar: objects.reading(of: .sidecar)?.end.map { Timestamp($0) }
+        )
+        guard now < authority.warning else {
+            facts.expiring.append(
+                "the CA in the Secret \(site.authoritySecret) ends at \(Timestamp(authority.notAfter)): renew it with the "
+                    + "same key, or all links of this site end then"
+            )
+            return
+        }
+        for role in ProxyRole.allCases {
+            guard let reading = objects.reading(of: role), let end = reading.end,
+                let warning = reading.warning, now >= warning
+            else { continue }
+            facts.expiring.append(
+                "the certificate of the site's \(role) ends at \(Timestamp(end)) and is not renewed: the log of the "
+                    + "controller says why"
+            )
+        }
     }
 
     /// The identity to sign with; nil when there is none, which `facts` say then.
@@ -44,9 +77,15 @@ extension SiteReconciler {
         _ objects: inout SiteObjects,
         _ facts: inout SiteFacts
     ) async throws(APIError) -> SiteAuthority? {
-        if let authority = objects.authority { return authority }
         let now = Date()
-        switch IdentityDecision(site: site, secrets: objects.secrets, now: now) {
+        if let authority = objects.authority, now < authority.notAfter { return authority }
+        let decision = IdentityDecision(
+            site: site,
+            secrets: objects.secrets,
+            unread: facts.unreadIdentity,
+            now: now
+        )
+        switch decision {
         case .use(let authority): return authority
         case .make:
             do {
@@ -61,17 +100,18 @@ extension SiteReconciler {
             } catch {
                 throw .request("the identity could not be made: \(error)")
             }
-        case .lost(let lost, let problem):
+        case .lost(let lost, let problem, let found):
             // The site is who it was, for all who know it; only the signing has ended.
             record.siteID = lost.siteID
             facts.siteID = lost.siteID
-            facts.lostIdentity = problem
+            facts.identityProblem = problem
+            if let found { facts.otherIdentities = OtherIdentities(next: found) }
         case .unusable(let problem):
             facts.finding = Finding(
                 object: FoundObject(kind: .site, name: site.metadata.name),
-                field: "metadata.name",
-                reason: .invalid,
-                message: problem
+                field: site.spec.identity == nil ? "metadata.name" : "spec.identity",
+                reason: problem.reason,
+                message: problem.message
             )
         }
         return nil
@@ -87,6 +127,13 @@ extension SiteReconciler {
         _ facts: inout SiteFacts
     ) async throws(APIError) -> SiteAuthority {
         guard let secret = objects.secrets.authority else { return current }
+        if let name = site.spec.identity?.secretName {
+            let wish = site.metadata.identityWish
+            let rotation = IdentityRotation(wish: wish, brought: current, in: name)
+            facts.problem = rotation.problem.map { SpecProblem($0) }
+            facts.otherIdentities = OtherIdentities()
+            return current
+        }
         let now = Date()
         let rotation: IdentityRotation
         do {
@@ -159,9 +206,8 @@ extension SiteReconciler {
         guard let time = IdentityPlan.renewed(secret), Timestamp.now() - time < .seconds(3600),
             let end
         else { return }
-        let until = Timestamp(seconds: Int64(end.timeIntervalSince1970))
         shared.writer.record(
-            Transitions.rotated(site, secret: secret.metadata.name, until: "\(until)")
+            Transitions.rotated(site, secret: secret.metadata.name, until: "\(Timestamp(end))")
         )
     }
 
@@ -193,4 +239,9 @@ extension SiteReconciler {
         }
         return false
     }
+}
+
+extension Timestamp {
+    /// Whole seconds, as certificates have them.
+    fileprivate init(_ date: Date) { self.init(seconds: Int64(date.timeIntervalSince1970)) }
 }

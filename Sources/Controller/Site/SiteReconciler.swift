@@ -1,3 +1,4 @@
+import Certificates
 import FoundationEssentials
 import KubernetesAPI
 import KubernetesClient
@@ -99,12 +100,12 @@ struct SiteReconciler: Reconciler {
             result = result.sooner(renewal(&objects, of: site))
             await shared.clear(leftovers)
             cache.set(objects, of: namespace)
-            if !follow(objects.secrets, in: namespace) {
+            if !follow(objects.secrets, of: site) {
                 result = result.sooner(.again(after: Self.freshness))
             }
             failures.end(namespace)
             // The holder of a name that we want is looked for again at the server.
-            if !facts.conflicts.isEmpty || !facts.waits.isEmpty || facts.lostIdentity != nil {
+            if !facts.conflicts.isEmpty || !facts.waits.isEmpty || facts.identityProblem != nil {
                 cache.forget(namespace)
             }
         } catch {
@@ -119,7 +120,7 @@ struct SiteReconciler: Reconciler {
         let old = shared.registry[namespace]
         shared.registry[namespace] = record
         shared.enqueue(record.changes(since: old), in: namespace)
-        if !facts.conflicts.isEmpty || facts.lostIdentity != nil {
+        if !facts.conflicts.isEmpty || facts.identityProblem != nil {
             result = result.sooner(
                 .again(after: conflicts.wait(namespace, at: shared.clock.now))
             )
@@ -146,10 +147,10 @@ struct SiteReconciler: Reconciler {
     }
 
     /// Notes the Secrets as they are; false when a change of one of them would not be heard of.
-    private func follow(_ secrets: SiteSecrets, in namespace: String) -> Bool {
+    private func follow(_ secrets: SiteSecrets, of site: Site) -> Bool {
         var areHeard = true
-        for (name, place) in SiteSecrets.places {
-            let key = ObjectKey(namespace: namespace, name: name)
+        for (name, place) in SiteSecrets.places(of: site) {
+            let key = ObjectKey(namespace: site.metadata.namespace, name: name)
             shared.secrets.note(secrets[keyPath: place], at: key)
             areHeard = areHeard && shared.secrets.hears(of: key)
         }
@@ -189,12 +190,13 @@ struct SiteReconciler: Reconciler {
     ) async throws(APIError) -> SiteObjects {
         let namespace = site.metadata.namespace ?? ""
         let now = shared.clock.now
-        shared.secrets.follow(SiteSecrets.places.map(\.name), in: namespace)
+        let places = SiteSecrets.places(of: site)
+        shared.secrets.follow(places.map(\.name), in: namespace)
         let known = cache.get(site)
         let isOld = known.map { now - $0.read >= Self.freshness } ?? true
-        var objects = known ?? SiteObjects(uid: site.metadata.uid, read: now)
+        var objects = known ?? SiteObjects(of: site, read: now)
         if isOld { objects.read = now }
-        for (name, place) in SiteSecrets.places {
+        for (name, place) in places {
             let key = ObjectKey(namespace: namespace, name: name)
             let isSure = known != nil && (!isOld || shared.secrets.hears(of: key))
             let isContradicted = shared.secrets.contradict(
@@ -204,8 +206,14 @@ struct SiteReconciler: Reconciler {
             if isSure, !isContradicted { continue }
             do {
                 objects.secrets[keyPath: place] = try await find(key, &facts)
-                if name == ChildName.authoritySecret { objects.authority = nil }
+                if place == \.authority { objects.authority = nil }
             } catch {
+                if site.spec.identity != nil, place == \.authority, error.isForbidden {
+                    // Its reader has to be named by whoever brings it; all else can be done meanwhile.
+                    facts.unreadIdentity = facts.readFailure
+                    facts.readFailure = nil
+                    continue
+                }
                 guard known != nil, !isContradicted else { throw error }
                 // The others would fail too, and may take long for it: a later turn asks again.
                 facts.readFailure = nil
@@ -294,13 +302,15 @@ struct SiteReconciler: Reconciler {
     }
 
     private func renewal(_ objects: inout SiteObjects, of site: Site) -> ReconcileResult {
-        var times: [Date] = []
+        var times = [objects.authority?.warning].compactMap(\.self).filter { $0 > Date() }
         for role in ProxyRole.allCases {
             let secret = objects.secrets[keyPath: SiteSecrets.leaf(of: role)]
             guard secret?.metadata.controller?.uid == site.metadata.uid else { continue }
             if let time = objects.reading(of: role)?.renewal { times.append(time) }
         }
         guard let first = times.min() else { return .done }
-        return .again(after: .seconds(max(1, first.timeIntervalSinceNow.rounded(.up))))
+        // A certificate that ends with its CA has no such time.
+        let wait = min(first.timeIntervalSinceNow.rounded(.up), 86_400)
+        return .again(after: .seconds(max(1, wait)))
     }
 }

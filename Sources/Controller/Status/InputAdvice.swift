@@ -52,7 +52,7 @@ extension Timestamp {
 
 /// Inputs of which the same is said.
 private struct Group: Hashable {
-    enum Source: Hashable { case gateway, ours, cluster }
+    enum Source: Hashable { case gateway, ours, cluster, brought }
 
     let source: Source
     let reason: ReadingTrouble?
@@ -62,6 +62,7 @@ private struct Group: Hashable {
         source =
             switch input {
             case .gateway: .gateway
+            case .secret(let key) where !ChildName.isReadable(key.name): .brought
             case .kind(let name) where name.hasSuffix(".\(Site.resource.group)"): .ours
             case .kind, .secret: .cluster
             }
@@ -72,6 +73,9 @@ private struct Group: Hashable {
     private var ofServer: String {
         switch reason {
         case .refused(401): "the API server does not accept the controller's token (401)"
+        case .refused(let code) where source == .brought:
+            "the controller may not get, list and watch it (\(code)): give these rights on this Secret to its "
+                + "ServiceAccount (docs/identity.md), or name it \(ChildName.broughtSecret)"
         case .refused(let code):
             "the controller may not list and watch it (\(code)): apply the ClusterRoles of the installed version"
         case .notServed where source == .ours:

@@ -48,7 +48,9 @@ final class EgressConnection: SocketStream {
 
     var servicePort: ServicePort? { service.service }
     /// Whether clients of its site may not use the service any more.
-    var isForbidden: Bool { !service.allows(stream.name.ingress.site) }
+    var isForbidden: Bool { !service.allows(origin) }
+    /// Whose client it is.
+    var origin: SiteID { stream.name.ingress.site }
 
     // MARK: What happens
 

@@ -68,9 +68,14 @@ extension StreamEngine {
     }
 
     /// Ends the streams of clients that may not use their service any more.
-    func endForbiddenStreams() {
-        let forbidden = owners.compactMap { $0 as? EgressConnection }.filter(\.isForbidden)
-        for (index, stream) in forbidden.enumerated() {
+    func endForbiddenStreams() { end { $0.isForbidden } }
+
+    /// Ends the streams of these sites' clients, over whatever lanes they came.
+    func endStreams(of sites: Set<SiteID>) { end { sites.contains($0.origin) } }
+
+    private func end(_ isMeant: (EgressConnection) -> Bool) {
+        let ending = owners.compactMap { $0 as? EgressConnection }.filter(isMeant)
+        for (index, stream) in ending.enumerated() {
             stream.shutDown()
             if index % 256 == 255 { loop.breathe() }
         }

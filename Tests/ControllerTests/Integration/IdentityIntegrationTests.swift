@@ -258,6 +258,56 @@ extension OnServer {
             #expect(try await client.get(Core.Secret.self, key).data == stored.data)
         }
 
+        @Test("a brought CA: waited for, used, not exchanged unasked, never replaced by ours")
+        func brought() async throws {
+            try await cluster.withNamespaces(["brought", "lease"]) { names in
+                let (namespace, name) = (names[0], "mine")
+                let site = try await cluster.makeSite(in: namespace) {
+                    $0.identity = BroughtIdentity(secretName: name)
+                }
+                func told(_ type: ConditionType, _ reason: Reason) async throws -> Site {
+                    try await eventually("\(reason) is told") {
+                        let found = try await client.get(Site.self, site.key)
+                        return condition(found, type)?.reason == reason.rawValue ? found : nil
+                    }
+                }
+                func bring(_ authority: SiteAuthority) -> Core.Secret {
+                    Samples.authoritySecret(authority, name: name, namespace: namespace)
+                }
+                let first = try SiteAuthority.make(now: Date())
+                let second = try SiteAuthority.make(now: Date())
+                try await cluster.withController(in: names[1]) {
+                    _ = try await told(.reconciling, .identityMissing)
+                    _ = try await client.create(bring(first))
+                    _ = try await wholly(first.siteID, site)
+                    _ = try await client.patch(
+                        Core.Secret.self,
+                        ObjectKey(namespace: namespace, name: name),
+                        .merge(["data": .object(bring(second).base64)])
+                    )
+                    let stalled = try await told(.stalled, .identityMismatch)
+                    #expect(stalled.status.siteID == first.siteID)
+                    #expect(stalled.status.nextSiteID == second.siteID)
+                    _ = try await cluster.makeService(in: namespace)
+                    _ = try await eventually("what works goes on") {
+                        try await cluster.document(namespace)?.configuration.services.first
+                    }
+                }
+                try await wish(second.siteID.text, of: site)
+                try await cluster.withController(in: names[1]) {
+                    let found = try await wholly(second.siteID, site)
+                    #expect(found.status.certificates?.gateway != nil)
+                    try await client.delete(
+                        Core.Secret.self,
+                        ObjectKey(namespace: namespace, name: name)
+                    )
+                    let waiting = try await told(.reconciling, .identityMissing)
+                    #expect(waiting.status.siteID == second.siteID)
+                }
+                #expect(try await secret(ChildName.authoritySecret, namespace) == nil)
+            }
+        }
+
         @Test("K2: a broken CA Secret and a restart take nothing out of other namespaces")
         func exposures() async throws {
             try await cluster.withNamespaces(["unknown", "guest", "lease"]) { names in
@@ -380,5 +430,11 @@ extension OnServer {
                 }
             }
         }
+    }
+}
+
+extension Core.Secret {
+    fileprivate var base64: [String: JSONValue] {
+        data.mapValues { .string($0.base64EncodedString()) }
     }
 }

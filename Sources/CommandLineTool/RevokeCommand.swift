@@ -1,0 +1,121 @@
+import ArgumentParser
+import FoundationEssentials
+import KubernetesAPI
+import KubernetesClient
+import NetworkAPI
+import NetworkModel
+
+struct RevokeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke",
+        abstract: "Cut a site off that may dial this one.",
+        discussion: """
+            Prints the patch that takes the site out of `spec.allow`, and what else leads to it. Within seconds its links are closed \
+            and the connections of its clients are reset, whatever path they took. Nothing is changed without --apply: where Git has \
+            the Site, take the entry out there.
+
+            A site that is cut off here may still reach this one over a third site that both are linked to, as any member of the network \
+            may: Service.allowedSites and Site.exports say who uses what.
+
+            Examples:
+              tieline link revoke west -n shop
+              tieline link revoke K7QM3D4XJABCDEFGHIJKLMNOPQ -n shop --apply
+            """
+    )
+
+    @OptionGroup var cluster: ClusterOptions
+
+    @Argument(help: "The site to cut off: its name in spec.allow, or its SiteID.")
+    var remote: String
+
+    @Option(help: "The Site that cuts it off (default: the one of the namespace).")
+    var site: String?
+
+    @Flag(help: "Change the Site, too.")
+    var apply = false
+
+    func run() async throws {
+        let (client, namespace) = try cluster.client()
+        let site = try await client.site(named: site, in: namespace)
+        let links = try await client.listAll(Link.self, in: Scope(namespace: namespace))
+        let revocation = try Revocation(of: remote, at: site, links: links)
+        print(try revocation.text)
+        guard apply else { return }
+        _ = try await client.patch(Site.self, site.metadata.key, .json(revocation.patch))
+        let keeper = revocation.keeper.map {
+            "; \($0) keeps this Site: without a change there the entry comes back"
+        }
+        print("# Site \(site.metadata.key) is patched\(keeper ?? "")")
+    }
+}
+
+/// What has to be done for a site to be cut off.
+///
+/// Pure.
+struct Revocation {
+    let site: ObjectKey
+    let entry: NamedSite
+    /// Takes exactly this entry out, or fails where the list is another one by now.
+    let patch: JSONValue
+    /// The Links of this Site that lead there.
+    let links: [String]
+    /// What writes the Site from Git; nil: nothing that is known.
+    let keeper: String?
+
+    init(of remote: String, at site: Site, links: [Link]) throws(NotFound) {
+        let allowed = site.spec.allow ?? []
+        guard
+            let index = allowed.firstIndex(where: {
+                $0.siteID.text == remote || $0.name == remote
+            })
+        else {
+            let known = allowed.map { $0.name ?? $0.siteID.text }.joined(separator: ", ")
+            throw NotFound(
+                "Site \(site.metadata.key) does not let \(remote) in; spec.allow has \(known.isEmpty ? "no entry" : known)"
+            )
+        }
+        let entry = allowed[index]
+        self.site = site.metadata.key
+        self.entry = entry
+        patch = [
+            [
+                "op": "test", "path": .string("/spec/allow/\(index)/siteID"),
+                "value": .string(entry.siteID.text),
+            ],
+            ["op": "remove", "path": .string("/spec/allow/\(index)")],
+        ]
+        self.links = links.filter {
+            $0.spec.remoteSiteID == entry.siteID || $0.spec.nextRemoteSiteID == entry.siteID
+        }.map(\.metadata.name).sorted()
+        keeper = Self.keeper(of: site.metadata)
+    }
+
+    var text: String {
+        get throws {
+            let namespace = site.namespace ?? ""
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let patch = String(decoding: try encoder.encode(patch), as: UTF8.self)
+            var lines = [
+                "# Site \(site) lets \(entry.name ?? "a site") (\(entry.siteID)) in. To cut it off, take its entry out of spec.allow"
+                    + (keeper.map { ", where \($0) has it from" } ?? "") + ", or:",
+                "kubectl patch tsite \(site.name) -n \(namespace) --type json -p '\(patch)'",
+            ]
+            for link in links {
+                lines.append("# This Site also dials it. To end that:")
+                lines.append("kubectl delete tlink \(link) -n \(namespace)")
+            }
+            return lines.joined(separator: "\n")
+        }
+    }
+
+    /// By the labels that Flux and Argo CD set on what they apply.
+    private static func keeper(of metadata: ObjectMeta) -> String? {
+        if metadata.labels.keys.contains(where: { $0.contains("toolkit.fluxcd.io/") }) {
+            return "Flux"
+        }
+        let marks = [metadata.labels, metadata.annotations]
+        return marks.contains { $0.keys.contains { $0.hasPrefix("argocd.argoproj.io/") } }
+            ? "Argo CD" : nil
+    }
+}
