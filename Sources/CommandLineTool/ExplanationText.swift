@@ -4,8 +4,7 @@ import ProxyContract
 extension ServiceExplanation {
     /// The ranking as a table, the next pick in a sentence, and the last picks.
     var text: String {
-        let here = Table.printable(site.displayName)
-        var text = "\(service) at \(here), as proxy \(proxy) saw it at \(time)\n\n"
+        var text = "\(service) at \(site.textHere), as proxy \(proxy) saw it at \(time)\n\n"
         text += ranking.text + "\n" + next + "\n"
         if !servers.isEmpty { text += "\n" + serverTable.text }
         if !decisions.isEmpty { text += "\n" + decisionTable.text }
@@ -118,4 +117,9 @@ extension ServiceExplanation.Candidate {
         let path = sites.isEmpty ? "local" : sites.joined(separator: " > ")
         return routes.count == 1 ? path : "\(path) (1 of \(routes.count))"
     }
+}
+
+extension SiteName {
+    /// The site of the proxy that was asked, which may not have heard its name.
+    var textHere: String { name.isEmpty ? "this site" : Table.printable(name) }
 }

@@ -126,8 +126,8 @@ extension NetworkDrawing {
 }
 
 extension NetworkMap {
-    /// Every way to every gateway, a line each.
-    var routesText: String {
+    /// Every way to these gateways, a line each.
+    func text(of gateways: [Gateway]) -> String {
         var table = Table(["SITE", "COST", "VIA", "ROUTE", "GATEWAY"])
         for gateway in gateways {
             let name = gateway.site.displayName + (gateway.isDraining ? " (draining)" : "")

@@ -28,16 +28,16 @@ struct RoutesCommand: AsyncParsableCommand {
     var output = OutputFormat.table
 
     func run() async throws {
-        var map = try await asked.line()
+        let map = try await asked.line()
             .get(NetworkMap.self, "/v1/network", command: "routes")
-        if let to {
-            map.gateways.removeAll { $0.site.name != to && $0.site.id.text != to }
-            if map.gateways.isEmpty { throw NotFound("no gateway of a site \"\(to)\" is known") }
+        let gateways = map.gateways.filter { gateway in
+            to.map { $0 == gateway.site.name || $0 == gateway.site.id.text } ?? true
         }
+        if let to, gateways.isEmpty { throw NotFound("no gateway of a site \"\(to)\" is known") }
         switch output {
-        case .table: print(map.routesText, terminator: "")
-        case .json: print(try Document.json(map.gateways), terminator: "")
-        case .yaml: print(try Document.yaml(map.gateways), terminator: "")
+        case .table: print(map.text(of: gateways), terminator: "")
+        case .json: print(try Document.json(gateways), terminator: "")
+        case .yaml: print(try Document.yaml(gateways), terminator: "")
         }
     }
 }

@@ -83,9 +83,9 @@ struct TraceCommand: AsyncParsableCommand {
 extension ServiceTrace {
     /// The hops with their times, and the stream in a sentence.
     var text: String {
-        let (here, there) = (Table.printable(site.displayName), Table.printable(target.displayName))
+        let there = Table.printable(target.displayName)
         var text =
-            "\(service) from \(here) to \(there), as proxy \(proxy) measured it at \(time)\n\n"
+            "\(service) from \(site.textHere) to \(there), as proxy \(proxy) measured it at \(time)\n\n"
         if !hops.isEmpty { text += hopTable.text + "\n" }
         guard stream.isGood, let time = stream.microseconds else {
             return text + "No stream was opened: \(Table.printable(stream.reason)).\n"

@@ -88,12 +88,15 @@ struct NetworkDrawingTests {
 
     @Test("routes has a line for each way")
     func routes() throws {
-        let lines = Self.words(try map().routesText)
+        let map = try map()
+        let lines = Self.words(map.text(of: map.gateways))
         let far = "\(String(repeating: "B", count: SiteID.length))/0000000000000003"
         #expect(lines[0] == "SITE COST VIA ROUTE GATEWAY")
         #expect(lines[3] == "we\"st?[2J 10 link/to-west we\"st?[2J \(far)")
         #expect(lines[4] == "we\"st?[2J 10 mesh east > we\"st?[2J \(far)")
         #expect(lines[5].contains("<none> <none> out of reach"))
+        // Sites on the way keep their names where only some gateways are shown.
+        #expect(Self.words(map.text(of: [map.gateways[2]]))[2] == lines[4])
     }
 
     @Test("graphs quote what other sites call themselves")
