@@ -91,6 +91,8 @@ enum Bounds {
     /// The upper end is what the configuration's milliseconds and the loops' timers hold with ease.
     static let silence: ClosedRange<Duration> = .seconds(1) ... .seconds(366 * 24 * 3600)
     static let endpoints = 16
+    /// Services that one Link has a cost of its own for.
+    static let serviceCosts = 64
     /// A gateway takes a lane of so many Links of one neighbor at least (`Admission.linksPerNeighbor`).
     static let parallelLinks = 8
     static let ports = 16

@@ -6,6 +6,14 @@ extension Link {
     /// As configured, or what holds where nothing is.
     package var cost: LinkCost { spec.cost ?? .standard }
 
+    /// What single services cost instead.
+    package var serviceCosts: [ServiceAddress: LinkCost] {
+        Dictionary(
+            (spec.serviceCosts ?? []).map { ($0.address, $0.cost) },
+            uniquingKeysWith: { first, _ in first }
+        )
+    }
+
     /// The link's part of the configuration; nil, with a finding, when it cannot be used.
     func configuration(
         siteID: SiteID,
@@ -20,6 +28,7 @@ extension Link {
             return nil
         }
         checkEndpoints(&findings)
+        checkServiceCosts(&findings)
         let health = spec.health.parameters(over: siteHealth, &findings)
         let resumeGrace = spec.resumeGrace.map {
             findings.check(
@@ -55,9 +64,27 @@ extension Link {
             nextRemoteSite: spec.nextRemoteSiteID == spec.remoteSiteID
                 ? nil : spec.nextRemoteSiteID,
             cost: cost,
+            serviceCosts: serviceCosts,
             health: health,
             resumeGrace: resumeGrace
         )
+    }
+
+    private func checkServiceCosts(_ findings: inout Findings) {
+        let entries = spec.serviceCosts ?? []
+        if entries.count > Bounds.serviceCosts {
+            findings.add(
+                "spec.serviceCosts",
+                "serviceCosts takes at most \(Bounds.serviceCosts) services, not \(entries.count)"
+            )
+        }
+        var seen: Set<ServiceAddress> = []
+        for (index, entry) in entries.enumerated() where !seen.insert(entry.address).inserted {
+            findings.add(
+                "spec.serviceCosts[\(index)].address",
+                "\(entry.address) is listed twice; remove one entry"
+            )
+        }
     }
 
     private func checkEndpoints(_ findings: inout Findings) {

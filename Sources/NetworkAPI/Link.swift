@@ -31,13 +31,16 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var nextRemoteSiteID: SiteID?
     /// In connections per endpoint; absent: 1.
     package var cost: LinkCost?
+    /// For single services another cost.
+    package var serviceCosts: [ServiceCost]?
     /// Overrides the Site's.
     package var health: HealthSettings?
     /// How long connections wait for another path; absent: 10 s.
     package var resumeGrace: APIDuration?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case endpoints, remoteSiteID, nextRemoteSiteID, cost, health, resumeGrace
+        case endpoints, remoteSiteID, nextRemoteSiteID, cost, serviceCosts, health
+        case resumeGrace
     }
 
     package init(
@@ -45,6 +48,7 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         remoteSiteID: SiteID,
         nextRemoteSiteID: SiteID? = nil,
         cost: LinkCost? = nil,
+        serviceCosts: [ServiceCost]? = nil,
         health: HealthSettings? = nil,
         resumeGrace: APIDuration? = nil
     ) {
@@ -52,8 +56,24 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         self.remoteSiteID = remoteSiteID
         self.nextRemoteSiteID = nextRemoteSiteID
         self.cost = cost
+        self.serviceCosts = serviceCosts
         self.health = health
         self.resumeGrace = resumeGrace
+    }
+}
+
+extension LinkSpec {
+    /// What the link costs for one service.
+    package struct ServiceCost: Hashable, Sendable, Codable {
+        package var address: ServiceAddress
+        package var cost: LinkCost
+
+        package enum CodingKeys: String, CodingKey, CaseIterable { case address, cost }
+
+        package init(address: ServiceAddress, cost: LinkCost) {
+            self.address = address
+            self.cost = cost
+        }
     }
 }
 

@@ -121,6 +121,9 @@ extension LinkSpec {
         [
             .endpoints: .list(endpoint), .health: healthShape,
             .cost: .number(LinkCost.range),
+            .serviceCosts: .list(
+                .fields(ServiceCost.CodingKeys.self, [.cost: .number(LinkCost.range)])
+            ),
         ]
     )
 }

@@ -70,6 +70,12 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     package var remote: SiteName?
     /// The cost that this gateway routes with.
     package var cost: LinkCost
+    /// What it routes single services with, where that is another cost.
+    package var serviceCosts: [ServiceAddress: LinkCost] {
+        get { ServiceCost.table(costs) }
+        set { costs = ServiceCost.list(newValue) }
+    }
+    private var costs: [ServiceCost]?
     /// Streams crossing the link now, and ever.
     @Counted package var active: UInt64
     @Counted package var opened: UInt64
@@ -88,6 +94,7 @@ package struct LinkSnapshot: Codable, Equatable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case name, reason, message, remote, cost, active, opened, losses, lanesDialed, lastLoss
         case roundTrip = "roundTripMicroseconds"
+        case costs = "serviceCosts"
     }
 
     package init(name: LinkName, reason: Reason, message: String, cost: LinkCost) {

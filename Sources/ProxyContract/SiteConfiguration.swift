@@ -79,9 +79,16 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     /// Another identity of that site, pinned as well while it goes from one to the other.
     package var nextRemoteSite: SiteID?
     package var cost: LinkCost
+    /// Nil, as in older configurations: none.
+    private var costs: [ServiceCost]?
     package var health: HealthParameters
     /// Nil, as in older configurations: the standard one.
     private var resumeGraceMilliseconds: Int64?
+
+    private enum CodingKeys: String, CodingKey {
+        case name, endpoints, remoteSite, nextRemoteSite, cost, health, resumeGraceMilliseconds
+        case costs = "serviceCosts"
+    }
 
     package init(
         name: LinkName,
@@ -89,6 +96,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         remoteSite: SiteID,
         nextRemoteSite: SiteID? = nil,
         cost: LinkCost,
+        serviceCosts: [ServiceAddress: LinkCost] = [:],
         health: HealthParameters,
         resumeGrace: Duration? = nil
     ) {
@@ -99,6 +107,13 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         self.cost = cost
         self.health = health
         self.resumeGrace = resumeGrace
+        self.serviceCosts = serviceCosts
+    }
+
+    /// What the link costs for single services, where it is not `cost`.
+    package var serviceCosts: [ServiceAddress: LinkCost] {
+        get { ServiceCost.table(costs) }
+        set { costs = ServiceCost.list(newValue) }
     }
 
     /// How long a connection that lost its path over this link waits for another one; nil: `ResumeGrace.standard`.
@@ -115,6 +130,26 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     /// Whether one and the same site may answer to both.
     package func leadsToSite(of other: LinkConfiguration) -> Bool {
         !remoteSites.isDisjoint(with: other.remoteSites)
+    }
+}
+
+/// What a Link costs for one service.
+struct ServiceCost: Equatable, Sendable, Codable {
+    let address: ServiceAddress
+    let cost: LinkCost
+
+    /// Sorted, so that equal ones are equal bytes; nil for none.
+    static func list(_ table: [ServiceAddress: LinkCost]) -> [ServiceCost]? {
+        let list = table.sorted { $0.key < $1.key }
+            .map { ServiceCost(address: $0.key, cost: $0.value) }
+        return list.isEmpty ? nil : list
+    }
+
+    static func table(_ list: [ServiceCost]?) -> [ServiceAddress: LinkCost] {
+        Dictionary(
+            (list ?? []).map { ($0.address, $0.cost) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 }
 

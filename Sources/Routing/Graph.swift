@@ -6,12 +6,19 @@ struct Graph {
         let to: Int
         let cost: PathCost
         let name: EdgeName
+
+        static func precedes(_ left: Self, _ right: Self) -> Bool {
+            (left.to, left.cost, left.name) < (right.to, right.cost, right.name)
+        }
     }
 
     /// The root is 0, the others follow in the order of their identities.
     private(set) var nodes: [ProxyID]
     private(set) var arcs: [[Arc]]
     private(set) var isOverloaded: [Bool]
+
+    /// Nobody.
+    init() { (nodes, arcs, isOverloaded) = ([], [], []) }
 
     /// Reads the database; the edges of `root` are the live ones, which its own LSA may lag behind.
     init(root: ProxyID, rootEdges: [LSAEdge], database: LSDB) {
@@ -68,9 +75,28 @@ struct Graph {
         }
         // The dictionary's order is random per process: what follows must not depend on it.
         for node in arcs.indices {
-            arcs[node].sort { ($0.to, $0.cost, $0.name) < ($1.to, $1.cost, $1.name) }
+            arcs[node].sort(by: Arc.precedes)
         }
         return arcs
+    }
+
+    /// The same network at the costs that some services have.
+    func applying(_ profile: CostProfile) -> Graph {
+        var graph = self
+        for node in arcs.indices {
+            var isChanged = false
+            for index in arcs[node].indices {
+                let arc = arcs[node][index]
+                guard case .link(let dialer, let link) = arc.name else { continue }
+                let declaring = nodes[node].site == dialer ? node : arc.to
+                let owner = CostOwner(gateway: nodes[declaring], link: link)
+                guard let cost = profile[owner] else { continue }
+                graph.arcs[node][index] = Arc(to: arc.to, cost: PathCost(cost), name: arc.name)
+                isChanged = true
+            }
+            if isChanged { graph.arcs[node].sort(by: Arc.precedes) }
+        }
+        return graph
     }
 
     /// The same network, in which nobody is passed through that is in `transit`.

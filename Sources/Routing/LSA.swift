@@ -28,6 +28,8 @@ package struct LSA: Hashable, Sendable {
     ///
     /// Sorted; in fragment 0 only; at most `RoutingLimits.predecessors`, of the origin's own site.
     package var predecessors: [ProxyID]
+    /// What the origin's Links cost for single services; sorted, one for each Link and service.
+    package var serviceCosts: [LSAServiceCost]
     /// Sorted, without duplicates.
     package var edges: [LSAEdge]
     /// Sorted by service, without duplicates.
@@ -45,6 +47,7 @@ package struct LSA: Hashable, Sendable {
         agreementKey: [UInt8] = [],
         certificateChain: [[UInt8]] = [],
         predecessors: [ProxyID] = [],
+        serviceCosts: [LSAServiceCost] = [],
         edges: [LSAEdge] = [],
         services: [LSAService] = []
     ) {
@@ -59,6 +62,7 @@ package struct LSA: Hashable, Sendable {
         self.agreementKey = agreementKey
         self.certificateChain = certificateChain
         self.predecessors = predecessors
+        self.serviceCosts = serviceCosts
         self.edges = edges
         self.services = services
     }
@@ -82,6 +86,23 @@ package struct LSAEdge: Hashable, Comparable, Sendable {
 
     package static func < (left: Self, right: Self) -> Bool {
         left.neighbor == right.neighbor ? left.name < right.name : left.neighbor < right.neighbor
+    }
+}
+
+/// What one of the origin's Links costs for one service, instead of what it costs for all others; in both directions.
+package struct LSAServiceCost: Hashable, Comparable, Sendable {
+    package var link: LinkName
+    package var service: ServiceAddress
+    package var cost: LinkCost
+
+    package init(link: LinkName, service: ServiceAddress, cost: LinkCost) {
+        self.link = link
+        self.service = service
+        self.cost = cost
+    }
+
+    package static func < (left: Self, right: Self) -> Bool {
+        (left.link, left.service) < (right.link, right.service)
     }
 }
 

@@ -111,6 +111,6 @@ package struct NetworkView: Sendable {
 extension RoutingInstance {
     /// What is known of the network now.
     package var view: NetworkView {
-        NetworkView(origin: origin, ownEdges: ownEdges, database: database, paths: paths)
+        NetworkView(origin: origin, ownEdges: ownEdges, database: database, paths: ways.common)
     }
 }

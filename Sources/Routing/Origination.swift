@@ -12,6 +12,7 @@ struct Origination: Sendable {
         var agreementKey: [UInt8] = []
         var certificateChain: [[UInt8]] = []
         var predecessors: [ProxyID] = []
+        var serviceCosts: [LSAServiceCost] = []
         var edges: [LSAEdge] = []
         var services: [LSAService] = []
     }
@@ -117,6 +118,7 @@ struct Origination: Sendable {
         var fragments = layout.fragments(
             of: origin,
             edges: content.edges,
+            serviceCosts: content.serviceCosts,
             services: content.services
         )
         for index in fragments.indices {

@@ -30,6 +30,14 @@ struct Paths: Sendable {
         }
     }
 
+    /// The ways through the same network at other costs: who drains, and who is gone, is the same.
+    init(_ graph: Graph, like common: Paths) {
+        paths = SPF.paths(graph)
+        detours = Self.detours(paths, graph)
+        draining = common.draining
+        lost = common.lost
+    }
+
     /// Looks for ways around the transit proxies of each way: for the cheapest groups of gateways behind the same ones.
     private static func detours(
         _ paths: [ProxyID: [SPF.Path]],
@@ -47,7 +55,6 @@ struct Paths: Sendable {
             left.value.cost == right.value.cost
                 ? left.key.lexicographicallyPrecedes(right.key) : left.value.cost < right.value.cost
         }
-
         .prefix(RoutingLimits.detourGroups)
         var detours: [ProxyID: SPF.Path] = [:]
         for (transit, group) in chosen {

@@ -39,6 +39,8 @@ package struct RouteChanges: Equatable, Sendable {
     package var names: Set<SiteID>
     /// Gateways that have ended for certain: they started again, and said so.
     package var ended: Set<ProxyID>
+    /// Services whose own costs are not gone by any more: there are more different ones than `RoutingLimits.costProfiles`.
+    package var leftOut: Set<ServiceAddress> = []
 
     package init(
         services: Set<ServicePort> = [],
@@ -53,7 +55,7 @@ package struct RouteChanges: Equatable, Sendable {
     }
 
     package var isEmpty: Bool {
-        services.isEmpty && !gateways && names.isEmpty && ended.isEmpty
+        services.isEmpty && !gateways && names.isEmpty && ended.isEmpty && leftOut.isEmpty
     }
 }
 

@@ -69,6 +69,7 @@ extension RoutingInstance {
         if lsa.edges != old?.edges || lsa.overload != old?.overload
             || lsa.displayName != old?.displayName || lsa.agreementKey != old?.agreementKey
             || lsa.predecessors != old?.predecessors ?? []
+            || lsa.serviceCosts != old?.serviceCosts ?? []
         {
             requestPaths()
         } else if !staleServices.isEmpty {

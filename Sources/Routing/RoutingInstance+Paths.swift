@@ -6,13 +6,15 @@ extension RoutingInstance {
     mutating func run(_ outputs: inout [RoutingOutput], at now: Instant) {
         var changes = RouteChanges()
         if arePathsStale { findPaths(&changes, at: now) }
-        for service in staleServices {
+        for service in staleServices.sorted() {
+            let paths = ways.paths(of: service.address)
             let targets = paths.targets(index.offers(of: service), origin: origin)
             guard targets != table.services[service] ?? [] else { continue }
             table.services[service] = targets.isEmpty ? nil : targets
             changes.services.insert(service)
         }
         staleServices = []
+        changes.leftOut = ways.takeLeftOut()
         guard !changes.isEmpty else { return }
         table.version += 1
         outputs.append(.routesChanged(table, changes))
@@ -31,10 +33,12 @@ extension RoutingInstance {
         }
         for origin in database.takeGone() { reindex(origin) }
         let new = Paths(graph, origin: origin, database: database)
-        let (gateways, sites) = new.changes(since: paths)
+        let (gateways, sites) = new.changes(since: ways.common)
         for gateway in gateways { staleServices.formUnion(index.services(of: gateway)) }
         staleServices.formUnion(index.services(of: sites))
-        paths = new
+        let profiles = ServiceWays.profiles(origin, ownServiceCosts, database)
+        let concerned = ways.set(graph, new, profiles)
+        staleServices.formUnion(index.services(of: concerned))
         changes.ended = database.takeEnded()
         describeGateways(&changes)
     }
@@ -48,7 +52,7 @@ extension RoutingInstance {
             if names[gateway.site] == nil, !first.displayName.isEmpty {
                 names[gateway.site] = first.displayName
             }
-            guard let path = paths.paths[gateway]?.first else { continue }
+            guard let path = ways.common.paths[gateway]?.first else { continue }
             routes[gateway] = GatewayRoute(
                 cost: path.cost,
                 hops: path.hops,

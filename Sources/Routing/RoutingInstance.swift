@@ -28,7 +28,7 @@ package struct RoutingInstance: Sendable {
     /// Whom any chain of edges joins to this gateway, as of the last run.
     var connected: Set<ProxyID>
     var index = ServiceIndex()
-    var paths = Paths()
+    var ways = ServiceWays()
     /// Edges, or what gateways say about themselves, changed since the last run.
     var arePathsStale = false
     /// Service ports whose targets the next run works out.
@@ -186,7 +186,11 @@ package struct RoutingInstance: Sendable {
 extension RoutingInstance {
     mutating func configure(_ new: RoutingConfiguration, at now: Instant) {
         guard new != configuration else { return }
-        if new.linkCosts != configuration.linkCosts { requestPaths(isUrgent: true) }
+        if new.linkCosts != configuration.linkCosts
+            || new.serviceCosts != configuration.serviceCosts
+        {
+            requestPaths(isUrgent: true)
+        }
         configuration = new
         origination.request(by: now)
     }
@@ -235,9 +239,23 @@ extension RoutingInstance {
         }
     }
 
-    func ownCost(_ name: EdgeName) -> LinkCost? {
+    /// Of the Links over which there is somebody.
+    var ownServiceCosts: [LSAServiceCost] {
+        let links = Set(adjacencies.values.flatMap(\.edges).compactMap(ownLink))
+        return links.flatMap { link in
+            (configuration.serviceCosts[link] ?? [:]).map {
+                LSAServiceCost(link: link, service: $0.key, cost: $0.value)
+            }
+        }
+    }
+
+    private func ownLink(_ name: EdgeName) -> LinkName? {
         guard case .link(origin.site, let link) = name else { return nil }
-        return configuration.linkCosts[link]
+        return link
+    }
+
+    func ownCost(_ name: EdgeName) -> LinkCost? {
+        ownLink(name).flatMap { configuration.linkCosts[$0] }
     }
 
     var content: Origination.Content {
@@ -247,6 +265,7 @@ extension RoutingInstance {
             agreementKey: agreementKey,
             certificateChain: certificateChain,
             predecessors: isWithdrawn ? [] : predecessors,
+            serviceCosts: isWithdrawn ? [] : ownServiceCosts,
             edges: isWithdrawn ? [] : ownEdges,
             services: services.map { LSAService(service: $0.key, endpoints: $0.value) }
         )

@@ -51,16 +51,20 @@ package enum RoutingOutput: Equatable, Sendable {
 package struct RoutingConfiguration: Equatable, Sendable {
     package var displayName: String
     package var linkCosts: [LinkName: LinkCost]
+    /// What Links cost for single services, where they say so.
+    package var serviceCosts: [LinkName: [ServiceAddress: LinkCost]]
     /// True while draining.
     package var overload: Bool
 
     package init(
         displayName: String = "",
         linkCosts: [LinkName: LinkCost] = [:],
+        serviceCosts: [LinkName: [ServiceAddress: LinkCost]] = [:],
         overload: Bool = false
     ) {
         self.displayName = displayName
         self.linkCosts = linkCosts
+        self.serviceCosts = serviceCosts
         self.overload = overload
     }
 }
@@ -117,6 +121,8 @@ package enum RoutingLimits {
     package static let equalPaths = 8
     /// Routes of one target that are dearer than its cheapest ones.
     package static let detoursPerTarget = 7
+    /// Different sets of service costs that ways are worked out for; what services have beyond them is not gone by.
+    package static let costProfiles = 32
     /// For how many groups of gateways, behind the same transit proxies, a way around these is looked for.
     package static let detourGroups = 8
 }

@@ -25,6 +25,11 @@ struct ServiceIndex: Sendable {
             .reduce(into: []) { $0.formUnion(services(of: $1)) }
     }
 
+    /// The service ports that are offered under some addresses.
+    func services(of addresses: Set<ServiceAddress>) -> Set<ServicePort> {
+        addresses.isEmpty ? [] : Set(offers.keys.filter { addresses.contains($0.address) })
+    }
+
     /// Takes what one fragment offers now (nil: nothing); gives the service ports for which that is new.
     mutating func set(_ key: LSAKey, _ services: [LSAService]?) -> Set<ServicePort> {
         let old = offered[key.origin]?[key.fragment] ?? [:]

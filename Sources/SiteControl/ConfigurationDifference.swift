@@ -89,10 +89,15 @@ struct ConfigurationDifference: Equatable {
     private struct Routing: Equatable {
         let name: String?
         let costs: [LinkName: LinkCost]
+        let serviceCosts: [LinkName: [ServiceAddress: LinkCost]]
     }
 
     private static func routing(_ configuration: SiteConfiguration?) -> Routing {
-        Routing(name: configuration?.site.name, costs: configuration?.linkCosts ?? [:])
+        Routing(
+            name: configuration?.site.name,
+            costs: configuration?.linkCosts ?? [:],
+            serviceCosts: configuration?.serviceCosts ?? [:]
+        )
     }
 }
 
@@ -100,5 +105,12 @@ extension SiteConfiguration {
     /// The cost of every Link by its name.
     var linkCosts: [LinkName: LinkCost] {
         Dictionary(links.map { ($0.name, $0.cost) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// What Links cost for single services, by their names; those that say so.
+    var serviceCosts: [LinkName: [ServiceAddress: LinkCost]] {
+        links.reduce(into: [:]) { costs, link in
+            if !link.serviceCosts.isEmpty { costs[link.name] = link.serviceCosts }
+        }
     }
 }

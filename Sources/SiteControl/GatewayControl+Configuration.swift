@@ -188,6 +188,8 @@ extension GatewayControl {
                     displayName: neighborhood.desk.siteName.name,
                     linkCosts: (configuration?.linkCosts ?? [:])
                         .merging(drains.costs) { configured, _ in configured },
+                    serviceCosts: (configuration?.serviceCosts ?? [:])
+                        .merging(drains.serviceCosts) { configured, _ in configured },
                     overload: isDraining
                 )
             ),

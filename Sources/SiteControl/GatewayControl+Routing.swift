@@ -31,6 +31,11 @@ extension GatewayControl {
         shown.mark(changes.services)
         pace.changed(at: turn.now)
         if !changes.ended.isEmpty { tellEnded(changes.ended, &turn) }
+        guard let first = changes.leftOut.min() else { return }
+        turn.log(
+            "\(changes.leftOut.count) services go the ways of all others though Links have costs of their own for"
+                + " them, \(first) is one: at most \(RoutingLimits.costProfiles) different sets of costs are told apart"
+        )
     }
 
     /// The streams of this gateway, and those of its sidecars, need not wait for these.

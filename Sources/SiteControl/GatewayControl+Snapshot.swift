@@ -79,6 +79,7 @@ extension GatewayControl {
             message: isConnected ? "" : dialer.failure?.message ?? "",
             cost: configuration.cost
         )
+        snapshot.serviceCosts = configuration.serviceCosts
         if dialer.isLeavingEndpoints, !dialer.isRenewing {
             snapshot.message +=
                 (snapshot.message.isEmpty ? "" : "; ")

@@ -8,8 +8,7 @@ import Wire
 /// empty; at the latest after `drain.grace`, whether there is another or not. Pure.
 struct LaneDrains: Sendable {
     private struct Leaving: Sendable {
-        let link: LinkName
-        let cost: LinkCost
+        let link: LinkConfiguration
         let deadline: Instant
         /// Nothing new is opened on it.
         var isRetired = false
@@ -31,8 +30,7 @@ struct LaneDrains: Sendable {
     ) {
         for id in lanes {
             leaving[id] = Leaving(
-                link: link.name,
-                cost: link.cost,
+                link: link,
                 deadline: turn.now + grace
             )
         }
@@ -41,7 +39,18 @@ struct LaneDrains: Sendable {
 
     /// What Links cost that are configured no more, while lanes of theirs are left.
     var costs: [LinkName: LinkCost] {
-        leaving.sorted { $0.key < $1.key }.reduce(into: [:]) { $0[$1.value.link] = $1.value.cost }
+        links.reduce(into: [:]) { $0[$1.name] = $1.cost }
+    }
+
+    /// What they cost for single services.
+    var serviceCosts: [LinkName: [ServiceAddress: LinkCost]] {
+        links.filter { !$0.serviceCosts.isEmpty }.reduce(into: [:]) {
+            $0[$1.name] = $1.serviceCosts
+        }
+    }
+
+    private var links: [LinkConfiguration] {
+        leaving.sorted { $0.key < $1.key }.map(\.value.link)
     }
 
     /// The lane has ended; true when it was to be replaced.

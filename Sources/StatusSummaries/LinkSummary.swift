@@ -178,7 +178,9 @@ package enum LinkSummary {
                 name: remote.name.isEmpty ? nil : remote.name
             )
         }
-        if facts.isApplied, view.cost == link.cost { status.appliedCost = link.cost }
+        if facts.isApplied, view.cost == link.cost, view.serviceCosts == link.serviceCosts {
+            status.appliedCost = link.cost
+        }
         var ledger = CounterLedger(cursors: link.status.cursors)
         ledger.count(view.readings)
         status.connections = ConnectionCounts(

@@ -14,6 +14,8 @@ package struct LinkView: Equatable, Sendable {
     package var remote: SiteName?
     /// The cost that every gateway routes with; nil while they differ or one has not told.
     package var cost: LinkCost?
+    /// What they route single services with; nil while they differ or one has not told.
+    package var serviceCosts: [ServiceAddress: LinkCost]?
     package var active: UInt64 = 0
     package var readings: [ProxyReading] = []
     /// Losses of the established link, by proxy.
@@ -35,14 +37,14 @@ package struct LinkView: Equatable, Sendable {
         let snapshots = site.snapshots
         gateways = max(site.gateways.filter(\.isServing).count, snapshots.count)
         silent = gateways - snapshots.count
-        var costs: [LinkCost?] = []
-        for snapshot in snapshots {
-            let link = snapshot.links.first { $0.name == name }
-            costs.append(link?.cost)
-            if let link { take(link, of: snapshot.proxy) }
+        let links = snapshots.compactMap { snapshot in
+            snapshot.links.first { $0.name == name }.map { (proxy: snapshot.proxy, link: $0) }
         }
-        if let first = costs.first, costs.count == gateways, costs.allSatisfy({ $0 == first }) {
-            cost = first
+        for (proxy, link) in links { take(link, of: proxy) }
+        guard let first = links.first?.link, links.count == gateways else { return }
+        if links.allSatisfy({ $0.link.cost == first.cost }) { cost = first.cost }
+        if links.allSatisfy({ $0.link.serviceCosts == first.serviceCosts }) {
+            serviceCosts = first.serviceCosts
         }
     }
 

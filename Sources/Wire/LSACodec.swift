@@ -27,6 +27,10 @@ package import Routing
 /// An edge of the mesh has no cost. One with the cost 1 is none: the origin was that neighbor before it started again. Readers from before
 /// that meaning take it for an edge that the other end does not name.
 ///
+/// No Link leads to its own site. What is written like one says what Links cost for single services: the neighbor (own site, 2n), n from 1, without a cost
+/// begins the origin's Link of that name, each (own site, 2n + 1) with a cost names a service instead of a Link. Readers from before that
+/// meaning leave such edges out.
+///
 /// After the body: signature (2 + n, at most 1,024 bytes).
 package enum LSACodec {
     private static let magic = Array("tieline-lsa".utf8) + [0]
@@ -56,9 +60,8 @@ package enum LSACodec {
         writer.bytes16(lsa.agreementKey)
         writer.uint8(UInt8(clamping: lsa.certificateChain.count))
         for certificate in lsa.certificateChain { writer.bytes16(certificate) }
-        let edges =
-            lsa.predecessors.isEmpty
-            ? lsa.edges : (lsa.edges + lsa.predecessors.map(succession(of:))).sorted()
+        let others = lsa.predecessors.map(succession(of:)) + costs(of: lsa)
+        let edges = others.isEmpty ? lsa.edges : (lsa.edges + others).sorted()
         writer.count16(edges.count)
         for edge in edges {
             writer.proxyID(edge.neighbor)
@@ -83,6 +86,33 @@ package enum LSACodec {
     /// How a predecessor is written down.
     private static func succession(of predecessor: ProxyID) -> LSAEdge {
         LSAEdge(neighbor: predecessor, name: .mesh, cost: LinkCost(1))
+    }
+
+    /// How service costs are written down.
+    private static func costs(of lsa: LSA) -> [LSAEdge] {
+        let site = lsa.origin.site
+        var edges: [LSAEdge] = []
+        var number: UInt64 = 2
+        var current: LinkName?
+        for entry in lsa.serviceCosts {
+            if entry.link != current {
+                number += current == nil ? 0 : 2
+                current = entry.link
+                let head = ProxyID(site: site, instance: number)
+                let name = EdgeName.link(dialer: site, name: entry.link)
+                edges.append(LSAEdge(neighbor: head, name: name, cost: nil))
+            }
+            // An address is a name of the same form.
+            guard let name = LinkName(entry.service.text) else { continue }
+            edges.append(
+                LSAEdge(
+                    neighbor: ProxyID(site: site, instance: number + 1),
+                    name: .link(dialer: site, name: name),
+                    cost: entry.cost
+                )
+            )
+        }
+        return edges
     }
 
     /// The body with its signature: the payload of an LSA frame.
@@ -157,6 +187,7 @@ package enum LSACodec {
         let count = try reader.count16(limit: RoutingLimits.edgesPerFragment, payload)
         lsa.edges.reserveCapacity(count)
         var last: LSAEdge?
+        var head: LSAEdge?
         for _ in 0..<count {
             let edge = try edge(&reader, payload)
             if let last, !(last < edge) { throw .invalid(.list) }
@@ -166,10 +197,32 @@ package enum LSACodec {
                     lsa.predecessors.count < RoutingLimits.predecessors
                 else { throw .invalid(.cost) }
                 lsa.predecessors.append(edge.neighbor)
+            } else if edge.neighbor.site == lsa.origin.site, edge.name != .mesh {
+                try readCost(edge, of: &lsa, &head)
             } else {
                 lsa.edges.append(edge)
             }
         }
+    }
+
+    /// `head`: the edge that began the Link of which the next ones speak.
+    private static func readCost(
+        _ edge: LSAEdge,
+        of lsa: inout LSA,
+        _ head: inout LSAEdge?
+    ) throws(WireError) {
+        guard let cost = edge.cost else {
+            head = edge
+            return
+        }
+        guard case .link(lsa.origin.site, let name) = edge.name,
+            let service = ServiceAddress(name.text), let head,
+            case .link(lsa.origin.site, let link) = head.name,
+            edge.neighbor.instance == head.neighbor.instance &+ 1
+        else { throw .invalid(.cost) }
+        let entry = LSAServiceCost(link: link, service: service, cost: cost)
+        if let last = lsa.serviceCosts.last, !(last < entry) { throw .invalid(.list) }
+        lsa.serviceCosts.append(entry)
     }
 
     private static func edge(

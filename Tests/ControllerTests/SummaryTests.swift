@@ -160,6 +160,7 @@ struct LinkSummaryTests {
         facts.view.reason = reason
         facts.view.message = "what the gateway says"
         facts.view.cost = LinkCost(cost)
+        facts.view.serviceCosts = [:]
         facts.isCompiled = true
         facts.isApplied = true
         return facts
@@ -237,6 +238,21 @@ struct LinkSummaryTests {
         #expect(
             LinkSummary.make(link: link, facts: facts, at: Samples.now).appliedCost == LinkCost(30)
         )
+    }
+
+    @Test("the applied cost speaks of single services as well")
+    func serviceCost() throws {
+        var link = try Samples.link(cost: 20)
+        let address = try #require(ServiceAddress("payments"))
+        link.spec.serviceCosts = [.init(address: address, cost: .standard)]
+        var facts = try facts(.connected, cost: 20)
+        let applied = { LinkSummary.make(link: link, facts: $0, at: Samples.now).appliedCost }
+        #expect(applied(facts) == nil)
+        facts.view.serviceCosts = [address: .standard]
+        #expect(applied(facts) == LinkCost(20))
+        // They differ, or one has not told.
+        facts.view.serviceCosts = nil
+        #expect(applied(facts) == nil)
     }
 
     @Test("what two gateways lose at once is one loss")

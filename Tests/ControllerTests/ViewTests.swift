@@ -120,6 +120,12 @@ struct ViewTests {
         #expect(link.reason == .connected)
         #expect(link.connected == 1)
         #expect(link.cost == cost)
+        #expect(link.serviceCosts == [:])
+        let address = try #require(ServiceAddress("payments"))
+        view.gateways[1].snapshot?.links[0].serviceCosts = [address: cost]
+        #expect(LinkView(site: view, name: name).serviceCosts == nil)
+        view.gateways[0].snapshot?.links[0].serviceCosts = [address: cost]
+        #expect(LinkView(site: view, name: name).serviceCosts == [address: cost])
         view.gateways[1].snapshot = try snapshot(2, .notAllowed, .standard)
         link = LinkView(site: view, name: name)
         #expect(link.reason == .notAllowed)

@@ -1,11 +1,12 @@
 """Policies of a Service: weights, costs, tiers, whose servers are used, who may use them; exact, in gateways and sidecars."""
+import contextlib
 import json
 import time
 
 from cluster import BIN, Failed, check, condition, wait
 from network import client_with_sidecar, service
 from test_balance import held, offer
-from traffic import Hold, grouped
+from traffic import Hold, Run, expect_undisturbed, grouped
 
 
 def policy(net, name, balancing=None, **spec):
@@ -171,3 +172,44 @@ def test_who_may_use_a_service(net):
 def held_or_none(net, address):
     with Hold(net.cluster, address, timeout=2) as clients:
         return clients.attempt(1)
+
+
+def test_one_service_takes_another_way(net):
+    servers = {"b": "s", "d": "s"}
+    address = offer(net, "detour", servers, {("a", "b"): 1, ("a", "d"): 5})
+    other = offer(net, "direct", servers)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(net.cluster.applied(client_with_sidecar("a", "detoured", {"detour/tcp": 7411})))
+        pod = net.cluster.wait_ready("a", "app=detoured", 1)[0]["metadata"]["name"]
+        ways = {"gateway": stack.enter_context(Hold(net.cluster, address)),
+                "sidecar": stack.enter_context(Hold(net.cluster, "127.0.0.1:7411", pod=f"a/{pod}"))}
+        flow = stack.enter_context(Run(net.cluster, "flow", address, count=20, seconds=60))
+        check(flow.line()["flowing"] == 20, "20 connections flow")
+        for cost, expected in ((9999, "d"), (None, "b"), (9999, "d")):
+            costs = [{"address": "detour", "cost": cost}] if cost else None
+            net.cluster.patch("tlink", "a", "b", {"spec": {"serviceCosts": costs}})
+            changed = time.monotonic()
+            for label, clients in ways.items():
+                steered(clients, expected)
+                took = time.monotonic() - changed
+                print(f"   {label}: a cost of {cost} for one service steered {took * 1000:.0f} ms after the patch")
+                check(took < 1, f"{label}: {took:.3f} s")
+        wait("the applied cost speaks of it", lambda: net.cluster.get("tlink", "a", "b")["status"].get("appliedCost"))
+        counts = held(net, other, 4)
+        check(counts["b"] == 4, f"another service goes as before: {counts}")
+        candidates = {one["site"]["name"]: one for one in explained(net, "detour")["candidates"]}
+        check(candidates["b"]["pathCost"] == 9999, f"explain says what holds for the service: {candidates}")
+        check({one["pathCost"] for one in explained(net, "direct")["candidates"]} == {1, 5}, "and for others")
+        expect_undisturbed(flow.result(), 20)
+    net.cluster.patch("tlink", "a", "b", {"spec": {"serviceCosts": None}})
+
+
+def steered(clients, expected):
+    """Returns once a new connection goes to the expected site."""
+    began = time.monotonic()
+    while time.monotonic() - began < 5:
+        counts = grouped(clients.open(1), "bd")
+        clients.ask("close all")
+        if counts[expected] == 1:
+            return
+    raise Failed(f"still elsewhere after 5 s: {counts}")

@@ -279,6 +279,37 @@ struct CompileTests {
         #expect(result.findings(of: .link, "own").map(\.field) == ["spec.nextRemoteSiteID"])
     }
 
+    @Test("a Link may have a cost of its own for single services, once for each and for so many")
+    func serviceCosts() throws {
+        func link(_ name: String, _ addresses: [String]) throws -> Link {
+            let cost = try #require(LinkCost(9999))
+            return Link(
+                metadata: meta(name),
+                spec: LinkSpec(
+                    endpoints: [LinkEndpoint(host: "a", port: 1)],
+                    remoteSiteID: try siteID("B"),
+                    serviceCosts: try addresses.map {
+                        .init(address: try #require(ServiceAddress($0)), cost: cost)
+                    }
+                )
+            )
+        }
+        let result = try compiled(links: [
+            link("good", ["payments", "a.b"]), link("twice", ["a", "b", "a"]),
+            link("many", (0...64).map { "s\($0)" }),
+        ])
+        #expect(result.configuration.links.map(\.name.text) == ["good"])
+        #expect(
+            result.configuration.links[0].serviceCosts == [
+                try #require(ServiceAddress("payments")): try #require(LinkCost(9999)),
+                try #require(ServiceAddress("a.b")): try #require(LinkCost(9999)),
+            ]
+        )
+        let twice = result.findings(of: .link, "twice").map(\.field)
+        #expect(twice == ["spec.serviceCosts[2].address"])
+        #expect(result.findings(of: .link, "many").map(\.field) == ["spec.serviceCosts"])
+    }
+
     @Test("a Link to the own site, and one without a usable endpoint, are left out")
     func badLinks() throws {
         let toSelf = Link(

@@ -67,6 +67,10 @@ struct SchemaTests {
                 ("links", ["spec", "resumeGrace"], duration, durations),
                 ("links", ["spec", "remoteSiteID"], identity, identities),
                 ("links", ["spec", "nextRemoteSiteID"], identity, identities),
+                (
+                    "links", ["spec", "serviceCosts", "[]", "address"],
+                    { ServiceAddress($0) != nil }, names
+                ),
                 ("sites", ["spec", "drain", "delay"], duration, durations),
                 ("sites", ["spec", "drain", "grace"], duration, durations),
                 ("sites", ["spec", "health", "heartbeat"], duration, durations),

@@ -18,6 +18,7 @@ struct GoldenTests {
             publicKeyDigest: Array(repeating: 11, count: 32)
         )
         document.configuration.links[0].resumeGrace = .seconds(30)
+        document.configuration.links[0].serviceCosts = try serviceCosts()
         document.configuration.memoryBudget = 64 << 20
         document.configuration.services[0].ports[0].listen?.host = "::"
         document.configuration.services.append(
@@ -78,8 +79,27 @@ struct GoldenTests {
         #expect(document == (try fourthConfiguration()))
     }
 
+    @Test("a configuration without costs of single services is read with none of them")
+    func readsFifthConfiguration() throws {
+        let document = try ConfigurationDocument.decode(Golden.data("configuration-5.json"))
+        #expect(document == (try fifthConfiguration()))
+    }
+
+    private func serviceCosts() throws -> [ServiceAddress: LinkCost] {
+        let (backend, payments) = (ServiceAddress("backend"), ServiceAddress("payments"))
+        return [
+            try #require(payments): try #require(LinkCost(9999)), try #require(backend): .standard,
+        ]
+    }
+
+    private func fifthConfiguration() throws -> ConfigurationDocument {
+        var fifth = try configuration()
+        fifth.configuration.links[0].serviceCosts = [:]
+        return fifth
+    }
+
     private func fourthConfiguration() throws -> ConfigurationDocument {
-        var fourth = try configuration()
+        var fourth = try fifthConfiguration()
         fourth.configuration.services[1].balancing = nil
         fourth.configuration.services[1].allowedSites = nil
         return fourth
@@ -140,6 +160,7 @@ struct GoldenTests {
             cost: try #require(LinkCost(20))
         )
         link.remote = other
+        link.serviceCosts = try serviceCosts()
         (link.active, link.opened, link.losses, link.lanesDialed) = (1, 2, 3, 4)
         link.roundTripMicroseconds = 99
         link.lastLoss = LinkLoss(
@@ -252,6 +273,14 @@ struct GoldenTests {
         #expect(snapshot.shortages == nil)
         #expect(snapshot.counters.first?.refused == 0)
         #expect(snapshot.services.first?.hostProblems == nil)
+    }
+
+    @Test("a snapshot without costs of single services is read with none of them")
+    func secondSnapshot() throws {
+        var expected = try snapshot()
+        expected.links[0].serviceCosts = [:]
+        let golden = try Golden.data("snapshot-2.json")
+        #expect(try JSONDecoder().decode(ProxySnapshot.self, from: golden) == expected)
     }
 
     @Test("words of a later version cost the reader nothing but those words")

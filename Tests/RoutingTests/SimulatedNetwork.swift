@@ -33,6 +33,7 @@ struct SimulatedNetwork {
     private(set) var messageCount = 0
     private(set) var changes: [ProxyID: Int] = [:]
     private var costs: [ProxyID: [LinkName: LinkCost]] = [:]
+    private var serviceCosts: [ProxyID: [LinkName: [ServiceAddress: LinkCost]]] = [:]
     private var events: [Event] = []
     private var order: UInt64 = 0
     /// Frames of an adjacency that has ended since are dropped.
@@ -96,7 +97,24 @@ struct SimulatedNetwork {
 
     mutating func setCost(_ name: LinkName, _ cost: Int?, at id: ProxyID) {
         costs[id, default: [:]][name] = cost.map(RoutingTests.cost)
-        feed(.configure(RoutingConfiguration(linkCosts: costs[id] ?? [:])), to: id)
+        configure(id)
+    }
+
+    /// What a Link costs for one service; nil: what it costs for all.
+    mutating func setCost(_ link: Link, of service: ServiceAddress, _ cost: Int?) {
+        guard case .link(_, let name) = link.name else { return }
+        serviceCosts[link.from, default: [:]][name, default: [:]][service] = cost.map(
+            RoutingTests.cost
+        )
+        configure(link.from)
+    }
+
+    private mutating func configure(_ id: ProxyID) {
+        let configuration = RoutingConfiguration(
+            linkCosts: costs[id] ?? [:],
+            serviceCosts: serviceCosts[id] ?? [:]
+        )
+        feed(.configure(configuration), to: id)
     }
 
     /// `from` dials `to`; both see the adjacency a little later, not at the same time.
@@ -189,11 +207,20 @@ struct SimulatedNetwork {
 
     // MARK: Oracle
 
-    /// Floyd-Warshall over the links as they are: the cost between every two gateways.
-    func distances() -> [ProxyID: [ProxyID: Int]] {
+    /// What a link costs for a service, or for all that it has no cost of its own for.
+    private func cost(_ link: Link, of service: ServiceAddress?) -> Int? {
+        guard let service, case .link(_, let name) = link.name,
+            let own = serviceCosts[link.from]?[name]?[service]
+        else { return links[link] }
+        return Int(own.value)
+    }
+
+    /// Floyd-Warshall over the links as they are: the cost between every two gateways, for one service.
+    func distances(of service: ServiceAddress? = nil) -> [ProxyID: [ProxyID: Int]] {
         var costs: [ProxyID: [ProxyID: Int]] = [:]
         for id in instances.keys { costs[id, default: [:]][id] = 0 }
-        for (link, cost) in links {
+        for link in links.keys {
+            let cost = cost(link, of: service) ?? 0
             let known = costs[link.from]?[link.to] ?? .max
             costs[link.from, default: [:]][link.to] = min(known, cost)
             costs[link.to, default: [:]][link.from] = min(known, cost)
@@ -221,23 +248,52 @@ struct SimulatedNetwork {
             if believed != reachable {
                 complaints.append("\(id.site) believes \(believed), not \(reachable)")
             }
-            for (gateway, route) in instance.table.gateways {
-                let hops = [id] + route.hops
-                let steps = zip(hops, hops.dropFirst()).map { from, to in
-                    links.filter {
-                        ($0.key.from, $0.key.to) == (from, to)
-                            || ($0.key.to, $0.key.from) == (from, to)
-                    }
-                    .values.min()
-                }
-                if route.hops.last != gateway || steps.contains(nil)
-                    || steps.compactMap(\.self).reduce(0, +) != Int(route.cost.value)
-                {
-                    complaints.append("\(id.site) has the route \(route.hops) to \(gateway)")
-                }
+            for (gateway, route) in instance.table.gateways
+            where route.hops.last != gateway
+                || length(of: route.hops, from: id) != Int(route.cost.value)
+            {
+                complaints.append("\(id.site) has the route \(route.hops) to \(gateway)")
             }
             if !instance.isQuiet { complaints.append("\(id.site) is not quiet") }
         }
         return complaints
+    }
+
+    /// What the hops cost for a service; nil when there is no such way.
+    private func length(of hops: [ProxyID], from id: ProxyID, of service: ServiceAddress? = nil)
+        -> Int?
+    {
+        let all = [id] + hops
+        let steps = zip(all, hops).map { from, to in
+            links.keys.filter { ($0.from, $0.to) == (from, to) || ($0.to, $0.from) == (from, to) }
+                .compactMap { cost($0, of: service) }.min()
+        }
+        return steps.contains(nil) ? nil : steps.compactMap(\.self).reduce(0, +)
+    }
+
+    /// What is wrong with the targets of a service that the gateways in `servers` serve.
+    func complaints(of service: ServicePort, servedBy servers: Set<ProxyID>) -> [String] {
+        let distances = distances(of: service.address)
+        return instances.sorted { $0.key < $1.key }.flatMap { id, instance in
+            let targets = instance.table.services[service] ?? []
+            var expected: [SiteID: Int] = [:]
+            for server in servers where server.site != id.site {
+                guard let cost = distances[id]?[server] else { continue }
+                expected[server.site] = min(expected[server.site] ?? .max, cost)
+            }
+            let usable = targets.filter(\.target.reach.isUsable)
+            let believed = Dictionary(
+                uniqueKeysWithValues: usable.map {
+                    ($0.site, Int($0.target.reach.cost?.value ?? 0))
+                }
+            )
+            let detours = usable.filter { target in
+                target.routes.contains {
+                    length(of: $0, from: id, of: service.address) != believed[target.site]
+                }
+            }
+            return (believed == expected ? [] : ["\(id.site): \(believed), not \(expected)"])
+                + detours.map { "\(id.site) has other ways to \($0.site): \($0.routes)" }
+        }
     }
 }

@@ -47,6 +47,16 @@ struct ConfigurationDifferenceTests {
         #expect(difference == expected)
     }
 
+    @Test("so is a cost of one service")
+    func serviceCost() throws {
+        let address = try #require(ServiceAddress("payments"))
+        let (difference, new) = try difference { $0.links[1].serviceCosts = [address: .standard] }
+        var expected = ConfigurationDifference(from: new, to: new)
+        expected.routingChanged = true
+        #expect(difference == expected)
+        #expect(new.serviceCosts == [new.links[1].name: [address: .standard]])
+    }
+
     @Test("P7: a Link under another name is replaced, not closed")
     func renamed() throws {
         let (difference, _) = try difference {

@@ -297,8 +297,17 @@ enum Samples {
         var successor = try lsa()
         successor.fragment = 0
         successor.predecessors = [3, 4].map { ProxyID(site: east, instance: $0) }
+        var priced = try lsa()
+        priced.edges.removeLast()
+        for (name, address) in [("east", "a"), ("west", "a"), ("west", "b.c")] {
+            guard let link = LinkName(name), let service = ServiceAddress(address),
+                let cost = LinkCost(99)
+            else { throw WireError.invalid(.linkName) }
+            priced.serviceCosts.append(LSAServiceCost(link: link, service: service, cost: cost))
+        }
         return [
             advertisement(try lsa()),
+            advertisement(priced, "of Links that cost something else for single services"),
             advertisement(successor, "of a gateway that has started again"),
             Sample(
                 .lsaAcknowledgment,
