@@ -22,23 +22,20 @@ package struct Candidate: Sendable {
         package let perceived: PerceivedCost
     }
 
-    init(_ slot: TargetSlot, _ standing: Standing?, at now: Instant) {
+    init(_ slot: TargetSlot, _ bid: Bid) {
         target = slot.target
         condition = slot.condition
         own = slot.own
         others = slot.others
         tier = slot.terms.tier
         offer =
-            if let standing, let (cost, weight) = slot.terms.offer {
-                Offer(
-                    cost: cost,
-                    weight: weight,
-                    thousandths: slot.thousandths(at: now),
-                    perceived: standing.perceived
-                )
-            } else {
-                nil
-            }
+            bid.isOffer
+            ? Offer(
+                cost: PathCost(bid.cost),
+                weight: bid.weight,
+                thousandths: UInt32(bid.thousandths),
+                perceived: bid.perceived
+            ) : nil
     }
 }
 

@@ -1,18 +1,7 @@
 package import NetworkModel
 
-/// The last picks of a service, each with what it saw, in a ring that is written without an allocation.
+/// The last picks of a service, each with the bids that it saw, in a ring that is written without an allocation.
 struct DecisionLog: Sendable {
-    /// What a pick saw of one target; one that takes no connection is not seen.
-    private struct Seen: Sendable {
-        var site: UInt16 = 0
-        var thousandths: UInt16 = 0
-        var tier: UInt8 = 0
-        var rank: UInt8 = 0
-        var cost: UInt32 = 0
-        var weight: UInt32 = 0
-        var open: UInt32 = 0
-    }
-
     private struct Entry: Sendable {
         var number: UInt64 = 0
         var at = Instant(nanoseconds: 0)
@@ -23,64 +12,57 @@ struct DecisionLog: Sendable {
     static let capacity = 100
     /// Of more targets only the first are remembered, by their sites.
     private static let widest = 20
-
-    /// Beyond so many sites all is forgotten, and begins again.
+    /// Beyond so many sites that are no targets any more all is forgotten, and begins again.
     private static let mostSites = 1_024
 
     private var entries: [Entry] = []
-    private var seen: [Seen] = []
+    private var seen: [Bid] = []
     /// How many of `seen` belong to an entry.
     private var width = 0
     /// The sites that entries speak of, by their numbers.
     private var sites: [SiteID] = []
+    private var numbers: [SiteID: UInt16] = [:]
 
-    /// A pick is about to be noted that sees this many targets; what was noted with fewer is forgotten.
-    mutating func begin(_ number: UInt64, of count: Int, at now: Instant) {
-        let needed = min(count, Self.widest)
-        if needed > width || sites.count > Self.mostSites { reset(to: max(needed, width)) }
-        let place = Self.place(of: number)
-        entries[place] = Entry(number: number, at: now)
+    /// Gives each site a number, which bids carry from then on.
+    mutating func number(_ targets: [SiteID]) -> [UInt16] {
+        if sites.count > targets.count + Self.mostSites {
+            (entries, seen, width, sites, numbers) = ([], [], 0, [], [:])
+        }
+        return targets.map { site in
+            if let known = numbers[site] { return known }
+            let number = UInt16(sites.count)
+            sites.append(site)
+            numbers[site] = number
+            return number
+        }
     }
 
-    private mutating func reset(to width: Int) {
+    /// Writes down what a pick saw; what was noted with fewer targets is forgotten.
+    mutating func note(_ number: UInt64, _ bids: [Bid], chosen: Int, at now: Instant) {
+        let count = min(bids.count, Self.widest)
+        if count > width { widen(to: count) }
+        let place = Int(number % UInt64(Self.capacity))
+        entries[place] = Entry(
+            number: number,
+            at: now,
+            chosen: bids[chosen].site,
+            count: UInt8(count)
+        )
+        let first = place * width
+        var places = seen.mutableSpan
+        for index in 0..<count { places[first + index] = bids[index] }
+    }
+
+    /// The pick that was noted last was not to use this target.
+    mutating func withdraw(_ index: Int, from number: UInt64) {
+        let place = Int(number % UInt64(Self.capacity))
+        if index < Int(entries[place].count) { seen[place * width + index].withdraw() }
+    }
+
+    private mutating func widen(to width: Int) {
         self.width = width
         entries = Array(repeating: Entry(), count: Self.capacity)
-        seen = Array(repeating: Seen(), count: Self.capacity * width)
-        sites = []
-    }
-
-    private static func place(of number: UInt64) -> Int { Int(number % UInt64(capacity)) }
-
-    mutating func note(
-        _ slot: TargetSlot,
-        isChosen: Bool,
-        in number: UInt64,
-        at now: Instant
-    ) {
-        let place = Self.place(of: number)
-        let index = Int(entries[place].count)
-        guard isChosen || index < width else { return }
-        let site = self.number(of: slot.target.site, near: index)
-        if isChosen { entries[place].chosen = site }
-        guard index < width, let offer = slot.terms.offer else { return }
-        entries[place].count += 1
-        seen[place * width + index] = Seen(
-            site: site,
-            thousandths: UInt16(slot.thousandths(at: now)),
-            tier: UInt8(clamping: slot.terms.tier),
-            rank: slot.rank(at: now),
-            cost: offer.cost.value,
-            weight: offer.weight,
-            open: UInt32(clamping: slot.own + slot.others)
-        )
-    }
-
-    /// Most picks see the same targets in the same order: `hint` saves the search.
-    private mutating func number(of site: SiteID, near hint: Int) -> UInt16 {
-        if hint < sites.count, sites[hint] == site { return UInt16(hint) }
-        if let known = sites.firstIndex(of: site) { return UInt16(known) }
-        sites.append(site)
-        return UInt16(sites.count - 1)
+        seen = Array(repeating: Bid.nothing, count: Self.capacity * width)
     }
 
     /// The newest first.
@@ -93,24 +75,19 @@ struct DecisionLog: Sendable {
                     number: entry.number,
                     at: entry.at,
                     site: sites[Int(entry.chosen)],
-                    seen: seen[first..<first + Int(entry.count)].map(made)
+                    seen: seen[first..<first + Int(entry.count)].filter(\.isOffer).map(made)
                 )
             }
     }
 
-    private func made(_ seen: Seen) -> Decision.Seen {
+    private func made(_ bid: Bid) -> Decision.Seen {
         Decision.Seen(
-            site: sites[Int(seen.site)],
-            tier: Int(seen.tier),
-            isPreferred: seen.rank == 0,
-            cost: PathCost(seen.cost),
-            open: UInt64(seen.open),
-            perceived: PerceivedCost(
-                cost: PathCost(seen.cost),
-                open: UInt64(seen.open),
-                weight: seen.weight,
-                thousandths: UInt32(seen.thousandths)
-            )
+            site: sites[Int(bid.site)],
+            tier: bid.tier,
+            isPreferred: bid.isPreferred,
+            cost: PathCost(bid.cost),
+            open: bid.open,
+            perceived: bid.perceived
         )
     }
 }

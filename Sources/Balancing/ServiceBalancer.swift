@@ -13,6 +13,12 @@ package struct ServiceBalancer: Sendable {
     package let service: ServicePort
     /// Sorted by site.
     private var slots: [TargetSlot] = []
+    /// What each of `slots` bids, its site, and the number of its last pick (0: never): what picks go over.
+    private var bids: [Bid] = []
+    private var sites: [SiteID] = []
+    private var lastPicks: [UInt64] = []
+    /// Those of `slots` whose bids change with time: they are ejected, or have just returned.
+    private var unsettled: [Int] = []
     private var picks: UInt64 = 0
     private var others: [SiteID: UInt64] = [:]
     private var log: FailoverLog
@@ -33,7 +39,8 @@ package struct ServiceBalancer: Sendable {
     /// Open connections to a target that went away stay counted until they are released.
     package mutating func update(_ targets: [Target], at now: Instant) {
         if began == nil, !targets.isEmpty { began = now }
-        let winner = best(excluding: [], at: now)
+        settle(at: now)
+        let winner = best(excluding: [])
             .flatMap { slots[$0].ejection == nil ? slots[$0].target.site : nil }
         var rest: [SiteID: TargetSlot] = [:]
         for slot in slots { rest[slot.target.site] = slot }
@@ -55,7 +62,33 @@ package struct ServiceBalancer: Sendable {
                 log.forget(gone.site)
             }
         }
-        slots = updated.sorted { $0.target.site < $1.target.site }
+        arrange(updated.sorted { $0.target.site < $1.target.site }, at: now)
+    }
+
+    /// Takes other slots in place of those that there are, in order.
+    private mutating func arrange(_ new: [TargetSlot], at now: Instant) {
+        let last = Dictionary(zip(sites, lastPicks)) { first, _ in first }
+        slots = new
+        sites = new.map(\.target.site)
+        lastPicks = sites.map { last[$0] ?? 0 }
+        rebid(at: now)
+    }
+
+    /// Something about slots is another than before that bids are made from.
+    private mutating func rebid(at now: Instant) {
+        let slowStart = policy.slowStart
+        bids = slots.map { Bid($0, slowStart: slowStart, at: now) }
+        for (index, number) in decided.number(sites).enumerated() { bids[index].site = number }
+        unsettled = slots.indices.filter { index in
+            slots[index].ejection != nil || slots[index].returnedAt != nil && slowStart > .zero
+        }
+    }
+
+    /// Brings bids up to the time.
+    private mutating func settle(at now: Instant) {
+        for index in unsettled {
+            bids[index].settle(slots[index], slowStart: policy.slowStart, at: now)
+        }
     }
 
     private mutating func change(
@@ -73,7 +106,7 @@ package struct ServiceBalancer: Sendable {
         let was = slot
         // More servers than before, or better ones: whatever failed then may work now.
         if target.reach.isBetter(than: was.target.reach) { slot.ejection = nil }
-        slot.target = target
+        slot.set(target, under: policy)
         slot.goneSince = nil
         if was.isUsable, !slot.isUsable {
             let held = was.own > 0 || was.recentlyLost(at: now) > 0
@@ -95,7 +128,7 @@ package struct ServiceBalancer: Sendable {
         self.policy = policy
         for index in slots.indices {
             let wasUsable = slots[index].isUsable
-            slots[index].policy = policy
+            slots[index].set(slots[index].target, under: policy)
             let site = slots[index].target.site
             if wasUsable, !slots[index].isUsable { log.forget(site) }
             if !wasUsable, slots[index].isUsable {
@@ -103,6 +136,7 @@ package struct ServiceBalancer: Sendable {
                 log.returned(site)
             }
         }
+        rebid(at: now)
     }
 
     /// A server of this target is ready that was not before: what failed may work now, also where their number is the same.
@@ -114,6 +148,7 @@ package struct ServiceBalancer: Sendable {
     /// What spoke against the target does so no longer.
     private mutating func comesBack(_ index: Int, at now: Instant) {
         slots[index].ejection = nil
+        defer { rebid(at: now) }
         guard slots[index].isUsable else { return }
         slots[index].returnedAt = now
         log.returned(slots[index].target.site)
@@ -122,7 +157,10 @@ package struct ServiceBalancer: Sendable {
     /// What the site's other proxies have open, per target; all of them.
     package mutating func setOthers(_ counts: [SiteID: UInt64]) {
         others = counts
-        for index in slots.indices { slots[index].others = counts[slots[index].target.site] ?? 0 }
+        for index in slots.indices {
+            slots[index].others = counts[sites[index]] ?? 0
+            bids[index].open = slots[index].open
+        }
     }
 
     // MARK: Picking
@@ -131,40 +169,45 @@ package struct ServiceBalancer: Sendable {
     ///
     /// Nil when no target is left. While every target is ejected, the best of them is tried all the same.
     package mutating func pick(excluding excluded: [SiteID] = [], at now: Instant) -> Pick? {
-        guard let index = best(excluding: excluded, at: now) else { return nil }
+        settle(at: now)
+        guard let index = best(excluding: excluded) else { return nil }
         picks += 1
-        note(index, excluding: excluded, at: now)
+        decided.note(picks, bids, chosen: index, at: now)
+        for site in excluded {
+            if let index = self.index(of: site) { decided.withdraw(index, from: picks) }
+        }
+        bids[index].open += 1
+        lastPicks[index] = picks
         slots[index].own += 1
-        slots[index].lastPicked = picks
         slots[index].turns &+= 1
-        slots[index].ejection?.startProbe(picks, at: now)
-        let site = slots[index].target.site
+        if slots[index].ejection != nil { slots[index].ejection?.startProbe(picks, at: now) }
+        let site = sites[index]
         log.picked(site)
         return Pick(site: site, number: picks, turn: slots[index].turns)
     }
 
-    /// Writes down what the pick saw.
-    private mutating func note(_ chosen: Int, excluding excluded: [SiteID], at now: Instant) {
-        decided.begin(picks, of: slots.count, at: now)
-        for index in slots.indices {
-            guard slots[index].terms.offer != nil,
-                excluded.isEmpty || !excluded.contains(slots[index].target.site)
-            else { continue }
-            decided.note(slots[index], isChosen: index == chosen, in: picks, at: now)
-        }
-    }
-
-    private func best(excluding excluded: [SiteID], at now: Instant) -> Int? {
-        var best: (index: Int, standing: Standing)?
-        for index in slots.indices {
-            guard let standing = slots[index].standing(at: now),
-                excluded.isEmpty || !excluded.contains(slots[index].target.site)
-            else { continue }
-            // Slots are sorted by site: of equal ones the earlier stays.
-            if let best, !(standing < best.standing) { continue }
-            best = (index, standing)
+    /// Of the bids as they stand.
+    private func best(excluding excluded: [SiteID]) -> Int? {
+        var best: (index: Int, bid: Bid)?
+        for (index, bid) in bids.enumerated() {
+            guard bid.isOffer, excluded.isEmpty || !excluded.contains(sites[index]) else {
+                continue
+            }
+            if let best {
+                let isBetter = bid.isBetter(than: best.bid)
+                guard isBetter ?? (lastPicks[index] < lastPicks[best.index]) else { continue }
+            }
+            // Slots are sorted by site: of two that are equal in everything the earlier stays.
+            best = (index, bid)
         }
         return best?.index
+    }
+
+    /// Slots are sorted by site: of two that are equal in everything the earlier is better.
+    private func isBetter(_ index: Int, than other: Int) -> Bool {
+        if let isBetter = bids[index].isBetter(than: bids[other]) { return isBetter }
+        if lastPicks[index] != lastPicks[other] { return lastPicks[index] < lastPicks[other] }
+        return index < other
     }
 
     // MARK: Outcomes
@@ -189,6 +232,7 @@ package struct ServiceBalancer: Sendable {
         } else if slots[index].terms.offer != nil {
             slots[index].ejection = Ejection(reason: reason, at: now)
             log.judge(pick.site, reason: reason, lastPick: picks, at: now)
+            rebid(at: now)
         }
         release(index)
     }
@@ -196,7 +240,7 @@ package struct ServiceBalancer: Sendable {
     /// The connection has ended, or its pick was given up for a reason that does not speak against the target.
     package mutating func release(_ pick: Pick) {
         guard let index = index(of: pick.site) else { return }
-        slots[index].ejection?.abandonProbe(pick.number)
+        if slots[index].ejection != nil { slots[index].ejection?.abandonProbe(pick.number) }
         release(index)
     }
 
@@ -216,9 +260,10 @@ package struct ServiceBalancer: Sendable {
     private mutating func release(_ index: Int) {
         precondition(slots[index].own > 0, "\(service): more releases than picks")
         slots[index].own -= 1
+        bids[index].open -= 1
     }
 
-    private func index(of site: SiteID) -> Int? { slots.firstIndex { $0.target.site == site } }
+    private func index(of site: SiteID) -> Int? { sites.firstIndex(of: site) }
 
     // MARK: Reading
 
@@ -250,17 +295,15 @@ package struct ServiceBalancer: Sendable {
     ///
     /// Made by what picks, so that it cannot disagree.
     package func ranking(at now: Instant) -> [Candidate] {
-        slots.map { (slot: $0, standing: $0.standing(at: now)) }
+        var current = self
+        current.settle(at: now)
+        return current.slots.indices
             .sorted { left, right in
-                if let first = left.standing, let second = right.standing {
-                    if first < second { return true }
-                    if second < first { return false }
-                } else if left.standing != nil || right.standing != nil {
-                    return left.standing != nil
-                }
-                return left.slot.target.site < right.slot.target.site
+                let (first, second) = (current.bids[left].isOffer, current.bids[right].isOffer)
+                guard first, second else { return first == second ? left < right : first }
+                return current.isBetter(left, than: right)
             }
-            .map { Candidate($0.slot, $0.standing, at: now) }
+            .map { Candidate(current.slots[$0], current.bids[$0]) }
     }
 
     /// The last picks, the newest first, at most 100.

@@ -2,18 +2,11 @@ import NetworkModel
 
 /// What a balancer remembers of one target.
 struct TargetSlot: Sendable {
-    var target: Target {
-        didSet { if target.reach != oldValue.reach { terms = Terms(of: target, under: policy) } }
-    }
-    var policy: BalancingPolicy {
-        didSet { terms = Terms(of: target, under: policy) }
-    }
+    private(set) var target: Target
     /// What the policy makes of the target.
     private(set) var terms: Terms
     var own: UInt64 = 0
     var others: UInt64 = 0
-    /// The number of the last pick; 0: never.
-    var lastPicked: UInt64 = 0
     /// How often it was picked; wraps.
     var turns: UInt64 = 0
     var ejection: Ejection<FailoverReason>?
@@ -30,43 +23,33 @@ struct TargetSlot: Sendable {
 
     init(_ target: Target, policy: BalancingPolicy) {
         self.target = target
-        self.policy = policy
+        terms = Terms(of: target, under: policy)
+    }
+
+    mutating func set(_ target: Target, under policy: BalancingPolicy) {
+        self.target = target
         terms = Terms(of: target, under: policy)
     }
 
     var isUsable: Bool { target.reach.isUsable && ejection == nil && terms.exclusion == nil }
 
-    /// Where it stands in the order of a pick; nil when it takes no connection.
-    func standing(at now: Instant) -> Standing? {
-        guard let offer = terms.offer else { return nil }
-        return Standing(
-            rank: rank(at: now),
-            tier: terms.tier,
-            perceived: PerceivedCost(
-                cost: offer.cost,
-                open: own + others,
-                weight: offer.weight,
-                thousandths: thousandths(at: now)
-            ),
-            cost: offer.cost,
-            lastPicked: lastPicked
-        )
-    }
+    /// Connections of the whole site.
+    var open: UInt64 { own + others }
 
     /// Usable targets come first, then those that serve while they terminate, then ejected ones.
     ///
     /// An ejected target whose probe is due competes as if it were usable.
-    func rank(at now: Instant) -> UInt8 {
+    func rank(at now: Instant) -> UInt16 {
         if let ejection, !ejection.isDue(at: now) { return 2 }
         return target.reach.isLastResort ? 1 : 0
     }
 
     /// The part of its weight that counts.
-    func thousandths(at now: Instant) -> UInt32 {
-        guard let returnedAt, policy.slowStart > .zero else { return 1_000 }
+    func thousandths(slowStart: Duration, at now: Instant) -> UInt16 {
+        guard let returnedAt, slowStart > .zero else { return 1_000 }
         let passed = now - returnedAt
-        guard passed < policy.slowStart else { return 1_000 }
-        return max(100, UInt32(passed / policy.slowStart * 1_000))
+        guard passed < slowStart else { return 1_000 }
+        return max(100, UInt16(passed / slowStart * 1_000))
     }
 
     mutating func lose(at now: Instant) { lost.add(at: now) }
@@ -102,25 +85,6 @@ struct Terms: Sendable {
                 nil
             }
         offer = exclusion == nil ? (policy.costs[target.site] ?? cost, weight) : nil
-    }
-}
-
-/// Where a target stands in the order of a pick: the least wins.
-///
-/// Equal ones go by their sites, which is for the caller to see to.
-struct Standing: Comparable, Sendable {
-    let rank: UInt8
-    let tier: Int
-    let perceived: PerceivedCost
-    let cost: PathCost
-    let lastPicked: UInt64
-
-    static func < (left: Self, right: Self) -> Bool {
-        if left.rank != right.rank { return left.rank < right.rank }
-        if left.tier != right.tier { return left.tier < right.tier }
-        if left.perceived != right.perceived { return left.perceived < right.perceived }
-        if left.cost != right.cost { return left.cost < right.cost }
-        return left.lastPicked < right.lastPicked
     }
 }
 
