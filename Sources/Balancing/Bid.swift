@@ -12,7 +12,7 @@ struct Bid: Sendable {
     var site: UInt16 = 0
     let weight: UInt32
     let cost: UInt32
-    /// Connections of the whole site.
+    /// Connections that count.
     var open: UInt64
 
     /// The order of a target that takes no connection.

@@ -8,6 +8,8 @@ package struct Candidate: Sendable {
     package let own: UInt64
     /// Connections of the site's other proxies, as last heard.
     package let others: UInt64
+    /// Connections of other sites, where they count, as last reported.
+    package let elsewhere: UInt64
     /// The number of its tier; one more than the last for sites that no tier names.
     package let tier: Int
     /// What a pick goes by; nil: it takes no connection.
@@ -27,6 +29,7 @@ package struct Candidate: Sendable {
         condition = slot.condition
         own = slot.own
         others = slot.others
+        elsewhere = slot.elsewhere
         tier = slot.terms.tier
         offer =
             bid.isOffer

@@ -108,7 +108,7 @@ package struct Decision: Sendable {
         /// False for those that drain or have failed: taken only while there is nothing else.
         package let isPreferred: Bool
         package let cost: PathCost
-        /// Connections of the whole site that were open to it.
+        /// Connections that counted.
         package let open: UInt64
         package let perceived: PerceivedCost
     }

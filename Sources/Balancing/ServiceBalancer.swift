@@ -2,8 +2,8 @@ package import NetworkModel
 
 /// Picks targets for the connections of one service port, by exact perceived cost.
 ///
-/// perceived(t) = cost(t) + open(t) / weight(t), where open(t) counts this proxy's connections and those of the site's
-/// other proxies; cost, weight, tier and whether the target is used at all are what the policy makes of path and endpoints.
+/// perceived(t) = cost(t) + open(t) / weight(t), where open(t) counts this proxy's connections, those of the site's
+/// other proxies, and those of other sites where they are reported; cost, weight, tier and whether the target is used at all are what the policy makes of path and endpoints.
 /// The first tier with a usable target takes all; in it the lowest wins; ties go to the lower cost, then to the target
 /// picked longest ago, then to the smaller SiteID. A pick and its count are one step: the caller holds one lock per service around this value, and the
 /// rule is exact with any number of loops.
@@ -21,6 +21,7 @@ package struct ServiceBalancer: Sendable {
     private var unsettled: [Int] = []
     private var picks: UInt64 = 0
     private var others: [SiteID: UInt64] = [:]
+    private var elsewhere: [SiteID: UInt64] = [:]
     private var log: FailoverLog
     private var policy = BalancingPolicy.standard
     private var decided = DecisionLog()
@@ -100,6 +101,7 @@ package struct ServiceBalancer: Sendable {
         guard var slot = old else {
             var fresh = TargetSlot(target, policy: policy)
             fresh.others = others[target.site] ?? 0
+            fresh.elsewhere = elsewhere[target.site] ?? 0
             if let began, now - began > policy.slowStart { fresh.returnedAt = now }
             return fresh
         }
@@ -159,6 +161,15 @@ package struct ServiceBalancer: Sendable {
         others = counts
         for index in slots.indices {
             slots[index].others = counts[sites[index]] ?? 0
+            bids[index].open = slots[index].open
+        }
+    }
+
+    /// What the clients of other sites have open, per target; all of them.
+    package mutating func setElsewhere(_ counts: [SiteID: UInt64]) {
+        elsewhere = counts
+        for index in slots.indices {
+            slots[index].elsewhere = counts[sites[index]] ?? 0
             bids[index].open = slots[index].open
         }
     }

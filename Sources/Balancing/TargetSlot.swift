@@ -7,6 +7,7 @@ struct TargetSlot: Sendable {
     private(set) var terms: Terms
     var own: UInt64 = 0
     var others: UInt64 = 0
+    var elsewhere: UInt64 = 0
     /// How often it was picked; wraps.
     var turns: UInt64 = 0
     var ejection: Ejection<FailoverReason>?
@@ -33,8 +34,8 @@ struct TargetSlot: Sendable {
 
     var isUsable: Bool { target.reach.isUsable && ejection == nil && terms.exclusion == nil }
 
-    /// Connections of the whole site.
-    var open: UInt64 { own + others }
+    /// Connections that count.
+    var open: UInt64 { own + others + elsewhere }
 
     /// Usable targets come first, then those that serve while they terminate, then ejected ones.
     ///

@@ -23,7 +23,7 @@ extension ServiceExplanation {
                 candidate.state.rawValue,
                 candidate.perceived.map(\.text),
                 candidate.costText,
-                "\(candidate.own.addingReportingOverflow(candidate.others).partialValue)",
+                "\(candidate.own &+ candidate.others &+ (candidate.elsewhere ?? 0))",
                 candidate.weightText,
                 "\(candidate.tier + 1)",
                 candidate.routeText,

@@ -13,9 +13,11 @@ extension ServiceSpec {
         package var minReadyEndpoints: Int32?
         /// Over this time the weight of a site that returns rises from a tenth; absent: 0s.
         package var slowStart: APIDuration?
+        /// Whose open connections count; absent: `ThisSite`.
+        package var loadFrom: BalancingPolicy.LoadFrom?
 
         package enum CodingKeys: String, CodingKey, CaseIterable {
-            case weightBy, weights, costs, tiers, minReadyEndpoints, slowStart
+            case weightBy, weights, costs, tiers, minReadyEndpoints, slowStart, loadFrom
         }
 
         package init() {}
@@ -59,6 +61,7 @@ extension ServiceSpec {
 }
 
 extension BalancingPolicy.WeightBy: Codable {}
+extension BalancingPolicy.LoadFrom: Codable {}
 
 extension Service {
     /// Whether it means something else when the Site says `new` of the sites instead of `old`.
@@ -104,6 +107,7 @@ extension Service {
     ) {
         let field = "spec.balancing"
         policy.weightBy = balancing.weightBy ?? .endpoints
+        policy.loadFrom = balancing.loadFrom ?? .thisSite
         let weights = (balancing.weights ?? []).map { (site: $0.site, value: $0.weight) }
         policy.weights = findings.numbers(
             weights,

@@ -14,6 +14,14 @@ package struct BalancingPolicy: Hashable, Sendable {
         case site = "Site"
     }
 
+    /// Whose open connections count.
+    package enum LoadFrom: String, Hashable, Sendable, CaseIterable {
+        /// Those of this site.
+        case thisSite = "ThisSite"
+        /// Those of all sites, as the sites with the servers report them.
+        case allSites = "AllSites"
+    }
+
     package static let weightRange: ClosedRange<Int32> = 0...1_000
     package static let costRange: ClosedRange<Int32> = 0...1_000_000_000
     package static let minimumRange: ClosedRange<Int32> = 1...10_000
@@ -32,6 +40,8 @@ package struct BalancingPolicy: Hashable, Sendable {
     package var slowStart: Duration
     /// Only servers at these sites are used; nil: at all.
     package var sites: Set<SiteID>?
+    /// Of a site with servers also: whether it reports their connections to others.
+    package var loadFrom: LoadFrom
 
     package init(
         weightBy: WeightBy = .endpoints,
@@ -40,7 +50,8 @@ package struct BalancingPolicy: Hashable, Sendable {
         tiers: [[SiteID]] = [],
         minReadyEndpoints: UInt32 = 1,
         slowStart: Duration = .zero,
-        sites: Set<SiteID>? = nil
+        sites: Set<SiteID>? = nil,
+        loadFrom: LoadFrom = .thisSite
     ) {
         self.weightBy = weightBy
         self.weights = weights
@@ -49,6 +60,7 @@ package struct BalancingPolicy: Hashable, Sendable {
         self.minReadyEndpoints = minReadyEndpoints
         self.slowStart = slowStart
         self.sites = sites
+        self.loadFrom = loadFrom
     }
 
     /// The number of the tier that the site belongs to.

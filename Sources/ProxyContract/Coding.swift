@@ -84,6 +84,7 @@ extension ServiceTimeouts: Codable {
 extension BalancingPolicy: Codable {
     private enum Key: String, CodingKey {
         case weightBy, weights, costs, tiers, minReadyEndpoints, slowStartMilliseconds, sites
+        case loadFrom
     }
 
     private struct Number: Codable {
@@ -99,6 +100,7 @@ extension BalancingPolicy: Codable {
         }
         let weightBy = try container.decodeIfPresent(String.self, forKey: .weightBy)
         let sites = try container.decodeIfPresent([SiteID].self, forKey: .sites)
+        let loadFrom = try container.decodeIfPresent(String.self, forKey: .loadFrom)
         let hasSlowStart = container.contains(.slowStartMilliseconds)
         self.init(
             weightBy: weightBy.flatMap(WeightBy.init) ?? .endpoints,
@@ -111,7 +113,8 @@ extension BalancingPolicy: Codable {
             ) ?? 1,
             slowStart: hasSlowStart
                 ? try container.decodeMilliseconds(.slowStartMilliseconds) : .zero,
-            sites: sites.map(Set.init)
+            sites: sites.map(Set.init),
+            loadFrom: loadFrom.flatMap(LoadFrom.init) ?? .thisSite
         )
     }
 
@@ -130,6 +133,7 @@ extension BalancingPolicy: Codable {
         if minReadyEndpoints != 1 {
             try container.encode(minReadyEndpoints, forKey: .minReadyEndpoints)
         }
+        if loadFrom != .thisSite { try container.encode(loadFrom.rawValue, forKey: .loadFrom) }
         if slowStart != .zero {
             try container.encode(slowStart.milliseconds, forKey: .slowStartMilliseconds)
         }

@@ -72,6 +72,12 @@ package struct ServiceExplanation: Codable, Equatable, Sendable {
         /// Connections of this proxy, and of the other proxies of its site.
         @Counted package var own: UInt64
         @Counted package var others: UInt64
+        /// Connections of other sites, where they count; nil as from older proxies: none are known.
+        package var elsewhere: UInt64? {
+            get { otherSites?.wrappedValue }
+            set { otherSites = newValue.map(Counted.init) }
+        }
+        private var otherSites: Counted?
         package var perceived: Perceived?
         /// The proxies after this one, for each path that is used; an empty one is this proxy itself.
         package var routes: [[Hop]]

@@ -30,6 +30,9 @@ package struct LSA: Hashable, Sendable {
     package var predecessors: [ProxyID]
     /// What the origin's Links cost for single services; sorted, one for each Link and service.
     package var serviceCosts: [LSAServiceCost]
+    /// Connections that are open to the origin's servers, from all sites, of the services whose sites report them; sorted, none
+    /// twice. What has none is left out.
+    package var loads: [LSALoad]
     /// Sorted, without duplicates.
     package var edges: [LSAEdge]
     /// Sorted by service, without duplicates.
@@ -48,6 +51,7 @@ package struct LSA: Hashable, Sendable {
         certificateChain: [[UInt8]] = [],
         predecessors: [ProxyID] = [],
         serviceCosts: [LSAServiceCost] = [],
+        loads: [LSALoad] = [],
         edges: [LSAEdge] = [],
         services: [LSAService] = []
     ) {
@@ -63,6 +67,7 @@ package struct LSA: Hashable, Sendable {
         self.certificateChain = certificateChain
         self.predecessors = predecessors
         self.serviceCosts = serviceCosts
+        self.loads = loads
         self.edges = edges
         self.services = services
     }
@@ -103,6 +108,18 @@ package struct LSAServiceCost: Hashable, Comparable, Sendable {
 
     package static func < (left: Self, right: Self) -> Bool {
         (left.link, left.service) < (right.link, right.service)
+    }
+}
+
+/// How many connections are open to the origin's servers of one service port, whoever's.
+package struct LSALoad: Hashable, Sendable {
+    package var service: ServicePort
+    /// 1...1,000,000.
+    package var open: UInt32
+
+    package init(service: ServicePort, open: UInt32) {
+        self.service = service
+        self.open = open
     }
 }
 

@@ -13,6 +13,7 @@ struct Origination: Sendable {
         var certificateChain: [[UInt8]] = []
         var predecessors: [ProxyID] = []
         var serviceCosts: [LSAServiceCost] = []
+        var loads: [LSALoad] = []
         var edges: [LSAEdge] = []
         var services: [LSAService] = []
     }
@@ -119,6 +120,7 @@ struct Origination: Sendable {
             of: origin,
             edges: content.edges,
             serviceCosts: content.serviceCosts,
+            loads: content.loads,
             services: content.services
         )
         for index in fragments.indices {

@@ -65,6 +65,7 @@ extension RoutingInstance {
         } else if lsa.fragment < database.first(of: lsa.origin)?.fragmentCount ?? 0 {
             staleServices.formUnion(index.set(lsa.key, lsa.services))
         }
+        noteLoads(lsa.loads, old?.loads ?? [])
         reindexGone()
         if lsa.edges != old?.edges || lsa.overload != old?.overload
             || lsa.displayName != old?.displayName || lsa.agreementKey != old?.agreementKey
@@ -74,6 +75,13 @@ extension RoutingInstance {
             requestPaths()
         } else if !staleServices.isEmpty {
             schedule.request()
+        }
+    }
+
+    private mutating func noteLoads(_ new: [LSALoad], _ old: [LSALoad]) {
+        guard new != old else { return }
+        for load in Set(new).symmetricDifference(old) where index.interest.includes(load.service) {
+            changedLoads.insert(load.service)
         }
     }
 

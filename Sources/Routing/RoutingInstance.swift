@@ -19,6 +19,11 @@ package struct RoutingInstance: Sendable {
     /// The neighbors whose queues have changed since `wakes` was set for them.
     private var touched: Set<ProxyID> = []
     var services: [ServicePort: UInt32] = [:]
+    /// Connections to this gateway's servers, as they are and as they are reported.
+    private var ownLoads: [ServicePort: UInt64] = [:]
+    private var toldLoads: [ServicePort: UInt64] = [:]
+    /// Service ports of which others report other numbers of connections.
+    var changedLoads: Set<ServicePort> = []
     var isWithdrawn = false
     var database: LSDB
     var pace = ArrivalPace()
@@ -82,6 +87,7 @@ package struct RoutingInstance: Sendable {
             origination.request(by: now)
         case .adjacency(let neighbor, let edges): setEdges(edges, to: neighbor, at: now)
         case .services(let new): setServices(new, at: now)
+        case .loads(let new): setLoads(new, at: now)
         case .interest(let new): setInterest(new)
         case .withdraw:
             isWithdrawn = true
@@ -151,6 +157,10 @@ package struct RoutingInstance: Sendable {
             schedule.request(isUrgent: true)
         }
         if schedule.start(at: now, size: database.origins.count) { run(&outputs, at: now) }
+        if !changedLoads.isEmpty {
+            outputs.append(.loadsChanged(changedLoads))
+            changedLoads = []
+        }
         setWakes(at: now)
         for neighbor in wakes.popDue(at: now) {
             guard var adjacency = adjacencies[neighbor] else { continue }
@@ -202,6 +212,38 @@ extension RoutingInstance {
             Set(new.filter { $0.value > 0 }.keys) != Set(services.filter { $0.value > 0 }.keys)
         services = new
         origination.request(by: isUrgent ? now : now + RoutingLimits.countBatch)
+    }
+
+    mutating func setLoads(_ new: [ServicePort: UInt64], at now: Instant) {
+        guard new != ownLoads else { return }
+        for service in Set(new.keys).union(ownLoads.keys) where new[service] != ownLoads[service] {
+            changedLoads.insert(service)
+            let (now, told) = (new[service] ?? 0, toldLoads[service] ?? 0)
+            let moved = max(now, told) - min(now, told)
+            if now == 0 || moved > told / RoutingLimits.loadStep { toldLoads[service] = now }
+        }
+        toldLoads = toldLoads.filter { $0.value > 0 }
+        ownLoads = new
+        origination.request(by: now + RoutingLimits.countBatch)
+    }
+
+    /// Connections that are open to the servers of a service port, by their sites, those of this gateway included.
+    package func loads(of service: ServicePort) -> [SiteID: UInt64] {
+        var loads: [SiteID: UInt64] = [:]
+        if let own = ownLoads[service] { loads[origin.site] = own }
+        for origin in Set(index.offers(of: service).map(\.key.origin)) {
+            for lsa in database.advertisements(of: origin) {
+                guard let load = lsa.loads.first(where: { $0.service == service }) else { continue }
+                loads[origin.site, default: 0] += UInt64(load.open)
+            }
+        }
+        return loads
+    }
+
+    private var reportedLoads: [LSALoad] {
+        toldLoads.sorted { $0.key < $1.key }.prefix(RoutingLimits.loads).map { service, open in
+            LSALoad(service: service, open: UInt32(min(open, UInt64(LinkCost.range.upperBound))))
+        }
     }
 
     mutating func setEdges(_ edges: [EdgeName], to neighbor: ProxyID, at now: Instant) {
@@ -266,6 +308,7 @@ extension RoutingInstance {
             certificateChain: certificateChain,
             predecessors: isWithdrawn ? [] : predecessors,
             serviceCosts: isWithdrawn ? [] : ownServiceCosts,
+            loads: isWithdrawn ? [] : reportedLoads,
             edges: isWithdrawn ? [] : ownEdges,
             services: services.map { LSAService(service: $0.key, endpoints: $0.value) }
         )

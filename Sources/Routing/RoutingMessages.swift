@@ -21,6 +21,8 @@ package enum RoutingInput: Sendable {
     case adjacency(neighbor: ProxyID, edges: [EdgeName])
     /// The ready endpoints of this site per service port, all of them.
     case services([ServicePort: UInt32])
+    /// Connections that are open to this gateway's servers, of the service ports that report them; all of them.
+    case loads([ServicePort: UInt64])
     /// Which service ports of others somebody here uses.
     case interest(ServiceInterest)
     /// This gateway ends: its last advertisement names no edge.
@@ -45,6 +47,8 @@ package enum RoutingOutput: Equatable, Sendable {
     case send(RoutingMessage, to: ProxyID)
     /// The new table, and where it differs from the one before.
     case routesChanged(RouteTable, RouteChanges)
+    /// Other numbers of connections are reported of these service ports (`loads(of:)`).
+    case loadsChanged(Set<ServicePort>)
 }
 
 /// What a routing instance is told by the site's configuration.
@@ -108,6 +112,10 @@ package enum RoutingLimits {
     package static let memory: Duration = .seconds(60)
     /// Changed endpoint counts wait this long for others; to and from zero they do not wait.
     package static let countBatch: Duration = .milliseconds(100)
+    /// Service ports whose connections one gateway reports.
+    package static let loads = 256
+    /// A number of connections is reported anew when it has moved by more than this part of it.
+    package static let loadStep: UInt64 = 64
     package static let originationsPerSecond = 10
     package static let originationBurst = 20
     /// At what pace newer advertisements of one origin are taken: a little above the pace at which it may make them,

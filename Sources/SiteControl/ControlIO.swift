@@ -102,6 +102,8 @@ package enum ControlOutput: Equatable, Sendable {
     case updateService(ServicePort, ServiceUpdate)
     /// What the site's other proxies have open; answered with a report.
     case setOthers(ServicePort, [SiteID: UInt64])
+    /// The clients of other sites have so many connections open, per target.
+    case setElsewhere(ServicePort, [SiteID: UInt64])
     case forgetService(ServicePort)
     /// Give every loop what it needs for streams; answered with `viewSeen`.
     case publishView(UInt64, refusesStreams: Bool)
@@ -209,6 +211,8 @@ package struct ServiceReport: Equatable, Sendable {
     package var hasTarget = false
     /// Servers of this site that take connections, as far as is known.
     package var usableServers: UInt32 = 0
+    /// Connections that are open to servers of this site, where they are reported to other sites.
+    package var load: UInt64 = 0
     /// A connect to a server failed.
     package var hasDoubt = false
     /// Servers to which connections come back.

@@ -85,6 +85,7 @@ extension GatewayControl {
         )
         if !changed.new.isEmpty || !changed.gone.isEmpty { updateInterest(&turn) }
         services.refresh(changed.there, isRetimed: !changed.retimed.isEmpty, at: turn.now)
+        heardLoads(changed.there.union(changed.gone), &turn)
         // Time limits and policies are theirs too.
         sidecars.changed(changed.there, at: turn.now)
         guard !changed.gone.isEmpty else { return }

@@ -14,6 +14,7 @@ extension GatewayControl {
                 message.encode(into: &writer)
                 send(message.frameType, writer.bytes, to: neighbor, &turn)
             case .routesChanged(let table, let changes): routesChanged(table, changes, &turn)
+            case .loadsChanged(let services): heardLoads(services, &turn)
             }
         }
     }
@@ -27,6 +28,7 @@ extension GatewayControl {
             turn.outputs.append(.agree(table.gateways.mapValues(\.agreementKey)))
         }
         services.refresh(changes.services, at: turn.now)
+        heardLoads(changes.services, &turn)
         sidecars.changed(changes.services, names: changes.names, at: turn.now)
         shown.mark(changes.services)
         pace.changed(at: turn.now)
@@ -36,6 +38,17 @@ extension GatewayControl {
             "\(changes.leftOut.count) services go the ways of all others though Links have costs of their own for"
                 + " them, \(first) is one: at most \(RoutingLimits.costProfiles) different sets of costs are told apart"
         )
+    }
+
+    /// Takes what sites report of connections to their servers, of services for which that counts.
+    mutating func heardLoads(_ changed: Set<ServicePort>, _ turn: inout Turn) {
+        for key in changed.sorted() {
+            let counts = services.policy(key).loadFrom == .allSites
+            let loads = counts ? routing.loads(of: key) : [:]
+            guard self.counts.setReported(key, loads, at: turn.now), services.known.contains(key)
+            else { continue }
+            turn.outputs.append(.setElsewhere(key, self.counts.elsewhere(key)))
+        }
     }
 
     /// The streams of this gateway, and those of its sidecars, need not wait for these.

@@ -13,6 +13,8 @@ extension GatewayControl {
         for key in services.step(routing.table.services, &turn) {
             let others = counts.others(key)
             if !others.isEmpty { turn.outputs.append(.setOthers(key, others)) }
+            let elsewhere = counts.elsewhere(key)
+            if !elsewhere.isEmpty { turn.outputs.append(.setElsewhere(key, elsewhere)) }
         }
         publishRefreshed(&turn)
     }
@@ -31,6 +33,7 @@ extension GatewayControl {
         }
         shown.mark(Set(reports.map(\.service)))
         pace.changed(at: turn.now)
+        if services.takeLoadChange() { feed(.loads(services.loads), &turn) }
         publishRefreshed(&turn)
     }
 

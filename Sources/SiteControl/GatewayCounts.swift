@@ -4,12 +4,16 @@ import Wire
 /// A gateway's part in keeping the site's proxies informed of each other's open connections.
 ///
 /// It tells its siblings its own counts and those of each sidecar that is attached to it, and tells each sidecar the sum
-/// of all others. Pure.
+/// of all others, and of other sites where they count. Pure.
 struct GatewayCounts: Sendable {
     private let id: ProxyID
     private var ledger = CountsLedger()
     private var teller = CountsTeller()
     private var own: CountsTable = [:]
+    /// Connections to the servers of each site, as last reported, where they count.
+    private var reported: CountsTable = [:]
+    /// Those of them that are not this site's.
+    private var elsewhere: CountsTable = [:]
     /// What changed of sidecars, or (without service ports) that they have left.
     private var dirtySidecars: [ProxyID: Set<ServicePort>] = [:]
     private var refusalsSaid = Instant(nanoseconds: 0)
@@ -21,6 +25,33 @@ struct GatewayCounts: Sendable {
     /// What the site's other proxies have open.
     func others(_ service: ServicePort) -> [SiteID: UInt64] {
         ledger.sum(service).mapValues { min($0, .counterLimit) }
+    }
+
+    /// What the clients of other sites have open.
+    func elsewhere(_ service: ServicePort) -> [SiteID: UInt64] { elsewhere[service] ?? [:] }
+
+    /// Takes what is reported of a service; true when other sites have other counts by it.
+    ///
+    /// Of a report this site's own connections are taken off as they are when it comes, and not again until the next: what is
+    /// opened here since counts once.
+    mutating func setReported(
+        _ service: ServicePort,
+        _ loads: [SiteID: UInt64],
+        at now: Instant
+    ) -> Bool {
+        let before = reported.updateValue(loads, forKey: service) ?? [:]
+        if loads.isEmpty { reported[service] = nil }
+        guard loads != before else { return false }
+        var counts = elsewhere[service] ?? [:]
+        let ours = ledger.sum(service).merging(own[service] ?? [:]) { $0 + $1 }
+        for site in Set(loads.keys).union(before.keys) where loads[site] != before[site] {
+            let (all, known) = (loads[site] ?? 0, ours[site] ?? 0)
+            counts[site] = all > known ? all - known : nil
+        }
+        guard counts != elsewhere[service] ?? [:] else { return false }
+        elsewhere[service] = counts.isEmpty ? nil : counts
+        teller.touch([service], at: now)
+        return true
     }
 
     /// This proxy's own counts of a service.
@@ -143,13 +174,15 @@ struct GatewayCounts: Sendable {
         over lanes: AdjacencyTable,
         _ turn: inout Turn
     ) {
-        let (ledger, own, sidecar) = (ledger, own, telling.neighbor)
+        let (ledger, own, elsewhere, sidecar) = (ledger, own, elsewhere, telling.neighbor)
         let sum = { (service: ServicePort) in
             ledger.sum(service, excluding: sidecar).merging(own[service] ?? [:]) { $0 + $1 }
+                .merging(elsewhere[service] ?? [:]) { $0 + $1 }
+                .mapValues { min($0, .counterLimit) }
         }
         let source = CountsTeller.Source(count: sum) {
             var table: CountsTable = [:]
-            for service in ledger.services.union(own.keys) {
+            for service in ledger.services.union(own.keys).union(elsewhere.keys) {
                 let sum = sum(service)
                 if !sum.isEmpty { table[service] = sum }
             }

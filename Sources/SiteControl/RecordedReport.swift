@@ -11,6 +11,7 @@ extension ServiceReport: Recorded {
         var states: [TargetState.Form]
         var hasTarget: Bool
         var usableServers: UInt32
+        var load: UInt64?
         var hasDoubt: Bool
         var ownServers: [Endpoint.Form]
         var isIdle: Bool
@@ -26,6 +27,7 @@ extension ServiceReport: Recorded {
             states: states.map(\.form),
             hasTarget: hasTarget,
             usableServers: usableServers,
+            load: load == 0 ? nil : load,
             hasDoubt: hasDoubt,
             ownServers: ownServers.map(\.form),
             isIdle: isIdle,
@@ -41,6 +43,7 @@ extension ServiceReport: Recorded {
         states = try form.states.map(TargetState.init(form:))
         hasTarget = form.hasTarget
         usableServers = form.usableServers
+        load = form.load ?? 0
         hasDoubt = form.hasDoubt
         ownServers = try form.ownServers.map(Endpoint.init(form:))
         isIdle = form.isIdle

@@ -14,6 +14,9 @@ struct ServiceTable: Sendable {
     private(set) var known: Set<ServicePort> = []
     /// Local servers that take connections, of every service port that has a provider.
     private(set) var advertised: [ServicePort: UInt32] = [:]
+    /// Connections to local servers, of every service port that reports them and has some.
+    private(set) var loads: [ServicePort: UInt64] = [:]
+    private var haveLoadsChanged = false
     private let options: ControlOptions
     private var catalog: ServiceCatalog
     /// Where service ports listen that have a target.
@@ -161,12 +164,20 @@ struct ServiceTable: Sendable {
         let told = advertised[key]
         advertised[key] = catalog.isProvider(key) ? report.usableServers : nil
         if advertised[key] != told { refreshed.advertised = true }
+        let load = report.load > 0 && catalog.isProvider(key) ? report.load : nil
+        if load != loads[key] { (loads[key], haveLoadsChanged) = (load, true) }
         let listen = report.hasTarget ? catalog.listen(key) : nil
         if listen != listening[key] {
             refreshed.listeners = true
             listening[key] = listen
         }
         return before?.targets != report.targets
+    }
+
+    /// Whether `loads` are others than at the last call.
+    mutating func takeLoadChange() -> Bool {
+        defer { haveLoadsChanged = false }
+        return haveLoadsChanged
     }
 
     /// Nobody needs it any more, and its last connection has ended.

@@ -28,8 +28,9 @@ package import Routing
 /// that meaning take it for an edge that the other end does not name.
 ///
 /// No Link leads to its own site. What is written like one says what Links cost for single services: the neighbor (own site, 2n), n from 1, without a cost
-/// begins the origin's Link of that name, each (own site, 2n + 1) with a cost names a service instead of a Link. Readers from before that
-/// meaning leave such edges out.
+/// begins the origin's Link of that name, each (own site, 2n + 1) with a cost names a service instead of a Link. The neighbor (own site, 1) says in
+/// place of a cost how many connections are open to the servers of PORT.ADDRESS, which its name is. Readers from before these meanings leave such
+/// edges out.
 ///
 /// After the body: signature (2 + n, at most 1,024 bytes).
 package enum LSACodec {
@@ -60,7 +61,8 @@ package enum LSACodec {
         writer.bytes16(lsa.agreementKey)
         writer.uint8(UInt8(clamping: lsa.certificateChain.count))
         for certificate in lsa.certificateChain { writer.bytes16(certificate) }
-        let others = lsa.predecessors.map(succession(of:)) + costs(of: lsa)
+        let others =
+            lsa.predecessors.map(succession(of:)) + costs(of: lsa) + loads(of: lsa)
         let edges = others.isEmpty ? lsa.edges : (lsa.edges + others).sorted()
         writer.count16(edges.count)
         for edge in edges {
@@ -113,6 +115,21 @@ package enum LSACodec {
             )
         }
         return edges
+    }
+
+    /// How loads are written down; those of the longest names are not.
+    private static func loads(of lsa: LSA) -> [LSAEdge] {
+        let site = lsa.origin.site
+        return lsa.loads.compactMap { load in
+            guard let name = LinkName("\(load.service.port).\(load.service.address)"),
+                let open = LinkCost(Int32(clamping: load.open))
+            else { return nil }
+            return LSAEdge(
+                neighbor: ProxyID(site: site, instance: 1),
+                name: .link(dialer: site, name: name),
+                cost: open
+            )
+        }
     }
 
     /// The body with its signature: the payload of an LSA frame.
@@ -186,6 +203,7 @@ package enum LSACodec {
     ) throws(WireError) {
         let count = try reader.count16(limit: RoutingLimits.edgesPerFragment, payload)
         lsa.edges.reserveCapacity(count)
+        defer { lsa.loads.sort { $0.service < $1.service } }
         var last: LSAEdge?
         var head: LSAEdge?
         for _ in 0..<count {
@@ -197,12 +215,26 @@ package enum LSACodec {
                     lsa.predecessors.count < RoutingLimits.predecessors
                 else { throw .invalid(.cost) }
                 lsa.predecessors.append(edge.neighbor)
-            } else if edge.neighbor.site == lsa.origin.site, edge.name != .mesh {
-                try readCost(edge, of: &lsa, &head)
-            } else {
+            } else if edge.neighbor.site != lsa.origin.site || edge.name == .mesh {
                 lsa.edges.append(edge)
+            } else if edge.neighbor.instance == 1 {
+                lsa.loads.append(try load(edge))
+            } else {
+                try readCost(edge, of: &lsa, &head)
             }
         }
+    }
+
+    private static func load(_ edge: LSAEdge) throws(WireError) -> LSALoad {
+        guard case .link(edge.neighbor.site, let name) = edge.name, let open = edge.cost,
+            let dot = name.text.firstIndex(of: "."),
+            let port = PortName(String(name.text[..<dot])),
+            let address = ServiceAddress(String(name.text[name.text.index(after: dot)...]))
+        else { throw .invalid(.cost) }
+        return LSALoad(
+            service: ServicePort(address: address, port: port),
+            open: UInt32(open.value)
+        )
     }
 
     /// `head`: the edge that began the Link of which the next ones speak.

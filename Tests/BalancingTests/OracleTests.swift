@@ -17,6 +17,7 @@ private struct Oracle {
     var targets: [SiteID: Known] = [:]
     var own: [SiteID: Int] = [:]
     var others: [SiteID: Int] = [:]
+    var elsewhere: [SiteID: Int] = [:]
     var last: [SiteID: Int] = [:]
     var picks = 0
 
@@ -47,7 +48,8 @@ private struct Oracle {
         return rivals.min { left, right in
             let key = { (site: SiteID) -> (Int128, Int, Int, SiteID) in
                 guard let offer = offer(site, at: second) else { return (.max, 0, 0, site) }
-                let count = Int128((own[site] ?? 0) + (others[site] ?? 0)) * 1_000
+                let open = (own[site] ?? 0) + (others[site] ?? 0) + (elsewhere[site] ?? 0)
+                let count = Int128(open) * 1_000
                 return (
                     Int128(offer.cost) * scale + count * scale / Int128(offer.weight), offer.cost,
                     last[site] ?? 0, site
@@ -166,8 +168,13 @@ private struct History {
             for index in 0..<sites where chance(2) {
                 others[site(index)] = .random(in: 0...9, using: &random)
             }
-            balancer.setOthers(others)
-            oracle.others = others.mapValues(Int.init)
+            if chance(2) {
+                balancer.setOthers(others)
+                oracle.others = others.mapValues(Int.init)
+            } else {
+                balancer.setElsewhere(others)
+                oracle.elsewhere = others.mapValues(Int.init)
+            }
         case 3...9 where !held.isEmpty:
             let pick = held.remove(at: Int.random(in: 0..<held.count, using: &random))
             balancer.release(pick)

@@ -174,7 +174,8 @@ private struct FuzzedGateway {
             )
         case .verify(let bytes): verdict(bytes)
         case .publishView(let number, _): .viewSeen(number)
-        case .updateService(let service, _), .setOthers(let service, _):
+        case .updateService(let service, _), .setOthers(let service, _),
+            .setElsewhere(let service, _):
             .services([ServiceReport(service)])
         case .measure: .measured([:], shortages: [])
         case .resolve(let question): .resolved(question, .failed("nobody"))

@@ -35,7 +35,8 @@ struct GoldenTests {
                     tiers: [[site(1)], [site(2), site(3)]],
                     minReadyEndpoints: 2,
                     slowStart: .seconds(30),
-                    sites: [site(1), site(2)]
+                    sites: [site(1), site(2)],
+                    loadFrom: .allSites
                 ),
                 allowedSites: [site(3)]
             )
@@ -79,7 +80,7 @@ struct GoldenTests {
         #expect(document == (try fourthConfiguration()))
     }
 
-    @Test("a configuration without costs of single services is read with none of them")
+    @Test("a configuration without costs of single services and loads is read with none of them")
     func readsFifthConfiguration() throws {
         let document = try ConfigurationDocument.decode(Golden.data("configuration-5.json"))
         #expect(document == (try fifthConfiguration()))
@@ -95,6 +96,7 @@ struct GoldenTests {
     private func fifthConfiguration() throws -> ConfigurationDocument {
         var fifth = try configuration()
         fifth.configuration.links[0].serviceCosts = [:]
+        fifth.configuration.services[1].balancing?.loadFrom = .thisSite
         return fifth
     }
 

@@ -68,7 +68,7 @@ struct SimulatedNetwork {
             case .send(let message, let neighbor):
                 messageCount += 1
                 transmit(message, from: id, to: neighbor)
-            case .routesChanged:
+            case .routesChanged, .loadsChanged:
                 changes[id, default: 0] += 1
             }
         }

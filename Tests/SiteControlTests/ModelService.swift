@@ -12,6 +12,7 @@ struct ModelService {
     private var endpoints = EndpointBalancer()
     private var routed: [Target] = []
     private var isOffered = false
+    private var reportsLoad = false
     /// Connections that are open here.
     private(set) var picks: [Pick] = []
     private(set) var others: [SiteID: UInt64] = [:]
@@ -27,6 +28,7 @@ struct ModelService {
     mutating func update(_ update: ServiceUpdate, at now: Instant) {
         if endpoints.update(update.servers, at: now) { balancer.renew(site, at: now) }
         balancer.setPolicy(update.policy, at: now)
+        reportsLoad = update.policy.loadFrom == .allSites
         (routed, isOffered) = (update.targets, update.isOffered)
         balancer.update(targets, at: now)
     }
@@ -35,6 +37,11 @@ struct ModelService {
         others = counts
         balancer.setOthers(counts)
     }
+
+    mutating func setElsewhere(_ counts: [SiteID: UInt64]) { balancer.setElsewhere(counts) }
+
+    /// A connection has come to a server here.
+    mutating func serve(at now: Instant) { _ = endpoints.pick(at: now) }
 
     /// Opens a connection; the site that takes it.
     mutating func connect(at now: Instant) -> SiteID? {
@@ -55,6 +62,7 @@ struct ModelService {
         report.states = balancer.states
         report.hasTarget = balancer.hasTarget
         report.usableServers = endpoints.usableCount
+        report.load = reportsLoad ? endpoints.openCounts.values.reduce(0, +) : 0
         report.isIdle = picks.isEmpty
         report.ownCounts = balancer.ownCounts
         report.counters.active = UInt64(picks.count)

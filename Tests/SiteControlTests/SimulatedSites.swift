@@ -207,6 +207,9 @@ struct SimulatedSites {
         case .setOthers(let key, let counts):
             nodes[node].services[key]?.setOthers(counts)
             nodes[node].changed.insert(key)
+        case .setElsewhere(let key, let counts):
+            nodes[node].services[key]?.setElsewhere(counts)
+            nodes[node].changed.insert(key)
         case .forgetService(let key): nodes[node].services[key] = nil
         case .publishView(let number, _): later(.viewSeen(number), at: node)
         case .snapshot(let snapshot): nodes[node].snapshot = snapshot
@@ -413,6 +416,13 @@ struct SimulatedSites {
         nodes[node].changed.insert(service)
         feed(.countsChanged, to: node)
         return site
+    }
+
+    /// A connection has come to the server at a gateway.
+    mutating func serve(_ service: ServicePort, at node: Int) {
+        nodes[node].services[service]?.serve(at: now)
+        nodes[node].changed.insert(service)
+        feed(.countsChanged, to: node)
     }
 
     mutating func release(_ service: ServicePort, at node: Int) {

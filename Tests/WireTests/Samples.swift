@@ -305,9 +305,15 @@ enum Samples {
             else { throw WireError.invalid(.linkName) }
             priced.serviceCosts.append(LSAServiceCost(link: link, service: service, cost: cost))
         }
+        var loaded = try lsa()
+        loaded.loads = [
+            LSALoad(service: try service("a/z"), open: 7),
+            LSALoad(service: try service("b.c/http"), open: 1_000_000),
+        ]
         return [
             advertisement(try lsa()),
             advertisement(priced, "of Links that cost something else for single services"),
+            advertisement(loaded, "of servers whose connections are reported"),
             advertisement(successor, "of a gateway that has started again"),
             Sample(
                 .lsaAcknowledgment,

@@ -19,6 +19,7 @@ extension ControlShell {
         case .resolve, .sign, .verify, .report, .measure: answer(output)
         case .updateService(let key, let update): services.update(key, update)
         case .setOthers(let key, let counts): services.setOthers(key, counts)
+        case .setElsewhere(let key, let counts): services.setElsewhere(key, counts)
         case .forgetService(let key): services.forget(key)
         case .publishView(let number, let refusesStreams):
             self.refusesStreams = refusesStreams

@@ -39,6 +39,7 @@ struct Explainer {
         }
         shown.pathCost = target.reach.cost
         (shown.own, shown.others) = (candidate.own, candidate.others)
+        shown.elsewhere = candidate.elsewhere > 0 ? candidate.elsewhere : nil
         shown.routes = routes(to: target.site, ways)
         guard let offer = candidate.offer else { return shown }
         shown.cost = offer.cost

@@ -57,6 +57,10 @@ final class ServiceShelf {
         return service
     }
 
+    func setElsewhere(_ key: ServicePort, _ counts: [SiteID: UInt64]) {
+        entries[key]?.shared.setElsewhere(counts)
+    }
+
     func setOthers(_ key: ServicePort, _ counts: [SiteID: UInt64]) {
         entries[key]?.shared.setOthers(counts)
         touched.insert(key)
@@ -105,6 +109,7 @@ extension SharedService {
         report.states = states
         report.hasTarget = hasTarget
         report.usableServers = usableCount
+        report.load = load
         report.hasDoubt = hasDoubt
         report.ownServers = ownServers
         report.isIdle = isIdle

@@ -28,6 +28,8 @@ final class SharedService: Sendable {
         var allowedSites: Set<SiteID>?
         var counters: ServiceCounters
         var share = ServiceShare()
+        /// Others hear of every connection to a server.
+        var reportsLoad = false
         var meters = TargetMeters()
 
         var targets: [Target] { routed + (local.map { [$0] } ?? []) }
@@ -83,7 +85,7 @@ final class SharedService: Sendable {
     private func changeServers(at now: Instant, _ body: (inout EndpointBalancer) -> Void) {
         let isNews = state.withLock { state in
             body(&state.endpoints)
-            return state.settle(at: now)
+            return state.settle(at: now) || state.reportsLoad
         }
         if isNews { tell() }
     }
@@ -106,6 +108,7 @@ extension SharedService {
     ) -> Bool {
         state.withLock { state in
             state.balancer.setPolicy(policy, at: now)
+            state.reportsLoad = policy.loadFrom == .allSites
             state.routed = targets
             let isNews = state.ways != ways
             state.ways = ways
@@ -130,10 +133,21 @@ extension SharedService {
         state.withLock { $0.balancer.setOthers(counts) }
     }
 
+    /// What the clients of other sites have open, per target.
+    func setElsewhere(_ counts: [SiteID: UInt64]) {
+        state.withLock { $0.balancer.setElsewhere(counts) }
+    }
+
     var targets: [Target] { state.withLock { $0.targets } }
     var states: [TargetState] { state.withLock { $0.balancer.states } }
     var hasTarget: Bool { state.withLock { $0.balancer.hasTarget } }
     var ownCounts: [SiteID: UInt64] { state.withLock { $0.balancer.ownCounts } }
+    /// Connections that are open to servers of this site, where others hear of them.
+    var load: UInt64 {
+        state.withLock { state in
+            state.reportsLoad ? state.endpoints.openCounts.values.reduce(0, +) : 0
+        }
+    }
     /// Servers of this site that take connections, as far as is known.
     var usableCount: UInt32 { state.withLock { $0.endpoints.usableCount } }
     var hasDoubt: Bool { state.withLock { $0.endpoints.hasDoubt } }
@@ -256,7 +270,11 @@ extension SharedService {
 extension SharedService {
     /// Counts the connection as open to the server that the step names.
     func nextServer(_ attempts: inout ServerAttempts, at now: Instant) -> ServerAttempts.Step {
-        state.withLock { attempts.next(of: &$0.endpoints, at: now) }
+        let (step, isNews) = state.withLock { state in
+            (attempts.next(of: &state.endpoints, at: now), state.reportsLoad)
+        }
+        if isNews { tell() }
+        return step
     }
 
     func serverOpened(_ pick: ServerPick, at now: Instant) {
@@ -272,7 +290,11 @@ extension SharedService {
     /// The connection has ended, or its failure does not speak against the server.
     func serverReleased(_ pick: ServerPick) {
         forget(pick)
-        state.withLock { $0.endpoints.release(pick) }
+        let isNews = state.withLock { state in
+            state.endpoints.release(pick)
+            return state.reportsLoad
+        }
+        if isNews { tell() }
     }
 
     /// Whether clients of the site may use the servers.
