@@ -112,6 +112,7 @@ struct StatusReport {
     /// The configured cost, and the one in use while they differ.
     private static func cost(_ link: Link) -> String {
         let wanted = link.cost
+        if link.isCostMeasured { return "\(link.status.appliedCost ?? wanted)" }
         guard let applied = link.status.appliedCost, applied != wanted else { return "\(wanted)" }
         return "\(applied) -> \(wanted)"
     }

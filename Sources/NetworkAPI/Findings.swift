@@ -93,6 +93,8 @@ enum Bounds {
     static let endpoints = 16
     /// Services that one Link has a cost of its own for.
     static let serviceCosts = 64
+    /// The most that a Link costs by its round-trip time where nothing is said.
+    static let measuredCost = LinkCost(1_000) ?? .standard
     /// A gateway takes a lane of so many Links of one neighbor at least (`Admission.linksPerNeighbor`).
     static let parallelLinks = 8
     static let ports = 16

@@ -14,6 +14,24 @@ extension Link {
         )
     }
 
+    /// Whether the cost follows the round-trip time.
+    package var isCostMeasured: Bool { spec.autoCost?.fromRoundTripTime ?? false }
+
+    /// The bounds of a cost that follows the round-trip time; nil when it does not.
+    private func autoCost(_ findings: inout Findings) -> AutoCost.Bounds? {
+        guard let auto = spec.autoCost else { return nil }
+        let least = auto.min ?? .standard
+        let most = auto.max ?? Bounds.measuredCost
+        guard let bounds = AutoCost.Bounds(least: least, most: most) else {
+            findings.add(
+                "spec.autoCost.min",
+                "autoCost.min is \(least), more than autoCost.max, which is \(most); lower it"
+            )
+            return nil
+        }
+        return isCostMeasured ? bounds : nil
+    }
+
     /// The link's part of the configuration; nil, with a finding, when it cannot be used.
     func configuration(
         siteID: SiteID,
@@ -29,6 +47,7 @@ extension Link {
         }
         checkEndpoints(&findings)
         checkServiceCosts(&findings)
+        let autoCost = autoCost(&findings)
         let health = spec.health.parameters(over: siteHealth, &findings)
         let resumeGrace = spec.resumeGrace.map {
             findings.check(
@@ -65,6 +84,7 @@ extension Link {
                 ? nil : spec.nextRemoteSiteID,
             cost: cost,
             serviceCosts: serviceCosts,
+            autoCost: autoCost,
             health: health,
             resumeGrace: resumeGrace
         )

@@ -33,14 +33,16 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var cost: LinkCost?
     /// For single services another cost.
     package var serviceCosts: [ServiceCost]?
+    /// Whether cost follows a measurement; absent: it does not.
+    package var autoCost: AutoCost?
     /// Overrides the Site's.
     package var health: HealthSettings?
     /// How long connections wait for another path; absent: 10 s.
     package var resumeGrace: APIDuration?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case endpoints, remoteSiteID, nextRemoteSiteID, cost, serviceCosts, health
-        case resumeGrace
+        case endpoints, remoteSiteID, nextRemoteSiteID, cost, serviceCosts, autoCost
+        case health, resumeGrace
     }
 
     package init(
@@ -49,6 +51,7 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         nextRemoteSiteID: SiteID? = nil,
         cost: LinkCost? = nil,
         serviceCosts: [ServiceCost]? = nil,
+        autoCost: AutoCost? = nil,
         health: HealthSettings? = nil,
         resumeGrace: APIDuration? = nil
     ) {
@@ -57,12 +60,37 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         self.nextRemoteSiteID = nextRemoteSiteID
         self.cost = cost
         self.serviceCosts = serviceCosts
+        self.autoCost = autoCost
         self.health = health
         self.resumeGrace = resumeGrace
     }
 }
 
 extension LinkSpec {
+    /// What the cost follows, and between which bounds.
+    package struct AutoCost: Hashable, Sendable, Codable {
+        /// Absent: false.
+        package var fromRoundTripTime: Bool?
+        /// Absent: 1.
+        package var min: LinkCost?
+        /// Absent: 1000.
+        package var max: LinkCost?
+
+        package enum CodingKeys: String, CodingKey, CaseIterable {
+            case fromRoundTripTime, min, max
+        }
+
+        package init(
+            fromRoundTripTime: Bool? = nil,
+            min: LinkCost? = nil,
+            max: LinkCost? = nil
+        ) {
+            self.fromRoundTripTime = fromRoundTripTime
+            self.min = min
+            self.max = max
+        }
+    }
+
     /// What the link costs for one service.
     package struct ServiceCost: Hashable, Sendable, Codable {
         package var address: ServiceAddress

@@ -121,6 +121,10 @@ extension LinkSpec {
         [
             .endpoints: .list(endpoint), .health: healthShape,
             .cost: .number(LinkCost.range),
+            .autoCost: .fields(
+                AutoCost.CodingKeys.self,
+                [.min: .number(LinkCost.range), .max: .number(LinkCost.range)]
+            ),
             .serviceCosts: .list(
                 .fields(ServiceCost.CodingKeys.self, [.cost: .number(LinkCost.range)])
             ),

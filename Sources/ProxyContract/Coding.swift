@@ -41,6 +41,26 @@ extension HealthParameters: Codable {
     }
 }
 
+extension AutoCost.Bounds: Codable {
+    private enum Key: String, CodingKey { case min, max }
+
+    package init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        let least = try container.decode(LinkCost.self, forKey: .min)
+        let most = try container.decode(LinkCost.self, forKey: .max)
+        guard let bounds = Self(least: least, most: most) else {
+            throw ConfigurationProblem("autoCost has a min of \(least) above its max of \(most)")
+        }
+        self = bounds
+    }
+
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(least, forKey: .min)
+        try container.encode(most, forKey: .max)
+    }
+}
+
 extension DrainParameters: Codable {
     private enum Key: String, CodingKey { case delayMilliseconds, graceMilliseconds }
 

@@ -81,12 +81,15 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     package var cost: LinkCost
     /// Nil, as in older configurations: none.
     private var costs: [ServiceCost]?
+    /// Bounds of a cost that follows the round-trip time; nil, as in older configurations: it is always `cost`.
+    package var autoCost: AutoCost.Bounds?
     package var health: HealthParameters
     /// Nil, as in older configurations: the standard one.
     private var resumeGraceMilliseconds: Int64?
 
     private enum CodingKeys: String, CodingKey {
-        case name, endpoints, remoteSite, nextRemoteSite, cost, health, resumeGraceMilliseconds
+        case name, endpoints, remoteSite, nextRemoteSite, cost, autoCost, health
+        case resumeGraceMilliseconds
         case costs = "serviceCosts"
     }
 
@@ -97,6 +100,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         nextRemoteSite: SiteID? = nil,
         cost: LinkCost,
         serviceCosts: [ServiceAddress: LinkCost] = [:],
+        autoCost: AutoCost.Bounds? = nil,
         health: HealthParameters,
         resumeGrace: Duration? = nil
     ) {
@@ -105,6 +109,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         self.remoteSite = remoteSite
         self.nextRemoteSite = nextRemoteSite
         self.cost = cost
+        self.autoCost = autoCost
         self.health = health
         self.resumeGrace = resumeGrace
         self.serviceCosts = serviceCosts

@@ -30,8 +30,9 @@ package struct LSA: Hashable, Sendable {
     package var predecessors: [ProxyID]
     /// What the origin's Links cost for single services; sorted, one for each Link and service.
     package var serviceCosts: [LSAServiceCost]
-    /// Connections that are open to the origin's servers, from all sites, of the services whose sites report them; sorted, none
-    /// twice. What has none is left out.
+    /// Connections that are open to the origin's servers, from all sites, of the services that report them.
+    ///
+    /// Sorted, none twice; what has none is left out.
     package var loads: [LSALoad]
     /// Sorted, without duplicates.
     package var edges: [LSAEdge]

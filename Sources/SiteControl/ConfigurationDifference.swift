@@ -90,13 +90,15 @@ struct ConfigurationDifference: Equatable {
         let name: String?
         let costs: [LinkName: LinkCost]
         let serviceCosts: [LinkName: [ServiceAddress: LinkCost]]
+        let bounds: [AutoCost.Bounds?]
     }
 
     private static func routing(_ configuration: SiteConfiguration?) -> Routing {
         Routing(
             name: configuration?.site.name,
             costs: configuration?.linkCosts ?? [:],
-            serviceCosts: configuration?.serviceCosts ?? [:]
+            serviceCosts: configuration?.serviceCosts ?? [:],
+            bounds: configuration?.links.map(\.autoCost) ?? []
         )
     }
 }

@@ -61,6 +61,7 @@ extension GatewayControl {
         turn.outputs.append(.health(new.configuration.health))
         applyLinks(difference, new.configuration, &turn)
         applyServices(difference, addresses, &turn)
+        boundCosts()
         if difference.routingChanged { configureRouting(&turn) }
         // Sidecars acknowledge every generation.
         sidecars.changed(
@@ -188,6 +189,7 @@ extension GatewayControl {
                 RoutingConfiguration(
                     displayName: neighborhood.desk.siteName.name,
                     linkCosts: (configuration?.linkCosts ?? [:])
+                        .merging(measuredCosts.compactMapValues(\.cost)) { $1 }
                         .merging(drains.costs) { configured, _ in configured },
                     serviceCosts: (configuration?.serviceCosts ?? [:])
                         .merging(drains.serviceCosts) { configured, _ in configured },

@@ -250,6 +250,7 @@ extension GatewayControl {
         _ turn: inout Turn
     ) {
         neighborhood.measured(figures)
+        measureCosts(&turn)
         turn.tell(shortages, since: self.shortages)
         self.shortages = shortages
         drains.lanesChanged(neighborhood.table, &turn)

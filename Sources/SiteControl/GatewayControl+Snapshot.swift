@@ -77,7 +77,7 @@ extension GatewayControl {
             name: configuration.name,
             reason: isConnected ? .connected : dialer.failure?.reason ?? .connecting,
             message: isConnected ? "" : dialer.failure?.message ?? "",
-            cost: configuration.cost
+            cost: measuredCosts[configuration.name]?.cost ?? configuration.cost
         )
         snapshot.serviceCosts = configuration.serviceCosts
         if dialer.isLeavingEndpoints, !dialer.isRenewing {

@@ -28,6 +28,8 @@ package struct GatewayControl: Sendable {
     var arrivals = AdvertisementDesk()
     var services: ServiceTable
     var counts: GatewayCounts
+    /// Of Links whose cost follows the round-trip time.
+    var measuredCosts: [LinkName: AutoCost] = [:]
     var reportPace = ReportPace()
     var sidecars = SidecarServer()
     var views = Views()

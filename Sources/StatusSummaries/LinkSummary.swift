@@ -178,8 +178,9 @@ package enum LinkSummary {
                 name: remote.name.isEmpty ? nil : remote.name
             )
         }
-        if facts.isApplied, view.cost == link.cost, view.serviceCosts == link.serviceCosts {
-            status.appliedCost = link.cost
+        let cost = link.isCostMeasured ? view.highestCost : view.cost == link.cost ? link.cost : nil
+        if let cost, facts.isApplied, view.serviceCosts == link.serviceCosts {
+            status.appliedCost = cost
         }
         var ledger = CounterLedger(cursors: link.status.cursors)
         ledger.count(view.readings)

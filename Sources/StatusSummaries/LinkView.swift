@@ -14,6 +14,8 @@ package struct LinkView: Equatable, Sendable {
     package var remote: SiteName?
     /// The cost that every gateway routes with; nil while they differ or one has not told.
     package var cost: LinkCost?
+    /// The highest cost that one of them routes with; nil while one has not told.
+    package var highestCost: LinkCost?
     /// What they route single services with; nil while they differ or one has not told.
     package var serviceCosts: [ServiceAddress: LinkCost]?
     package var active: UInt64 = 0
@@ -43,6 +45,7 @@ package struct LinkView: Equatable, Sendable {
         for (proxy, link) in links { take(link, of: proxy) }
         guard let first = links.first?.link, links.count == gateways else { return }
         if links.allSatisfy({ $0.link.cost == first.cost }) { cost = first.cost }
+        highestCost = links.map(\.link.cost).max()
         if links.allSatisfy({ $0.link.serviceCosts == first.serviceCosts }) {
             serviceCosts = first.serviceCosts
         }

@@ -240,6 +240,16 @@ struct LinkSummaryTests {
         )
     }
 
+    @Test("of a measured cost status shows the highest that a gateway routes with")
+    func measuredCost() throws {
+        var link = try Samples.link(cost: 20)
+        link.spec.autoCost = .init(fromRoundTripTime: true)
+        var facts = try facts(.connected, cost: 7)
+        facts.view.highestCost = LinkCost(9)
+        let status = LinkSummary.make(link: link, facts: facts, at: Samples.now)
+        #expect(status.appliedCost == LinkCost(9))
+    }
+
     @Test("the applied cost speaks of single services as well")
     func serviceCost() throws {
         var link = try Samples.link(cost: 20)

@@ -131,6 +131,7 @@ struct ViewTests {
         #expect(link.reason == .notAllowed)
         #expect(link.message == "m2")
         #expect(link.cost == nil)
+        #expect(link.highestCost == cost)
     }
 
     @Test("a gateway that serves is awaited for five seconds, until it answers")

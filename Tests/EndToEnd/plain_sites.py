@@ -10,10 +10,11 @@ from network import API
 
 
 class PlainSites:
-    """Sites `names[0]`, `names[1]`, ..., each linked to the next; site n has the address `PREFIX.n+1`."""
+    """Sites `names[0]`, `names[1]`, ..., each linked to the next, or as `links` says: {(near, far): cost}; site n has the address `PREFIX.n+1`."""
 
-    def __init__(self, prefix, *names, programs=BIN):
+    def __init__(self, prefix, *names, programs=BIN, links=None):
         self.prefix, self.names, self.programs = prefix, names, programs
+        self.links = links or {pair: 1 for pair in zip(names, names[1:])}
         self.stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-sites-")))
         self.processes = {}
@@ -55,13 +56,14 @@ class PlainSites:
             self.write(name, "site", f"kind: Site\nmetadata: {{name: {name}}}\nspec: {{}}\n")
             self.start(name)
         ids = {name: wait(f"{name} has an identity", lambda: self.status(name, "site", name).get("siteID"), 20) for name in self.names}
-        for near, far in zip(self.names, self.names[1:]):
+        for (near, far), cost in self.links.items():
             address = self.address(far)
+            allowed = ", ".join(f"{{siteID: {ids[one]}, name: {one}}}" for one, other in self.links if other == far)
             self.write(far, "site", f"kind: Site\nmetadata: {{name: {far}}}\nspec:\n  linkAccess: {{type: External, hosts: [{address}]}}\n"
-                       f"  allow: [{{siteID: {ids[near]}, name: {near}}}]\n")
+                       f"  allow: [{allowed}]\n")
             self.write(near, f"link-{far}", f"kind: Link\nmetadata: {{name: {far}}}\nspec:\n"
-                       f"  endpoints: [{{host: {address}, port: 5671}}]\n  remoteSiteID: {ids[far]}\n")
-        for near, far in zip(self.names, self.names[1:]):
+                       f"  endpoints: [{{host: {address}, port: 5671}}]\n  remoteSiteID: {ids[far]}\n  cost: {cost}\n")
+        for near, far in self.links:
             def connected():
                 conditions = self.status(near, "link", far).get("conditions", [])
                 return any(c["type"] == "Connected" and c["status"] == "True" for c in conditions)

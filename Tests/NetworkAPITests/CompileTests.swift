@@ -310,6 +310,33 @@ struct CompileTests {
         #expect(result.findings(of: .link, "many").map(\.field) == ["spec.serviceCosts"])
     }
 
+    @Test("a Link's cost may follow the round-trip time between bounds")
+    func autoCost() throws {
+        func link(_ name: String, _ auto: LinkSpec.AutoCost) throws -> Link {
+            Link(
+                metadata: meta(name),
+                spec: LinkSpec(
+                    endpoints: [LinkEndpoint(host: "a", port: 1)],
+                    remoteSiteID: try siteID("B"),
+                    autoCost: auto
+                )
+            )
+        }
+        let result = try compiled(links: [
+            link("auto", .init(fromRoundTripTime: true)),
+            link("bad", .init(fromRoundTripTime: true, min: LinkCost(5), max: LinkCost(4))),
+            link("off", .init(min: LinkCost(5))),
+        ])
+        #expect(result.configuration.links.map(\.name.text) == ["auto", "off"])
+        let thousand = try #require(LinkCost(1_000))
+        #expect(
+            result.configuration.links.map(\.autoCost) == [
+                AutoCost.Bounds(least: .standard, most: thousand), nil,
+            ]
+        )
+        #expect(result.findings(of: .link, "bad").map(\.field) == ["spec.autoCost.min"])
+    }
+
     @Test("a Link to the own site, and one without a usable endpoint, are left out")
     func badLinks() throws {
         let toSelf = Link(

@@ -19,6 +19,10 @@ struct GoldenTests {
         )
         document.configuration.links[0].resumeGrace = .seconds(30)
         document.configuration.links[0].serviceCosts = try serviceCosts()
+        document.configuration.links[0].autoCost = AutoCost.Bounds(
+            least: .standard,
+            most: try #require(LinkCost(500))
+        )
         document.configuration.memoryBudget = 64 << 20
         document.configuration.services[0].ports[0].listen?.host = "::"
         document.configuration.services.append(
@@ -80,7 +84,9 @@ struct GoldenTests {
         #expect(document == (try fourthConfiguration()))
     }
 
-    @Test("a configuration without costs of single services and loads is read with none of them")
+    @Test(
+        "a configuration without costs of single services, loads and measured costs is read with none of them"
+    )
     func readsFifthConfiguration() throws {
         let document = try ConfigurationDocument.decode(Golden.data("configuration-5.json"))
         #expect(document == (try fifthConfiguration()))
@@ -96,6 +102,7 @@ struct GoldenTests {
     private func fifthConfiguration() throws -> ConfigurationDocument {
         var fifth = try configuration()
         fifth.configuration.links[0].serviceCosts = [:]
+        fifth.configuration.links[0].autoCost = nil
         fifth.configuration.services[1].balancing?.loadFrom = .thisSite
         return fifth
     }
