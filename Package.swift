@@ -190,8 +190,8 @@ let package = Package(
             "ControllerTests",
             [
                 "Controller", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "StatusSummaries", "NetworkAPI", "ProxyContract", "NetworkModel",
-                "Certificates", "Telemetry", "TestSupport", "NetworkTestSupport",
+                "HTTPTransport", "StatusSummaries", "Injection", "NetworkAPI", "ProxyContract",
+                "NetworkModel", "Certificates", "Telemetry", "TestSupport", "NetworkTestSupport",
                 logging,
             ]
         ),

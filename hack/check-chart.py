@@ -70,6 +70,8 @@ def check_values(chart):
         fail("crds.keep=false keeps CRDs")
     if any(is_hook(o) and o["metadata"]["name"] == "tieline-uninstall" for o in render(chart, {"releaseFinalizers": False}).values()):
         fail("releaseFinalizers=false renders the hook")
+    if "MutatingWebhookConfiguration" in kinds(render(chart, {"injection": {"enabled": False}})):
+        fail("injection.enabled=false renders the webhook")
     view = render(chart, {"rbac": {"aggregate": False}})[("ClusterRole", "", "tieline-view")]
     if len(view["metadata"]["labels"]) != 1:
         fail("rbac.aggregate=false aggregates")
@@ -126,6 +128,7 @@ def check_values(chart):
         (service["selector"].items() <= deployment["template"]["metadata"]["labels"].items(), True),
         (policy["podSelector"]["matchLabels"].items() <= deployment["template"]["metadata"]["labels"].items(), True),
         (policy["ingress"][0]["from"], [{"namespaceSelector": {}}]),
+        ([p["port"] for p in policy["ingress"][1]["ports"]], [8443]),
         ([p["port"] for p in policy["egress"][0]["ports"]], [53, 53, 6443]),
         ("--proxy-pull-policy=Never" in container["args"], True),
     ]

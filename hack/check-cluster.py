@@ -416,6 +416,41 @@ def check_namespace_deletion(node):
     node.kubectl("delete", "namespace", "brief", "--timeout=30s")
 
 
+def check_jobs(node):
+    """A Job's Pod ends and completes it, also beside a sidecar; a failing one is tried again as often as it says."""
+    def job(name, script, **spec):
+        pod = workload(name, script=script)["spec"]["template"]["spec"]
+        return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "check"},
+                "spec": {"template": {"spec": {"restartPolicy": "Never", **pod, **spec.pop("pod", {})}}, **spec}}
+    beside = {"name": "beside", "image": "python:dev", "restartPolicy": "Always", "args": ["-u", "-c", leave_at_sigterm()]}
+    node.apply(job("done", "print('done')", pod={"initContainers": [beside]}), job("fails", "exit(3)", backoffLimit=1))
+    node.kubectl("wait", "-n", "check", "--for=condition=Complete", "job/done", "--timeout=40s")
+    node.kubectl("wait", "-n", "check", "--for=condition=Failed", "job/fails", "--timeout=40s")
+    pods = node.get("pods", "check", selector="job-name=fails")["items"]
+    check(len(pods) == 2, f"a failing Job is tried once more, not {len(pods) - 1} times")
+    node.kubectl("delete", "job", "-n", "check", "done", "fails")
+    wait("their Pods go with them", lambda: not node.get("pods", "check", selector="job-name")["items"])
+
+
+def leave_at_sigterm():
+    return "import signal, sys; signal.signal(15, lambda *_: sys.exit(0)); signal.pause()"
+
+
+def check_names_and_variables(node):
+    """hostAliases are found by programs of the Pod, and safe variables of the kernel are its own."""
+    node.apply(workload(
+        "named", script="import time; time.sleep(1000)",
+        hostAliases=[{"ip": "127.84.1.2", "hostnames": ["far", "far.check"]}],
+        securityContext={"runAsUser": 1000, "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]}))
+    pod = node.wait_ready("check", "app=named", 1)[0]
+    name = f"check/{pod['metadata']['name']}"
+    script = "import socket as s; x = s.socket(); x.bind((s.gethostbyname('far.check'), 80)); print(x.getsockname())"
+    said = node.ask("setpriv", "--reuid=1000", "--clear-groups", "--bounding-set=-all", "python3", "-c", script, pod=name, container="main")
+    check(said == "('127.84.1.2', 80)", f"an ordinary process listens on port 80 under that name: {said}")
+    check(node.ask("cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start") != "80", "the node has its own")
+    node.kubectl("delete", "deployment", "-n", "check", "named")
+
+
 def leftovers(name):
     """What of a cluster is still on the machine."""
     found = []

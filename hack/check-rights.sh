@@ -75,6 +75,11 @@ for _ in 1 2; do # made, and written again; the server's authorizer follows the 
   write "it exposes a Service where a namespace consents" "serverside-applied" "$(service consenting web "$exposed")"
   write "with its endpoints" "serverside-applied" "$(slice consenting web-tl-00000000-ipv4 "$exposed")"
 done
+certificate="{apiVersion: v1, kind: Secret, metadata: {name: tieline-webhook, namespace: tieline-system, $ours}, type: Opaque, stringData: {a: b}}"
+for _ in 1 2; do write "it writes the webhook's certificate" "serverside-applied" "$certificate"; done
+expect "and watches it" "^tieline-webhook " stolen get secrets -n tieline-system --field-selector metadata.name=tieline-webhook --no-headers
+webhook() { stolen patch mutatingwebhookconfiguration tieline-webhook --type json -p "[{\"op\": \"add\", \"path\": \"$1\", \"value\": $2}]"; }
+expect "it says who signed that" "patched" webhook /webhooks/0/clientConfig/caBundle "\"$(base64 -w0 "$state/pki/ca.crt")\""
 finalizers() { stolen patch tsvc web -n sample --type merge -p "{\"metadata\": {\"finalizers\": $1}}"; }
 expect "it sets its finalizer" "patched" finalizers '["example.com/other", "tieline.dev/exposure"]'
 expect "and takes it off" "patched" finalizers '["example.com/other"]'
@@ -146,7 +151,12 @@ expect "K9: nor one more" "nothing of a Service but the finalizer" finalizers '[
 make "K9: a binding is labeled as ours" "is labeled" "$(without "$ours, " "$(binding sample tieline-proxy sample tieline-proxy)" | sed 's/name: tieline-proxy,/name: tieline-x,/')"
 expect "K9: no spec" "nothing of a Service but the finalizer" stolen patch tsvc web -n sample --type merge -p '{"spec": {"hosts": ["10.0.0.1"]}}'
 expect "K9: no annotation" "nothing of a Service but the finalizer" stolen annotate tsvc web -n sample a=b
-for what in "delete secret tieline-site-ca -n sample" "delete secret tieline-proxy-part-64 -n sample" "get secret tieline-proxy-part-64 -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
+for change in "/webhooks/0/objectSelector {}" "/webhooks/0/namespaceSelector {}" "/webhooks/0/rules/0/resources [\"*\"]" "/webhooks/0/failurePolicy \"Fail\"" \
+  "/webhooks/0/clientConfig/service {\"name\":\"x\",\"namespace\":\"bare\"}" "/webhooks/- {\"name\":\"x.example.com\",\"sideEffects\":\"None\",\"admissionReviewVersions\":[\"v1\"],\"clientConfig\":{\"url\":\"https://x.example.com\"}}"; do
+  expect "K9: the webhook is asked nothing else: $change" "and changes nothing else" webhook $change
+done
+for what in "delete mutatingwebhookconfiguration tieline-webhook" "get mutatingwebhookconfigurations" "get secrets -n tieline-system" "get secret foreign -n tieline-system" "delete secret tieline-webhook -n tieline-system" \
+  "delete secret tieline-site-ca -n sample" "delete secret tieline-proxy-part-64 -n sample" "get secret tieline-proxy-part-64 -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
   "get secrets -n sample --field-selector metadata.name=foreign" "get secrets -n sample -l a=b" "get secrets -n bare --field-selector metadata.name=tieline-proxy" "delete rolebinding x -n kube-system" "delete serviceaccount default -n sample" \
   "delete tsvc web -n sample" "delete tsite sample -n sample" "annotate tsite sample -n sample a=b" "delete deployment tieline-controller -n tieline-system" "delete validatingadmissionpolicy tieline-controller-secrets" \
   "patch clusterrole tieline-controller --type merge -p {}" "label namespace bare tieline.dev/allow-from=sample" "create clusterrolebinding x --clusterrole=cluster-admin --user=x" "delete pod x -n kube-system" "auth can-i --as=admin get pods"; do

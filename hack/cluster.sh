@@ -81,7 +81,8 @@ service_ranges() {
 resolver_address() { case $1 in ipv6) echo fd00:10:96::a ;; *) echo 10.96.0.10 ;; esac; }
 
 start_api_server() {
-  "$root/hack/apiserver/run.sh" "$state/apiserver" --service-cluster-ip-range "$(service_ranges "$(cat "$state/families")")" >/dev/null
+  "$root/hack/apiserver/run.sh" "$state/apiserver" --service-cluster-ip-range "$(service_ranges "$(cat "$state/families")")" \
+    --service-network "$state/service-network" >/dev/null
   record "$(cat "$state/apiserver/pid")" "$state/apiserver.process"
   record "$(cat "$state/apiserver/etcd.pid")" "$state/etcd.process"
 }
@@ -136,6 +137,8 @@ up() {
     sleep 0.02
   done
   [ -e "$state/network" ] || { tail -5 "$state/devnode.log" >&2; false; }
+  # From there the API server calls webhooks.
+  printf '/proc/%s/fd/%s' "$(cut -d' ' -f1 "$state/devnode.process")" "$(cat "$state/network")" >"$state/service-network"
   cat >"$state/resolv.conf" <<END
 nameserver $(resolver_address "$families")
 search default.svc.cluster.local svc.cluster.local cluster.local

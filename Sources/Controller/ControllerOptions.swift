@@ -17,6 +17,8 @@ package struct ControllerOptions: Sendable {
     /// Where `/healthz`, `/readyz` and `/metrics` are served.
     package var adminHost = "::"
     package var adminPort: UInt16 = 8080
+    /// Where the API server asks whether a Pod gets a sidecar; nil: nowhere.
+    package var webhook: (host: String, port: UInt16)?
 
     /// Takes namespace and identity from the environment that a pod has (`POD_NAMESPACE`, `POD_NAME`).
     package init(
@@ -38,13 +40,23 @@ package struct ControllerOptions: Sendable {
 
     /// Sets `adminHost` and `adminPort` from `HOST:PORT`; false when the text is none.
     package mutating func setAdmin(_ text: String) -> Bool {
+        guard let place = Self.place(text) else { return false }
+        (adminHost, adminPort) = place
+        return true
+    }
+
+    /// Sets `webhook` from `HOST:PORT`; false when the text is none.
+    package mutating func setWebhook(_ text: String) -> Bool {
+        webhook = Self.place(text)
+        return webhook != nil
+    }
+
+    private static func place(_ text: String) -> (host: String, port: UInt16)? {
         guard let colon = text.lastIndex(of: ":"),
             let port = UInt16(text[text.index(after: colon)...])
-        else { return false }
+        else { return nil }
         let host = text[..<colon]
         let isBracketed = host.hasPrefix("[") && host.hasSuffix("]")
-        adminHost = String(isBracketed ? host.dropFirst().dropLast() : host)
-        adminPort = port
-        return true
+        return (String(isBracketed ? host.dropFirst().dropLast() : host), port)
     }
 }

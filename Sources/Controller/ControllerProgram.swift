@@ -67,6 +67,7 @@ package enum ControllerProgram {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await admin.run() }
             group.addTask { await world.run() }
+            group.addTask { try await WebhookServer(shared, reader).run(options.webhook) }
             group.addTask { await world.inputs.run(shared.takeUp) }
             group.addTask(executorPreference: OwnThread("lease")) {
                 try await elector.run { try await lead(shared, metrics: metrics) }
@@ -96,6 +97,15 @@ package enum ControllerProgram {
             group.addTask { await shared.secrets.run() }
             group.addTask { await poller.run(gateways) }
             group.addTask { await shared.followBudgets() }
+            if shared.settings.injects {
+                group.addTask {
+                    await WebhookKeeper(
+                        client: shared.client,
+                        namespace: shared.settings.namespace,
+                        logger: shared.logger
+                    ).run()
+                }
+            }
             group.addTask {
                 await ControllerLoop(
                     name: "site",
@@ -161,7 +171,8 @@ extension Shared {
                 proxyImage: options.proxyImage,
                 proxyPullPolicy: options.proxyPullPolicy,
                 namespace: options.namespace,
-                serviceAccount: options.serviceAccount
+                serviceAccount: options.serviceAccount,
+                injects: options.webhook != nil
             ),
             clock: clock,
             logger: logger

@@ -26,6 +26,12 @@ package struct PodInjection: Sendable {
         }
     }
 
+    /// Whether the sidecar of the Pod was put in by an injection.
+    package static func hasInjected(_ pod: JSONValue) -> Bool {
+        hasSidecar(pod)
+            && pod["metadata"]?["annotations"]?[InjectionName.injectedAnnotation] != nil
+    }
+
     /// The services that a Pod wishes, or all there are.
     ///
     /// - Throws: which one is missing, with the remedy.

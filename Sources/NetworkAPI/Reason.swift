@@ -112,4 +112,5 @@ package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case identityMismatch = "IdentityMismatch"
     case certificateInvalid = "CertificateInvalid"
     case certificateExpiring = "CertificateExpiring"
+    case notInjected = "NotInjected"
 }

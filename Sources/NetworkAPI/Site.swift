@@ -297,13 +297,18 @@ package struct SiteStatus: NetworkStatus {
         package var desired: Int32
         package var ready: Int32
         package var sidecars: Int32
+        /// Pods that asked for a sidecar and have none; absent: none.
+        package var notInjected: Int32?
 
-        package enum CodingKeys: String, CodingKey, CaseIterable { case desired, ready, sidecars }
+        package enum CodingKeys: String, CodingKey, CaseIterable {
+            case desired, ready, sidecars, notInjected
+        }
 
-        package init(desired: Int32, ready: Int32, sidecars: Int32) {
+        package init(desired: Int32, ready: Int32, sidecars: Int32, notInjected: Int32? = nil) {
             self.desired = desired
             self.ready = ready
             self.sidecars = sidecars
+            self.notInjected = notInjected
         }
     }
 

@@ -44,6 +44,8 @@ package struct SiteFacts {
     package var certificates: SiteStatus.Certificates?
     /// Which certificates end soon, with what to do.
     package var expiring: [String] = []
+    /// Pods that asked for a sidecar and have none.
+    package var lackingSidecars = 0
     package var links = SiteStatus.Tally(total: 0, ready: 0)
     package var services = SiteStatus.Tally(total: 0, ready: 0)
 
@@ -236,7 +238,8 @@ package enum SiteSummary {
         status.proxies = SiteStatus.Proxies(
             desired: facts.desiredGateways,
             ready: Int32(clamping: facts.view.gateways.count(where: \.isServing)),
-            sidecars: Int32(clamping: proxies.count(where: \.isSidecar))
+            sidecars: Int32(clamping: proxies.count(where: \.isSidecar)),
+            notInjected: facts.lackingSidecars == 0 ? nil : Int32(clamping: facts.lackingSidecars)
         )
         var ledger = CounterLedger(cursors: site.status.cursors)
         ledger.count(

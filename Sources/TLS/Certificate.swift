@@ -58,6 +58,11 @@ package struct Certificate: Sendable, Equatable {
     /// The URIs among the alternative names; nil when they cannot be read.
     package var alternativeURIs: [String]? { material.certificate.alternativeURIs }
 
+    /// Whether it is for the server of this DNS name.
+    package func isFor(_ host: String) -> Bool {
+        unsafe X509_check_host(material.certificate.raw, host, host.utf8.count, 0, nil) == 1
+    }
+
     /// Whether the key of `authority` signed this certificate; names and dates are not looked at.
     package func isSigned(by authority: Certificate) -> Bool {
         guard let key = authority.material.certificate.publicKey else { return false }

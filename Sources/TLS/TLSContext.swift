@@ -33,14 +33,11 @@ package final class TLSContext: @unchecked Sendable {
 
     private func configure() throws(TLSError) {
         unsafe copenssl_set_modes(pointer)
-        // AES-128 first: with OpenSSL 3.0 it is the faster one by half, and what it guards needs no more.
-        let ciphers =
-            "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
         // PKCS #1 is for the signatures inside certificates only: TLS 1.3 allows it nowhere else.
         let signatures =
             "ECDSA+SHA256:ECDSA+SHA384:ed25519:RSA-PSS+SHA256:RSA-PSS+SHA384:RSA+SHA256:RSA+SHA384"
         guard unsafe copenssl_set_tls13_only(pointer) == 1,
-            unsafe SSL_CTX_set_ciphersuites(pointer, ciphers) == 1,
+            unsafe SSL_CTX_set_ciphersuites(pointer, Self.ciphers) == 1,
             unsafe copenssl_set_groups(pointer, "X25519:P-256:P-384") == 1,
             unsafe copenssl_set_signature_algorithms(pointer, signatures) == 1,
             // This one call gives 0 for success.
@@ -57,10 +54,19 @@ package final class TLSContext: @unchecked Sendable {
             nil
         )
         unsafe SSL_CTX_set_cert_verify_callback(pointer, verifyNeighbor, nil)
-        unsafe SSL_CTX_set_keylog_callback(pointer) { ssl, line in
-            guard let ssl = unsafe ssl, let line = unsafe line else { return }
-            unsafe TLSSession.State.of(ssl)?.take(secret: String(cString: line))
-        }
+        unsafe SSL_CTX_set_keylog_callback(pointer, Self.tellSecret)
+    }
+
+    /// AES-128 first: with OpenSSL 3.0 it is the faster one by half, and what it guards needs no more.
+    static let ciphers =
+        "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
+    /// Hands a session the secrets with which it goes on by itself.
+    static let tellSecret: @convention(c) (OpaquePointer?, UnsafePointer<CChar>?) -> Void = {
+        ssl,
+        line in
+        guard let ssl = unsafe ssl, let line = unsafe line else { return }
+        unsafe TLSSession.State.of(ssl)?.take(secret: String(cString: line))
     }
 
     private func present(_ material: Credentials.Material) throws(TLSError) {

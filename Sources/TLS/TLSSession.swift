@@ -18,6 +18,8 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
     /// What the callbacks of OpenSSL see; they run only within a call into the session.
     @safe
     final class State {
+        /// Whether the other end has to say who it is, and which protocol it speaks.
+        let isMutual: Bool
         var neighbor: NeighborIdentity?
         var certificateError: CertificateError?
         fileprivate var secrets = TrafficSecrets()
@@ -27,6 +29,8 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         fileprivate var input = unsafe UnsafeRawBufferPointer(start: nil, count: 0)
         /// Where records go; nil between calls.
         fileprivate var output: Ciphertext?
+
+        init(isMutual: Bool) { self.isMutual = isMutual }
 
         static func of(_ ssl: OpaquePointer) -> State? {
             guard let pointer = unsafe SSL_get_ex_data(ssl, 0) else { return nil }
@@ -68,10 +72,36 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         role: Role,
         recordsPerKey: UInt64 = 1 << 24
     ) throws(TLSError) {
-        guard let ssl = unsafe SSL_new(context.raw) else {
+        try unsafe self.init(
+            raw: context.raw,
+            role: role,
+            isMutual: true,
+            recordsPerKey: recordsPerKey
+        )
+    }
+
+    /// A server's end, whose clients need not say who they are.
+    ///
+    /// - Throws: `.library` when OpenSSL has no memory left.
+    package init(context: ServerContext) throws(TLSError) {
+        try unsafe self.init(
+            raw: context.raw,
+            role: .server,
+            isMutual: false,
+            recordsPerKey: 1 << 24
+        )
+    }
+
+    private init(
+        raw: OpaquePointer,
+        role: Role,
+        isMutual: Bool,
+        recordsPerKey: UInt64
+    ) throws(TLSError) {
+        guard let ssl = unsafe SSL_new(raw) else {
             throw OpenSSLFailure.take("make a TLS session")
         }
-        let state = State()
+        let state = State(isMutual: isMutual)
         // Both hold the state without owning it; it lives as long as the session, which frees both first.
         let opaque = unsafe Unmanaged.passUnretained(state).toOpaque()
         guard unsafe SSL_set_ex_data(ssl, 0, opaque) == 1,
@@ -144,10 +174,10 @@ package struct TLSSession: ~Copyable, @unchecked Sendable {
         ERR_clear_error()
         let status = unsafe SSL_do_handshake(pointer)
         if status == 1 {
-            guard state.neighbor != nil else {
+            guard state.neighbor != nil || !state.isMutual else {
                 return .library(operation: "handshake", reason: "the neighbor is not verified")
             }
-            guard hasProtocol else {
+            guard hasProtocol || !state.isMutual else {
                 return .library(operation: "handshake", reason: "no ALPN protocol agreed")
             }
             return takeOver()

@@ -18,6 +18,7 @@ final class AdminListener: Sendable {
     private let quick: QuickHandler
     private let handler: Handler
     private let executor: (any TaskExecutor)?
+    private let manner: AdminTable.Manner
     private let inbox = Mutex(Inbox())
 
     private struct Inbox {
@@ -32,6 +33,7 @@ final class AdminListener: Sendable {
         host: String,
         port: UInt16,
         executor: (any TaskExecutor)? = nil,
+        manner: AdminTable.Manner = AdminTable.Manner(),
         quick: @escaping QuickHandler,
         handler: @escaping Handler
     ) throws(AdminServerError) {
@@ -50,6 +52,7 @@ final class AdminListener: Sendable {
         self.quick = quick
         self.handler = handler
         self.executor = executor
+        self.manner = manner
         alarm = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     }
 
@@ -59,7 +62,7 @@ final class AdminListener: Sendable {
             // A queue of its own, because it blocks.
             DispatchQueue(label: "tieline.admin")
                 .async { [self] in
-                    var table = AdminTable(listener: listener)
+                    var table = AdminTable(listener: listener, manner: manner)
                     while serve(&table) {}
                     table.closeAll()
                     inbox.withLock { $0.isClosed = true }

@@ -8,6 +8,8 @@ package struct AdminRequest: Equatable, Sendable {
     package var authorization: String?
     /// HEAD: as GET, and the answer has no body.
     package var isHead = false
+    /// What a POST brings; nil for the others.
+    package var body: [UInt8]?
 
     package init(path: String, query: [String: String] = [:], authorization: String? = nil) {
         self.path = path
@@ -77,6 +79,8 @@ package struct AdminResponse: Sendable {
         case 401: "Unauthorized"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
+        case 411: "Length Required"
+        case 413: "Content Too Large"
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"

@@ -11,6 +11,14 @@ struct AdminTable {
 
     typealias Work = (_ connection: UInt64, _ request: AdminRequest) -> Answer
 
+    /// What a listener takes beside plain GETs.
+    struct Manner: Sendable {
+        /// What a POST may bring; nil: none is taken.
+        var bodyLimit: Int?
+        /// Makes what is between a connection and its requests; nil: nothing.
+        var channel: (@Sendable () -> SecureChannel?)?
+    }
+
     private enum Phase {
         case reading(RequestHead)
         case working(Task<Void, Never>)
@@ -19,11 +27,13 @@ struct AdminTable {
 
     private struct Connection {
         let descriptor: Int32
+        var channel: SecureChannel?
         var phase: Phase
         var deadline: ContinuousClock.Instant
     }
 
     private let listener: Int32
+    private let manner: Manner
     private var connections: [UInt64: Connection] = [:]
     private var nextNumber: UInt64 = 0
     /// Who was ready after the last `wait`.
@@ -33,11 +43,16 @@ struct AdminTable {
     private var acceptAgain = ContinuousClock.now
 
     private static let limit = 128
+    /// What all requests that have not come whole may hold.
+    private static let memory = 16 * 1024 * 1024
     private static let readingTime: Duration = .seconds(5)
     private static let workingTime: Duration = .seconds(60)
     private static let writingTime: Duration = .seconds(10)
 
-    init(listener: Int32) { self.listener = listener }
+    init(listener: Int32, manner: Manner) {
+        self.listener = listener
+        self.manner = manner
+    }
 
     /// Sleeps until a socket is ready, a deadline has passed, or `alarm` is readable.
     mutating func wait(alarm: Int32) {
@@ -97,7 +112,8 @@ struct AdminTable {
     /// Sends the answer and ends the connection, unless it has ended already.
     mutating func answer(_ number: UInt64, _ bytes: [UInt8]) {
         guard connections[number] != nil else { return }
-        connections[number]?.phase = .writing(bytes, sent: 0)
+        let sealed = connections[number]?.channel?.seal(bytes) ?? bytes
+        connections[number]?.phase = .writing(sealed, sent: 0)
         connections[number]?.deadline = .now + Self.writingTime
         write(number)
     }
@@ -120,10 +136,16 @@ struct AdminTable {
                 close(descriptor)
                 continue
             }
+            let channel = manner.channel?()
+            guard manner.channel == nil || channel != nil else {
+                close(descriptor)
+                continue
+            }
             nextNumber += 1
             connections[nextNumber] = Connection(
                 descriptor: descriptor,
-                phase: .reading(RequestHead()),
+                channel: channel,
+                phase: .reading(RequestHead(bodyLimit: manner.bodyLimit)),
                 deadline: .now + Self.readingTime
             )
         }
@@ -144,13 +166,22 @@ struct AdminTable {
     private mutating func read(_ number: UInt64, _ head: RequestHead, _ work: Work) {
         guard let descriptor = connections[number]?.descriptor else { return }
         var head = head
-        var buffer = [UInt8](repeating: 0, count: 4_096)
+        var buffer = [UInt8](repeating: 0, count: 16_384)
         let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else {
             if count == 0 || (errno != EAGAIN && errno != EINTR) { end(number) }
             return
         }
-        switch head.append(buffer[..<count]) {
+        var bytes = buffer[..<count]
+        if let channel = connections[number]?.channel {
+            guard let plain = open(bytes, channel, descriptor) else { return end(number) }
+            guard !plain.isEmpty else { return }
+            bytes = plain[...]
+        }
+        guard hasMemory(for: bytes.count) else {
+            return answer(number, AdminResponse.text("busy\n", status: 503).encoded())
+        }
+        switch head.append(bytes) {
         case .incomplete: connections[number]?.phase = .reading(head)
         case .request(let request):
             switch work(number, request) {
@@ -162,6 +193,34 @@ struct AdminTable {
         case .refused(let status, let reason):
             answer(number, AdminResponse.text(reason, status: status).encoded())
         }
+    }
+
+    /// The plaintext of what came; nil when the connection is of no use.
+    private func open(
+        _ bytes: ArraySlice<UInt8>,
+        _ channel: SecureChannel,
+        _ descriptor: Int32
+    ) -> [UInt8]? {
+        let opened = channel.open(bytes)
+        if !opened.reply.isEmpty {
+            // A socket that does not take the few bytes of a handshake at once is nobody's who waits for an answer.
+            let sent = unsafe send(
+                descriptor,
+                opened.reply,
+                opened.reply.count,
+                Int32(MSG_NOSIGNAL)
+            )
+            guard sent == opened.reply.count else { return nil }
+        }
+        return opened.isOver ? nil : opened.plaintext
+    }
+
+    private func hasMemory(for count: Int) -> Bool {
+        guard manner.bodyLimit != nil else { return true }
+        let held = connections.values.reduce(0) { sum, connection in
+            if case .reading(let head) = connection.phase { sum + head.count } else { sum }
+        }
+        return held + count <= Self.memory
     }
 
     private mutating func write(_ number: UInt64) {

@@ -85,6 +85,12 @@ struct Run: AsyncParsableCommand {
     )
     var admin = "[::]:8080"
 
+    @Option(
+        help:
+            "Where the API server asks over HTTPS whether a Pod gets a sidecar, as HOST:PORT. Default: nowhere, nothing is injected."
+    )
+    var webhook: String?
+
     @OptionGroup var common: CommonOptions
 
     @concurrent
@@ -92,6 +98,9 @@ struct Run: AsyncParsableCommand {
         var options = ControllerOptions(proxyImage: proxyImage)
         guard options.setAdmin(admin) else {
             throw ValidationError("--admin is HOST:PORT, not \(admin)")
+        }
+        if let webhook, !options.setWebhook(webhook) {
+            throw ValidationError("--webhook is HOST:PORT, not \(webhook)")
         }
         options.proxyPullPolicy = proxyPullPolicy
         options.kubeconfig = common.kubeconfig

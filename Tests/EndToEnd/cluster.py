@@ -159,9 +159,10 @@ class Cluster:
     def kill(self, pod, container=None):
         self.signal(pod, signal.SIGKILL, container)
 
-    def exec(self, command, pod=None):
-        """Starts a command in the network of a pod, or of the node."""
+    def exec(self, command, pod=None, container=None):
+        """Starts a command in the network of a pod, or of the node; with `container` in that container's file system as well."""
         where = ["--pod", pod] if pod else []
+        where += ["--container", container] if container else []
         return subprocess.Popen(
             [str(ROOT / "hack" / "cluster.sh"), "exec", *where, *command], env=self.env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=1)

@@ -29,7 +29,7 @@ LANES = [
     [("ipv4", "abcd", ["control", "balance", "policies", "failover", "stops"])],
     [
         ("ipv4", "abcd", [
-            "input", "verdict", "routing", "steering", "sidecar", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
+            "input", "verdict", "routing", "steering", "sidecar", "injection", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
             "identity", "rights"]),
         ("ipv6", "ab", ["families"]),
         ("dual", "ab", ["families"]),

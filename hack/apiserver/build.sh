@@ -80,7 +80,7 @@ generation=$(digest "$here/build.sh" "$here/packages.txt")
 if [ "$(cat "$cache/openapi.stamp" 2>/dev/null)" != "$generation" ]; then
   compile -o "$cache/bin/openapi-gen" k8s.io/kube-openapi/cmd/openapi-gen
   echo '// Generated from k8s.io/api.' >"$cache/boilerplate.txt"
-  groups=({admissionregistration,core,apps,coordination,discovery,events,rbac,authentication,authorization,autoscaling,networking,policy}/v1)
+  groups=({admissionregistration,core,apps,batch,coordination,discovery,events,rbac,authentication,authorization,autoscaling,networking,policy}/v1)
   machinery=k8s.io/apimachinery/pkg extensions=k8s.io/apiextensions-apiserver/pkg/apis/apiextensions
   # The generator only works from inside GOPATH.
   (cd "$own" && "$cache/bin/openapi-gen" --go-header-file "$cache/boilerplate.txt" --output-dir "$own/openapi" \

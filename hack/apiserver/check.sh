@@ -55,6 +55,11 @@ create "$(deployment d a a "initContainers: [{name: s, image: 'x:1', readinessPr
 create "$(deployment d a a "initContainers: [{name: s, image: 'x:1', restartPolicy: Always, readinessProbe: {httpGet: {port: 1}}}], $image")" "a native sidecar is accepted" "created"
 expect "the selector is immutable" "selector: Invalid value.*immutable" kubectl patch deployment d --type merge \
   -p '{"spec": {"selector": {"matchLabels": {"app": "z"}}, "template": {"metadata": {"labels": {"app": "z"}}}}}'
+job() { echo "{apiVersion: batch/v1, kind: Job, metadata: {name: $1}, spec: {template: {spec: {$2}}}}"; }
+create "$(job j "$image")" "a Job ends" "restartPolicy: Unsupported"
+create "$(job j "restartPolicy: Never, $image")" "a Job is accepted" "created"
+expect "it selects its Pods by its UID" "^$(kubectl get job j -o 'jsonpath={.metadata.uid}')$" kubectl get job j -o 'jsonpath={.spec.template.metadata.labels.batch\.kubernetes\.io/controller-uid}'
+expect "its template is immutable" "template: Invalid value.*immutable" kubectl patch job j --type merge -p '{"spec": {"template": {"spec": {"restartPolicy": "OnFailure"}}}}'
 create "$(pod p "serviceAccountName: nobody, $image")" "a Pod's service account exists" "serviceaccount.*not found"
 create "$(pod p "$image")" "a Pod is accepted" "created"
 expect "a Pod hardly changes" "pod updates may not change" kubectl patch pod p -p '{"spec": {"hostNetwork": true}}'

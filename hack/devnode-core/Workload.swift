@@ -56,18 +56,23 @@ package struct PodFromTemplate: KubernetesObject, Schema {
     package init() {}
 
     /// The caller makes `name` unique.
-    package init(of revision: Revision, name: String, node: String) throws {
-        let template = revision.spec.template["metadata"]?.object ?? [:]
-        var spec = revision.spec.template["spec"]?.object ?? [:]
+    package init(
+        _ template: JSONValue,
+        of owner: some KubernetesObject,
+        name: String,
+        node: String
+    ) {
+        let told = template["metadata"]?.object ?? [:]
+        var spec = template["spec"]?.object ?? [:]
         // Bound at birth: there is one node, and a pod without a node would get no grace on deletion.
         spec["nodeName"] = .string(node)
         self.spec = .object(spec)
         metadata = ObjectMeta(
             name: name,
-            namespace: revision.metadata.namespace,
-            labels: strings(template["labels"]),
-            annotations: strings(template["annotations"]),
-            ownerReferences: OwnerReference(controlledBy: revision).map { [$0] } ?? []
+            namespace: owner.metadata.namespace,
+            labels: strings(told["labels"]),
+            annotations: strings(told["annotations"]),
+            ownerReferences: OwnerReference(controlledBy: owner).map { [$0] } ?? []
         )
     }
 }

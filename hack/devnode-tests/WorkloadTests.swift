@@ -77,7 +77,7 @@ struct RolloutTests {
         let one = workload(1).revision(number: 1)
         #expect(one.metadata.name == workload(5).revision(number: 2).metadata.name)
         #expect(one.metadata.name != workload(1, image: "b").revision(number: 1).metadata.name)
-        let pod = try PodFromTemplate(of: one, name: "p", node: "node")
+        let pod = PodFromTemplate(one.spec.template, of: one, name: "p", node: "node")
         #expect(pod.metadata.labels == ["app": "web", Revision.hashLabel: one.hash])
         #expect(pod.spec["nodeName"]?.string == "node")
     }

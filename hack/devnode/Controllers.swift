@@ -15,6 +15,7 @@ struct Controllers: Sendable {
     private let endpoints: WorkQueue<ObjectKey>
     private let balancers: WorkQueue<ObjectKey>
     private let namespaces: WorkQueue<ObjectKey>
+    private let jobs: WorkQueue<ObjectKey>
 
     init(informers: Informers, client: KubernetesClient, logger: Logger) {
         self.informers = informers
@@ -26,14 +27,16 @@ struct Controllers: Sendable {
         endpoints = WorkQueue(backoff: backoff)
         balancers = WorkQueue(backoff: backoff)
         namespaces = WorkQueue(backoff: backoff)
+        jobs = WorkQueue(backoff: backoff)
     }
 
     /// Lets changes of objects queue the keys of those that depend on them.
     func connect() {
         let (deployments, endpoints) = (deployments, endpoints)
-        let (balancers, namespaces) = (balancers, namespaces)
+        let (balancers, namespaces, jobs) = (balancers, namespaces, jobs)
         let (revisions, services) = (informers.revisions.store, informers.services.store)
         let assumed = assumed
+        informers.jobs.addHandler { jobs.add($0.key) }
         informers.workloads.addHandler { deployments.add($0.key) }
         informers.revisions.addHandler { change in
             if let owner = change.object.metadata.controller, owner.kind == "Deployment" {
@@ -48,6 +51,9 @@ struct Controllers: Sendable {
                 let name = revision.metadata.controller?.name
             {
                 deployments.add(ObjectKey(namespace: namespace, name: name))
+            }
+            if let owner = change.object.metadata.controller, owner.kind == "Job" {
+                jobs.add(ObjectKey(namespace: namespace, name: owner.name))
             }
             for service in services.list(in: namespace ?? "") {
                 if service.selects(change) { endpoints.add(service.key) }
@@ -94,7 +100,13 @@ struct Controllers: Sendable {
             namespaces: informers.namespaces.store,
             authority: authority
         )
+        let jobs = JobReconciler(
+            client: client,
+            jobs: informers.jobs.store,
+            pods: informers.pods.store
+        )
         await withDiscardingTaskGroup { group in
+            group.addTask { await loop("jobs", self.jobs, jobs) }
             group.addTask { await loop("deployments", self.deployments, deployments) }
             group.addTask { await loop("endpoints", self.endpoints, endpoints) }
             group.addTask { await loop("balancers", self.balancers, balancers) }

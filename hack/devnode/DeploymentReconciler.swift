@@ -111,12 +111,12 @@ struct DeploymentReconciler: Reconciler {
     private func createPod(of current: Revision) async throws(APIError) {
         let name =
             current.metadata.name + "-" + suffix(UInt64.random(in: 0...UInt64.max), characters: 5)
-        let pod: PodFromTemplate
-        do {
-            pod = try PodFromTemplate(of: current, name: name, node: NodeOptions.nodeName)
-        } catch {
-            throw .request("\(error)")
-        }
+        let pod = PodFromTemplate(
+            current.spec.template,
+            of: current,
+            name: name,
+            node: NodeOptions.nodeName
+        )
         let created = try await client.create(pod)
         assumed.created(created.key, owner: current.metadata.uid ?? "")
     }

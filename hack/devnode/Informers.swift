@@ -15,10 +15,11 @@ struct Informers: Sendable {
     let secrets: Informer<Core.Secret>
     let configMaps: Informer<Core.ConfigMap>
     let namespaces: Informer<Core.Namespace>
+    let jobs: Informer<Job>
 
     init(client: KubernetesClient, logger: Logger) {
         var logger = logger
-        // That the API server is away is said once by what fails for it, not by each of eight watches.
+        // That the API server is away is said once by what fails for it, not by each of nine watches.
         if logger.logLevel > .debug { logger.logLevel = .error }
         var settings = ReflectorSettings()
         // One client of a server on the same machine: back as soon as it is.
@@ -37,6 +38,7 @@ struct Informers: Sendable {
         secrets = Informer(client: client, settings: settings, logger: logger)
         configMaps = Informer(client: client, settings: settings, logger: logger)
         namespaces = Informer(client: client, settings: settings, logger: logger)
+        jobs = Informer(client: client, settings: settings, logger: logger)
     }
 
     var references: References {
@@ -56,6 +58,7 @@ struct Informers: Sendable {
             group.addTask { await secrets.run() }
             group.addTask { await configMaps.run() }
             group.addTask { await namespaces.run() }
+            group.addTask { await jobs.run() }
         }
     }
 
@@ -68,6 +71,7 @@ struct Informers: Sendable {
         _ = await secrets.waitUntilSynced()
         _ = await configMaps.waitUntilSynced()
         _ = await namespaces.waitUntilSynced()
+        _ = await jobs.waitUntilSynced()
     }
 
     private enum PodEvent: Sendable {

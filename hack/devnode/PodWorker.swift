@@ -145,6 +145,7 @@ actor PodWorker {
                     summary.podIPs = attachment.addresses
                     pod.status = summary.status(after: pod.status.conditions, at: .now())
                     try writeNames(attachment)
+                    try await setVariables(attachment)
                 }
                 try await updateVolumes()
                 Task { await self.renewTokens() }
@@ -158,6 +159,15 @@ actor PodWorker {
             }
         }
         return false
+    }
+
+    /// Only variables that Kubernetes counts as safe: others concern the node.
+    private func setVariables(_ attachment: NodeNetwork.Attachment) async throws {
+        let variables = pod.spec.securityContext?.sysctls ?? []
+        if let unsafe = variables.first(where: { !PodVariables.areSafe.contains($0.name) }) {
+            throw ConfigurationProblem("forbidden sysctl: \(unsafe.name) is not allowed")
+        }
+        try await attachment.network.set(PodVariables.paths(variables))
     }
 
     private func updateVolumes() async throws {
@@ -200,6 +210,7 @@ actor PodWorker {
         let hosts =
             context.network.families.map { "\($0.loopbackAddress) localhost\n" }
             + attachment.addresses.map { "\($0) \(pod.metadata.name)\n" }
+            + pod.spec.hostAliases.map { "\($0.ip) \($0.hostnames.joined(separator: " "))\n" }
         try Files.write(hosts.joined(), to: base + "/hosts")
         try Files.makeDirectory(folder)
         try Files.write("\(attachment.network.descriptor)\n", to: folder + "/network")

@@ -35,6 +35,10 @@ enum Names {
     /// Holds a Service until what it exposed in other namespaces is gone.
     static let exposureFinalizer = "tieline.dev/exposure"
 
+    /// The core Service of the webhook, and its MutatingWebhookConfiguration.
+    static let webhook = "tieline-webhook"
+    static let webhookSecret = "tieline-webhook"
+
     static let linkPort: Int32 = 5671
     static let internalPort: Int32 = 5672
     static let adminPort: Int32 = 5673

@@ -15,6 +15,7 @@ struct Triggers: Sendable {
         followUndecodable(shared.world)
         followChildren(shared.world)
         shared.world.pods.addHandler { change in take(pod: change) }
+        shared.world.askingPods.addHandler { change in take(asking: change) }
         shared.world.namespaces.addHandler { change in take(namespace: change) }
     }
 
@@ -118,6 +119,17 @@ struct Triggers: Sendable {
     private func addDependents(of namespace: String?) {
         guard let namespace else { return }
         shared.enqueueDependents(of: namespace)
+    }
+
+    private func take(asking change: KubernetesRuntime.Change<AskingPod>) {
+        if case .updated(let old, let new) = change, old.lacking == new.lacking { return }
+        addSoon(site: change.key.namespace)
+        if case .deleted = change { return }
+        let lack = LackOfSidecar(
+            admission: PodAdmission(world: shared.world, settings: shared.settings),
+            isServed: shared.settings.injects
+        )
+        if let event = lack.event(of: change.object) { shared.writer.record(event) }
     }
 
     private func take(pod change: KubernetesRuntime.Change<Core.Pod>) {

@@ -1,3 +1,4 @@
+import Injection
 import KubernetesAPI
 import KubernetesClient
 import KubernetesRuntime
@@ -26,6 +27,8 @@ struct World: Sendable {
         static let address = "address"
         /// Services with something in other namespaces, or about to have, by "".
         static let exposing = "exposing"
+        /// Pods that asked for a sidecar and have none, by namespace.
+        static let lacking = "lacking"
     }
 
     let sites: Informer<Site>
@@ -40,6 +43,8 @@ struct World: Sendable {
     let bindings: Informer<RBAC.RoleBinding>
     /// The gateways.
     let pods: Informer<Core.Pod>
+    /// Those that ask for a sidecar, in all namespaces.
+    let askingPods: Informer<AskingPod>
     /// All of them: two for one pod keep it from being evicted at all.
     let budgets: Informer<Policy.PodDisruptionBudget>
 
@@ -70,6 +75,13 @@ struct World: Sendable {
         bindings = follow(ours)
         pods = follow(Scope(labelSelector: "\(Names.nameLabel)=\(ChildName.proxy)"))
         budgets = follow()
+        // Not among the inputs: Pods are, and nothing but words depends on these.
+        askingPods = Informer(
+            client: client,
+            scope: Scope(labelSelector: "\(InjectionName.label)=\(InjectionName.enabled)"),
+            indexes: [.lacking],
+            logger: logger
+        )
     }
 
     /// Follows the server until the task is canceled.
@@ -86,6 +98,7 @@ struct World: Sendable {
             group.addTask { await bindings.run() }
             group.addTask { await pods.run() }
             group.addTask { await budgets.run() }
+            group.addTask { await askingPods.run() }
         }
     }
 
@@ -206,6 +219,14 @@ extension StoreIndex where Object: NetworkObject {
         Self(World.Index.ready) { object in
             guard object.status.conditions.isTrue(ConditionType.ready.rawValue) else { return [] }
             return object.metadata.namespace.map { [$0] } ?? []
+        }
+    }
+}
+
+extension StoreIndex<AskingPod> {
+    fileprivate static var lacking: Self {
+        Self(World.Index.lacking) { pod in
+            pod.lacking == nil ? [] : pod.metadata.namespace.map { [$0] } ?? []
         }
     }
 }

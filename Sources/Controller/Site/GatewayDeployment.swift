@@ -10,17 +10,21 @@ struct ControllerSettings: Equatable, Sendable {
     /// The namespace of the controller, its Lease and its ServiceAccount.
     var namespace: String
     var serviceAccount: String
+    /// Whether the API server is told to ask for sidecars.
+    var injects: Bool
 
     init(
         proxyImage: String,
         proxyPullPolicy: String? = nil,
         namespace: String = "tieline-system",
-        serviceAccount: String = Names.controller
+        serviceAccount: String = Names.controller,
+        injects: Bool = false
     ) {
         self.proxyImage = proxyImage
         self.proxyPullPolicy = proxyPullPolicy
         self.namespace = namespace
         self.serviceAccount = serviceAccount
+        self.injects = injects
     }
 }
 

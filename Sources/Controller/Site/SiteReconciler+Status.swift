@@ -26,6 +26,7 @@ extension SiteReconciler {
             site: site,
             service: shared.world.coreServices.store.get(key)
         )
+        facts.lackingSidecars = shared.world.askingPods.store.count(World.Index.lacking, namespace)
         facts.links = tally(shared.world.links.store, in: namespace)
         facts.services = tally(shared.world.services.store, in: namespace)
     }

@@ -35,6 +35,7 @@ extension Core {
         package var hostNetwork: Bool?
         package var hostname: String?
         package var subdomain: String?
+        @OmitEmpty package var hostAliases: [HostAlias] = []
         package var securityContext: PodSecurityContext?
         package var priorityClassName: String?
         package var enableServiceLinks: Bool?
@@ -43,6 +44,13 @@ extension Core {
         /// As it is written: nobody here looks into it.
         package var affinity: JSONValue?
         @OmitEmpty package var imagePullSecrets: [LocalObjectReference] = []
+        package init() {}
+    }
+
+    /// A line of the file in which a pod's programs look for addresses first.
+    package struct HostAlias: Schema {
+        package var ip = ""
+        @OmitEmpty package var hostnames: [String] = []
         package init() {}
     }
 
@@ -87,6 +95,14 @@ extension Core {
         package var runAsGroup: Int64?
         package var fsGroup: Int64?
         package var seccompProfile: SeccompProfile?
+        @OmitEmpty package var sysctls: [Sysctl] = []
+        package init() {}
+    }
+
+    /// A variable of the kernel, in the namespaces of a pod.
+    package struct Sysctl: Schema {
+        package var name = ""
+        package var value = ""
         package init() {}
     }
 

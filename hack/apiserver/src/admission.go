@@ -2,10 +2,15 @@ package main
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"net/url"
+	"os"
+	"runtime"
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apiext "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -43,7 +48,11 @@ func configureAdmission(cfg *genericapiserver.RecommendedConfig, kube kubernetes
 	admission.RecommendedPluginOrder = []string{lifecycle.PluginName, mutatingwebhook.PluginName,
 		validating.PluginName, validatingwebhook.PluginName}
 	services := serviceAddresses{cfg.SharedInformerFactory.Core().V1().Services().Lister()}
-	webhooks := webhookinit.NewPluginInitializer(webhook.NewDefaultAuthenticationInfoResolverWrapper(nil, nil,
+	var transport *http.Transport
+	if *serviceNetwork != "" {
+		transport = &http.Transport{DialContext: dialInside(*serviceNetwork)}
+	}
+	webhooks := webhookinit.NewPluginInitializer(webhook.NewDefaultAuthenticationInfoResolverWrapper(transport, nil,
 		cfg.LoopbackClientConfig, nooptrace.NewTracerProvider()), services)
 	check(admission.ApplyTo(&cfg.Config, cfg.SharedInformerFactory, kube, dyn, utilfeature.DefaultFeatureGate,
 		cfg.EffectiveVersion, webhooks))
@@ -55,6 +64,39 @@ type serviceAddresses struct{ services corelisters.ServiceLister }
 
 func (s serviceAddresses) ResolveEndpoint(namespace, name string, port int32) (*url.URL, error) {
 	return proxy.ResolveCluster(s.services, namespace, name, port)
+}
+
+// dialInside connects from inside the network namespace whose path stands in a file: there the addresses of Services lead
+// somewhere.
+func dialInside(file string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		path, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		there, err := os.Open(string(path))
+		if err != nil {
+			return nil, err
+		}
+		defer there.Close()
+		// Never unlocked: the thread ends with the goroutine, and takes the namespace with it.
+		type result struct {
+			conn net.Conn
+			err  error
+		}
+		dialed := make(chan result, 1)
+		go func() {
+			runtime.LockOSThread()
+			if err := unix.Setns(int(there.Fd()), unix.CLONE_NEWNET); err != nil {
+				dialed <- result{nil, err}
+				return
+			}
+			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			dialed <- result{conn, err}
+		}()
+		r := <-dialed
+		return r.conn, r.err
+	}
 }
 
 // policyChecker compares the expressions of policies with the schemas of what they match, and writes what does not

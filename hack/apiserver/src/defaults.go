@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -72,6 +73,7 @@ func addDefaults(s *runtime.Scheme) {
 		pointDefault(&x.Spec.Replicas, 1)
 		defaultPodSpec(&x.Spec.Template.Spec)
 	})
+	defaults(s, &batchv1.Job{}, defaultJob)
 	defaults(s, &networkingv1.NetworkPolicy{}, defaultNetworkPolicy)
 	defaults(s, &rbacv1.RoleBinding{}, func(x *rbacv1.RoleBinding) { defaultBinding(x.Subjects, &x.RoleRef) })
 	defaults(s, &rbacv1.ClusterRoleBinding{}, func(x *rbacv1.ClusterRoleBinding) { defaultBinding(x.Subjects, &x.RoleRef) })

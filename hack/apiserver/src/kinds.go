@@ -11,6 +11,7 @@ import (
 	authnv1 "k8s.io/api/authentication/v1"
 	authzv1 "k8s.io/api/authorization/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -90,6 +91,8 @@ var kinds = []kind{
 		validate: validateDeployment},
 	{version: appsV1, resource: "replicasets", name: "ReplicaSet", short: "rs", namespaced: true, inAll: true, object: &appsv1.ReplicaSet{}, list: &appsv1.ReplicaSetList{}, status: true, scale: true,
 		columns: "Desired|.spec.replicas|integer;Current|.status.replicas|integer;Ready|.status.readyReplicas|integer", validate: validateReplicaSet},
+	{version: batchv1.SchemeGroupVersion, resource: "jobs", name: "Job", namespaced: true, inAll: true, object: &batchv1.Job{}, list: &batchv1.JobList{}, status: true,
+		columns: `Status|.status.conditions[?(@.status=="True")].type;Succeeded|.status.succeeded|integer`, prepare: prepareJob, validate: validateJob},
 	{version: coordv1.SchemeGroupVersion, resource: "leases", name: "Lease", namespaced: true, object: &coordv1.Lease{}, list: &coordv1.LeaseList{}, upserts: true,
 		columns: "Holder|.spec.holderIdentity", validate: validateLease},
 	{version: discoveryv1.SchemeGroupVersion, resource: "endpointslices", name: "EndpointSlice", namespaced: true, object: &discoveryv1.EndpointSlice{}, list: &discoveryv1.EndpointSliceList{},

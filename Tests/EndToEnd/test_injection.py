@@ -1,0 +1,173 @@
+"""Sidecars that nobody wrote: workloads that know nothing of Tieline reach a remote service by its name and port."""
+import json
+import pathlib
+
+from cluster import BIN, check, wait
+from network import deployment, service
+from test_balance import offer
+from traffic import Hold, grouped
+
+ASKS = {"tieline.dev/inject": "enabled"}
+LOOPBACK = "127.84."
+SYSTEM, CONTROLLER = "tieline-system", "app.kubernetes.io/component=controller"
+
+
+def far(net):
+    """A service on a port below 1024, which is served at b and used at a; and one that nobody serves."""
+    offer(net, "far", {"b": "s"})
+    net.cluster.apply(service("a", "store", port=80), service("b", "store", selector="s", listen=False, port=80))
+    net.wait_targets("a", "store", {"b": 1})
+
+
+def workload(name, labels=None, annotations=None, **pod):
+    made = deployment("a", name, 1, {
+        "containers": [{"name": "client", "image": "python:dev", "args": ["-c", "import signal; signal.pause()"]}],
+        "terminationGracePeriodSeconds": 1, **pod})
+    meta = made["spec"]["template"]["metadata"]
+    meta["labels"] = {**meta["labels"], **(labels or {})}
+    meta["annotations"] = annotations or {}
+    return made
+
+
+def job(name, command, labels=None, annotations=None):
+    container = {"name": "client", "image": "traffic:dev", "args": command}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": "a"},
+            "spec": {"backoffLimit": 0, "template": {
+                "metadata": {"labels": labels or {}, "annotations": annotations or {}},
+                "spec": {"restartPolicy": "Never", "containers": [container], "terminationGracePeriodSeconds": 20}}}}
+
+
+def sidecar(pod):
+    return next((c for c in pod["spec"].get("initContainers", []) if c["name"] == "tieline"), None)
+
+
+CLIENT = """
+import socket, sys
+server = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)
+server.sendall(b"name\\n")
+print(server.makefile().readline().strip())
+"""
+
+
+def served(net, pod, host, port):
+    """Who answers a client in the workload's own container, which finds names as the workload does."""
+    out, errors = net.cluster.exec(["python3", "-c", CLIENT, host, str(port)], pod=f"a/{pod['metadata']['name']}", container="client").communicate()
+    return out.strip() or errors.strip().splitlines()[-1]
+
+
+def alias(pod, host):
+    return next(entry["ip"] for entry in pod["spec"]["hostAliases"] if host in entry["hostnames"])
+
+
+def ready_webhook(net):
+    """The API server knows who signed the webhook's certificate."""
+    wait("the webhook is announced", lambda: net.cluster.get(
+        "mutatingwebhookconfiguration", SYSTEM, "tieline-webhook")["webhooks"][0]["clientConfig"].get("caBundle"), 60)
+
+
+def private(net, pod):
+    """Bytes that only the sidecar's process uses."""
+    text = pathlib.Path(f"/proc/{net.cluster.pid(pod, 'tieline')}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_")) * 1024
+
+
+def test_a_deployment_reaches_remote_services_by_their_names(net):
+    far(net)
+    ready_webhook(net)
+    with net.cluster.applied(workload("knows-nothing", ASKS, {"tieline.dev/services": "far, store"})):
+        pod = net.cluster.wait_ready("a", "app=knows-nothing", 1)[0]
+        check(sidecar(pod), f"the webhook gives it a sidecar: {pod['spec']}")
+        check("sysctls" in pod["spec"]["securityContext"], "which may listen on port 80")
+        for host, port in (("far", 8080), ("store", 80), ("store.a.svc.cluster.local", 80)):
+            who = served(net, pod, host, port)
+            check(who.startswith("b/"), f"{host}:{port} is served at b, not by {who}")
+        ips = {alias(pod, host) for host in ("far", "store")}
+        check(len(ips) == 2 and all(ip.startswith(LOOPBACK) for ip in ips), f"each has an address of the Pod: {ips}")
+        with Hold(net.cluster, f"{alias(pod, 'store')}:80", pod=f"a/{pod['metadata']['name']}") as clients:
+            counts = grouped(clients.open(20), "ab")
+            check(counts["b"] == 20, f"all are served at b: {counts}")
+            used = private(net, pod)
+            print(f"   private memory of the sidecar with 20 connections: {used / 2**20:.1f} MiB")
+            check(used <= 15 * 2**20, f"{used} bytes are more than 15 MiB")
+            survives_gateways(net, clients)
+            net.cluster.kill(pod, "tieline")
+            wait("the sidecar is there again", lambda: net.cluster.pid(pod, "tieline"))
+        wait("and works", lambda: served(net, pod, "store", 80).startswith("b/"))
+
+
+def survives_gateways(net, clients):
+    """All gateways are replaced; what is open stays open, and new connections open."""
+    net.cluster.kubectl("rollout", "restart", "-n", "a", "deployment/tieline-proxy")
+    net.cluster.kubectl("rollout", "status", "-n", "a", "deployment/tieline-proxy", "--timeout=100s", timeout=110)
+    wait("a new connection opens", lambda: sum(clients.attempt(1).values()) >= 21)
+    check(not clients.report()["ended"], f"none has ended: {clients.last}")
+
+
+def test_a_job_reaches_them_and_completes(net):
+    far(net)
+    ready_webhook(net)
+    command = ["load", "--to", "store:80", "--rate", "20", "--seconds", "1"]
+    with net.cluster.applied(job("once", command, ASKS, {"tieline.dev/services": "store"})):
+        net.cluster.kubectl("wait", "-n", "a", "--for=condition=Complete", "job/once", "--timeout=50s")
+        check(sidecar(net.cluster.pods("a", "job-name=once")[0]), "it had a sidecar")
+        said = json.loads(net.cluster.script("logs", "a/once-0", "client").splitlines()[-1])
+        print(f"   the Job says: {said}")
+        check("b/" in json.dumps(said), f"b served it: {said}")
+
+
+def test_without_the_webhook_pods_start_and_an_event_says_so(net):
+    far(net)
+    ready_webhook(net)
+    net.cluster.kubectl("scale", "-n", SYSTEM, "deployment/tieline-controller", "--replicas=0")
+    wait("the controllers are gone", lambda: not net.cluster.pods(SYSTEM, CONTROLLER, terminating=True), 60)
+    try:
+        net.cluster.apply(workload("alone", ASKS))
+        pod = net.cluster.wait_ready("a", "app=alone", 1)[0]
+        check(not sidecar(pod), "nobody could give it a sidecar")
+    finally:
+        net.cluster.kubectl("scale", "-n", SYSTEM, "deployment/tieline-controller", "--replicas=2")
+        net.cluster.kubectl("rollout", "status", "-n", SYSTEM, "deployment/tieline-controller", "--timeout=60s", timeout=70)
+    name = pod["metadata"]["name"]
+    notes = lambda: [e["note"] for e in net.cluster.get("events.events.k8s.io", "a")["items"]
+                     if e["regarding"].get("name") == name and e["reason"] == "NotInjected"]
+    note = wait("an Event says so", notes)[0]
+    print(f"   the Event: {note}")
+    count = lambda: net.cluster.get("tsite", "a", "a")["status"]["proxies"].get("notInjected")
+    wait("the Site counts it", lambda: count() == 1)
+    net.cluster.kubectl("delete", "pod", "-n", "a", name)
+    wait("the Pod that takes its place has a sidecar", lambda: all(sidecar(p) for p in net.cluster.wait_ready("a", "app=alone", 1)))
+    wait("and the Site counts none", lambda: count() is None)
+    net.cluster.kubectl("delete", "deployment", "-n", "a", "alone")
+
+
+def test_a_lost_certificate_is_made_again(net):
+    far(net)
+    ready_webhook(net)
+    bundle = lambda: net.cluster.get("mutatingwebhookconfiguration", SYSTEM, "tieline-webhook")["webhooks"][0]["clientConfig"]["caBundle"]
+    before = bundle()
+    net.cluster.kubectl("delete", "secret", "-n", SYSTEM, "tieline-webhook")
+    wait("another authority is announced", lambda: bundle() != before, 40)
+
+    def injected():
+        net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--ignore-not-found", "--grace-period=0", "--force")
+        net.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": "a", "labels": ASKS},
+                           "spec": {"containers": [{"name": "client", "image": "traffic:dev"}]}})
+        return sidecar(net.cluster.get("pod", "a", "probe"))
+    wait("Pods are injected with it", injected)
+    net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--grace-period=0", "--force")
+
+
+def test_manifests_are_injected_for_git(net):
+    """`tieline inject` without a cluster; applied twice, the second time changes nothing."""
+    far(net)
+    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": [
+        service("a", "store", port=80), workload("from-git", annotations={"tieline.dev/services": "store"})]})
+    command = [str(BIN / "tieline"), "inject", "--image", "tieline-proxy:dev"]
+    once = net.cluster.run(command, stdin=manifests)
+    check(net.cluster.run(command, stdin=once) == once, "injecting again gives the same bytes")
+    net.cluster.kubectl("apply", "-f", "-", stdin=once)
+    again = net.cluster.kubectl("apply", "-f", "-", stdin=once)
+    check(all(line.endswith(" unchanged") for line in again.splitlines()), f"nothing changes: {again}")
+    pod = net.cluster.wait_ready("a", "app=from-git", 1)[0]
+    wait("it works", lambda: served(net, pod, "store", 80).startswith("b/"))
+    net.cluster.kubectl("delete", "deployment", "-n", "a", "from-git")
