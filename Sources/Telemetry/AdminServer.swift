@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// Plain HTTP; only GET and HEAD, one request per connection. Health and readiness are asked at every request, and answered
 /// on the endpoint's own thread, whatever else the process is busy with. Whoever reaches the port can make it hold 128
-/// connections of 8 KiB for 5 s, and no more.
+/// connections of 24 KiB for 5 s, and no more.
 package final class AdminServer: Sendable {
     package typealias Handler = @Sendable (AdminRequest) async -> AdminResponse
 
