@@ -48,7 +48,8 @@ extension Service {
             timeouts: timeouts,
             proxyProtocol: spec.proxyProtocol == true ? true : nil,
             balancing: policy,
-            allowedSites: allowedSites
+            allowedSites: allowedSites,
+            earlyData: spec.earlyData == true ? true : nil
         )
     }
 

@@ -41,10 +41,12 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
     package var timeouts: Timeouts?
     /// Whether the servers here are told who the client is, by the PROXY protocol; absent: no.
     package var proxyProtocol: Bool?
+    /// Consumer: whether first bytes of clients travel with the opening of their connection; absent: no.
+    package var earlyData: Bool?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
         case address, ports, selector, hosts, allowedSites, fromSites, listen, balancing, timeouts
-        case proxyProtocol
+        case proxyProtocol, earlyData
     }
 
     package init(
@@ -57,7 +59,8 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         listen: Listen? = nil,
         balancing: Balancing? = nil,
         timeouts: Timeouts? = nil,
-        proxyProtocol: Bool? = nil
+        proxyProtocol: Bool? = nil,
+        earlyData: Bool? = nil
     ) {
         self.address = address
         self.ports = ports
@@ -69,6 +72,7 @@ package struct ServiceSpec: Equatable, Sendable, Codable {
         self.balancing = balancing
         self.timeouts = timeouts
         self.proxyProtocol = proxyProtocol
+        self.earlyData = earlyData
     }
 
     /// One port; matched across sites by address and port name.

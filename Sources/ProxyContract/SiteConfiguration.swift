@@ -186,6 +186,8 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
     package var balancing: BalancingPolicy?
     /// The other sites whose clients may use this site's servers; nil, as in older configurations: all.
     package var allowedSites: [SiteID]?
+    /// Whether clients' first bytes travel with the opening of their connection; nil, as in older configurations: no.
+    package var earlyData: Bool?
 
     package init(
         name: String,
@@ -195,7 +197,8 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
         timeouts: ServiceTimeouts = .standard,
         proxyProtocol: Bool? = nil,
         balancing: BalancingPolicy? = nil,
-        allowedSites: [SiteID]? = nil
+        allowedSites: [SiteID]? = nil,
+        earlyData: Bool? = nil
     ) {
         self.name = name
         self.address = address
@@ -205,6 +208,7 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
         self.proxyProtocol = proxyProtocol
         self.balancing = balancing
         self.allowedSites = allowedSites
+        self.earlyData = earlyData
     }
 
     /// Whether clients of the site may use this site's servers; its own may always.
@@ -214,6 +218,9 @@ package struct ServiceConfiguration: Equatable, Sendable, Codable {
 
     /// Whether connections to this site's servers begin with a header that names the client.
     package var introducesClients: Bool { proxyProtocol ?? false }
+
+    /// Whether clients' first bytes travel with OPEN.
+    package var isEarly: Bool { earlyData ?? false }
 
     /// The source of the local endpoints.
     package enum Provider: Equatable, Sendable {

@@ -45,6 +45,8 @@ struct AdjacencyTable {
         let tellsWants: Bool
         /// It knows what a bulk lane is.
         let knowsBulk: Bool
+        /// It reads of first bytes that travel with OPEN.
+        let knowsEarly: Bool
         var isDraining = false
 
         var edges: [EdgeName] { Set(lanes.compactMap(\.edge)).sorted() }
@@ -73,7 +75,8 @@ struct AdjacencyTable {
                 loops: hello.loops,
                 lanes: [lane],
                 tellsWants: hello.isSidecar && hello.minor >= Hello.wantsMinor,
-                knowsBulk: hello.minor >= Hello.bulkMinor
+                knowsBulk: hello.minor >= Hello.bulkMinor,
+                knowsEarly: hello.minor >= Hello.earlyMinor
             )
             return true
         }

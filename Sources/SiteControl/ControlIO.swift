@@ -197,6 +197,8 @@ package struct ServiceUpdate: Equatable, Sendable {
     package var timeouts: ServiceTimeouts
     /// Servers are told who the client is, by the PROXY protocol.
     package var introducesClients = false
+    /// Clients' first bytes travel with OPEN.
+    package var isEarly = false
     /// How this site's connections are spread.
     package var policy = BalancingPolicy.standard
     /// The sites whose clients may use this site's servers, this one among them; nil: all.

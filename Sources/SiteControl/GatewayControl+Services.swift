@@ -132,7 +132,11 @@ extension GatewayControl {
                 )
                 let sites = told.targets.map(\.target.site)
                 let policy = SidecarPolicy(services.policy(key), of: key, for: sites)
-                return SidecarServer.ToldService(service: told, policy: policy)
+                return SidecarServer.ToldService(
+                    service: told,
+                    policy: policy,
+                    isEarly: services.isEarly(key)
+                )
             },
             names: { names },
             configuration: document?.generation ?? 0

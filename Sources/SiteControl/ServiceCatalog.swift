@@ -165,6 +165,7 @@ struct ServiceCatalog: Sendable {
                 if old == nil { result.new.insert(key) }
                 if old?.timeouts != service.timeouts
                     || old?.introducesClients != service.introducesClients
+                    || old?.isEarly != service.isEarly
                 {
                     result.retimed.insert(key)
                 }

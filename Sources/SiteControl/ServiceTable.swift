@@ -53,6 +53,10 @@ struct ServiceTable: Sendable {
         catalog.configuration(service)?.timeouts ?? .standard
     }
 
+    func isEarly(_ service: ServicePort) -> Bool {
+        catalog.configuration(service)?.isEarly ?? false
+    }
+
     /// What is wrong with the hosts of a service port, in order.
     func problems(_ service: ServicePort, _ turn: Turn) -> [HostProblem] {
         catalog.problems(service, own: Set(reports[service]?.ownServers ?? []), turn)
@@ -141,6 +145,7 @@ struct ServiceTable: Sendable {
             isOffered: catalog.isProvider(key),
             timeouts: timeouts(key),
             introducesClients: catalog.configuration(key)?.introducesClients ?? false,
+            isEarly: isEarly(key),
             policy: policy(key),
             allowedSites: catalog.configuration(key)?.allowedSites.map {
                 Set($0 + [options.own.site])

@@ -276,6 +276,7 @@ package struct SidecarControl: Sendable {
             ),
             isOffered: false,
             timeouts: routes.timeouts(key),
+            isEarly: routes.isEarly(key),
             policy: routes.policy(key)
         )
     }

@@ -9,6 +9,7 @@ struct SidecarRoutes {
     private struct Told {
         var services: [ServicePort: SidecarService] = [:]
         var policies: [ServicePort: SidecarPolicy] = [:]
+        var early: Set<ServicePort> = []
         var names: [SiteID: String] = [:]
         var isDraining = false
         /// The newest generation in force; an older one, which another loop delivers late, is ignored.
@@ -25,12 +26,14 @@ struct SidecarRoutes {
                 if part.replacesAll {
                     services = [:]
                     policies = [:]
+                    early = []
                     names = [:]
                 }
                 for service in part.services {
                     if begun.insert(service.service).inserted {
                         services[service.service] = service
                         policies[service.service] = nil
+                        early.remove(service.service)
                     } else {
                         services[service.service]?.targets += service.targets
                     }
@@ -38,12 +41,14 @@ struct SidecarRoutes {
                 for service in part.removed {
                     services[service] = nil
                     policies[service] = nil
+                    early.remove(service)
                 }
                 for policy in part.policies {
                     if policies[policy.service]?.add(policy) == nil {
                         policies[policy.service] = policy
                     }
                 }
+                early.formUnion(part.early)
                 for name in part.names { names[name.site] = name.name }
             }
         }
@@ -107,6 +112,12 @@ struct SidecarRoutes {
     func timeouts(_ service: ServicePort) -> ServiceTimeouts {
         gateways.sorted { $0.key < $1.key }.lazy
             .compactMap { $0.value.services[service]?.timeouts }.first ?? .standard
+    }
+
+    /// As the first gateway says that knows the service.
+    func isEarly(_ service: ServicePort) -> Bool {
+        gateways.sorted { $0.key < $1.key }
+            .first { $0.value.services[service] != nil }?.value.early.contains(service) ?? false
     }
 
     /// What the first gateway says that knows the service, and the others of targets that it does not know.

@@ -27,6 +27,8 @@ extension SidecarServer {
     struct Told: Hashable, Sendable {
         var difference: Difference
         var wants: Set<ServicePort>?
+        /// It reads the list of services whose first bytes travel with OPEN.
+        var knowsEarly: Bool
     }
 
     /// What sidecars are told of one service port.
@@ -34,6 +36,8 @@ extension SidecarServer {
         var service: SidecarService
         /// Nil: the standard one.
         var policy: SidecarPolicy?
+        /// Its clients' first bytes travel with OPEN.
+        var isEarly = false
     }
 
     /// All that sidecars are told at one moment.
@@ -55,7 +59,8 @@ extension SidecarServer {
                 services: chosen.map(\.service),
                 removed: all ? [] : keys.filter { services[$0] == nil }.sorted(),
                 names: sites.sorted().map { SidecarSiteName(site: $0, name: names[$0] ?? "") },
-                policies: chosen.compactMap(\.policy)
+                policies: chosen.compactMap(\.policy),
+                early: told.knowsEarly ? chosen.filter(\.isEarly).map(\.service.service) : []
             )
         }
     }

@@ -172,7 +172,11 @@ struct SidecarServer: Sendable {
     ) {
         guard let state = sidecars[sidecar], state.transfer == nil, !state.stale.isEmpty
         else { return }
-        let told = Told(difference: state.stale, wants: state.wants)
+        let told = Told(
+            difference: state.stale,
+            wants: state.wants,
+            knowsEarly: lanes[sidecar]?.knowsEarly ?? false
+        )
         let transfer = transfers[told] ?? makeTransfer(told, &turn)
         transfers[told] = transfer
         sidecars[sidecar]?.stale = Difference()

@@ -77,6 +77,15 @@ package struct ByteRing: ~Copyable {
         }
     }
 
+    /// A copy of the `count` bytes from `offset` on.
+    package func copy(from offset: UInt64, count: Int) -> [UInt8] {
+        unsafe [UInt8](unsafeUninitializedCapacity: count) { target, filled in
+            let region = UnsafeMutableRawBufferPointer(target)
+            unsafe copy(from: offset, to: UnsafeMutableRawBufferPointer(rebasing: region[..<count]))
+            filled = count
+        }
+    }
+
     /// Lends the first bytes that lie in one piece, and drops as many as `body` says it took; gives their number.
     package mutating func drain(_ body: (UnsafeRawBufferPointer) -> Int) -> Int {
         let taken = unsafe body(UnsafeRawBufferPointer(region(at: start, atMost: count)))

@@ -27,6 +27,8 @@ package struct EgressStream: ~Copyable {
     /// Who the servers are told that the client is.
     package let client: Endpoint
     package let isResumable: Bool
+    /// The bytes that came with OPEN are kept for the server.
+    package private(set) var tookEarly = false
     /// What the ingress takes at first.
     private let window: UInt32
     private let timeouts: ServiceTimeouts
@@ -48,6 +50,13 @@ package struct EgressStream: ~Copyable {
         epoch = open.epoch
         self.flow = flow
         self.timeouts = timeouts
+    }
+
+    /// Keeps what came with OPEN, before `.start`; OPENED says so.
+    package mutating func keepEarly(_ bytes: [UInt8]) throws(StreamViolation) {
+        guard !bytes.isEmpty else { return }
+        try flow.keepEarly(bytes)
+        tookEarly = true
     }
 
     /// What happened.

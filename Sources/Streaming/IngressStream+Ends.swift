@@ -103,7 +103,7 @@ extension IngressStream {
         _ turn: inout Turn
     ) -> Bool {
         switch state {
-        case .choosing, .waiting, .seeking: break
+        case .listening, .choosing, .waiting, .seeking: break
         case .connecting: turn.act(.stopConnecting)
         case .relaying:
             // Ends in `relayEnded`.
@@ -122,7 +122,7 @@ extension IngressStream {
         // Bytes that moved meanwhile put the limit off; nobody sets a timer per byte.
         guard let limit = nextDeadline, limit <= turn.now else { return }
         switch state {
-        case .waiting: next(&turn)
+        case .listening, .waiting: next(&turn)
         case .opening(let attempt): timedOut(attempt, &turn)
         case .resuming(let recovery, let attempt): timedOutBack(recovery, attempt, &turn)
         case .detached: retry(&turn)
@@ -164,7 +164,7 @@ extension IngressStream.State {
     /// The target whose connection is counted.
     var pick: Pick? {
         switch self {
-        case .choosing, .waiting, .ended: nil
+        case .listening, .choosing, .waiting, .ended: nil
         case .connecting(let attempt), .relaying(let attempt, _): attempt.pick
         case .seeking(let search): search.pick
         case .opening(let attempt): attempt.pick

@@ -48,6 +48,7 @@ extension IngressStream {
         guard case .seeking(let search) = state else { return }
         // A living egress has said by then that its server is silent.
         let longest = timeouts.connect + min(timeouts.connect / 4, Self.answerTime)
+        let mayTurnAway = flow.isUntouched
         var tried = search.tried
         tried.routes.append(way.route)
         become(
@@ -57,8 +58,8 @@ extension IngressStream {
                     way: way,
                     tried: tried,
                     askedAt: turn.now,
-                    limit: turn.now + min(longest, patience ?? longest),
-                    isEarly: patience.map { $0 < longest } ?? false
+                    limit: turn.now + (mayTurnAway ? min(longest, patience ?? longest) : longest),
+                    isEarly: mayTurnAway && patience.map { $0 < longest } ?? false
                 )
             )
         )
@@ -73,6 +74,7 @@ extension IngressStream {
             return lostOnTheWay(attempt, nil, &turn)
         }
         wayAnswered(attempt, &turn)
+        if !answer.tookEarly { flow.takeBackEarly() }
         become(
             .open(
                 Joined(
@@ -101,6 +103,7 @@ extension IngressStream {
         guard isGenuine else {
             return lostOnTheWay(attempt, reason == .noRoute ? .linkLost : nil, &turn)
         }
+        flow.takeBackEarly()
         if reason == .draining {
             turn.act(.wayFailed(attempt.way, .draining))
             return turnedAway(attempt, by: proxy, .draining, &turn)
@@ -141,15 +144,28 @@ extension IngressStream {
         _ reason: FailoverReason?,
         _ turn: inout Turn
     ) {
-        flow.restart()
         turn.act(reason.map { .wayFailed(attempt.way, $0) } ?? .wayAbandoned(attempt.way))
+        guard flow.isUntouched else { return giveUp(attempt, nil, &turn) }
+        flow.restart()
         seekAgain(Search(pick: attempt.pick, tried: attempt.tried), &turn)
     }
 
+    /// The client's first bytes may have come to a server: nobody else is given them.
+    private mutating func giveUp(
+        _ attempt: Attempt,
+        _ reason: FailoverReason?,
+        _ turn: inout Turn
+    ) {
+        become(.choosing)
+        turn.act(reason.map { .failed(attempt.pick, $0) } ?? .release(attempt.pick))
+        fail(&turn)
+    }
+
     mutating func timedOut(_ attempt: Attempt, _ turn: inout Turn) {
-        flow.restart()
         turn.act(.cancel)
         turn.act(.wayFailed(attempt.way, .connectTimeout))
+        guard flow.isUntouched else { return giveUp(attempt, .connectTimeout, &turn) }
+        flow.restart()
         // Silence on one way is no word of the target; while other ways were left, none of the way that was tried either.
         let otherwise: Search.Otherwise =
             attempt.isEarly ? .patiently : .refused(.connectTimeout)

@@ -9,11 +9,14 @@ package import Wire
 /// refusal, a time-out, a lost lane or path, a reset; within twice `timeouts.connect`, and until five targets have said
 /// no. One that was open for longer than `timeouts.connect` and is lost untouched begins anew. A stream with bytes that
 /// loses its path goes back to the same egress over another one, for as long as its grace lasts. Else, and whenever no
-/// target is left, the client gets a RST. Pure: whoever owns the socket carries out the actions, in order, before
+/// target is left, the client gets a RST. Where the client's first bytes went with OPEN, only a refusal by the egress leads to
+/// another target. Pure: whoever owns the socket carries out the actions, in order, before
 /// the next input.
 package struct IngressStream: ~Copyable {
     /// What a connection is for most of its life takes room in it; the rest has memory of its own while it lasts.
     package enum State {
+        /// Waits a moment for the client's first bytes. Can become: choosing, ended.
+        case listening(until: Instant)
         /// Asks for a target. Can become: connecting, seeking, waiting, ended.
         case choosing
         /// Every target was tried, and those that could not be reached may be in a moment. Can become: choosing, ended.
@@ -54,6 +57,10 @@ package struct IngressStream: ~Copyable {
     /// What happened.
     package enum Input {
         case start
+        /// In place of `.start`: the client is waited for as long as this, for its first bytes.
+        case listen(for: Duration)
+        /// These have come, or none will.
+        case spoke
         /// Answers `.pick`.
         case picked(Pick?, isLocal: Bool)
         /// Answers `.connect`: client and server are joined next.
@@ -140,6 +147,8 @@ package struct IngressStream: ~Copyable {
         var turn = Turn(now: now)
         switch input {
         case .start: next(&turn)
+        case .listen(let time): become(.listening(until: turn.now + time))
+        case .spoke: if case .listening = state { next(&turn) }
         case .picked(let pick, let isLocal): picked(pick, isLocal, &turn)
         case .connected(let server): connected(server, &turn)
         case .notConnected(let reason): notConnected(reason, &turn)
@@ -174,7 +183,7 @@ package struct IngressStream: ~Copyable {
     /// When `.deadline` is due, unless something happens before; a later one than the last need not be noted at once.
     package var nextDeadline: Instant? {
         switch state {
-        case .waiting(let until): until
+        case .listening(let until), .waiting(let until): until
         case .opening(let attempt): attempt.limit
         case .open: silentUntil
         case .resuming(let recovery, let attempt):

@@ -93,6 +93,7 @@ extension StreamFlow {
         isOpen = true
         sender.open(window: window)
         lastMoved = now
+        if !isUntouched { touch() }
         steps.insert(.send)
     }
 
@@ -135,6 +136,26 @@ extension StreamFlow {
 
     /// The socket is gone before it took or gave anything.
     mutating func loseSocket() { hasSocket = false }
+
+    /// Lets the client's first bytes be read before the stream is open, to travel with OPEN.
+    package mutating func allowEarly() { sender.allowEarly() }
+
+    /// Takes what one read of these gives; gives their number.
+    package mutating func fillEarly(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+        unsafe sender.fill(atMost: WireLimit.early, read)
+    }
+
+    /// Gives the first bytes to travel with OPEN: then the stream is not untouched any more.
+    package mutating func takeEarly() -> [UInt8] { sender.takeEarly() }
+
+    /// The bytes that traveled with OPEN have come to nobody.
+    mutating func takeBackEarly() { sender.takeBackEarly() }
+
+    /// Keeps the bytes that came with OPEN for the server.
+    mutating func keepEarly(_ bytes: [UInt8]) throws(StreamViolation) {
+        _ = try receiver.check(0, count: bytes.count)
+        bytes.withRawSpan { receiver.store($0) }
+    }
 
     /// Bytes that were read from the socket elsewhere, to be sent before all others.
     package mutating func prepend(_ bytes: [UInt8]) { sender.prepend(bytes) }

@@ -56,20 +56,30 @@ package struct StreamSender: ~Copyable {
         bytes.withRawSpan { ring.append($0) }
     }
 
+    /// Lets so much be read as may travel with OPEN.
+    mutating func allowEarly() { limit = max(limit, UInt64(WireLimit.early)) }
+
+    /// Gives the first bytes to travel with OPEN, and counts them as sent.
+    mutating func takeEarly() -> [UInt8] {
+        precondition(isUntouched && ring.start == 0, "early bytes after \(sent)")
+        let bytes = ring.copy(from: 0, count: min(ring.count, WireLimit.early))
+        sent = UInt64(bytes.count)
+        return bytes
+    }
+
+    /// The bytes that traveled with OPEN have come to nobody.
+    mutating func takeBackEarly() {
+        precondition(ring.start == 0 && !isFinSent, "take back \(ring.start) bytes")
+        sent = 0
+        limit = 0
+    }
+
     /// Takes back what `prepend` added, for somebody else to send.
     package mutating func takeUnsent() -> [UInt8] {
         precondition(isUntouched, "take back \(sent) sent bytes")
-        let count = ring.count
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { target, filled in
-            unsafe ring.copy(
-                from: 0,
-                to: UnsafeMutableRawBufferPointer(
-                    rebasing: UnsafeMutableRawBufferPointer(target)[..<count]
-                )
-            )
-            filled = count
-        }
+        let bytes = ring.copy(from: 0, count: ring.count)
         ring = ByteRing(ring.pool)
+        limit = 0
         return bytes
     }
 
@@ -79,7 +89,7 @@ package struct StreamSender: ~Copyable {
     package mutating func didSendFin() { isFinSent = true }
 
     /// The receiver allows `window` bytes from offset 0 on, and has taken none: OPENED, or OPEN.
-    package mutating func open(window: UInt32) { limit = max(limit, UInt64(window)) }
+    package mutating func open(window: UInt32) { limit = max(sent, UInt64(window)) }
 
     /// Takes an acknowledgment; true when it gave room or acknowledged something new.
     package mutating func acknowledged(_ frame: Acknowledgment) throws(StreamViolation) -> Bool {

@@ -31,6 +31,8 @@ package struct TransitStream: ~Copyable {
     /// At the gateway of a sidecar: what it signed, whose answer it therefore checks.
     package let signed: (any StreamRequest)?
     private let proxy: ProxyID
+    /// Bytes that OPEN carried on from here.
+    private var early: UInt64 = 0
     /// Both ends, and every hop, know how to go on over another path.
     private var isResumable = false
     /// What leaves by the leg: bytes of the one direction, and what the other was acknowledged.
@@ -46,7 +48,10 @@ package struct TransitStream: ~Copyable {
         limit: Instant
     ) {
         self.proxy = proxy
-        signed = isSigner ? open : nil
+        var request = open
+        request.early = []
+        signed = isSigner ? request : nil
+        early = UInt64(open.early.count)
         state = .opening(until: limit)
         inner = TransitDirection(pool, limit: open.window)
         outer = TransitDirection(pool, limit: 0)
@@ -183,6 +188,10 @@ package struct TransitStream: ~Copyable {
         guard isGenuine else {
             return end([.reset(.protocolError, .outer), .refused(noRoute, .inner)])
         }
+        var opened = opened
+        // Where they were left out on the way, none can have come.
+        opened.tookEarly = opened.tookEarly && early > 0
+        if opened.tookEarly { outer.begin(behind: early) }
         outer.allow(opened.window)
         isResumable = opened.isResumable
         state = .open
@@ -340,7 +349,10 @@ struct TransitDirection: ~Copyable {
     var allowed: UInt64 { limit - queue.start }
 
     /// OPENED: the receiver takes so many bytes from the first on.
-    mutating func allow(_ window: UInt32) { limit = UInt64(window) }
+    mutating func allow(_ window: UInt32) { limit = max(queue.start, UInt64(window)) }
+
+    /// OPENED: so many bytes have traveled with OPEN.
+    mutating func begin(behind count: UInt64) { queue.skip(Int(count)) }
 
     /// RESUMED: the bytes from `start` on follow, for a receiver with that standing.
     mutating func begin(at start: UInt64, for standing: StreamStanding) {

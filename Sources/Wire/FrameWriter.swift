@@ -120,6 +120,8 @@ package enum WireLimit {
     package static let list = 4_096
     /// Bytes of a MAC.
     package static let mac = 16
+    /// Bytes of a client that travel with OPEN.
+    package static let early = 4_096
     /// The largest window that a receiver may grant.
     package static let window: UInt32 = 16 << 20
 }

@@ -5,7 +5,7 @@ package import NetworkModel
 /// | bytes | field |
 /// |---|---|
 /// | 34 | ProxyID: SiteID (26 characters), instance (8) |
-/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS), from 2 on streams resume, from 3 on there are bulk lanes |
+/// | 1 | minor version of the protocol; from 1 on a sidecar says what it wants (WANTS), from 2 on streams resume, from 3 on there are bulk lanes, from 4 on OPEN may carry bytes |
 /// | 1 | 0: gateway; 1: sidecar |
 /// | 1 | loops of the sender, 1...64 |
 /// | 1 + n | name that the site gives itself, for display |
@@ -17,13 +17,15 @@ package import NetworkModel
 package struct Hello: Frame, Hashable {
     package static let type = FrameType.hello
     package static let mayGrow = true
-    package static let minor: UInt8 = 3
+    package static let minor: UInt8 = 4
     /// The first minor version of sidecars that send WANTS.
     package static let wantsMinor: UInt8 = 1
     /// The first minor version that knows DETACHED, RESUME and RESUMED.
     package static let resumeMinor: UInt8 = 2
     /// The first minor version that has bulk lanes, and knows BULK LANE.
     package static let bulkMinor: UInt8 = 3
+    /// The first minor version that reads the client's first bytes in OPEN.
+    package static let earlyMinor: UInt8 = 4
 
     package var proxy: ProxyID
     package var minor: UInt8

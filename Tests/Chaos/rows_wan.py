@@ -71,6 +71,22 @@ def rough(scale):
         return f"{' and '.join(rates)} Mbit/s", all(seen["intact"] for seen in results)
 
 
+@row("W5", "a request on a new connection over 80 ms, without and with `earlyData`", "the first answer within 2.3 and 1.3 round trips")
+def early(scale):
+    times = []
+    for service in {}, {"earlyData": True}:
+        with Lab() as lab:
+            i, e, _, _ = over(lab, "rate 100000000 delay 40000", **service)
+            e.serve_load()
+            i.up(seconds=60)
+            seen = i.load("connect", 8, scale(20, 5))
+            if seen["broken"]:
+                return f"{seen['broken']} broken", False
+            total, count = (i.metric(f"tieline_time_to_first_byte_seconds_{part}", service="backend") for part in ("sum", "count"))
+            times.append(total / count / 0.08)
+    return f"{times[0]:.2f} and {times[1]:.2f} round trips", times[0] <= 2.3 and times[1] <= 1.3
+
+
 @row("B16", "7 % loss and 800 ms round trip, for an hour; `timeouts.connect` 10 s", "availability >= 99 %; 0 restarts")
 def satellite(scale):
     with Lab() as lab:

@@ -67,16 +67,18 @@ struct CompileTests {
         var backend = try service("backend") { $0.selector = ["app": "x"] }
         let plain = try compiled(site: site, links: [link], services: [backend]).configuration
         #expect(plain.memoryBudget == nil && plain.links[0].resumeGrace == nil)
-        #expect(plain.services[0].proxyProtocol == nil)
+        #expect(plain.services[0].proxyProtocol == nil && plain.services[0].earlyData == nil)
         site.spec.proxy = ProxySettings()
         site.spec.proxy?.memoryBudget = Quantity("64Mi")
         link.spec.resumeGrace = APIDuration("1m")
         backend.spec.proxyProtocol = true
+        backend.spec.earlyData = true
         let full = try compiled(site: site, links: [link], services: [backend])
         #expect(full.findings.isEmpty)
         #expect(full.configuration.memoryBudget == 64 << 20)
         #expect(full.configuration.links[0].resumeGrace == .seconds(60))
         #expect(full.configuration.services[0].introducesClients)
+        #expect(full.configuration.services[0].isEarly)
         site.spec.proxy?.memoryBudget = Quantity("8Mi")
         link.spec.resumeGrace = APIDuration("6m")
         let bad = try compiled(site: site, links: [link])

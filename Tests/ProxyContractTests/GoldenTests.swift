@@ -42,7 +42,8 @@ struct GoldenTests {
                     sites: [site(1), site(2)],
                     loadFrom: .allSites
                 ),
-                allowedSites: [site(3)]
+                allowedSites: [site(3)],
+                earlyData: true
             )
         )
         return document
@@ -85,7 +86,7 @@ struct GoldenTests {
     }
 
     @Test(
-        "a configuration without costs of single services, loads and measured costs is read with none of them"
+        "a configuration without costs of single services, loads, measured costs and early bytes is read with none of them"
     )
     func readsFifthConfiguration() throws {
         let document = try ConfigurationDocument.decode(Golden.data("configuration-5.json"))
@@ -104,6 +105,7 @@ struct GoldenTests {
         fifth.configuration.links[0].serviceCosts = [:]
         fifth.configuration.links[0].autoCost = nil
         fifth.configuration.services[1].balancing?.loadFrom = .thisSite
+        fifth.configuration.services[1].earlyData = nil
         return fifth
     }
 

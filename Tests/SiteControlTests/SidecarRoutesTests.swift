@@ -109,6 +109,20 @@ struct SidecarRoutesTests {
         #expect(routes.policy(try web) == .standard)
     }
 
+    @Test("that first bytes travel with OPEN holds until a later table of the service says nothing")
+    func early() throws {
+        var routes = SidecarRoutes()
+        var first = try table(1, [target(4)])
+        first.early = [try web]
+        let heard = try first.fragments().map { fragment in
+            try fragment.encoded.withRawSpan { try SidecarTable.decode($0) }
+        }
+        for fragment in heard { _ = routes.apply(fragment, from: gateway(1)) }
+        #expect(routes.isEarly(try web))
+        _ = routes.apply(try table(2, [target(5)], replacesAll: false), from: gateway(1))
+        #expect(!routes.isEarly(try web))
+    }
+
     @Test("a policy over so many targets that it takes several frames arrives whole")
     func longPolicy() throws {
         let sites = (0..<2_000).map { number in
@@ -300,12 +314,19 @@ struct SidecarRoutesTests {
             ),
             targets: []
         )
-        content.services[other] = .init(service: second)
+        content.services[other] = .init(service: second, isEarly: true)
         content.names = [far: "far", own: "own"]
         let everything = SidecarServer.Difference(isEverything: true)
-        let all = content.table(.init(difference: everything), generation: 1)
+        let all = content.table(.init(difference: everything, knowsEarly: true), generation: 1)
+        #expect(all.early == [other])
+        // An older sidecar ends the lane when something follows that it does not know.
+        let older = content.table(.init(difference: everything, knowsEarly: false), generation: 1)
+        #expect(older.early.isEmpty)
         #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
-        let some = content.table(.init(difference: everything, wants: [try web]), generation: 1)
+        let some = content.table(
+            .init(difference: everything, wants: [try web], knowsEarly: true),
+            generation: 1
+        )
         #expect(some.replacesAll && some.services == [service])
 
         var difference = SidecarServer.Difference()
@@ -316,12 +337,18 @@ struct SidecarRoutesTests {
         // Only the configuration is another: an empty table, to be acknowledged.
         difference.add(.init(isOtherConfiguration: true), within: [try web])
         #expect(!difference.isEmpty)
-        let empty = content.table(.init(difference: difference, wants: [try web]), generation: 2)
+        let empty = content.table(
+            .init(difference: difference, wants: [try web], knowsEarly: true),
+            generation: 2
+        )
         #expect(!empty.replacesAll && empty.services.isEmpty && empty.names.isEmpty)
         content.services = [:]
         content.names[far] = "farther"
         difference.add(.init(services: [try web], names: [far]), within: [try web])
-        let change = content.table(.init(difference: difference, wants: [try web]), generation: 3)
+        let change = content.table(
+            .init(difference: difference, wants: [try web], knowsEarly: true),
+            generation: 3
+        )
         #expect(try change.removed == [web] && change.services.isEmpty)
         #expect(change.names == [SidecarSiteName(site: far, name: "farther")])
         // Who knows nothing is told everything, whatever came before.

@@ -47,7 +47,8 @@ struct FairnessTests {
                     Conduit(),
                     neighbor: neighbor,
                     isSidecar: false,
-                    knowsResume: true
+                    knowsResume: true,
+                    knowsEarly: true
                 )
             )
         }
@@ -114,13 +115,15 @@ struct FairnessTests {
                 inside,
                 neighbor: hops[0],
                 isSidecar: false,
-                knowsResume: true
+                knowsResume: true,
+                knowsEarly: true
             )
             let after = engine.attach(
                 outside,
                 neighbor: hops[1],
                 isSidecar: false,
-                knowsResume: true
+                knowsResume: true,
+                knowsEarly: true
             )
             let open = Open(
                 name: StreamName(ingress: hops[0], number: 1),

@@ -223,6 +223,7 @@ final class TestProxy: Sendable {
         otherLoop: Int = 0,
         isMute: Bool = false,
         knowsResume: Bool = true,
+        knowsEarly: Bool = true,
         isBulk: Bool = false
     ) throws {
         let (own, far, context) = (id, other.id, context)
@@ -240,6 +241,7 @@ final class TestProxy: Sendable {
                     isSidecar: isSidecar,
                     isMute: isMute,
                     knowsResume: knowsResume,
+                    knowsEarly: knowsEarly,
                     isBulk: isBulk,
                     on: loop,
                     count
@@ -260,6 +262,7 @@ final class TestProxy: Sendable {
                 far,
                 isSidecar: false,
                 knowsResume: knowsResume,
+                knowsEarly: knowsEarly,
                 isBulk: isBulk,
                 on: loop,
                 count
@@ -375,6 +378,7 @@ final class TestSession: LaneDelegate {
     private let isSidecar: Bool
     private let isMute: Bool
     private let knowsResume: Bool
+    private let knowsEarly: Bool
     private let isBulk: Bool
     private let loop: EventLoop
     private let count: Counter
@@ -384,6 +388,7 @@ final class TestSession: LaneDelegate {
         isSidecar: Bool,
         isMute: Bool = false,
         knowsResume: Bool = true,
+        knowsEarly: Bool = true,
         isBulk: Bool = false,
         on loop: EventLoop,
         _ count: Counter
@@ -391,6 +396,7 @@ final class TestSession: LaneDelegate {
         self.isBulk = isBulk
         self.isMute = isMute
         self.knowsResume = knowsResume
+        self.knowsEarly = knowsEarly
         self.neighbor = neighbor
         self.isSidecar = isSidecar
         self.loop = loop
@@ -407,6 +413,7 @@ final class TestSession: LaneDelegate {
                 neighbor: neighbor,
                 isSidecar: isSidecar,
                 knowsResume: knowsResume,
+                knowsEarly: knowsEarly,
                 isBulk: isBulk
             )
     }

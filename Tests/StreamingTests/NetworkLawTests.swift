@@ -41,6 +41,8 @@ struct NetworkLawTests {
         plan.window = random.chance(50) ? (large ? 16_384 : 16) : 65_536
         plan.isScarce = random.chance(20)
         plan.windowsGrow = random.chance(50)
+        plan.isEarly = random.chance(30)
+        plan.leavesOutEarly = random.chance(20)
         if random.chance(75) {
             plan.grace = .seconds(10)
             plan.moves = random.chance(50)
@@ -122,6 +124,28 @@ struct NetworkLawTests {
             #expect(client.client.closedInOrder == true, "seed \(seed), round \(round)")
         }
         #expect(resumptions > 0)
+    }
+
+    @Test(
+        "first bytes travel with OPEN, or after it where a hop leaves them out",
+        arguments: [true, false]
+    )
+    func early(isLeftOut: Bool) {
+        for seed in 0..<200 {
+            var random = SeededGenerator(seed: UInt64(seed))
+            var plan = ModelPlan(ways: [.init(site: 1, transits: seed % 3)])
+            plan.words = (1 + seed % 60, 1 + seed % 7)
+            plan.isEarly = true
+            plan.leavesOutEarly = isLeftOut
+            plan.window = seed % 2 == 0 ? 16 : 65_536
+            plan.hasFailures = false
+            plan.hasCuts = false
+            let network = ModelNetwork(plan)
+            let broken = network.settle { Int.random(in: 0..<$0, using: &random) }
+            #expect(broken == nil, "seed \(seed)")
+            #expect(network.clients[0].opens == 1, "seed \(seed)")
+            #expect(network.clients[0].client.closedInOrder == true, "seed \(seed)")
+        }
     }
 
     @Test("two FINs that are acknowledged in one turn reach both ends through a hop")

@@ -124,6 +124,7 @@ struct SmallModelTests {
         var onlyPaths = false
         var onlyMoves = false
         var serverWords = 4
+        var isEarly = false
 
         var testDescription: String { name }
     }
@@ -185,6 +186,14 @@ struct SmallModelTests {
                 onlyPaths: true,
                 serverWords: 0
             ),
+            Small(
+                name: "first bytes with OPEN",
+                transits: [0, 1],
+                chunk: 4,
+                faults: 1,
+                deadlines: 1,
+                isEarly: true
+            ),
         ]
     )
     func everySchedule(_ small: Small) {
@@ -203,6 +212,7 @@ struct SmallModelTests {
         plan.epochsMax = 2
         plan.opensMax = 2
         plan.chunk = small.chunk
+        plan.isEarly = small.isEarly
         let search = Search(plan, faults: small.faults, deadlines: small.deadlines)
         search.run()
         print("\(small.name): \(search.seen.count) states, \(search.schedules) ends")

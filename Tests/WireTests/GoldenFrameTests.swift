@@ -74,7 +74,7 @@ struct GoldenFrameTests {
             replace(Array("LinkLost".utf8), with: Array("SunStorm".utf8), in: sample.bytes)
         }
         let samples = try Samples.adjacency().filter { $0.type == .table || $0.type == .report }
-        #expect(samples.count == 3)
+        #expect(samples.count == 4)
         for sample in samples {
             let changed = replaced(sample)
             #expect(changed != sample.bytes)

@@ -154,6 +154,8 @@ enum Samples {
         steered.policies = [SidecarPolicy(policy, of: service, for: [east, west])].compactMap(
             \.self
         )
+        var early = steered
+        early.early = [service]
         let report = SidecarReport(
             counters: [
                 SidecarReport.Counter(
@@ -182,6 +184,10 @@ enum Samples {
             Sample(counts),
             Sample(table),
             Self.optional(Sample(steered, "with a policy"), from: table.encoded.count),
+            Self.optional(
+                Sample(early, "with first bytes in OPEN"),
+                from: table.encoded.count
+            ),
             Sample(SidecarWants([service, try self.service("gone/http")])),
             Sample(ProxiesEnded([gateway, other])),
             Sample(SidecarTableAcknowledgment(generation: 3, frames: 2)),
@@ -204,18 +210,27 @@ enum Samples {
         unsigned.client = Endpoint(address: .v4(0x7F00_0001), port: 1)
         var resumable = try open()
         resumable.isResumable = true
+        var early = resumable
+        early.early = Array("GET /".utf8)
         let opened = Opened(
             egress: other,
             window: 262_144,
             mac: Array(0..<16),
             isResumable: true
         )
+        var tookEarly = opened
+        tookEarly.tookEarly = true
         return resuming() + [
             Sample(try open()),
             Sample(unsigned, "of a sidecar"),
             Sample(resumable, "of a stream that can be resumed").withOptionalEnd(),
             Sample(Opened(egress: other, window: 262_144, mac: Array(0..<16))),
             Sample(opened, "of a stream that can be resumed").withOptionalEnd(),
+            Self.optional(
+                Sample(early, "with first bytes"),
+                from: resumable.encoded.count - 1
+            ),
+            Sample(tookEarly, "to an OPEN with first bytes").withOptionalEnd(),
             Sample(Refused(by: other, reason: .draining)),
             Sample(Cancel()),
             Sample(.data, bytes: written { $0.uint64(1 << 33) } + [1, 2, 3], openFrom: 9) { bytes in

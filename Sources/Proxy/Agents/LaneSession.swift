@@ -196,6 +196,7 @@ final class LaneSession: LaneDelegate {
             neighbor: hello.proxy,
             isSidecar: hello.isSidecar,
             knowsResume: hello.minor >= Hello.resumeMinor,
+            knowsEarly: hello.minor >= Hello.earlyMinor,
             isBulk: isBulk
         )
         if isBulk {

@@ -29,7 +29,8 @@ final class ServiceShelf {
         entries[key] = ServiceEntry(
             shared: service,
             timeouts: update.timeouts,
-            introducesClients: update.introducesClients
+            introducesClients: update.introducesClients,
+            isEarly: update.isEarly
         )
         service.update(servers: update.servers, at: own, now: now)
         let haveWaysChanged = service.update(

@@ -16,6 +16,8 @@ struct ServiceEntry: Sendable {
     let timeouts: ServiceTimeouts
     /// Servers are told who the client is, by the PROXY protocol.
     var introducesClients = false
+    /// First bytes of clients travel with OPEN.
+    var isEarly = false
 }
 
 /// What every loop needs to know for streams; immutable, published anew when anything changes.

@@ -41,7 +41,9 @@ final class EgressConnection: SocketStream {
             at: engine.loop.now
         )
         stream = EgressStream(open, flow, timeouts: entry.timeouts)
-        asked = Boxed(open)
+        var asked = open
+        asked.early = []
+        self.asked = Boxed(asked)
     }
 
     deinit { if part.socket != nil { Mishap.tell("a server was dropped before it was closed") } }
@@ -54,10 +56,14 @@ final class EgressConnection: SocketStream {
 
     // MARK: What happens
 
-    /// Begins to connect; the answer goes to the carrier under the label of the OPEN.
-    func start() {
+    /// Begins to connect; the answer goes to the carrier under the label of the OPEN, which carried the bytes in `early`.
+    func start(_ early: [UInt8]) {
         engine.insert(stream.name, self)
         countWindow()
+        // Those that are not kept come again, as other bytes do.
+        if engine.mayKeep(early.count, in: flow.receiver.pending.pool) {
+            try? stream.keepEarly(early)
+        }
         handle(.start)
     }
 
@@ -90,6 +96,7 @@ final class EgressConnection: SocketStream {
         case .limitChanged: arm()
         // The ingress measures.
         case .answered: break
+        case .readable: break
         }
     }
 
@@ -217,7 +224,8 @@ final class EgressConnection: SocketStream {
             egress: view.proxy,
             window: UInt32(flow.receiver.window),
             mac: view.keys.seal(.opened(by: view.proxy), to: open),
-            isResumable: stream.isResumable
+            isResumable: stream.isResumable,
+            tookEarly: stream.tookEarly
         )
         end.send(.opened) { answer.encode(into: &$0) }
     }

@@ -19,10 +19,16 @@ extension IngressConnection {
             carrier.open(end)
         else { return handle(.unreachable(way)) }
         asks(open)
+        var request = open
+        let patience = way.patience(roundTrip: carrier.conduit.roundTrip)
+        // Where another way may be asked soon the bytes are kept for it.
+        if isEarly, carrier.knowsEarly, patience == nil {
+            request.early = stream.flow.takeEarly()
+        }
         countWindow()
         stream.flow.draw(on: engine.pool(of: carrier.account))
-        end.send(.open) { open.encode(into: &$0) }
-        handle(.asked(way, patience: way.patience(roundTrip: carrier.conduit.roundTrip)))
+        end.send(.open) { request.encode(into: &$0) }
+        handle(.asked(way, patience: patience))
     }
 
     /// Nil while the egress's key is not known.

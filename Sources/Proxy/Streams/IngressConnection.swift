@@ -9,6 +9,8 @@ final class IngressConnection: SocketStream {
     let client: Endpoint
     let service: SharedService
     let introducesClients: Bool
+    /// First bytes of the client travel with OPEN.
+    let isEarly: Bool
     lazy var end = StreamEnd(of: self)
     /// On the path of a RESUME, until the answer.
     var attempt: StreamEnd?
@@ -44,6 +46,7 @@ final class IngressConnection: SocketStream {
         self.engine = engine
         service = entry.shared
         introducesClients = entry.introducesClients
+        isEarly = entry.isEarly
         part = SocketPart(socket)
         let now = engine.loop.now
         let flow = StreamFlow(
@@ -67,7 +70,7 @@ final class IngressConnection: SocketStream {
 
     // MARK: What happens
 
-    func start() { handle(.start) }
+    func start() { if isEarly { listen() } else { handle(.start) } }
 
     func handle(_ input: IngressStream.Input) {
         for action in stream.handle(input, at: engine.loop.now) { carryOut(action) }
@@ -85,6 +88,7 @@ final class IngressConnection: SocketStream {
         case .touched: touch()
         case .answered: answered()
         case .limitChanged: arm()
+        case .readable: spoke()
         }
     }
 

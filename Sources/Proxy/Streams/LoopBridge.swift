@@ -41,6 +41,7 @@ final class LoopBridge: FrameConduit, EventHandler {
         isSidecar: false,
         isBridge: true,
         knowsResume: true,
+        knowsEarly: true,
         engine: engine
     )
 

@@ -35,6 +35,8 @@ enum SocketEvent {
     case answered
     /// Another time limit holds than before.
     case limitChanged
+    /// Something may have come before the stream is open.
+    case readable
 }
 
 extension SocketStream {
@@ -47,7 +49,10 @@ extension SocketStream {
     }
 
     func moveWhatWaits() {
-        guard flow.isOpen else { return }
+        guard flow.isOpen else {
+            if part.isReadable { tell(.readable) }
+            return
+        }
         if part.isWritable { drain() }
         if part.isReadable { requestDataIfPossible() }
     }

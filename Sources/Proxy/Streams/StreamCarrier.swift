@@ -31,6 +31,8 @@ final class StreamCarrier {
     let isBridge: Bool
     /// The neighbor knows DETACHED, RESUME and RESUMED.
     let knowsResume: Bool
+    /// The neighbor reads the client's first bytes in OPEN.
+    let knowsEarly: Bool
     /// For streams that have proved bulky; others take it only when there is nothing else.
     let isBulk: Bool
     /// Has a lane for bulk dialed beside this one; nil where there is none to be had.
@@ -59,6 +61,7 @@ final class StreamCarrier {
         isSidecar: Bool,
         isBridge: Bool,
         knowsResume: Bool,
+        knowsEarly: Bool,
         isBulk: Bool = false,
         engine: StreamEngine
     ) {
@@ -67,6 +70,7 @@ final class StreamCarrier {
         self.isSidecar = isSidecar
         self.isBridge = isBridge
         self.knowsResume = knowsResume
+        self.knowsEarly = knowsEarly
         self.isBulk = isBulk
         resumeGrace = engine.resumeGrace
         account = engine.plane.accounts.account(of: neighbor.site)

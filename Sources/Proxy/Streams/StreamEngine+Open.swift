@@ -64,7 +64,7 @@ extension StreamEngine {
         let stream = EgressConnection(open, entry, charge: charge, engine: self)
         add(stream)
         carrier.accept(stream.end, label: label)
-        stream.start()
+        stream.start(open.early)
     }
 
     /// Ends the streams of clients that may not use their service any more.
@@ -131,6 +131,8 @@ extension StreamEngine {
             return refuse(open, .overloaded, label: label, carrier)
         }
         open.isResumable = open.isResumable && onward.knowsResume
+        // They come as other bytes do then, once the stream is open.
+        if !onward.knowsEarly { open.early = [] }
         let stream = TransitConnection(
             open,
             isSigner: carrier.isSidecar,

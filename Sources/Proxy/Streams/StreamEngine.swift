@@ -257,6 +257,7 @@ final class StreamEngine: EventHandler {
         neighbor: ProxyID,
         isSidecar: Bool,
         knowsResume: Bool,
+        knowsEarly: Bool,
         isBulk: Bool = false
     ) -> StreamCarrier {
         let carrier = StreamCarrier(
@@ -265,6 +266,7 @@ final class StreamEngine: EventHandler {
             isSidecar: isSidecar,
             isBridge: false,
             knowsResume: knowsResume,
+            knowsEarly: knowsEarly,
             isBulk: isBulk,
             engine: self
         )

@@ -34,6 +34,8 @@ package struct SidecarSiteName: Hashable, Sendable {
 /// | ... | names: SiteID (26), name (1 + n) |
 /// | 2 | number of policies, at most 4,096; absent, as in older tables: 0 |
 /// | ... | policies: address (1 + n), port name (1 + n), 1: weights by site (1), least endpoints (4), slow start (8), number of targets (2), targets: SiteID (26), what is given: 1 weight, 2 cost, 4 tier, 8: it is used (1), weight (4), cost (4), tier (2) |
+/// | 2 | number of services whose clients' first bytes travel with OPEN, at most 4,096; absent, as in older tables: 0 |
+/// | ... | these services: address (1 + n), port name (1 + n) |
 package struct SidecarTable: Frame, Hashable {
     package static let type = FrameType.table
 
@@ -45,6 +47,8 @@ package struct SidecarTable: Frame, Hashable {
     package var names: [SidecarSiteName]
     /// Of services of the same generation; a service without one goes by path costs and endpoints.
     package var policies: [SidecarPolicy]
+    /// Services of the same generation, whose clients' first bytes travel with OPEN.
+    package var early: [ServicePort]
 
     package init(
         generation: UInt64,
@@ -53,7 +57,8 @@ package struct SidecarTable: Frame, Hashable {
         services: [SidecarService] = [],
         removed: [ServicePort] = [],
         names: [SidecarSiteName] = [],
-        policies: [SidecarPolicy] = []
+        policies: [SidecarPolicy] = [],
+        early: [ServicePort] = []
     ) {
         self.generation = generation
         self.replacesAll = replacesAll
@@ -62,6 +67,7 @@ package struct SidecarTable: Frame, Hashable {
         self.removed = removed
         self.names = names
         self.policies = policies
+        self.early = early
     }
 
     /// The same table in frames that each fit.
@@ -100,6 +106,13 @@ package struct SidecarTable: Frame, Hashable {
                 }
             }
         }
+        for service in early {
+            packer.add {
+                $0.servicePort(service)
+            } _: {
+                $0.early.append(service)
+            }
+        }
         var fragments = packer.frames
         fragments[fragments.count - 1].isLast = true
         return fragments
@@ -116,9 +129,13 @@ package struct SidecarTable: Frame, Hashable {
         for service in removed { writer.servicePort(service) }
         writer.count16(names.count)
         for name in names { name.encode(into: &writer) }
-        guard !policies.isEmpty else { return }
+        // Older readers expect nothing behind what they know.
+        guard !policies.isEmpty || !early.isEmpty else { return }
         writer.count16(policies.count)
         for policy in policies { policy.encode(into: &writer) }
+        guard !early.isEmpty else { return }
+        writer.count16(early.count)
+        for service in early { writer.servicePort(service) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -144,6 +161,10 @@ package struct SidecarTable: Frame, Hashable {
         guard reader.remaining(payload) > 0 else { return }
         for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
             policies.append(try SidecarPolicy(reading: &reader, payload))
+        }
+        guard reader.remaining(payload) > 0 else { return }
+        for _ in 0..<(try reader.count16(limit: WireLimit.list, payload)) {
+            early.append(try reader.servicePort(payload))
         }
     }
 }

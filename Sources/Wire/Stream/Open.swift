@@ -14,7 +14,8 @@ package import NetworkModel
 /// | 1 + 4 or 16 + 2 | client: 4 or 6, address, port |
 /// | 1 (+ 34 + 16) | 0: not signed (a sidecar); 1: signer ProxyID, MAC |
 /// | 4 | window: bytes that the ingress takes from the server before it acknowledges any |
-/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed |
+/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed; 2: the first bytes of the client follow |
+/// | 2 + n | these bytes, 1...4,096; no proxy sends them to a neighbor whose minor version is below `Hello.earlyMinor` |
 package struct Open: Frame, Hashable {
     package static let type = FrameType.open
     package static let mayGrow = true
@@ -29,6 +30,8 @@ package struct Open: Frame, Hashable {
     package var window: UInt32
     /// The ingress can resume it, and so can every hop that it has passed; a hop that knows of no such thing leaves it out.
     package var isResumable: Bool
+    /// The client's first bytes; a hop that knows of no such thing leaves them out, and OPENED says whether they have come.
+    package var early: [UInt8] = []
 
     /// The gateway that vouches for the stream, with its MAC under the key it shares with the egress.
     package struct Signature: Hashable, Sendable {
@@ -74,7 +77,9 @@ package struct Open: Frame, Hashable {
         writer.signature(signature)
         writer.uint32(window)
         // No neighbor from before can read more; it is not told of it.
-        if isResumable { writer.uint8(1) }
+        let flags: UInt8 = (isResumable ? 1 : 0) | (early.isEmpty ? 0 : 2)
+        if flags != 0 { writer.uint8(flags) }
+        if !early.isEmpty { writer.bytes16(early) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
@@ -87,6 +92,10 @@ package struct Open: Frame, Hashable {
         client = try reader.endpoint(payload)
         signature = try reader.signature(payload)
         window = min(try reader.uint32(payload), WireLimit.window)
-        isResumable = try reader.laterFlags(payload) & 1 != 0
+        let flags = try reader.laterFlags(payload)
+        isResumable = flags & 1 != 0
+        guard flags & 2 != 0 else { return }
+        let count = try reader.count16(limit: WireLimit.early, payload)
+        early = try reader.array(count, payload)
     }
 }

@@ -7,7 +7,7 @@ package import NetworkModel
 /// | 34 | egress ProxyID |
 /// | 4 | window: bytes that the egress takes from the client before it acknowledges any |
 /// | 16 | MAC |
-/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed, as OPEN asked |
+/// | 0 or 1 | flags, left out when none is set; 1: the stream can be resumed, as OPEN asked; 2: the bytes in OPEN have come |
 package struct Opened: Frame, Hashable {
     package static let type = FrameType.opened
     package static let mayGrow = true
@@ -16,26 +16,38 @@ package struct Opened: Frame, Hashable {
     package var window: UInt32
     package var mac: [UInt8]
     package var isResumable: Bool
+    /// The egress has the bytes that OPEN carried: what follows begins behind them.
+    package var tookEarly: Bool
 
-    package init(egress: ProxyID, window: UInt32, mac: [UInt8], isResumable: Bool = false) {
+    package init(
+        egress: ProxyID,
+        window: UInt32,
+        mac: [UInt8],
+        isResumable: Bool = false,
+        tookEarly: Bool = false
+    ) {
         self.egress = egress
         self.window = window
         self.mac = mac
         self.isResumable = isResumable
+        self.tookEarly = tookEarly
     }
 
     package func encode(into writer: inout FrameWriter) {
         writer.proxyID(egress)
         writer.uint32(window)
         writer.array(mac)
-        if isResumable { writer.uint8(1) }
+        let flags: UInt8 = (isResumable ? 1 : 0) | (tookEarly ? 2 : 0)
+        if flags != 0 { writer.uint8(flags) }
     }
 
     package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
         egress = try reader.proxyID(payload)
         window = min(try reader.uint32(payload), WireLimit.window)
         mac = try reader.array(WireLimit.mac, payload)
-        isResumable = try reader.laterFlags(payload) & 1 != 0
+        let flags = try reader.laterFlags(payload)
+        isResumable = flags & 1 != 0
+        tookEarly = flags & 2 != 0
     }
 }
 

@@ -170,6 +170,8 @@ final class ModelEgress: ModelSocketOwner {
             at: network.now
         )
         stream = EgressStream(open, flow, timeouts: network.timeouts)
+        // A small window has no room for all: then none is taken.
+        try? stream.keepEarly(open.early)
         network.note(open.name, self)
     }
 
@@ -254,7 +256,8 @@ final class ModelEgress: ModelSocketOwner {
                 egress: proxy,
                 window: UInt32(flow.receiver.window),
                 mac: Array(repeating: 0, count: WireLimit.mac),
-                isResumable: stream.isResumable
+                isResumable: stream.isResumable,
+                tookEarly: stream.tookEarly
             )
             ownEnd.send(.opened, opened.encoded)
         case .refuse(let reason):

@@ -47,7 +47,15 @@ final class ModelIngress: ModelSocketOwner {
     var nextDeadline: Instant? { stream.nextDeadline }
     var isUntouched: Bool { stream.flow.isUntouched }
 
-    func start() { handle(.start) }
+    func start() {
+        guard network.plan.isEarly else { return handle(.start) }
+        handle(.listen(for: .milliseconds(20)))
+        stream.flow.allowEarly()
+        if client.given < client.words.count {
+            _ = unsafe stream.flow.fillEarly { unsafe client.give(into: $0) }
+        }
+        if stream.flow.sender.hasRead { handle(.spoke) }
+    }
     func deadline() { handle(.deadline) }
     /// To a better path, to a lane for bulk, to a better path, and back from bulk.
     func move() {
@@ -177,7 +185,9 @@ final class ModelIngress: ModelSocketOwner {
         self.end = end
         asked = open
         network.note(name, self)
-        end.send(.open, open.encoded)
+        var request = open
+        if network.plan.isEarly { request.early = stream.flow.takeEarly() }
+        end.send(.open, request.encoded)
         handle(.asked(way, patience: way.patience(roundTrip: .milliseconds(1))))
     }
 
@@ -254,6 +264,7 @@ final class ModelIngress: ModelSocketOwner {
         let history = stream.history
         let (kind, detail): (UInt64, [UInt64]) =
             switch state {
+            case .listening: (11, [])
             case .choosing: (0, [])
             case .waiting: (1, [])
             case .connecting: (2, [])

@@ -39,6 +39,10 @@ struct ModelPlan {
     /// Hops have little memory: they let no more pass than a standard window.
     var isScarce = false
     var windowsGrow = false
+    /// Clients' first bytes travel with OPEN.
+    var isEarly = false
+    /// Hops leave them out.
+    var leavesOutEarly = false
 }
 
 /// Something that may happen next.
@@ -337,7 +341,7 @@ extension ModelNetwork {
 
     /// A hop, or the egress, takes a stream, or refuses it.
     private func open(_ frame: ModelFrame, _ side: ModelSide) {
-        let open = decode(Open.self, frame)
+        var open = decode(Open.self, frame)
         guard let own = open.route.firstIndex(of: side.proxy) else { return violate("astray") }
         guard own + 1 < open.route.count else {
             let stream = ModelEgress(open, at: side.proxy, self)
@@ -345,6 +349,7 @@ extension ModelNetwork {
             stream.ownEnd.accept(on: side, label: frame.label)
             return stream.start()
         }
+        if plan.leavesOutEarly { open.early = [] }
         let stream = ModelTransit(open, at: side.proxy, self)
         guard let next = self.side(from: side.proxy, to: open.route[own + 1]),
             stream.outer.open(on: next)

@@ -114,7 +114,9 @@ extension ModelSocketOwner {
 
     /// Law 4, and that nothing is said twice.
     var brokenFlow: String? {
-        let most = max(flow.receiver.window, Int(flow.sender.limit))
+        // First bytes were read before there was a window.
+        let early = network.plan.isEarly ? WireLimit.early : 0
+        let most = max(flow.receiver.window, Int(flow.sender.limit)) + early
         if flow.receiver.pending.count > flow.receiver.window {
             return "more waits than the window"
         }
