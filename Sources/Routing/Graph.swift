@@ -35,10 +35,11 @@ struct Graph {
         arcs = Self.arcs(nodes, edges, index)
     }
 
-    private struct EdgeKey: Hashable {
-        let from: Int
+    /// An edge as one end names it.
+    private struct Named {
         let to: Int
         let name: EdgeName
+        let cost: LinkCost?
     }
 
     /// Keeps an edge when the neighbor names it too and the side that declares it gives a cost.
@@ -47,37 +48,50 @@ struct Graph {
         _ edges: [[LSAEdge]],
         _ index: [ProxyID: Int]
     ) -> [[Arc]] {
-        var named: [EdgeKey: LinkCost?] = [:]
-        for (from, list) in edges.enumerated() {
-            for edge in list {
-                guard let to = index[edge.neighbor] else { continue }
-                named[EdgeKey(from: from, to: to, name: edge.name)] = .some(edge.cost)
+        let named = edges.map { list in
+            list.compactMap { edge in
+                index[edge.neighbor].map { Named(to: $0, name: edge.name, cost: edge.cost) }
             }
+            .sorted { $0.to < $1.to }
         }
-        var arcs = [[Arc]](repeating: [], count: nodes.count)
-        for (key, ownCost) in named {
-            let reverse = EdgeKey(from: key.to, to: key.from, name: key.name)
-            guard let otherCost = named[reverse] else { continue }
-            let cost: PathCost
-            switch key.name {
-            case .mesh:
-                guard nodes[key.from].site == nodes[key.to].site else { continue }
-                cost = .zero
-            case .link(let dialer, _):
-                // Only the dialing site's word counts, and a Link never joins a site to itself.
-                let (from, to) = (nodes[key.from].site, nodes[key.to].site)
-                guard from != to, dialer == from || dialer == to,
-                    let declared = dialer == from ? ownCost : otherCost
-                else { continue }
-                cost = PathCost(declared)
+        return named.enumerated().map { from, list in
+            list.compactMap { edge in
+                otherEnd(of: edge, from: from, named[edge.to]).flatMap { other in
+                    cost(edge, other, nodes[from].site, nodes[edge.to].site)
+                }
+                .map { Arc(to: edge.to, cost: $0, name: edge.name) }
             }
-            arcs[key.from].append(Arc(to: key.to, cost: cost, name: key.name))
+            .sorted(by: Arc.precedes)
         }
-        // The dictionary's order is random per process: what follows must not depend on it.
-        for node in arcs.indices {
-            arcs[node].sort(by: Arc.precedes)
+    }
+
+    /// The same edge as its other end names it, in that one's list.
+    private static func otherEnd(of edge: Named, from: Int, _ list: [Named]) -> Named? {
+        var (low, high) = (0, list.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if list[middle].to < from { low = middle + 1 } else { high = middle }
         }
-        return arcs
+        while low < list.count, list[low].to == from {
+            if list[low].name == edge.name { return list[low] }
+            low += 1
+        }
+        return nil
+    }
+
+    private static func cost(
+        _ edge: Named,
+        _ other: Named,
+        _ from: SiteID,
+        _ to: SiteID
+    ) -> PathCost? {
+        switch edge.name {
+        case .mesh: return from == to ? .zero : nil
+        case .link(let dialer, _):
+            // Only the dialing site's word counts, and a Link never joins a site to itself.
+            guard from != to, dialer == from || dialer == to else { return nil }
+            return (dialer == from ? edge.cost : other.cost).map { PathCost($0) }
+        }
     }
 
     /// The same network at the costs that some services have.

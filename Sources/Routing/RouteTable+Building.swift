@@ -56,10 +56,13 @@ struct Paths: Sendable {
                 ? left.key.lexicographicallyPrecedes(right.key) : left.value.cost < right.value.cost
         }
         .prefix(RoutingLimits.detourGroups)
+        var index: [ProxyID: Int] = [:]
+        for (node, gateway) in graph.nodes.enumerated() { index[gateway] = node }
         var detours: [ProxyID: SPF.Path] = [:]
         for (transit, group) in chosen {
-            let around = SPF.paths(graph.avoiding(Set(transit)))
-            for gateway in group.gateways { detours[gateway] = around[gateway]?.first }
+            let nodes = Set(group.gateways.compactMap { index[$0] })
+            let around = SPF.firstPaths(graph.avoiding(Set(transit)), to: nodes)
+            for (node, path) in around { detours[graph.nodes[node]] = path }
         }
         return detours
     }

@@ -26,21 +26,29 @@ struct SPF {
     private struct Best {
         let cost: PathCost
         let hops: Int
-        /// Several where paths of this cost and length part; each node once.
-        private(set) var parents: [Parent]
+        private var first: Parent
+        /// Where paths of this cost and length part; each node once.
+        private var others: [Parent] = []
 
         init(_ cost: PathCost, hops: Int, by parent: Parent) {
             self.cost = cost
             self.hops = hops
-            parents = [parent]
+            first = parent
         }
 
         mutating func join(_ parent: Parent) {
-            guard let index = parents.firstIndex(where: { $0.node == parent.node }) else {
-                return parents.append(parent)
+            if first.node == parent.node {
+                first.name = min(first.name, parent.name)
+            } else if let index = others.firstIndex(where: { $0.node == parent.node }) {
+                others[index].name = min(others[index].name, parent.name)
+            } else {
+                others.append(parent)
             }
-            parents[index].name = min(parents[index].name, parent.name)
         }
+
+        /// In order.
+        var parents: [Parent] { others.isEmpty ? [first] : ([first] + others).sorted() }
+        var firstParent: Parent { others.reduce(first) { min($0, $1) } }
     }
 
     private struct Candidate: Comparable {
@@ -57,30 +65,73 @@ struct SPF {
     ///
     /// No list is empty; its paths cost the same and have as many hops.
     static func paths(_ graph: Graph) -> [ProxyID: [Path]] {
-        var best = [Best?](repeating: nil, count: graph.nodes.count)
-        var isSettled = [Bool](repeating: false, count: graph.nodes.count)
+        let tree = tree(graph, to: [])
+        return explicit(tree.order, tree.best, graph)
+    }
+
+    /// The first of the paths to each of some nodes; those that are not reached are left out.
+    static func firstPaths(_ graph: Graph, to nodes: Set<Int>) -> [Int: Path] {
+        let tree = tree(graph, to: nodes)
+        var paths: [Int: Path] = [:]
+        for node in nodes {
+            guard let last = tree.best[node], tree.isSettled[node] else { continue }
+            guard last.hops <= RoutingLimits.hops else {
+                // Seldom: every way is written out then, to find those that are short enough.
+                let all = Self.paths(graph)
+                return nodes.reduce(into: [:]) { $0[$1] = all[graph.nodes[$1]]?.first }
+            }
+            var hops: [ProxyID] = []
+            var (current, via) = (node, EdgeName.mesh)
+            while current != 0, let best = tree.best[current] {
+                hops.append(graph.nodes[current])
+                (current, via) = (best.firstParent.node, best.firstParent.name)
+            }
+            paths[node] = Path(cost: last.cost, hops: hops.reversed(), via: via)
+        }
+        return paths
+    }
+
+    private struct Tree {
+        var best: [Best?]
+        var isSettled: [Bool]
+        /// Those that are settled, but for the root.
         var order: [Int] = []
+    }
+
+    /// Dijkstra's tree from the root to `nodes`; none: to all.
+    private static func tree(_ graph: Graph, to nodes: Set<Int>) -> Tree {
+        var tree = Tree(
+            best: Array(repeating: nil, count: graph.nodes.count),
+            isSettled: Array(repeating: false, count: graph.nodes.count)
+        )
+        var missing = nodes.count
         var heap = Heap<Candidate>()
         heap.insert(Candidate(cost: .zero, hops: 0, node: 0))
         while let candidate = heap.popMin() {
             let node = candidate.node
-            guard !isSettled[node] else { continue }
-            isSettled[node] = true
-            if node != 0 { order.append(node) }
+            guard !tree.isSettled[node] else { continue }
+            tree.isSettled[node] = true
+            if node != 0 { tree.order.append(node) }
+            if nodes.contains(node) {
+                missing -= 1
+                if missing == 0 { break }
+            }
             guard node == 0 || !graph.isOverloaded[node] else { continue }
             let hops = candidate.hops + 1
-            for arc in graph.arcs[node] where !isSettled[arc.to] && arc.to != 0 {
+            for arc in graph.arcs[node] where !tree.isSettled[arc.to] && arc.to != 0 {
                 let cost = candidate.cost + arc.cost
                 let parent = Parent(node: node, name: arc.name)
-                if let current = best[arc.to], (current.cost, current.hops) <= (cost, hops) {
-                    if (current.cost, current.hops) == (cost, hops) { best[arc.to]?.join(parent) }
+                if let current = tree.best[arc.to], (current.cost, current.hops) <= (cost, hops) {
+                    if (current.cost, current.hops) == (cost, hops) {
+                        tree.best[arc.to]?.join(parent)
+                    }
                     continue
                 }
-                best[arc.to] = Best(cost, hops: hops, by: parent)
+                tree.best[arc.to] = Best(cost, hops: hops, by: parent)
                 heap.insert(Candidate(cost: cost, hops: hops, node: arc.to))
             }
         }
-        return explicit(order, best, graph)
+        return tree
     }
 
     /// Writes every path out; parents are settled before their children.
@@ -94,7 +145,7 @@ struct SPF {
         for node in order {
             guard let last = best[node] else { continue }
             let id = graph.nodes[node]
-            let byParent = last.parents.sorted().map { parent in
+            let byParent = last.parents.map { parent in
                 guard parent.node != 0 else {
                     return [Path(cost: last.cost, hops: [id], via: parent.name)]
                 }

@@ -259,6 +259,19 @@ struct SimulatedNetwork {
         return complaints
     }
 
+    /// Whose databases say something else of those who can be reached than their neighbors' do.
+    func differences() -> [String] {
+        let distances = distances()
+        return links.keys.filter { link in
+            let reached = Set(distances[link.from]?.keys.map(\.self) ?? [])
+            let heard = { (id: ProxyID) in
+                (self.instances[id]?.headers ?? []).filter { reached.contains($0.key.origin) }
+            }
+            return heard(link.from) != heard(link.to)
+        }
+        .map { "\($0.from) and \($0.to) have other databases" }
+    }
+
     /// What the hops cost for a service; nil when there is no such way.
     private func length(of hops: [ProxyID], from id: ProxyID, of service: ServiceAddress? = nil)
         -> Int?

@@ -5,14 +5,22 @@ import Testing
 
 @Suite("Simulation")
 struct SimulationTests {
+    /// A thousand where they cost little.
+    #if DEBUG
+        private static let networks = 16
+    #else
+        private static let networks = 1_000
+    #endif
+
     @Test(
-        "whatever the network does, everyone ends with the oracle's costs and routes that exist",
-        arguments: 1...12
+        "whatever the network does, everyone ends with the oracle's costs, routes that exist and equal databases",
+        arguments: Seeds.some(networks)
     )
     func randomNetworks(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var network = SimulatedNetwork(seed: seed)
-        let count = Int.random(in: 3...9, using: &random)
+        let isLarge = Int.random(in: 0..<16, using: &random) == 0
+        let count = Int.random(in: isLarge ? 10...48 : 3...9, using: &random)
         for index in 0..<count { network.add(gateway(index)) }
         // One site has a second gateway.
         network.add(gateway(0, 2))
@@ -37,6 +45,7 @@ struct SimulationTests {
         network.weather.loss = 0
         network.run(milliseconds: 20_000)
         #expect(network.complaints() == [], "seed \(seed)")
+        #expect(network.differences() == [], "seed \(seed)")
     }
 
     private func disturb(_ network: inout SimulatedNetwork, _ random: inout SeededGenerator) {
@@ -45,15 +54,16 @@ struct SimulationTests {
             .sorted { ($0.from, $0.to, $0.name) < ($1.from, $1.to, $1.name) }
         guard let link = links.randomElement(using: &random), case .link(_, let name) = link.name
         else { return }
-        switch Int.random(in: 0..<4, using: &random) {
-        case 0: network.cut(link)
-        case 1:
+        switch Int.random(in: 0..<17, using: &random) {
+        case 0...3: network.cut(link)
+        case 4...7:
             // A flap: cut and up again before anyone can have settled.
             let cost = network.links[link] ?? 1
             network.cut(link)
             network.run(milliseconds: .random(in: 0...30, using: &random))
             network.connect(link.from, link.to, name, cost: cost)
-        case 2: network.changeCost(link, to: .random(in: 1...20, using: &random))
+        case 8: network.remove(link.to)
+        case 9...12: network.changeCost(link, to: .random(in: 1...20, using: &random))
         default:
             let ids = network.instances.keys.sorted()
             guard let id = ids.randomElement(using: &random) else { return }
