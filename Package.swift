@@ -90,7 +90,8 @@ let package = Package(
             "CommandLineTool",
             [
                 "KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection",
-                "ManifestReading", "NetworkAPI", "ProxyContract", "NetworkModel", arguments, yaml,
+                "ManifestReading", "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates",
+                arguments, yaml,
             ]
         ),
         module(

@@ -47,7 +47,7 @@ TABLE = {
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
         {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection", "ManifestReading", "NetworkAPI", "ProxyContract",
-         "NetworkModel"},
+         "NetworkModel", "Certificates"},
         SYSTEM | {"ArgumentParser", "Yams"}),
     "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
     "tieline-controller": ({"Controller", "Telemetry", "NetworkModel"}, SYSTEM | {"ArgumentParser", "Logging"}),

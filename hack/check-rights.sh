@@ -20,6 +20,8 @@ kubectl apply -f - >/dev/null <<'YAML'
 {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: foreign, namespace: consenting}, addressType: IPv4, endpoints: [], ports: []}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: foreign, namespace: sample}, stringData: {a: b}}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: tieline-identity, namespace: sample}, stringData: {a: b}}
 YAML
 
 # as ACCOUNT NAMESPACE: kubectl with a token of that account and nothing else.
@@ -66,7 +68,7 @@ for _ in 1 2; do # made, and written again; the server's authorizer follows the 
   until_true kubectl auth can-i create secrets -n sample --as=system:serviceaccount:tieline-system:tieline-controller
   write "it binds itself where a Site is" "serverside-applied" "$(controller_binding sample)"
   write "it binds the gateways" "serverside-applied" "$(binding sample tieline-proxy sample tieline-proxy)"
-  for name in tieline-site-ca tieline-proxy tieline-proxy-credentials tieline-sidecar tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
+  for name in tieline-site-ca tieline-grants tieline-proxy tieline-proxy-credentials tieline-sidecar tieline-proxy-part-00 tieline-proxy-part-63; do write "it writes the Secret $name" "serverside-applied" "$(secret sample $name)"; done
   write "it writes the gateways' account" "serverside-applied" "$(account sample tieline-proxy)"
   write "it writes the gateways" "serverside-applied" "$(deployment sample tieline-proxy "volumes: [{name: c, secret: {secretName: tieline-proxy}}, {name: s, emptyDir: {medium: Memory}}]" "env: [{name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]")"
   write "it writes their disruption budget" "serverside-applied" "$(budget sample tieline-proxy)"
@@ -80,6 +82,8 @@ for _ in 1 2; do write "it writes the webhook's certificate" "serverside-applied
 expect "and watches it" "^tieline-webhook " stolen get secrets -n tieline-system --field-selector metadata.name=tieline-webhook --no-headers
 webhook() { stolen patch mutatingwebhookconfiguration tieline-webhook --type json -p "[{\"op\": \"add\", \"path\": \"$1\", \"value\": $2}]"; }
 expect "it says who signed that" "patched" webhook /webhooks/0/clientConfig/caBundle "\"$(base64 -w0 "$state/pki/ca.crt")\""
+expect "it reads a CA that somebody brought" "secret/tieline-identity" stolen get secret tieline-identity -n sample -o name
+write "and does not write it" "orbidden" "$(secret sample tieline-identity)"
 finalizers() { stolen patch tsvc web -n sample --type merge -p "{\"metadata\": {\"finalizers\": $1}}"; }
 expect "it sets its finalizer" "patched" finalizers '["example.com/other", "tieline.dev/exposure"]'
 expect "and takes it off" "patched" finalizers '["example.com/other"]'
@@ -156,7 +160,7 @@ for change in "/webhooks/0/objectSelector {}" "/webhooks/0/namespaceSelector {}"
   expect "K9: the webhook is asked nothing else: $change" "and changes nothing else" webhook $change
 done
 for what in "delete mutatingwebhookconfiguration tieline-webhook" "get mutatingwebhookconfigurations" "get secrets -n tieline-system" "get secret foreign -n tieline-system" "delete secret tieline-webhook -n tieline-system" \
-  "delete secret tieline-site-ca -n sample" "delete secret tieline-proxy-part-64 -n sample" "get secret tieline-proxy-part-64 -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
+  "delete secret tieline-site-ca -n sample" "delete secret tieline-identity -n sample" "delete secret tieline-grants -n sample" "delete secret tieline-proxy-part-64 -n sample" "get secret tieline-proxy-part-64 -n sample" "get secret foreign -n sample" "get secrets -n sample" "get secret tieline-proxy -n bare" "get secrets -A" "create token default -n sample" \
   "get secrets -n sample --field-selector metadata.name=foreign" "get secrets -n sample -l a=b" "get secrets -n bare --field-selector metadata.name=tieline-proxy" "delete rolebinding x -n kube-system" "delete serviceaccount default -n sample" \
   "delete tsvc web -n sample" "delete tsite sample -n sample" "annotate tsite sample -n sample a=b" "delete deployment tieline-controller -n tieline-system" "delete validatingadmissionpolicy tieline-controller-secrets" \
   "patch clusterrole tieline-controller --type merge -p {}" "label namespace bare tieline.dev/allow-from=sample" "create clusterrolebinding x --clusterrole=cluster-admin --user=x" "delete pod x -n kube-system" "auth can-i --as=admin get pods"; do

@@ -10,6 +10,11 @@ enum Document {
         return String(decoding: try encoder.encode(value), as: UTF8.self) + "\n"
     }
 
+    /// By way of JSON: bytes are texts in base64, as the API server has them.
+    static func yamlLikeJSON(_ value: some Encodable) throws -> String {
+        try yaml(JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value)))
+    }
+
     static func yaml(_ value: some Encodable) throws -> String {
         let encoder = YAMLEncoder()
         encoder.options.sortKeys = true

@@ -38,10 +38,17 @@ struct RevokeCommand: AsyncParsableCommand {
         let (client, namespace) = try cluster.client()
         let site = try await client.site(named: site, in: namespace)
         let links = try await client.listAll(Link.self, in: Scope(namespace: namespace))
-        let revocation = try Revocation(of: remote, at: site, links: links)
+        let grants = ObjectKey(namespace: site.metadata.namespace, name: ChildName.grantsSecret)
+        let ledger = GrantLedger(try await client.find(Core.Secret.self, grants))
+        let revocation = try Revocation(of: remote, at: site, links: links, grants: ledger)
         print(try revocation.text)
         guard apply else { return }
-        _ = try await client.patch(Site.self, site.metadata.key, .json(revocation.patch))
+        if let patch = revocation.patch {
+            _ = try await client.patch(Site.self, site.metadata.key, .json(patch))
+        }
+        if !revocation.grants.changes.isEmpty {
+            _ = try await client.patch(Core.Secret.self, grants, revocation.grants.patch)
+        }
         let keeper = revocation.keeper.map {
             "; \($0) keeps this Site: without a change there the entry comes back"
         }
@@ -56,34 +63,48 @@ struct Revocation {
     let site: ObjectKey
     let entry: NamedSite
     /// Takes exactly this entry out, or fails where the list is another one by now.
-    let patch: JSONValue
+    ///
+    /// Nil: it came by a token, and is not listed.
+    let patch: JSONValue?
+    /// Without it.
+    let grants: GrantLedger
     /// The Links of this Site that lead there.
     let links: [String]
     /// What writes the Site from Git; nil: nothing that is known.
     let keeper: String?
 
-    init(of remote: String, at site: Site, links: [Link]) throws(NotFound) {
+    init(
+        of remote: String,
+        at site: Site,
+        links: [Link],
+        grants: GrantLedger = GrantLedger(nil)
+    ) throws {
         let allowed = site.spec.allow ?? []
-        guard
-            let index = allowed.firstIndex(where: {
-                $0.siteID.text == remote || $0.name == remote
-            })
-        else {
-            let known = allowed.map { $0.name ?? $0.siteID.text }.joined(separator: ", ")
+        // Names that sites give themselves are no names here: who came by a token is meant by its SiteID.
+        let joined = grants.admitted.first { $0.siteID.text == remote }
+        let index = allowed.firstIndex { $0.siteID.text == remote || $0.name == remote }
+        guard let entry = index.map({ allowed[$0] }) ?? joined else {
+            let known =
+                allowed.map { $0.name ?? $0.siteID.text } + grants.admitted.map(\.siteID.text)
             throw NotFound(
-                "Site \(site.metadata.key) does not let \(remote) in; spec.allow has \(known.isEmpty ? "no entry" : known)"
+                "Site \(site.metadata.key) does not let \(remote) in, but "
+                    + (known.isEmpty ? "nobody" : known.joined(separator: ", "))
             )
         }
-        let entry = allowed[index]
         self.site = site.metadata.key
         self.entry = entry
-        patch = [
+        patch = index.map { index in
             [
-                "op": "test", "path": .string("/spec/allow/\(index)/siteID"),
-                "value": .string(entry.siteID.text),
-            ],
-            ["op": "remove", "path": .string("/spec/allow/\(index)")],
-        ]
+                [
+                    "op": "test", "path": .string("/spec/allow/\(index)/siteID"),
+                    "value": .string(entry.siteID.text),
+                ],
+                ["op": "remove", "path": .string("/spec/allow/\(index)")],
+            ]
+        }
+        var ledger = grants
+        try ledger.revoke(entry.siteID)
+        self.grants = ledger
         self.links = links.filter {
             $0.spec.remoteSiteID == entry.siteID || $0.spec.nextRemoteSiteID == entry.siteID
         }.map(\.metadata.name).sorted()
@@ -95,12 +116,20 @@ struct Revocation {
             let namespace = site.namespace ?? ""
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            let patch = String(decoding: try encoder.encode(patch), as: UTF8.self)
-            var lines = [
-                "# Site \(site) lets \(entry.name ?? "a site") (\(entry.siteID)) in. To cut it off, take its entry out of spec.allow"
-                    + (keeper.map { ", where \($0) has it from" } ?? "") + ", or:",
-                "kubectl patch tsite \(site.name) -n \(namespace) --type json -p '\(patch)'",
-            ]
+            var lines = ["# Site \(site) lets \(entry.name ?? "a site") (\(entry.siteID)) in."]
+            if let patch {
+                let place = keeper.map { ", where \($0) has it from" } ?? ""
+                let text = String(decoding: try encoder.encode(patch), as: UTF8.self)
+                lines += [
+                    "# To cut it off, take its entry out of spec.allow\(place), or:",
+                    "kubectl patch tsite \(site.name) -n \(namespace) --type json -p '\(text)'",
+                ]
+            }
+            if !grants.changes.isEmpty {
+                lines.append(
+                    "# It came by a token: --apply takes it out of the Secret \(ChildName.grantsSecret)."
+                )
+            }
             for link in links {
                 lines.append("# This Site also dials it. To end that:")
                 lines.append("kubectl delete tlink \(link) -n \(namespace)")

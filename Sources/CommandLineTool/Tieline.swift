@@ -22,8 +22,10 @@ package struct Tieline: AsyncParsableCommand {
             """,
         version: Build.version,
         subcommands: [
-            StatusCommand.self, ExplainCommand.self, TraceCommand.self, RoutesCommand.self,
-            TopologyCommand.self, LinkCommand.self, InjectCommand.self, VersionCommand.self,
+            StatusCommand.self, CheckCommand.self, ExplainCommand.self, TraceCommand.self,
+            RoutesCommand.self,
+            TopologyCommand.self, LinkCommand.self, TokenCommand.self, InjectCommand.self,
+            VersionCommand.self,
         ]
     )
 

@@ -10,6 +10,8 @@ package enum ChildName {
     }
     package static let credentialsSecret = "tieline-proxy-credentials"
     package static let sidecarSecret = "tieline-sidecar"
+    /// What the site keeps of the tokens that it issued.
+    package static let grantsSecret = "tieline-grants"
     /// A name for a brought CA that the controller may read wherever there is a Site.
     package static let broughtSecret = "tieline-identity"
 
@@ -20,7 +22,8 @@ package enum ChildName {
 
     /// Whether the controller makes Secrets of that name.
     static func isSecret(_ name: String) -> Bool {
-        name == authoritySecret || name == sidecarSecret || name.hasPrefix(configurationSecret)
+        name == authoritySecret || name == sidecarSecret || name == grantsSecret
+            || name.hasPrefix(configurationSecret)
     }
 
     /// The Deployment, its ServiceAccount, and the headless core Service of the gateways.

@@ -38,6 +38,7 @@ package func compileFrame(
     site: Site,
     siteID: SiteID,
     links: [Link],
+    joins: Joins = Joins(),
     keeping kept: [LinkConfiguration] = []
 ) -> (configuration: SiteConfiguration, findings: [Finding]) {
     var siteFindings = Findings(.site, site.metadata.name)
@@ -45,9 +46,16 @@ package func compileFrame(
     var findings = siteFindings.list
 
     configuration.links = kept
+    configuration.take(joins)
     for link in links.filter({ !$0.metadata.isTerminating }).sorted(by: isOlderObject) {
         var own = Findings(.link, link.metadata.name)
-        if let part = link.configuration(siteID: siteID, siteHealth: configuration.health, &own) {
+        let part = link.configuration(
+            siteID: siteID,
+            siteHealth: configuration.health,
+            tokens: joins.tokens,
+            &own
+        )
+        if let part {
             own.checkParallel(to: part, among: configuration.links)
             if own.list.isEmpty { configuration.links.append(part) }
         }
@@ -55,6 +63,16 @@ package func compileFrame(
     }
     configuration.links.sort { $0.name < $1.name }
     return (configuration, findings)
+}
+
+extension SiteConfiguration {
+    /// Who came by a token is let in like one that is listed.
+    fileprivate mutating func take(_ joins: Joins) {
+        if !joins.grants.isEmpty { grants = joins.grants }
+        let listed = Set(allow.map(\.id)).union([site.id])
+        allow += joins.admitted.filter { !listed.contains($0) }.map { SiteName(id: $0) }
+        allow.sort { $0.id < $1.id }
+    }
 }
 
 extension Findings {

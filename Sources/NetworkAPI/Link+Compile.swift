@@ -36,6 +36,7 @@ extension Link {
     func configuration(
         siteID: SiteID,
         siteHealth: HealthParameters,
+        tokens: [String: TokenConfiguration] = [:],
         _ findings: inout Findings
     ) -> LinkConfiguration? {
         guard let name = LinkName(metadata.name) else {
@@ -86,6 +87,7 @@ extension Link {
             serviceCosts: serviceCosts,
             autoCost: autoCost,
             health: health,
+            token: spec.tokenSecret.flatMap { tokens[$0.name] },
             resumeGrace: resumeGrace
         )
     }

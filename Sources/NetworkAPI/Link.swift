@@ -29,6 +29,8 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var remoteSiteID: SiteID
     /// Another identity of that site, accepted as well: while it goes from one to the other.
     package var nextRemoteSiteID: SiteID?
+    /// A token of that site, by which this one is let in once; kept harmlessly afterwards.
+    package var tokenSecret: TokenReference?
     /// In connections per endpoint; absent: 1.
     package var cost: LinkCost?
     /// For single services another cost.
@@ -41,7 +43,7 @@ package struct LinkSpec: Hashable, Sendable, Codable {
     package var resumeGrace: APIDuration?
 
     package enum CodingKeys: String, CodingKey, CaseIterable {
-        case endpoints, remoteSiteID, nextRemoteSiteID, cost, serviceCosts, autoCost
+        case endpoints, remoteSiteID, nextRemoteSiteID, tokenSecret, cost, serviceCosts, autoCost
         case health, resumeGrace
     }
 
@@ -49,6 +51,7 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         endpoints: [LinkEndpoint],
         remoteSiteID: SiteID,
         nextRemoteSiteID: SiteID? = nil,
+        tokenSecret: TokenReference? = nil,
         cost: LinkCost? = nil,
         serviceCosts: [ServiceCost]? = nil,
         autoCost: AutoCost? = nil,
@@ -58,6 +61,7 @@ package struct LinkSpec: Hashable, Sendable, Codable {
         self.endpoints = endpoints
         self.remoteSiteID = remoteSiteID
         self.nextRemoteSiteID = nextRemoteSiteID
+        self.tokenSecret = tokenSecret
         self.cost = cost
         self.serviceCosts = serviceCosts
         self.autoCost = autoCost
@@ -103,6 +107,15 @@ extension LinkSpec {
             self.cost = cost
         }
     }
+}
+
+/// A Secret with a token, in the Link's namespace.
+package struct TokenReference: Hashable, Sendable, Codable {
+    package var name: String
+
+    package enum CodingKeys: String, CodingKey, CaseIterable { case name }
+
+    package init(name: String) { self.name = name }
 }
 
 /// Where a site accepts links.

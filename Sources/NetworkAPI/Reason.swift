@@ -113,4 +113,5 @@ package enum EventReason: String, Hashable, Sendable, CaseIterable {
     case certificateInvalid = "CertificateInvalid"
     case certificateExpiring = "CertificateExpiring"
     case notInjected = "NotInjected"
+    case siteJoined = "SiteJoined"
 }

@@ -120,6 +120,7 @@ extension LinkSpec {
         CodingKeys.self,
         [
             .endpoints: .list(endpoint), .health: healthShape,
+            .tokenSecret: .fields(TokenReference.CodingKeys.self),
             .cost: .number(LinkCost.range),
             .autoCost: .fields(
                 AutoCost.CodingKeys.self,

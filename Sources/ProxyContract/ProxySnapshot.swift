@@ -24,6 +24,8 @@ package struct ProxySnapshot: Codable, Equatable, Sendable {
     package var links: [LinkSnapshot]
     /// Sites that tried to link to this one and were refused, newest last, at most 16.
     package var refused: [RefusedLink]
+    /// Sites that have proved to hold a token of this one and are not let in yet; nil, as older proxies have it: none.
+    package var claims: [JoinedSite]?
     package var services: [ServiceSnapshot]
     /// What this gateway itself has opened as ingress.
     package var counters: [ServiceCounters]
@@ -120,6 +122,18 @@ package struct LinkLoss: Codable, Equatable, Sendable {
         self.time = time
         self.reason = reason
         self.connections = connections
+    }
+}
+
+/// A site that has proved to hold a token of this one.
+package struct JoinedSite: Codable, Hashable, Sendable {
+    package var grant: String
+    /// With the name that it gives itself.
+    package var site: SiteName
+
+    package init(grant: String, site: SiteName) {
+        self.grant = grant
+        self.site = site
     }
 }
 

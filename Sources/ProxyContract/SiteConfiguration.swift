@@ -1,3 +1,4 @@
+package import FoundationEssentials
 package import NetworkModel
 
 /// What the proxies of one site do: the one value that the compile step makes and the proxies apply.
@@ -9,6 +10,8 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
     package var site: SiteName
     /// The sites that may dial this one.
     package var allow: [SiteName]
+    /// The tokens that were issued here; nil, as in older configurations: none.
+    package var grants: [GrantConfiguration]?
     /// True when the Site has `linkAccess`: the gateways listen for Links on port 5671.
     package var acceptsLinks: Bool
     package var links: [LinkConfiguration]
@@ -25,7 +28,7 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
     package var memoryBudget: UInt64?
 
     private enum CodingKeys: String, CodingKey {
-        case site, allow, acceptsLinks, links, services, memoryBudget
+        case site, allow, grants, acceptsLinks, links, services, memoryBudget
         // `ownAddresses` was a list of texts: who does not know the new name goes without.
         case ownAddresses = "addresses"
         case health, drain, loops
@@ -51,6 +54,36 @@ package struct SiteConfiguration: Equatable, Sendable, Codable {
         self.drain = drain
         self.loops = loops
         self.memoryBudget = memoryBudget
+    }
+}
+
+/// What a gateway knows of a token that was issued by its site: enough to see that somebody holds it.
+package struct GrantConfiguration: Hashable, Sendable, Codable {
+    package var name: String
+    /// The digest of its secret.
+    package var key: Data
+    /// Claims come before that time, in seconds since 1970.
+    package var expires: Int64
+    /// How many sites may still come by it.
+    package var uses: Int
+
+    package init(name: String, key: Data, expires: Int64, uses: Int) {
+        self.name = name
+        self.key = key
+        self.expires = expires
+        self.uses = uses
+    }
+}
+
+/// The token with which a Link is let in at the other site.
+package struct TokenConfiguration: Hashable, Sendable, Codable {
+    package var grant: String
+    /// The digest of its secret.
+    package var key: Data
+
+    package init(grant: String, key: Data) {
+        self.grant = grant
+        self.key = key
     }
 }
 
@@ -84,6 +117,8 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     /// Bounds of a cost that follows the round-trip time; nil, as in older configurations: it is always `cost`.
     package var autoCost: AutoCost.Bounds?
     package var health: HealthParameters
+    /// Nil, as in older configurations: none.
+    package var token: TokenConfiguration?
     /// Nil, as in older configurations: the standard one.
     private var resumeGraceMilliseconds: Int64?
 
@@ -102,6 +137,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         serviceCosts: [ServiceAddress: LinkCost] = [:],
         autoCost: AutoCost.Bounds? = nil,
         health: HealthParameters,
+        token: TokenConfiguration? = nil,
         resumeGrace: Duration? = nil
     ) {
         self.name = name
@@ -111,6 +147,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
         self.cost = cost
         self.autoCost = autoCost
         self.health = health
+        self.token = token
         self.resumeGrace = resumeGrace
         self.serviceCosts = serviceCosts
     }

@@ -113,6 +113,8 @@ package enum ControlOutput: Equatable, Sendable {
     case reset([ServicePort])
     /// These proxies have ended for certain: nothing is to be expected of them.
     case ended(Set<ProxyID>)
+    /// The tokens by which sites may come.
+    case grants([GrantConfiguration])
     /// These sites may not dial any more: what their clients have open here ends, whatever the path.
     case revoked(Set<SiteID>)
 

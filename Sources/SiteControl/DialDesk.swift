@@ -63,7 +63,8 @@ struct DialDesk: Sendable {
             endpoint: endpoint,
             health: link.health,
             expectedSites: link.remoteSites,
-            hello: hello(for: link)
+            hello: hello(for: link),
+            token: link.token
         )
         turn.outputs.append(.dial(order))
         return order.id

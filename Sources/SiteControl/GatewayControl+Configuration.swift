@@ -53,6 +53,9 @@ extension GatewayControl {
         if new.configuration.memoryBudget != configuration?.memoryBudget {
             turn.outputs.append(.memoryBudget(new.configuration.memoryBudget))
         }
+        let grants = new.configuration.grants ?? []
+        if grants != configuration?.grants ?? [] { turn.outputs.append(.grants(grants)) }
+        joins.configured(allow: new.configuration.allow, grants: grants)
         document = new
         configurationError = nil
         appliedCount += 1
@@ -148,13 +151,28 @@ extension GatewayControl {
         defer { certificateChain = chain }
         guard let certificateChain, certificateChain != chain else { return }
         for name in links.keys.sorted() {
-            guard let link = links[name] else { continue }
-            var lanes: [LaneID] = []
-            withLink(name, &turn) { link, desk, turn in
-                lanes = link.replace(Set(link.lanes), &desk, &turn)
-            }
-            replace(lanes, of: link.configuration, &turn)
+            replaceLanes(of: name, Set(links[name]?.lanes ?? []), &turn)
         }
+        // Those that others dialed are theirs to replace.
+        for neighbor in neighborhood.table.neighbors(.remote) {
+            for lane in neighborhood.table[neighbor]?.lanes ?? [] where !lane.isDialed {
+                turn.outputs.append(.send(.renew, [], on: lane.id, loop: lane.loop))
+            }
+        }
+    }
+
+    /// Dials others in the place of those of the Link that are among `leaving`.
+    mutating func replaceLanes(
+        of name: LinkName,
+        _ leaving: Set<LaneID>,
+        _ turn: inout Turn
+    ) {
+        guard let link = links[name], !leaving.isDisjoint(with: link.lanes) else { return }
+        var lanes: [LaneID] = []
+        withLink(name, &turn) { link, desk, turn in
+            lanes = link.replace(leaving, &desk, &turn)
+        }
+        replace(lanes, of: link.configuration, &turn)
     }
 
     private mutating func update(_ link: LinkConfiguration, _ turn: inout Turn) {

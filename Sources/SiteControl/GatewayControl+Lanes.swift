@@ -20,7 +20,13 @@ extension GatewayControl {
         let objection =
             admission.objection(to: candidate)
             ?? neighborhood.objectionOfShare(candidate, &turn)
-        guard let objection else { return neighborhood.admit(candidate, &turn) }
+        guard var objection else { return neighborhood.admit(candidate, &turn) }
+        if objection.reason == .notAllowed, let claim = candidate.claim {
+            let site = SiteName(id: candidate.site, name: candidate.hello.name)
+            let grants = configuration?.grants ?? []
+            let answer = joins.take(claim, of: site, among: grants, wall: turn.wall)
+            objection = LaneClosing(.notAllowed, answer)
+        }
         if candidate.purpose == .link { noteRefusal(candidate, objection, &turn) }
         turn.outputs.append(.refuse(candidate.id, on: candidate.loop, objection))
     }
@@ -276,6 +282,7 @@ extension GatewayControl {
             switch (type, kind) {
             case (.goAway, _): goAway(neighbor, &turn)
             case (.bulkLane, _): dialBulkLane(beside: id, &turn)
+            case (.renew, .remote): replaceLanes(to: neighbor, &turn)
             case (.lsa, .remote), (.lsa, .sibling), (.lsaAcknowledgment, .remote),
                 (.lsaAcknowledgment, .sibling), (.lsaSummary, .remote), (.lsaSummary, .sibling),
                 (.lsaSummaryAcknowledgment, .remote), (.lsaSummaryAcknowledgment, .sibling):
@@ -343,6 +350,20 @@ extension GatewayControl {
         pace.changed(at: turn.now)
         return true
     }
+
+    /// The neighbor has new credentials, and asks for lanes that show them: those that were dialed to it give way to others.
+    ///
+    /// It asks on each of them, and all are replaced at once; it does not make this proxy dial again and again.
+    private mutating func replaceLanes(to neighbor: ProxyID, _ turn: inout Turn) {
+        if let last = renewals[neighbor], turn.now - last < Self.renewalInterval { return }
+        renewals = renewals.filter { turn.now - $0.value < Self.renewalInterval }
+        let lanes = Set((neighborhood.table[neighbor]?.lanes ?? []).filter(\.isDialed).map(\.id))
+        guard !isDraining, !lanes.isEmpty else { return }
+        renewals[neighbor] = turn.now
+        for name in links.keys.sorted() { replaceLanes(of: name, lanes, &turn) }
+    }
+
+    private static let renewalInterval: Duration = .seconds(60)
 
     /// Streams that cross this lane want one for bulk beside it: dialed here, or by the neighbor, who is asked.
     mutating func bulkLaneWanted(beside id: LaneID, _ turn: inout Turn) {

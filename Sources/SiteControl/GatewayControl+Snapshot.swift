@@ -61,6 +61,7 @@ extension GatewayControl {
         if !shortages.isEmpty { snapshot.shortages = shortages.map(\.explanation) }
         snapshot.links = links.keys.sorted().compactMap { name in links[name].map { link($0) } }
         snapshot.refused = refusals.links
+        if !joins.waiting.isEmpty { snapshot.claims = joins.waiting }
         snapshot.services = shown.services
         snapshot.counters = shown.counters
         snapshot.failovers = failovers.records.map { $0.snapshot(name: name, turn) }

@@ -24,6 +24,9 @@ package struct GatewayControl: Sendable {
     var ports: LanePorts
     var places = ListenerReports<ListenPlace>()
     var refusals = RefusalList()
+    var joins = JoinClaims()
+    /// When neighbors with new credentials got other lanes last.
+    var renewals: [ProxyID: Instant] = [:]
     var routing: RoutingInstance
     var arrivals = AdvertisementDesk()
     var services: ServiceTable

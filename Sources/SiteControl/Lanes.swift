@@ -1,5 +1,5 @@
 package import NetworkModel
-import ProxyContract
+package import ProxyContract
 package import Wire
 
 // What the shell and the pure core say to each other about lanes and listeners.
@@ -31,6 +31,20 @@ package struct DialOrder: Equatable, Sendable {
     /// The SiteIDs that are pinned.
     package let expectedSites: Set<SiteID>
     package let hello: Hello
+    /// What it proves to hold.
+    package var token: TokenConfiguration?
+}
+
+/// What a neighbor said of a token before its HELLO.
+package struct JudgedClaim: Hashable, Sendable {
+    package let grant: String
+    /// Whether this site has issued such a token, and the neighbor holds it.
+    package let isProved: Bool
+
+    package init(grant: String, isProved: Bool) {
+        self.grant = grant
+        self.isProved = isProved
+    }
 }
 
 /// A lane whose neighbor has said HELLO.
@@ -44,6 +58,7 @@ package struct LaneCandidate: Equatable, Sendable {
     package let site: SiteID
     package let role: ProxyRole
     package let hello: Hello
+    package let claim: JudgedClaim?
 
     package init(
         id: LaneID,
@@ -52,7 +67,8 @@ package struct LaneCandidate: Equatable, Sendable {
         remote: Endpoint,
         site: SiteID,
         role: ProxyRole,
-        hello: Hello
+        hello: Hello,
+        claim: JudgedClaim? = nil
     ) {
         self.id = id
         self.loop = loop
@@ -61,6 +77,7 @@ package struct LaneCandidate: Equatable, Sendable {
         self.site = site
         self.role = role
         self.hello = hello
+        self.claim = claim
     }
 
     /// Of one that was accepted: it is for bulk, beside that lane of ours.

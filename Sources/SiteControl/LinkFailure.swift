@@ -43,7 +43,12 @@ struct LinkFailure: Equatable {
     ) -> LinkFailure {
         switch closing.reason {
         case .notAllowed:
-            LinkFailure(.notAllowed, notAllowed(site, remote: link.remoteSite))
+            // Of a token the other side knows more.
+            LinkFailure(
+                .notAllowed,
+                link.token == nil
+                    ? notAllowed(site, remote: link.remoteSite) : closing.explanation
+            )
         case .siteIDMismatch:
             LinkFailure(.siteIDMismatch, "\(endpoint): \(closing.explanation)")
         case .toSelf:

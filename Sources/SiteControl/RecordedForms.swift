@@ -92,6 +92,16 @@ extension LocalEndpoint: Recorded {
     }
 }
 
+extension SiteConfiguration {
+    /// Without what proves that somebody holds a token.
+    fileprivate var withoutKeys: Self {
+        var copy = self
+        for index in copy.links.indices { copy.links[index].token?.key = Data() }
+        for index in (copy.grants ?? []).indices { copy.grants?[index].key = Data() }
+        return copy
+    }
+}
+
 /// Without the key of snapshots, which is a secret.
 extension ConfigurationDocument: Recorded {
     struct Form: Codable {
@@ -103,7 +113,7 @@ extension ConfigurationDocument: Recorded {
     var form: Form {
         Form(
             generation: generation,
-            configuration: configuration,
+            configuration: configuration.withoutKeys,
             parts: parts?.map { String(decoding: $0.bytes, as: UTF8.self) }
         )
     }
@@ -127,6 +137,8 @@ extension LaneCandidate: Recorded {
         var site: SiteID
         var role: UInt8
         var hello: Data
+        var grant: String?
+        var isProved: Bool?
     }
 
     var form: Form {
@@ -137,7 +149,9 @@ extension LaneCandidate: Recorded {
             remote: remote.form,
             site: site,
             role: role.rawValue,
-            hello: Data(hello.encoded)
+            hello: Data(hello.encoded),
+            grant: claim?.grant,
+            isProved: claim?.isProved
         )
     }
 
@@ -149,7 +163,8 @@ extension LaneCandidate: Recorded {
             remote: try Endpoint(form: form.remote),
             site: form.site,
             role: try ProxyRole(rawValue: form.role).needed("role"),
-            hello: try Array(form.hello).decode(Hello.decode)
+            hello: try Array(form.hello).decode(Hello.decode),
+            claim: form.grant.map { JudgedClaim(grant: $0, isProved: form.isProved ?? false) }
         )
     }
 }

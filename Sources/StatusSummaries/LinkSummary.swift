@@ -12,6 +12,8 @@ package struct LinkFacts {
     package var finding: Finding?
     /// What is wrong with the spec though the Link works on as it was.
     package var problem: SpecProblem?
+    /// Why its token cannot be used.
+    package var tokenProblem: String?
     package var view = LinkView()
     /// A gateway has yet to answer for the first time.
     package var isSettling = false
@@ -164,6 +166,7 @@ package enum LinkSummary {
         guard facts.view.reason == .notAllowed, let site = facts.site else {
             return facts.view.message
         }
+        if link.spec.tokenSecret != nil { return facts.tokenProblem ?? facts.view.message }
         let entry =
             site.name.isEmpty ? "{siteID: \(site.id)}" : "{siteID: \(site.id), name: \(site.name)}"
         return "the other site does not allow this one; add to spec.allow of the Site "

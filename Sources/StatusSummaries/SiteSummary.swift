@@ -38,8 +38,6 @@ package struct SiteFacts {
     package var readFailure: String?
     /// Why nothing can be signed for the site; it goes on with what it has.
     package var identityProblem: IdentityProblem?
-    /// Why the Secret of an identity that is brought cannot be read.
-    package var unreadIdentity: String?
     /// When the certificates end; nil while that is not known.
     package var certificates: SiteStatus.Certificates?
     /// Which certificates end soon, with what to do.

@@ -44,6 +44,10 @@ package enum FrameType: UInt8, Hashable, Sendable, CaseIterable {
     case retire = 129
     /// The dialer of this lane is asked for one beside it that carries bulk.
     case bulkLane = 131
+    /// The dialer holds a token of this site; before its HELLO.
+    case joinClaim = 132
+    /// The sender has new credentials: the dialer of this lane is asked for another one in its place.
+    case renew = 133
 
     /// The first type that an old proxy ignores.
     package static let firstIgnorable: UInt8 = 128

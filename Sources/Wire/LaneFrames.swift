@@ -134,6 +134,49 @@ package struct BulkLane: Frame, Hashable {
     package func encode(into writer: inout FrameWriter) {}
 }
 
+/// Asks the side that dialed this lane for another one in its place, which shows the sender's new credentials; it has no fields.
+///
+/// An old proxy ignores it.
+package struct Renew: Frame, Hashable {
+    package static let type = FrameType.renew
+
+    package init() {}
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {}
+    package func encode(into writer: inout FrameWriter) {}
+}
+
+/// Proves, before HELLO, that the dialer holds a token of this site.
+///
+/// An old proxy ignores it.
+///
+/// | bytes | field |
+/// |---|---|
+/// | 1 + n | name of the grant |
+/// | 32 | HMAC-SHA-256 under the digest of the token's secret, over what this TLS session alone has, and both SiteIDs |
+package struct JoinClaim: Frame, Hashable {
+    package static let type = FrameType.joinClaim
+    package static let mayGrow = true
+    package static let proofCount = 32
+
+    package var grant: String
+    package var proof: [UInt8]
+
+    package init(grant: String, proof: [UInt8]) {
+        self.grant = grant
+        self.proof = proof
+    }
+
+    package func encode(into writer: inout FrameWriter) {
+        writer.text8(grant)
+        writer.array(proof)
+    }
+
+    package init(reading reader: inout FrameReader, _ payload: RawSpan) throws(WireError) {
+        grant = try reader.text8(.text, payload)
+        proof = try reader.array(Self.proofCount, payload)
+    }
+}
+
 /// Shows that the sender lives, and measures the round trip.
 ///
 /// | bytes | field |

@@ -27,6 +27,8 @@ private func fuzzPayload(_ type: FrameType, _ bytes: [UInt8]) {
     case .goAway: again(GoAway.self, bytes)
     case .retire: again(Retire.self, bytes)
     case .bulkLane: again(BulkLane.self, bytes)
+    case .renew: again(Renew.self, bytes)
+    case .joinClaim: again(JoinClaim.self, bytes)
     case .counts: again(Counts.self, bytes)
     case .table: again(SidecarTable.self, bytes)
     case .tableAcknowledgment: again(SidecarTableAcknowledgment.self, bytes)

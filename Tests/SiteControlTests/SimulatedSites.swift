@@ -215,7 +215,7 @@ struct SimulatedSites {
         case .snapshot(let snapshot): nodes[node].snapshot = snapshot
         case .ready(let isReady): nodes[node].isReady = isReady
         case .log(let text): nodes[node].log.append(text)
-        case .agree, .reset, .ended, .revoked, .health, .account, .note: break
+        case .agree, .reset, .ended, .revoked, .grants, .health, .account, .note: break
         }
     }
 

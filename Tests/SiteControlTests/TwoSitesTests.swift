@@ -156,6 +156,30 @@ struct TwoSitesTests {
         #expect(sites.lanes(0, 1) == after)
     }
 
+    @Test("who is dialed and has new credentials asks for lanes that show them, once a minute")
+    func renewedAcceptor() throws {
+        var sites = try sites()
+        sites.run(milliseconds: 2_000)
+        let before = sites.lanes(0, 1)
+        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 1)
+        for _ in 0..<40 {
+            sites.run(milliseconds: 50)
+            #expect(sites.nodes[0].snapshot?.links.first?.reason == .connected)
+            #expect(sites.targets(backend, at: 0) == [far: .usable])
+        }
+        let after = sites.lanes(0, 1)
+        #expect(after.count == 1 && Set(after).isDisjoint(with: before))
+        sites.expectSameWhenReplayed()
+        // It cannot make the dialer dial without end.
+        sites.feed(.credentials(certificateChain: [[3]], agreementKey: [3]), to: 1)
+        sites.run(milliseconds: 2_000)
+        #expect(sites.lanes(0, 1) == after)
+        sites.run(milliseconds: 60_000)
+        sites.feed(.credentials(certificateChain: [[4]], agreementKey: [4]), to: 1)
+        sites.run(milliseconds: 2_000)
+        #expect(Set(sites.lanes(0, 1)).isDisjoint(with: after))
+    }
+
     @Test(
         "a gateway with a Link that works is ready 500 ms after it is up, one that is dead delays it no longer"
     )

@@ -100,6 +100,8 @@ enum Samples {
             // The grace is written as well.
             Sample(beside, "of a bulk lane").withOptionalEnd(16),
             Sample(BulkLane()),
+            Sample(Renew()),
+            Sample(JoinClaim(grant: "k7q", proof: Array(1...32))),
             Sample(GoAway()),
             Sample(Retire()),
             Sample(Heartbeat(sent: 1 << 40, echo: 2, held: .max)),

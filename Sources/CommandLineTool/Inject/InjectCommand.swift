@@ -59,7 +59,8 @@ struct InjectCommand: AsyncParsableCommand {
         print(text, terminator: "")
     }
 
-    private static func read(_ name: String) throws -> String {
+    /// The text of a file, or of the standard input ("-").
+    static func read(_ name: String) throws -> String {
         let data =
             name == "-"
             ? standardInput() : FileManager.default.contents(atPath: name)

@@ -209,6 +209,17 @@ enum Transitions {
         )
     }
 
+    static func joined(_ site: Site, _ joined: JoinedSite) -> EventPlan {
+        let name = joined.site.name.isEmpty ? "" : ", which calls itself \"\(joined.site.name)\","
+        return EventPlan(
+            regarding: ObjectReference(to: site),
+            reason: .siteJoined,
+            isWarning: false,
+            note: "site \(joined.site.id)\(name) came by the token \(joined.grant) and is let in",
+            seed: "\(joined.grant) \(joined.site.id)"
+        )
+    }
+
     static func rotated(_ site: Site, secret: String, until notAfter: String) -> EventPlan {
         EventPlan(
             regarding: ObjectReference(to: site),

@@ -65,6 +65,7 @@ struct LinkReconciler: Reconciler {
         facts.hasSite = true
         facts.site = record.siteID.map { SiteName(id: $0, name: record.site.metadata.name) }
         facts.finding = record.findings(of: .link, link.metadata.name).first
+        facts.tokenProblem = link.spec.tokenSecret.flatMap { record.tokenProblems[$0.name] }
         let view = shared.view(of: record)
         facts.isSettling = view.isSettling
         if let name = LinkName(link.metadata.name) { facts.view = LinkView(site: view, name: name) }

@@ -13,6 +13,10 @@ struct SiteObjects: Sendable {
     /// When those were read that the server tells nothing of.
     var read: Instant
     var secrets = SiteSecrets()
+    /// The names of those that were looked for.
+    var sought: Set<String> = []
+    /// Why those cannot be read that need a right of their own, by name.
+    var unread: [String: String] = [:]
     /// The identity, once it was read out of its Secret.
     var authority: SiteAuthority?
     /// What was read out of the leaves.

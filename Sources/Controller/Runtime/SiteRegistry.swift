@@ -10,6 +10,8 @@ struct SiteRecord: Sendable {
     /// The Site that the namespace belongs to.
     var site: Site
     var siteID: SiteID?
+    /// Why Links cannot use their tokens, by the names of the Secrets.
+    var tokenProblems: [String: String] = [:]
     /// What the gateways were told last; the services are in `services`, wherever they were told of.
     private(set) var head: ConfigurationHead?
     /// What the gateways were told of each Service, by the name of its object.

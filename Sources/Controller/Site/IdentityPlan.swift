@@ -10,19 +10,27 @@ struct SiteSecrets: Equatable, Sendable {
     var configuration: Core.Secret?
     var credentials: Core.Secret?
     var sidecar: Core.Secret?
+    /// What is kept of the tokens that were issued here.
+    var grants: Core.Secret?
+    /// Those of Links, by name.
+    var tokens: [String: Core.Secret] = [:]
 
     init() {}
 
     /// Each by its name.
+    ///
+    /// `tokens`: the names of those that Links speak of.
     static func places(
-        of site: Site
+        of site: Site,
+        tokens: Set<String>
     ) -> [(name: String, place: WritableKeyPath<SiteSecrets, Core.Secret?>)] {
         [
             (site.authoritySecret, \.authority),
             (ChildName.configurationSecret, \.configuration),
             (ChildName.credentialsSecret, \.credentials),
             (ChildName.sidecarSecret, \.sidecar),
-        ]
+            (ChildName.grantsSecret, \.grants),
+        ] + tokens.sorted().map { ($0, \.tokens[$0]) }
     }
 }
 

@@ -13,8 +13,15 @@ struct SiteCompilation: Sendable {
         let siteID: SiteID
         /// Links that are there and do not decode.
         let unreadableLinks: Set<String>
+        let joins: Joins
 
-        init(_ site: Site, _ siteID: SiteID, unreadableLinks: Set<String> = []) {
+        init(
+            _ site: Site,
+            _ siteID: SiteID,
+            unreadableLinks: Set<String> = [],
+            joins: Joins = Joins()
+        ) {
+            self.joins = joins
             (uid, generation) = (site.metadata.uid, site.metadata.generation)
             self.siteID = siteID
             self.unreadableLinks = unreadableLinks
@@ -79,6 +86,7 @@ struct SiteCompilation: Sendable {
             site: site,
             siteID: inputs.siteID,
             links: links,
+            joins: inputs.joins,
             keeping: keeping
         )
         compiler.setBook(SiteBook(of: site, inputs.siteID))

@@ -60,7 +60,7 @@ extension SiteReconciler {
             record.restore(head, services: told)
         }
         takeAddresses(changes, namespace, &compilation)
-        let looked = look(for: changes, site, siteID, record, &compilation)
+        let looked = look(for: changes, site, siteID, record, objects.joins, &compilation)
         let (isIdle, writes, head): (Bool, ConfigurationWrites, ConfigurationHead)
         let changed: Set<String>
         do {
@@ -241,6 +241,7 @@ extension SiteReconciler {
         _ site: Site,
         _ siteID: SiteID,
         _ record: SiteRecord,
+        _ joins: Joins,
         _ compilation: inout SiteCompilation
     ) -> (services: [String: Service?], links: [Link]?) {
         let namespace = site.metadata.namespace ?? ""
@@ -279,7 +280,8 @@ extension SiteReconciler {
         let inputs = SiteCompilation.FrameInputs(
             site,
             siteID,
-            unreadableLinks: Set(unreadableLinks.map(\.key.name))
+            unreadableLinks: Set(unreadableLinks.map(\.key.name)),
+            joins: joins
         )
         guard isLinkChanged || compilation.frameInputs != inputs else { return (looked, nil) }
         let readable = links.list(in: namespace)

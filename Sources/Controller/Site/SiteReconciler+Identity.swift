@@ -82,7 +82,7 @@ extension SiteReconciler {
         let decision = IdentityDecision(
             site: site,
             secrets: objects.secrets,
-            unread: facts.unreadIdentity,
+            unread: objects.unread[site.authoritySecret],
             now: now
         )
         switch decision {

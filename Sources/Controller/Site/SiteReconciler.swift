@@ -91,6 +91,7 @@ struct SiteReconciler: Reconciler {
                 // The gateways stay as they are; only their certificates must not end.
                 try await keepDocument(site, &record, objects, &facts)
             } else if facts.finding == nil {
+                result = result.sooner(await keepJoins(site, &record, &objects))
                 result = result.sooner(
                     try await keepConfiguration(site, &record, &objects, &facts, &leftovers)
                 )
@@ -149,12 +150,22 @@ struct SiteReconciler: Reconciler {
     /// Notes the Secrets as they are; false when a change of one of them would not be heard of.
     private func follow(_ secrets: SiteSecrets, of site: Site) -> Bool {
         var areHeard = true
-        for (name, place) in SiteSecrets.places(of: site) {
+        for (name, place) in places(of: site) {
             let key = ObjectKey(namespace: site.metadata.namespace, name: name)
             shared.secrets.note(secrets[keyPath: place], at: key)
             areHeard = areHeard && shared.secrets.hears(of: key)
         }
         return areHeard
+    }
+
+    private func places(
+        of site: Site
+    ) -> [(name: String, place: WritableKeyPath<SiteSecrets, Core.Secret?>)] {
+        let links = shared.world.links.store.list(in: site.metadata.namespace ?? "")
+        let tokens = Set(links.compactMap(\.spec.tokenSecret?.name)).filter {
+            !ChildName.isReadable($0)
+        }
+        return SiteSecrets.places(of: site, tokens: tokens)
     }
 
     /// Our own rights come first: the Secrets cannot be read without them.
@@ -190,7 +201,7 @@ struct SiteReconciler: Reconciler {
     ) async throws(APIError) -> SiteObjects {
         let namespace = site.metadata.namespace ?? ""
         let now = shared.clock.now
-        let places = SiteSecrets.places(of: site)
+        let places = places(of: site)
         shared.secrets.follow(places.map(\.name), in: namespace)
         let known = cache.get(site)
         let isOld = known.map { now - $0.read >= Self.freshness } ?? true
@@ -198,7 +209,8 @@ struct SiteReconciler: Reconciler {
         if isOld { objects.read = now }
         for (name, place) in places {
             let key = ObjectKey(namespace: namespace, name: name)
-            let isSure = known != nil && (!isOld || shared.secrets.hears(of: key))
+            let isSure =
+                objects.sought.contains(name) && (!isOld || shared.secrets.hears(of: key))
             let isContradicted = shared.secrets.contradict(
                 objects.secrets[keyPath: place],
                 at: key
@@ -207,10 +219,13 @@ struct SiteReconciler: Reconciler {
             do {
                 objects.secrets[keyPath: place] = try await find(key, &facts)
                 if place == \.authority { objects.authority = nil }
+                objects.sought.insert(name)
+                objects.unread[name] = nil
             } catch {
-                if site.spec.identity != nil, place == \.authority, error.isForbidden {
+                if !ChildName.isReadable(name), error.isForbidden {
                     // Its reader has to be named by whoever brings it; all else can be done meanwhile.
-                    facts.unreadIdentity = facts.readFailure
+                    objects.unread[name] = facts.readFailure
+                    objects.sought.insert(name)
                     facts.readFailure = nil
                     continue
                 }

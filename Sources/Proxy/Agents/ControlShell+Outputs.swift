@@ -32,6 +32,7 @@ extension ControlShell {
         case .reset(let ports):
             let ended = Set(ports)
             core.tellAgents { $0.engine.reset(ended) }
+        case .grants(let grants): core.grants.set(grants)
         case .revoked(let sites): core.tellAgents { $0.engine.endStreams(of: sites) }
         case .ended(let proxies): core.tellAgents { $0.engine.proxiesEnded(proxies) }
         case .snapshot(let snapshot): snapshots.offer(snapshot)

@@ -24,6 +24,10 @@ final class LaneSession: LaneDelegate {
     private unowned let agent: LoopAgent
     /// What a dialer greets with.
     private var hello: Hello?
+    /// What a dialer proves to hold.
+    private let token: TokenConfiguration?
+    /// What the dialer of an accepted lane said before its HELLO.
+    private var claim: JudgedClaim?
     private var phase = Phase.connecting
     private var helloTimer: TimerID?
     /// While it is up.
@@ -33,10 +37,17 @@ final class LaneSession: LaneDelegate {
 
     private static let helloLimit: Duration = .seconds(5)
 
-    init(id: LaneID, purpose: LanePurpose, hello: Hello?, agent: LoopAgent) {
+    init(
+        id: LaneID,
+        purpose: LanePurpose,
+        hello: Hello?,
+        token: TokenConfiguration? = nil,
+        agent: LoopAgent
+    ) {
         self.id = id
         self.purpose = purpose
         self.hello = hello
+        self.token = token
         self.agent = agent
     }
 
@@ -46,7 +57,10 @@ final class LaneSession: LaneDelegate {
 
     func laneEstablished(_ lane: Lane) {
         phase = .awaitingHello
-        if let hello { greet(hello) }
+        if let hello {
+            proveToken()
+            greet(hello)
+        }
         helloTimer = agent.loop.schedule(after: Self.helloLimit) { [weak self] _ in
             self?.end(LaneClosing(.protocolError, "no HELLO within 5 s"))
         }
@@ -67,6 +81,8 @@ final class LaneSession: LaneDelegate {
                 }
             } else if known == .hello, case .awaitingHello = phase {
                 try receiveHello(payload)
+            } else if known == .joinClaim, case .awaitingHello = phase, lane.side == .acceptor {
+                claim = try judge(JoinClaim.decode(payload))
             } else {
                 end(LaneClosing(.protocolError, "frame \(known) before HELLO"))
             }
@@ -117,7 +133,8 @@ final class LaneSession: LaneDelegate {
             remote: lane.remote,
             site: identity.site,
             role: identity.role,
-            hello: hello
+            hello: hello,
+            claim: claim
         )
         switch lane.side {
         case .acceptor:
@@ -133,6 +150,30 @@ final class LaneSession: LaneDelegate {
                 $0.opened(candidate.id, gauge, .dialed(candidate))
             }
         }
+    }
+
+    // MARK: Tokens
+
+    private func proveToken() {
+        guard let token, let own = hello?.proxy.site, let session = joinSession(of: own) else {
+            return
+        }
+        let claim = JoinClaim(grant: token.grant, proof: session.proof(under: Array(token.key)))
+        lane?.send(FrameType.joinClaim.rawValue, claim.encoded)
+    }
+
+    private func judge(_ claim: JoinClaim) -> JudgedClaim? {
+        guard let claimant = lane?.neighbor?.site else { return nil }
+        return joinSession(of: claimant).map { agent.core.grants.judge(claim, $0) }
+    }
+
+    private func joinSession(of claimant: SiteID) -> JoinSession? {
+        guard let lane, let neighbor = lane.neighbor,
+            let exporter = lane.exportKey(label: JoinSession.label)
+        else { return nil }
+        let own = agent.core.id.site
+        let issuer = lane.side == .dialer ? neighbor.site : own
+        return JoinSession(exporter: exporter, claimant: claimant, issuer: issuer)
     }
 
     /// A second HELLO carries other heartbeats, or another grace; nothing else of it may differ.

@@ -78,6 +78,7 @@ final class LoopAgent {
             id: order.id,
             purpose: order.purpose,
             hello: order.hello,
+            token: order.token,
             agent: self
         )
         sessions[order.id] = session

@@ -17,6 +17,7 @@ final class ProxyCore: Sendable {
     private let acceptance: Mutex<Acceptance>
     private let streams: Mutex<[Int]>
     let linkMeters = LinkMeters()
+    let grants = JoinGrants()
     private let loopMeters: Mutex<[LoopMeter]>
     /// The services that are known, for their meters.
     private let services = Mutex<[ServicePort: SharedService]>([:])

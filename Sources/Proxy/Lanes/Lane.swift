@@ -107,6 +107,9 @@ final class Lane: EventHandler {
     }
     var handover: (mailbox: Mailbox, adopt: @Sendable (Lane, EventLoop) -> Void)?
 
+    /// What both ends of this TLS session know, and nobody else; nil before the handshake is done, and after the end.
+    func exportKey(label: String) -> [UInt8]? { session?.exportKey(label: label, count: 32) }
+
     /// Connects, then does the dialer's half of the handshake.
     init(
         dialing endpoint: Endpoint,
