@@ -45,6 +45,8 @@ struct AdjacencyTable {
         let tellsWants: Bool
         /// It knows what a bulk lane is.
         let knowsBulk: Bool
+        /// It reads policies behind a table.
+        let knowsPolicies: Bool
         /// It reads of first bytes that travel with OPEN.
         let knowsEarly: Bool
         var isDraining = false
@@ -76,6 +78,7 @@ struct AdjacencyTable {
                 lanes: [lane],
                 tellsWants: hello.isSidecar && hello.minor >= Hello.wantsMinor,
                 knowsBulk: hello.minor >= Hello.bulkMinor,
+                knowsPolicies: hello.minor >= Hello.policyMinor,
                 knowsEarly: hello.minor >= Hello.earlyMinor
             )
             return true

@@ -27,6 +27,8 @@ extension SidecarServer {
     struct Told: Hashable, Sendable {
         var difference: Difference
         var wants: Set<ServicePort>?
+        /// It reads policies: an earlier one would take them for the end of the lane, and goes by costs and endpoints.
+        var knowsPolicies: Bool
         /// It reads the list of services whose first bytes travel with OPEN.
         var knowsEarly: Bool
     }
@@ -59,7 +61,7 @@ extension SidecarServer {
                 services: chosen.map(\.service),
                 removed: all ? [] : keys.filter { services[$0] == nil }.sorted(),
                 names: sites.sorted().map { SidecarSiteName(site: $0, name: names[$0] ?? "") },
-                policies: chosen.compactMap(\.policy),
+                policies: told.knowsPolicies ? chosen.compactMap(\.policy) : [],
                 early: told.knowsEarly ? chosen.filter(\.isEarly).map(\.service.service) : []
             )
         }

@@ -175,6 +175,7 @@ struct SidecarServer: Sendable {
         let told = Told(
             difference: state.stale,
             wants: state.wants,
+            knowsPolicies: lanes[sidecar]?.knowsPolicies ?? false,
             knowsEarly: lanes[sidecar]?.knowsEarly ?? false
         )
         let transfer = transfers[told] ?? makeTransfer(told, &turn)

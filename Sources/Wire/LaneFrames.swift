@@ -24,6 +24,8 @@ package struct Hello: Frame, Hashable {
     package static let resumeMinor: UInt8 = 2
     /// The first minor version that has bulk lanes, and knows BULK LANE.
     package static let bulkMinor: UInt8 = 3
+    /// The first minor version of sidecars that read policies behind a table.
+    package static let policyMinor: UInt8 = 3
     /// The first minor version that reads the client's first bytes in OPEN.
     package static let earlyMinor: UInt8 = 4
 

@@ -304,7 +304,12 @@ struct SidecarRoutesTests {
         )
         let other = try #require(ServicePort("other/http"))
         var content = SidecarServer.Content()
-        content.services = [try web: .init(service: service)]
+        let policy = SidecarPolicy(
+            BalancingPolicy(weightBy: .site),
+            of: try web,
+            for: [far]
+        )
+        content.services = [try web: .init(service: service, policy: policy)]
         let second = SidecarService(
             service: other,
             timeouts: ServiceTimeouts(
@@ -317,14 +322,21 @@ struct SidecarRoutesTests {
         content.services[other] = .init(service: second, isEarly: true)
         content.names = [far: "far", own: "own"]
         let everything = SidecarServer.Difference(isEverything: true)
-        let all = content.table(.init(difference: everything, knowsEarly: true), generation: 1)
+        let all = content.table(
+            .init(difference: everything, knowsPolicies: true, knowsEarly: true),
+            generation: 1
+        )
         #expect(all.early == [other])
         // An older sidecar ends the lane when something follows that it does not know.
-        let older = content.table(.init(difference: everything, knowsEarly: false), generation: 1)
-        #expect(older.early.isEmpty)
+        let older = content.table(
+            .init(difference: everything, knowsPolicies: false, knowsEarly: false),
+            generation: 1
+        )
+        #expect(all.policies == [try #require(policy)])
+        #expect(older.early.isEmpty && older.policies.isEmpty)
         #expect(all.replacesAll && all.services.count == 2 && all.names.count == 2)
         let some = content.table(
-            .init(difference: everything, wants: [try web], knowsEarly: true),
+            .init(difference: everything, wants: [try web], knowsPolicies: true, knowsEarly: true),
             generation: 1
         )
         #expect(some.replacesAll && some.services == [service])
@@ -338,7 +350,7 @@ struct SidecarRoutesTests {
         difference.add(.init(isOtherConfiguration: true), within: [try web])
         #expect(!difference.isEmpty)
         let empty = content.table(
-            .init(difference: difference, wants: [try web], knowsEarly: true),
+            .init(difference: difference, wants: [try web], knowsPolicies: true, knowsEarly: true),
             generation: 2
         )
         #expect(!empty.replacesAll && empty.services.isEmpty && empty.names.isEmpty)
@@ -346,7 +358,7 @@ struct SidecarRoutesTests {
         content.names[far] = "farther"
         difference.add(.init(services: [try web], names: [far]), within: [try web])
         let change = content.table(
-            .init(difference: difference, wants: [try web], knowsEarly: true),
+            .init(difference: difference, wants: [try web], knowsPolicies: true, knowsEarly: true),
             generation: 3
         )
         #expect(try change.removed == [web] && change.services.isEmpty)

@@ -2,7 +2,7 @@ package import NetworkModel
 
 /// How a sidecar spreads the connections of one service port: a policy as far as it concerns the targets of a table.
 ///
-/// A reader from before policies ignores it: such a sidecar goes by path costs and endpoints.
+/// Not told to sidecars of a minor version below `Hello.policyMinor`: those go by path costs and endpoints.
 package struct SidecarPolicy: Hashable, Sendable {
     /// What the policy says of one target.
     package struct Site: Hashable, Sendable {
