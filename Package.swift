@@ -161,7 +161,7 @@ let package = Package(
         ),
         .target(name: "CLinux"),
 
-        tests("NetworkModelTests", ["NetworkModel"]),
+        tests("NetworkModelTests", ["NetworkModel", "TestSupport"]),
         // What the tests of several modules share.
         module("TestSupport", path: "Tests/TestSupport", ["ProxyContract", "NetworkModel"]),
         // Certificates for tests, right and wrong ones.
