@@ -38,7 +38,6 @@ package struct SidecarSiteName: Hashable, Sendable {
 /// | ... | these services: address (1 + n), port name (1 + n) |
 package struct SidecarTable: Frame, Hashable {
     package static let type = FrameType.table
-    package static let mayGrow = true
 
     package var generation: UInt64
     package var replacesAll: Bool
