@@ -123,7 +123,7 @@ package struct LinkConfiguration: Equatable, Sendable, Codable {
     private var resumeGraceMilliseconds: Int64?
 
     private enum CodingKeys: String, CodingKey {
-        case name, endpoints, remoteSite, nextRemoteSite, cost, autoCost, health
+        case name, endpoints, remoteSite, nextRemoteSite, cost, autoCost, health, token
         case resumeGraceMilliseconds
         case costs = "serviceCosts"
     }

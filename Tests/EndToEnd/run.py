@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests on fresh clusters: a real API server, real kubectl, real processes and sockets.
 
-    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops`, which takes minutes, and `tokens`, which
-                         fails as it stands (docs/status.md), run by their words only
+    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` takes minutes, and runs by its word only
 
 They go side by side in lanes, each with clusters of its own: they wait more than they work. What is named `families` runs on two of
 them, one with IPv6 alone, one with both families. What takes much from all others comes last, alone.
@@ -39,7 +38,7 @@ LANES = [
 # What takes from all others what the kernel has for TCP: when the lanes have ended, and without a cluster.
 ALONE = ["memory"]
 # Left out where no word asks for them.
-LONG = ["stops", "tokens"]
+LONG = ["stops"]
 
 
 def tests(words, families, modules):

@@ -49,6 +49,24 @@ struct CodingTests {
         #expect(try Self.document().encoded() == bytes)
     }
 
+    @Test("nothing of what a Link and a Site may say besides is lost")
+    func everything() throws {
+        var document = try Self.document()
+        var link = document.configuration.links[0]
+        link.nextRemoteSite = document.configuration.site.id
+        link.serviceCosts = [try #require(ServiceAddress("payments")): try #require(LinkCost(7))]
+        let bound = try #require(LinkCost(9))
+        link.autoCost = AutoCost.Bounds(least: .standard, most: bound)
+        link.token = TokenConfiguration(grant: "g", key: Data([1, 2]))
+        link.resumeGrace = .seconds(3)
+        document.configuration.links = [link]
+        document.configuration.grants = [
+            GrantConfiguration(name: "g", key: Data([3]), expires: 5, uses: 1)
+        ]
+        document.configuration.memoryBudget = 1 << 28
+        #expect(try ConfigurationDocument.decode(document.encoded()) == document)
+    }
+
     @Test("a cost outside of the range is refused with the range in the message")
     func cost() throws {
         let text = String(decoding: try Self.document().encoded(), as: UTF8.self)
