@@ -136,12 +136,10 @@ struct TwoSitesTests {
         #expect(sites.lanes(0, 1).isEmpty)
     }
 
-    @Test("new credentials reach lanes that are up: others take their place, and the Link stays up")
-    func renewedCredentials() throws {
-        var sites = try sites()
-        sites.run(milliseconds: 2_000)
+    /// Gives one side new credentials; the lanes that take the place of those before, while the Link stays up.
+    private func renew(_ side: Int, of sites: inout SimulatedSites) -> [Int] {
         let before = sites.lanes(0, 1)
-        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 0)
+        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: side)
         for _ in 0..<40 {
             sites.run(milliseconds: 50)
             #expect(sites.nodes[0].snapshot?.links.first?.reason == .connected)
@@ -150,6 +148,14 @@ struct TwoSitesTests {
         let after = sites.lanes(0, 1)
         #expect(after.count == 1 && Set(after).isDisjoint(with: before))
         sites.expectSameWhenReplayed()
+        return after
+    }
+
+    @Test("new credentials reach lanes that are up: others take their place, and the Link stays up")
+    func renewedCredentials() throws {
+        var sites = try sites()
+        sites.run(milliseconds: 2_000)
+        let after = renew(0, of: &sites)
         // The same again is no news.
         sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 0)
         sites.run(milliseconds: 2_000)
@@ -160,16 +166,7 @@ struct TwoSitesTests {
     func renewedAcceptor() throws {
         var sites = try sites()
         sites.run(milliseconds: 2_000)
-        let before = sites.lanes(0, 1)
-        sites.feed(.credentials(certificateChain: [[2]], agreementKey: [2]), to: 1)
-        for _ in 0..<40 {
-            sites.run(milliseconds: 50)
-            #expect(sites.nodes[0].snapshot?.links.first?.reason == .connected)
-            #expect(sites.targets(backend, at: 0) == [far: .usable])
-        }
-        let after = sites.lanes(0, 1)
-        #expect(after.count == 1 && Set(after).isDisjoint(with: before))
-        sites.expectSameWhenReplayed()
+        let after = renew(1, of: &sites)
         // It cannot make the dialer dial without end.
         sites.feed(.credentials(certificateChain: [[3]], agreementKey: [3]), to: 1)
         sites.run(milliseconds: 2_000)
