@@ -51,6 +51,15 @@ class PlainSites:
         return (self.folder / f"{name}.log").read_text()
 
     def __enter__(self):
+        try:
+            self.begin()
+        except BaseException:
+            # Nobody else ends what has been started by then.
+            self.__exit__()
+            raise
+        return self
+
+    def begin(self):
         for name in self.names:
             (self.folder / name).mkdir()
             self.write(name, "site", f"kind: Site\nmetadata: {{name: {name}}}\nspec: {{}}\n")
@@ -68,7 +77,6 @@ class PlainSites:
                 conditions = self.status(near, "link", far).get("conditions", [])
                 return any(c["type"] == "Connected" and c["status"] == "True" for c in conditions)
             wait(f"{near} is linked to {far}", connected, 30)
-        return self
 
     def __exit__(self, *_):
         for process in self.processes.values():
