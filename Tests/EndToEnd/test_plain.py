@@ -192,15 +192,27 @@ def test_p2_a_service_that_leads_to_itself_leaves_the_others_alone(net):
 
 
 def test_b7_metrics_are_exact_when_asked(_):
-    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, servers(1) as ports:
-        pathlib.Path(folder, "site.yaml").write_text(SITE + service("one", 7100, ports[0]))
+    with tempfile.TemporaryDirectory(prefix="tieline-plain-") as folder, socket.create_server((ADDRESS, 0), backlog=100) as server:
+        server.settimeout(10)
+        pathlib.Path(folder, "site.yaml").write_text(SITE + service("one", 7100, server.getsockname()[1]))
         with running(proxy("--site-dir", folder), pathlib.Path(folder, "log")):
             wait("the site is ready", lambda: status("--site-dir", folder)[1] == 0, 20)
             seen, clients = [], []
             for _ in range(30):
-                clients.append(socket.create_connection((ADDRESS, 7100)))
+                clients += arrived(server)
                 seen.append(metric('tieline_connections_active{port="tcp",service="one"}'))
             check(seen == list(range(1, 31)), f"each scrape knows the connection made before it: {seen}")
+
+
+def arrived(server):
+    """A client and its server, after a word: only then is it certain that the proxy has the connection, on a busy machine too."""
+    client = socket.create_connection((ADDRESS, 7100))
+    client.sendall(b"?")
+    while True:  # the proxy's looks whether the server is there say nothing
+        end, _ = server.accept()
+        end.settimeout(10)
+        if end.recv(1):
+            return client, end
 
 
 def test_streams_end_at_once_when_their_egress_has_started_again(_):
