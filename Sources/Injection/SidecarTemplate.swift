@@ -45,7 +45,7 @@ enum SidecarTemplate {
         if asOtherUser { security["runAsUser"] = 65532 }
         let arguments =
             [
-                "run", "--sidecar", "--loops=1", "--credentials=\(credentials)",
+                "run", "--sidecar", "--ends-last", "--loops=1", "--credentials=\(credentials)",
                 "--gateways=\(ChildName.proxy).\(settings.namespace).svc:\(internalPort)",
             ] + listeners.map { "--listen=\($0)" }
         var container: [String: JSONValue] = [

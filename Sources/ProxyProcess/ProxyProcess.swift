@@ -87,8 +87,8 @@ package struct ProxyProcess: Sendable {
                 let place = place ?? SiteState(path: site.directory)
                 let run = SiteRun(site, place, options, admin, logger)
                 return try await run.serve(until: signals)
-            case .sidecar(let credentials, let gateways, let listeners):
-                let run = SidecarRun(credentials, gateways, listeners, options, admin, logger)
+            case .sidecar(let sidecar):
+                let run = SidecarRun(sidecar, options, admin, logger)
                 return try await run.serve(until: signals)
             }
         } catch let problem as UnusableSite {

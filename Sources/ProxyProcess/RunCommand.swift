@@ -69,6 +69,14 @@ package struct ProxyCommand: AsyncParsableCommand {
         @Option(help: "ADDRESS/PORTNAME=IP:PORT, a service and where to listen for it (sidecar).")
         var listen: [String] = []
 
+        @Flag(
+            help: """
+                It is told to end after its workload has ended (a sidecar among the init containers): it ends with the last connection, \
+                and does not wait for new ones (sidecar).
+                """
+        )
+        var endsLast = false
+
         @Option(help: "The address that listeners bind. Default: all.")
         var bind: String?
 
@@ -134,6 +142,7 @@ package struct ProxyCommand: AsyncParsableCommand {
             if newIdentity, siteDir == nil {
                 throw ValidationError("--new-identity goes with --site-dir")
             }
+            if endsLast, !sidecar { throw ValidationError("--ends-last goes with --sidecar") }
             if let siteDir {
                 guard configuration == nil, credentials == nil, !sidecar else {
                     throw ValidationError(
@@ -154,9 +163,12 @@ package struct ProxyCommand: AsyncParsableCommand {
                     throw ValidationError("--sidecar needs --gateways, --credentials and --listen")
                 }
                 return .sidecar(
-                    credentials: credentials,
-                    gateways: try Self.hostAndPort(gateways, "--gateways"),
-                    listeners: try listen.map(Self.listener)
+                    SidecarOptions(
+                        credentials: credentials,
+                        gateways: try Self.hostAndPort(gateways, "--gateways"),
+                        listeners: try listen.map(Self.listener),
+                        endsLast: endsLast
+                    )
                 )
             }
             guard let configuration, let credentials else {

@@ -11,7 +11,7 @@ package struct RunOptions: Sendable {
         /// A site of its own, described by files.
         case site(PlainSiteOptions)
         /// A sidecar.
-        case sidecar(credentials: String, gateways: HostAndPort, listeners: [SidecarListener])
+        case sidecar(SidecarOptions)
     }
 
     package var mode: Mode
@@ -36,6 +36,28 @@ package struct RunOptions: Sendable {
         self.bind = bind
         self.loops = loops
         self.record = record
+    }
+}
+
+/// What a sidecar is told.
+package struct SidecarOptions: Sendable {
+    /// Where the Secret `tieline-sidecar` is mounted.
+    package var credentials: String
+    package var gateways: HostAndPort
+    package var listeners: [SidecarListener]
+    /// It is told to end after its workload has ended, as Kubernetes does with sidecars of its own kind.
+    package var endsLast: Bool
+
+    package init(
+        credentials: String,
+        gateways: HostAndPort,
+        listeners: [SidecarListener],
+        endsLast: Bool = false
+    ) {
+        self.credentials = credentials
+        self.gateways = gateways
+        self.listeners = listeners
+        self.endsLast = endsLast
     }
 }
 

@@ -5,34 +5,33 @@ import SiteControl
 
 /// A sidecar: no rights, no configuration; everything comes from the gateways.
 struct SidecarRun: Sendable {
-    private let directory: String
-    private let gateways: HostAndPort
-    private let listeners: [SidecarListener]
+    private let sidecar: SidecarOptions
     private let options: RunOptions
     private let admin: Admin
     private let logger: Logger
 
     init(
-        _ directory: String,
-        _ gateways: HostAndPort,
-        _ listeners: [SidecarListener],
+        _ sidecar: SidecarOptions,
         _ options: RunOptions,
         _ admin: Admin,
         _ logger: Logger
     ) {
-        self.directory = directory
-        self.gateways = gateways
-        self.listeners = listeners
+        self.sidecar = sidecar
         self.options = options
         self.admin = admin
         self.logger = logger
     }
 
     func serve(until signals: Signals) async throws -> ProxyProcess.Ending {
+        let directory = sidecar.credentials
         let started = try await signals.unlessNext {
             try await startProxy(
                 ProxyOptions(
-                    role: .sidecar(gateways: gateways, listeners: listeners),
+                    role: .sidecar(
+                        gateways: sidecar.gateways,
+                        listeners: sidecar.listeners,
+                        endsLast: sidecar.endsLast
+                    ),
                     bind: options.bind,
                     loops: options.loops,
                     record: options.record
@@ -45,7 +44,7 @@ struct SidecarRun: Sendable {
         guard let (proxy, first) = started else { return .drained }
         logger.info(
             "sidecar started",
-            metadata: ["proxy": "\(proxy.id)", "gateways": "\(gateways)"]
+            metadata: ["proxy": "\(proxy.id)", "gateways": "\(sidecar.gateways)"]
         )
         let credentials = CredentialsKeeper(current: first, dataPlane: proxy, logger: logger)
         // A sidecar has no snapshot key: its gateways report for it.

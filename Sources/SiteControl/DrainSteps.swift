@@ -13,6 +13,10 @@ package struct DrainSteps: Sendable {
         /// Neighbors that have no other gateway yet go on sending streams, which are refused once none has come for two looks.
         /// Can become: over.
         case ending(isRefusing: Bool, emptyLooks: Int)
+        /// The workload has ended: what it still sent is taken, the listeners close when a look finds nothing open, and the next such look
+        /// is the last.
+        /// Can become: over.
+        case emptying(isListening: Bool)
         case over
     }
 
@@ -22,6 +26,8 @@ package struct DrainSteps: Sendable {
 
     /// Between two looks.
     package static let interval: Duration = .milliseconds(250)
+    /// The same where nobody is left who could notice the work that a look makes.
+    package static let shortInterval: Duration = .milliseconds(50)
     /// A look that is later than this tells that the proxy stood still.
     private static let longestWait = interval * 3
 
@@ -31,11 +37,19 @@ package struct DrainSteps: Sendable {
         end = now + parameters.delay + parameters.grace
     }
 
+    /// Of a sidecar that ends after its workload: nobody opens streams any more, so that it ends with the last one.
+    package init(afterWorkload grace: Duration, at now: Instant) {
+        phase = .emptying(isListening: true)
+        lastLook = now
+        end = now + grace
+    }
+
     /// When to look next; nil: the drain is over, what is still open is reset.
     package var nextDeadline: Instant? {
         switch phase {
         case .accepting(let rest): min(lastLook + min(rest, Self.interval), end)
         case .ending: min(lastLook + Self.interval, end)
+        case .emptying: min(lastLook + Self.shortInterval, end)
         case .over: nil
         }
     }
@@ -64,6 +78,11 @@ package struct DrainSteps: Sendable {
             guard !isRefusing else { return finish() }
             phase = .ending(isRefusing: true, emptyLooks: 0)
             return [.stopStreams]
+        case .emptying(let isListening):
+            guard hasRun, open == 0 else { return [] }
+            guard isListening else { return finish() }
+            phase = .emptying(isListening: false)
+            return [.stopListening]
         case .over: return []
         }
     }
@@ -71,8 +90,8 @@ package struct DrainSteps: Sendable {
     private mutating func finish() -> [ControlInput] {
         defer { phase = .over }
         switch phase {
-        case .accepting: return [.stopListening, .stopStreams]
-        case .ending(isRefusing: false, _): return [.stopStreams]
+        case .accepting, .emptying(isListening: true): return [.stopListening, .stopStreams]
+        case .ending(isRefusing: false, _), .emptying(isListening: false): return [.stopStreams]
         case .ending(isRefusing: true, _), .over: return []
         }
     }

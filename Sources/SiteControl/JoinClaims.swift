@@ -16,7 +16,12 @@ struct JoinClaims {
         among grants: [GrantConfiguration],
         wall: Timestamp
     ) -> String {
-        guard let grant = grants.first(where: { $0.name == claim.grant }), claim.isProved else {
+        guard claim.verdict != .unheard else {
+            return
+                "more claims of tokens come than are looked at, from this address or in all: this one is made again by itself"
+        }
+        guard let grant = grants.first(where: { $0.name == claim.grant }), claim.verdict == .proved
+        else {
             return
                 "the token (\(claim.grant)) is none of this site's, or was withdrawn: ask for another one"
         }

@@ -37,13 +37,20 @@ package struct DialOrder: Equatable, Sendable {
 
 /// What a neighbor said of a token before its HELLO.
 package struct JudgedClaim: Hashable, Sendable {
-    package let grant: String
-    /// Whether this site has issued such a token, and the neighbor holds it.
-    package let isProved: Bool
+    package enum Verdict: String, Sendable {
+        /// This site has issued such a token, and the neighbor holds it.
+        case proved
+        case wrong
+        /// Too many claims came: this one was not looked at.
+        case unheard
+    }
 
-    package init(grant: String, isProved: Bool) {
+    package let grant: String
+    package let verdict: Verdict
+
+    package init(grant: String, verdict: Verdict) {
         self.grant = grant
-        self.isProved = isProved
+        self.verdict = verdict
     }
 }
 

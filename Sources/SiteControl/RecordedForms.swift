@@ -138,7 +138,7 @@ extension LaneCandidate: Recorded {
         var role: UInt8
         var hello: Data
         var grant: String?
-        var isProved: Bool?
+        var verdict: String?
     }
 
     var form: Form {
@@ -151,7 +151,7 @@ extension LaneCandidate: Recorded {
             role: role.rawValue,
             hello: Data(hello.encoded),
             grant: claim?.grant,
-            isProved: claim?.isProved
+            verdict: claim?.verdict.rawValue
         )
     }
 
@@ -164,7 +164,10 @@ extension LaneCandidate: Recorded {
             site: form.site,
             role: try ProxyRole(rawValue: form.role).needed("role"),
             hello: try Array(form.hello).decode(Hello.decode),
-            claim: form.grant.map { JudgedClaim(grant: $0, isProved: form.isProved ?? false) }
+            claim: form.grant.map { grant in
+                let verdict = form.verdict.flatMap(JudgedClaim.Verdict.init) ?? .wrong
+                return JudgedClaim(grant: grant, verdict: verdict)
+            }
         )
     }
 }

@@ -14,7 +14,7 @@ class PlainSites:
 
     def __init__(self, prefix, *names, programs=BIN, links=None):
         self.prefix, self.names, self.programs = prefix, names, programs
-        self.links = links or {pair: 1 for pair in zip(names, names[1:])}
+        self.links = {pair: 1 for pair in zip(names, names[1:])} if links is None else links
         self.stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-sites-")))
         self.processes = {}

@@ -95,6 +95,19 @@ struct InsideTests {
         await second.proxy.stop()
     }
 
+    @Test("a sidecar whose workload has ended does not wait for new connections")
+    func afterWorkload() async throws {
+        let site = try TestSite("west", acceptsLinks: false)
+        let gateway = try site.gateway()
+        let sidecar = try site.sidecar(of: gateway.address, endsLast: true)
+        await gateway.proxy.wait("attached") { !$0.sidecars.isEmpty }
+        let began = ContinuousClock.now
+        await sidecar.drain()
+        // Beside its workload it would go on for 5 s.
+        #expect(ContinuousClock.now - began < .seconds(4))
+        await gateway.proxy.stop()
+    }
+
     @Test("credentials of another site, or of the wrong role, are refused")
     func credentials() throws {
         let (site, other) = (try TestSite("west"), try TestSite("east"))

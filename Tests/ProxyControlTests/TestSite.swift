@@ -72,14 +72,18 @@ final class TestSite: Sendable {
     }
 
     /// A sidecar that attaches to a gateway.
-    func sidecar(of gateway: IPAddress, _ listeners: [SidecarListener] = [], loops: Int = 1) throws
-        -> Proxy
-    {
+    func sidecar(
+        of gateway: IPAddress,
+        _ listeners: [SidecarListener] = [],
+        loops: Int = 1,
+        endsLast: Bool = false
+    ) throws -> Proxy {
         let proxy = try Proxy(
             options: ProxyOptions(
                 role: .sidecar(
                     gateways: HostAndPort(host: "\(gateway)", port: 5672),
-                    listeners: listeners
+                    listeners: listeners,
+                    endsLast: endsLast
                 ),
                 loops: loops
             ),

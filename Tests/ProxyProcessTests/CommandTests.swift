@@ -37,13 +37,13 @@ struct CommandTests {
             "--sidecar", "--gateways", "tieline-proxy.shop.svc:5672", "--credentials", "/k",
             "--listen", "backend/http=127.0.0.1:8080", "--listen", "db/tcp=127.0.0.1:5432",
         ])
-        guard case .sidecar(_, let gateways, let listeners) = sidecar.mode else {
+        guard case .sidecar(let told) = sidecar.mode else {
             Issue.record("not a sidecar")
             return
         }
-        #expect("\(gateways)" == "tieline-proxy.shop.svc:5672")
+        #expect("\(told.gateways)" == "tieline-proxy.shop.svc:5672" && !told.endsLast)
         #expect(
-            listeners.map { "\($0.service)=\($0.endpoint)" }
+            told.listeners.map { "\($0.service)=\($0.endpoint)" }
                 == ["backend/http=127.0.0.1:8080", "db/tcp=127.0.0.1:5432"]
         )
     }

@@ -17,7 +17,14 @@ struct DrainStepsTests {
         _ parameters: DrainParameters,
         look: (_ at: Duration) -> (open: Int?, late: Duration)
     ) -> History {
-        var (steps, history) = (DrainSteps(parameters, at: start), History())
+        run(DrainSteps(parameters, at: start), look: look)
+    }
+
+    private func run(
+        _ first: DrainSteps,
+        look: (_ at: Duration) -> (open: Int?, late: Duration)
+    ) -> History {
+        var (steps, history) = (first, History())
         var (now, looks) = (start, -1)
         while let deadline = steps.nextDeadline {
             let found = look(max(now, deadline) - start)
@@ -51,6 +58,28 @@ struct DrainStepsTests {
         let history = run(DrainParameters(delay: .zero, grace: .zero)) { _ in (3, .zero) }
         #expect(history.map(\.step) == [.stopListening, .stopStreams, .stop])
         #expect(history.allSatisfy { $0.at == .zero })
+    }
+
+    @Test("after its workload a sidecar ends with the last stream, at latest after the grace")
+    func afterWorkload() {
+        let steps = DrainSteps(afterWorkload: .seconds(30), at: start)
+        let quiet = run(steps) { _ in (0, .zero) }
+        #expect(quiet.map(\.step) == [.stopListening, .stopStreams, .stop])
+        #expect(quiet.map(\.at) == [.milliseconds(50), .milliseconds(100), .milliseconds(100)])
+        let busy = run(steps) { ($0 < .seconds(2) ? 1 : 0, .zero) }
+        #expect(busy.map(\.at) == [.seconds(2), .milliseconds(2_050), .milliseconds(2_050)])
+        let late = run(steps) { ($0 == .milliseconds(100) ? 1 : 0, .zero) }
+        #expect(late.map(\.at) == [.milliseconds(50), .milliseconds(150), .milliseconds(150)])
+        let endless = run(steps) { _ in (1, .zero) }
+        #expect(endless.map(\.step) == [.stopListening, .stopStreams, .stop])
+        #expect(endless.allSatisfy { $0.at == .seconds(30) })
+        // A look that no loop answered, or after a pause, finds nothing out.
+        let paused = run(steps) {
+            ($0 < .seconds(1) ? nil : 0, $0 == .seconds(1) ? .seconds(3) : .zero)
+        }
+        #expect(
+            paused.map(\.at) == [.milliseconds(4_050), .milliseconds(4_100), .milliseconds(4_100)]
+        )
     }
 
     @Test("a process that is stopped for four seconds accepts for as long as it would have")

@@ -17,8 +17,11 @@ struct JoinClaimsTests {
         GrantConfiguration(name: "one", key: Data(), expires: 1_060, uses: uses)
     }
 
-    private func claim(_ isProved: Bool = true, _ name: String = "one") -> JudgedClaim {
-        JudgedClaim(grant: name, isProved: isProved)
+    private func claim(
+        _ verdict: JudgedClaim.Verdict = .proved,
+        _ name: String = "one"
+    ) -> JudgedClaim {
+        JudgedClaim(grant: name, verdict: verdict)
     }
 
     @Test("a proved claim waits for the controller, once for a site, as often as the token is for")
@@ -45,10 +48,11 @@ struct JoinClaimsTests {
             let wall = Timestamp(seconds: seconds)
             return claims.take(claim, of: try site("A"), among: grants, wall: wall)
         }
-        #expect(try answer(claim(false), [grant()]).contains("none of this site's"))
-        #expect(try answer(claim(true, "two"), [grant()]).contains("withdrawn"))
+        #expect(try answer(claim(.wrong), [grant()]).contains("none of this site's"))
+        #expect(try answer(claim(.proved, "two"), [grant()]).contains("withdrawn"))
         #expect(try answer(claim(), [grant()], at: 1_061).contains("expired"))
         #expect(try answer(claim(), [grant(uses: 0)]).contains("used by as many"))
+        #expect(try answer(claim(.unheard), [grant()]).contains("made again by itself"))
         #expect(claims.waiting.isEmpty)
     }
 }

@@ -56,7 +56,7 @@ final class ControlShell {
         var listeners: [SidecarListener]?
         switch core.options.role {
         case .gateway: control = GatewayControl(options)
-        case .sidecar(_, let wanted):
+        case .sidecar(_, let wanted, _):
             control = SidecarControl(options, listeners: wanted)
             listeners = wanted
         }
@@ -150,7 +150,11 @@ final class ControlShell {
 
     func beginDrain() -> DrainSteps {
         feed(.drain)
-        return DrainSteps(control.drainParameters, at: loop.now)
+        let parameters = control.drainParameters
+        if case .sidecar(_, _, endsLast: true) = core.options.role {
+            return DrainSteps(afterWorkload: parameters.grace, at: loop.now)
+        }
+        return DrainSteps(parameters, at: loop.now)
     }
 
     /// Publishes what is known now of everything.

@@ -7,20 +7,30 @@ import Wire
 
 /// The tokens by which sites may come, for every loop that accepts lanes.
 final class JoinGrants: Sendable {
-    private let keys = Mutex<[String: [UInt8]]>([:])
+    private struct State {
+        var keys: [String: [UInt8]] = [:]
+        var shares = ClaimShares()
+    }
+
+    private let state = Mutex(State())
 
     func set(_ grants: [GrantConfiguration]) {
         let new = Dictionary(grants.map { ($0.name, Array($0.key)) }) { first, _ in first }
-        keys.withLock { $0 = new }
+        state.withLock { $0.keys = new }
+    }
+
+    /// Whether a claim from this address may be judged.
+    func mayJudge(from address: IPAddress, at now: Instant) -> Bool {
+        state.withLock { $0.shares.take(from: address, at: now) }
     }
 
     /// Whether the neighbor of a lane holds the token that it speaks of; takes the same time for a wrong proof as for a right one.
-    func judge(_ claim: JoinClaim, _ session: JoinSession) -> JudgedClaim {
-        let key = keys.withLock { $0[claim.grant] }
+    func judge(_ claim: JoinClaim, _ session: JoinSession) -> JudgedClaim.Verdict {
+        let key = state.withLock { $0.keys[claim.grant] }
         // Of a grant that is not there as long as of one that is.
         let expected = session.proof(under: key ?? [0])
         let isEqual = Crypto.areEqual(expected, claim.proof)
-        return JudgedClaim(grant: claim.grant, isProved: isEqual && key != nil)
+        return isEqual && key != nil ? .proved : .wrong
     }
 }
 

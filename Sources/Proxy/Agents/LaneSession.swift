@@ -81,7 +81,7 @@ final class LaneSession: LaneDelegate {
                 }
             } else if known == .hello, case .awaitingHello = phase {
                 try receiveHello(payload)
-            } else if known == .joinClaim, case .awaitingHello = phase, lane.side == .acceptor {
+            } else if known == .joinClaim, mayClaim {
                 claim = try judge(JoinClaim.decode(payload))
             } else {
                 end(LaneClosing(.protocolError, "frame \(known) before HELLO"))
@@ -162,9 +162,21 @@ final class LaneSession: LaneDelegate {
         lane?.send(FrameType.joinClaim.rawValue, claim.encoded)
     }
 
+    /// Once for a lane, by whoever dials a Link.
+    private var mayClaim: Bool {
+        guard case .awaitingHello = phase, lane?.side == .acceptor else { return false }
+        return purpose == .link && claim == nil
+    }
+
     private func judge(_ claim: JoinClaim) -> JudgedClaim? {
-        guard let claimant = lane?.neighbor?.site else { return nil }
-        return joinSession(of: claimant).map { agent.core.grants.judge(claim, $0) }
+        let grants = agent.core.grants
+        guard let lane, let claimant = lane.neighbor?.site else { return nil }
+        guard grants.mayJudge(from: lane.remote.address, at: agent.loop.now) else {
+            return JudgedClaim(grant: claim.grant, verdict: .unheard)
+        }
+        return joinSession(of: claimant).map {
+            JudgedClaim(grant: claim.grant, verdict: grants.judge(claim, $0))
+        }
     }
 
     private func joinSession(of claimant: SiteID) -> JoinSession? {

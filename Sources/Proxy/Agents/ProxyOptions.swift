@@ -7,8 +7,8 @@ package struct ProxyOptions: Sendable {
     package enum Role: Sendable {
         /// Links, the mesh, sidecars, listeners; `mesh` is the headless name of all gateways of the site (nil: alone).
         case gateway(mesh: HostAndPort?)
-        /// A sidecar: attaches to every address of `gateways`, listens as told.
-        case sidecar(gateways: HostAndPort, listeners: [SidecarListener])
+        /// A sidecar: attaches to every address of `gateways`, listens as told, and drains after its workload (`endsLast`) or beside it.
+        case sidecar(gateways: HostAndPort, listeners: [SidecarListener], endsLast: Bool = false)
     }
 
     package var role: Role
@@ -31,7 +31,7 @@ package struct ProxyOptions: Sendable {
     var gateways: HostAndPort? {
         switch role {
         case .gateway(let mesh): mesh
-        case .sidecar(let gateways, _): gateways
+        case .sidecar(let gateways, _, _): gateways
         }
     }
 
