@@ -90,8 +90,8 @@ let package = Package(
             "CommandLineTool",
             [
                 "KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection",
-                "ManifestReading", "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates",
-                arguments, yaml,
+                "ManifestReading", "SiteFolder", "NetworkAPI", "ProxyContract", "NetworkModel",
+                "Certificates", arguments, yaml,
             ]
         ),
         module(
@@ -106,7 +106,7 @@ let package = Package(
             "ProxyProcess",
             [
                 "Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI",
-                "StatusSummaries", "ManifestReading", "NetworkAPI", "ProxyContract",
+                "StatusSummaries", "ManifestReading", "SiteFolder", "NetworkAPI", "ProxyContract",
                 "NetworkModel", "Certificates", "Telemetry", "CLinux", logging,
                 yaml, arguments,
             ]
@@ -140,6 +140,8 @@ let package = Package(
         ),
         // Manifests of files; what the API server sends is JSON.
         module("ManifestReading", ["NetworkAPI", "KubernetesAPI", "NetworkModel", yaml]),
+        // Files of plain sites, for their proxy and for the command line.
+        module("SiteFolder", ["NetworkAPI", "KubernetesAPI", "NetworkModel", "CLinux"]),
         // Pods to Pods with a sidecar.
         module("Injection", ["NetworkAPI", "KubernetesAPI", "NetworkModel"]),
         module("NetworkAPI", ["KubernetesAPI", "ProxyContract", "NetworkModel"]),
@@ -266,7 +268,7 @@ let package = Package(
                 "tieline-proxy", "ProxyProcess", "Proxy", "SiteControl", "Certificates",
                 "KubernetesAPI",
                 "KubernetesClient",
-                "StatusSummaries", "ManifestReading", "NetworkAPI",
+                "StatusSummaries", "ManifestReading", "SiteFolder", "NetworkAPI",
                 "ProxyContract",
                 "NetworkModel", "Telemetry", "TestSupport", logging, arguments,
             ]

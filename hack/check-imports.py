@@ -21,6 +21,7 @@ TABLE = {
     "NetworkAPI": ({"KubernetesAPI", "ProxyContract", "NetworkModel"}, {"FoundationEssentials"}),
     "Injection": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, set()),
     "ManifestReading": ({"NetworkAPI", "KubernetesAPI", "NetworkModel"}, {"FoundationEssentials", "Yams", "CYaml"}),
+    "SiteFolder": ({"NetworkAPI", "KubernetesAPI", "NetworkModel", "CLinux"}, {"FoundationEssentials", "Glibc"}),
     "StatusSummaries": ({"NetworkAPI", "KubernetesAPI", "ProxyContract", "NetworkModel"}, set()),
     "HTTPTransport": ({"CLibcurl"}, SYSTEM),
     "KubernetesClient": ({"HTTPTransport", "KubernetesAPI", "NetworkModel"}, SYSTEM | {"Yams"}),
@@ -39,15 +40,15 @@ TABLE = {
         SYSTEM | {"Logging", "DequeModule"}),
     "ProxyProcess": (
         {"Proxy", "SiteControl", "KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "StatusSummaries", "ManifestReading",
-         "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
+         "SiteFolder", "NetworkAPI", "ProxyContract", "NetworkModel", "Certificates", "Telemetry", "CLinux"},
         SYSTEM | {"Logging", "Yams", "ArgumentParser"}),
     "Controller": (
         {"KubernetesRuntime", "KubernetesClient", "KubernetesAPI", "HTTPTransport", "StatusSummaries", "Injection", "NetworkAPI",
          "ProxyContract", "NetworkModel", "Certificates", "Telemetry"},
         SYSTEM | {"Logging", "ArgumentParser"}),
     "CommandLineTool": (
-        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection", "ManifestReading", "NetworkAPI", "ProxyContract",
-         "NetworkModel", "Certificates"},
+        {"KubernetesClient", "KubernetesAPI", "HTTPTransport", "Injection", "ManifestReading", "SiteFolder", "NetworkAPI",
+         "ProxyContract", "NetworkModel", "Certificates"},
         SYSTEM | {"ArgumentParser", "Yams"}),
     "tieline": ({"CommandLineTool"}, SYSTEM | {"ArgumentParser"}),
     "tieline-controller": ({"Controller", "Telemetry", "NetworkModel"}, SYSTEM | {"ArgumentParser", "Logging"}),

@@ -6,6 +6,8 @@ import NetworkAPI
 /// The statuses that the proxy of a plain site writes: one JSON file for each object, in the folder `status` of its state.
 struct PlainSiteStatus {
     var report: StatusReport
+    /// The state folder.
+    let folder: String
     /// Nobody holds the state, so that nobody writes; nil when it cannot be told.
     var isRunning: Bool?
 
@@ -22,8 +24,17 @@ struct PlainSiteStatus {
                     + "or start it: tieline-proxy run --site-dir \(manifests)"
             )
         }
+        folder = place
         report = try Self.read("\(place)/status")
         isRunning = Self.isHeld("\(place)/.lock")
+    }
+
+    /// The site that the proxy runs.
+    func site() throws -> Site {
+        guard let site = report.sites.first else {
+            throw NotFound("there is no Site in \(folder)/status yet: start its proxy first")
+        }
+        return site
     }
 
     private static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }

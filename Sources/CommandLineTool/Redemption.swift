@@ -48,6 +48,9 @@ struct Redemption {
         let whole = Timestamp(seconds: now.seconds)
         guard whole <= token.expires else { throw .expired(at: token.expires, now: whole) }
         let name = stored.metadata.name
+        guard DNSName.isSubdomain(name) else {
+            throw .unreadable("its name, \"\(name)\", is no DNS name in lower case")
+        }
         secretName = name
         linkName =
             link ?? (name.hasSuffix("-token") && name.count > 6 ? String(name.dropLast(6)) : name)
@@ -57,9 +60,26 @@ struct Redemption {
 
     /// The Secret before the Link, so that the first lane is dialed with it.
     func text(cost: LinkCost?) throws -> String {
-        var secret = try token.secret(named: secretName)
+        var secret = try secret
         secret.metadata.namespace = namespace
-        let link = Link(
+        return [
+            try Document.yamlLikeJSON(Envelope(secret)), try Document.yaml(role),
+            try Document.yaml(binding), try Document.yaml(Envelope(link(cost, in: namespace))),
+        ].joined(separator: "---\n")
+    }
+
+    /// The Link alone, for a plain site, which has no namespace.
+    func linkText(cost: LinkCost?) throws -> String {
+        try Document.yaml(Envelope(link(cost, in: nil)))
+    }
+
+    /// The token as it came.
+    var secret: Core.Secret {
+        get throws { try token.secret(named: secretName) }
+    }
+
+    private func link(_ cost: LinkCost?, in namespace: String?) -> Link {
+        Link(
             metadata: ObjectMeta(name: linkName, namespace: namespace),
             spec: LinkSpec(
                 endpoints: token.endpoints,
@@ -68,10 +88,6 @@ struct Redemption {
                 cost: cost
             )
         )
-        return [
-            try Document.yamlLikeJSON(Envelope(secret)), try Document.yaml(role),
-            try Document.yaml(binding), try Document.yaml(Envelope(link)),
-        ].joined(separator: "---\n")
     }
 
     private func metadata() -> JSONValue {

@@ -4,6 +4,7 @@ import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
 import NetworkModel
+import SiteFolder
 
 struct RevokeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,10 +21,12 @@ struct RevokeCommand: AsyncParsableCommand {
             Examples:
               tieline link revoke west -n shop
               tieline link revoke K7QM3D4XJABCDEFGHIJKLMNOPQ -n shop --apply
+              tieline link revoke K7QM3D4XJABCDEFGHIJKLMNOPQ --site-dir /etc/tieline --apply
             """
     )
 
     @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var plain: PlainSiteOptions
 
     @Argument(help: "The site to cut off: its name in spec.allow, or its SiteID.")
     var remote: String
@@ -34,7 +37,14 @@ struct RevokeCommand: AsyncParsableCommand {
     @Flag(help: "Change the Site, too.")
     var apply = false
 
+    func validate() throws {
+        if plain.siteDir != nil, cluster.isGiven || site != nil {
+            throw ValidationError("--site-dir goes with --state and --apply only")
+        }
+    }
+
     func run() async throws {
+        if let plain = try plain.status() { return try revoke(at: plain) }
         let (client, namespace) = try cluster.client()
         let site = try await client.site(named: site, in: namespace)
         let links = try await client.listAll(Link.self, in: Scope(namespace: namespace))
@@ -53,6 +63,20 @@ struct RevokeCommand: AsyncParsableCommand {
             "; \($0) keeps this Site: without a change there the entry comes back"
         }
         print("# Site \(site.metadata.key) is patched\(keeper ?? "")")
+    }
+
+    /// What is in its manifests is for their author to take out.
+    private func revoke(at plain: PlainSiteStatus) throws {
+        let revocation = try Revocation(
+            of: remote,
+            at: try plain.site(),
+            links: plain.report.links,
+            grants: try plain.grants.read()
+        )
+        print(revocation.plainText)
+        guard apply, !revocation.grants.changes.isEmpty else { return }
+        try plain.grants.change { try $0.revoke(revocation.entry.siteID) }
+        print("# It is taken out of \(plain.grants.path)")
     }
 }
 
@@ -136,6 +160,19 @@ struct Revocation {
             }
             return lines.joined(separator: "\n")
         }
+    }
+
+    /// For a plain site, whose objects stand in files.
+    var plainText: String {
+        var lines = ["# Site \(site.name) lets \(entry.name ?? "a site") (\(entry.siteID)) in."]
+        if patch != nil {
+            lines.append("# To cut it off, take its entry out of spec.allow of the Site.")
+        }
+        if !grants.changes.isEmpty { lines.append("# It came by a token: --apply takes it out.") }
+        for link in links {
+            lines.append("# This Site also dials it, by the Link \(link): remove that to end it.")
+        }
+        return lines.joined(separator: "\n")
     }
 
     /// By the labels that Flux and Argo CD set on what they apply.

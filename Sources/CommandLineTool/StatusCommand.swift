@@ -26,22 +26,16 @@ struct StatusCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "table, json or yaml.")
     var output = OutputFormat.table
 
-    @Option(help: "The manifest folder of a plain site on this host, instead of a cluster.")
-    var siteDir: String?
-
-    @Option(help: "The plain site's state folder (default: where its proxy puts it).")
-    var state: String?
+    @OptionGroup var plain: PlainSiteOptions
 
     func validate() throws {
-        if state != nil, siteDir == nil { throw ValidationError("--state goes with --site-dir") }
-        if siteDir != nil, allNamespaces || cluster.isGiven {
+        if plain.siteDir != nil, allNamespaces || cluster.isGiven {
             throw ValidationError("--site-dir goes with --state and --output only")
         }
     }
 
     func run() async throws {
-        guard let siteDir else { return try show(try await clusterReport()) }
-        let plain = try PlainSiteStatus(manifests: siteDir, state: state)
+        guard let plain = try plain.status() else { return try show(try await clusterReport()) }
         try show(plain.report, isCurrent: plain.isRunning != false)
     }
 

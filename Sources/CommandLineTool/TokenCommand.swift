@@ -5,6 +5,7 @@ import KubernetesAPI
 import KubernetesClient
 import NetworkAPI
 import NetworkModel
+import SiteFolder
 
 struct TokenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,10 +26,12 @@ struct IssueCommand: AsyncParsableCommand {
             Examples:
               tieline token issue -n shop --uses 1 --expires 1h > token.yaml
               tieline token redeem token.yaml | kubectl --context west apply -n shop -f -
+              tieline token issue --site-dir /etc/tieline > token.yaml
             """
     )
 
     @OptionGroup var cluster: ClusterOptions
+    @OptionGroup var plain: PlainSiteOptions
 
     @Option(help: "The Site that lets others in (default: the one of the namespace).")
     var site: String?
@@ -43,6 +46,9 @@ struct IssueCommand: AsyncParsableCommand {
     var name: String?
 
     func validate() throws {
+        if plain.siteDir != nil, cluster.isGiven || site != nil {
+            throw ValidationError("--site-dir goes with --state, --uses, --expires and --name only")
+        }
         guard (1...1000).contains(uses) else {
             throw ValidationError("--uses is 1...1000, not \(uses)")
         }
@@ -51,36 +57,53 @@ struct IssueCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // First what the site keeps: a token that nobody has yet expires by itself.
+        if let plain = try plain.status() {
+            let site = try plain.site()
+            let token = try token(of: site)
+            try plain.grants.change { try $0.issue(token, uses: uses, at: Timestamp(Date())) }
+            return try show(token, of: site)
+        }
         let (client, namespace) = try cluster.client()
         let site = try await client.site(named: site, in: namespace)
+        let token = try token(of: site)
+        try await client.store(token, uses: uses, in: site.metadata.namespace)
+        try show(token, of: site)
+    }
+
+    private func token(of site: Site) throws -> JoinToken {
         let link = try LinkGenerator.link(to: site, name: nil, cost: nil)
         let life = APIDuration(expires)?.duration ?? .zero
-        let secret = JoinSecret.make()
-        let token = JoinToken(
+        return JoinToken(
             grant: String(JoinSecret.make().lowercased().prefix(10)),
-            secret: secret,
+            secret: JoinSecret.make(),
             siteID: link.spec.remoteSiteID,
             endpoints: link.spec.endpoints,
             expires: Timestamp(seconds: (Timestamp(Date()) + life).seconds)
         )
-        // First what the site keeps: a token that nobody has yet expires by itself.
-        try await client.store(token, uses: uses, in: site.metadata.namespace)
+    }
+
+    private func show(_ token: JoinToken, of site: Site) throws {
         let printed = try token.secret(named: name ?? "\(site.metadata.name)-token")
         print(try Document.yamlLikeJSON(Envelope(printed)), terminator: "")
+    }
+}
+
+extension GrantLedger {
+    /// Adds what the site keeps of a token.
+    fileprivate mutating func issue(_ token: JoinToken, uses: Int, at now: Timestamp) throws {
+        let key = JoinSecret.key(of: token.secret)
+        let grant = JoinGrant(key: key, expires: token.expires, uses: uses)
+        try issue(token.grant, grant, at: now)
     }
 }
 
 extension KubernetesClient {
     fileprivate func store(_ token: JoinToken, uses: Int, in namespace: String?) async throws {
         let key = ObjectKey(namespace: namespace, name: ChildName.grantsSecret)
-        let grant = JoinGrant(
-            key: JoinSecret.key(of: token.secret),
-            expires: token.expires,
-            uses: uses
-        )
         let found = try await find(Core.Secret.self, key)
         var ledger = GrantLedger(found)
-        try ledger.issue(token.grant, grant, at: Timestamp(Date()))
+        try ledger.issue(token, uses: uses, at: Timestamp(Date()))
         guard found != nil else {
             let secret = Core.Secret {
                 $0.metadata = ObjectMeta(name: key.name, namespace: namespace)
@@ -110,11 +133,13 @@ struct RedeemCommand: AsyncParsableCommand {
         abstract: "Print what a site joins by: a Link, its token, and the right to read that.",
         discussion: """
             Asks no cluster: the output is for `kubectl apply`, or for Git with its secrets sealed. Once the Link was Connected, the Secret \
-            may go or stay; it lets nobody in any more.
+            may go or stay; it lets nobody in any more. For a plain site (--site-dir) the token goes into the site's state, and the Link \
+            is printed, for a file of its manifest folder.
 
-            Example:
+            Examples:
               tieline token redeem token.yaml -n shop | kubectl apply -f -
               kubectl wait -n shop tlink/east --for=condition=Connected
+              tieline token redeem token.yaml --site-dir /etc/tieline > /etc/tieline/link-east.yaml
             """
     )
 
@@ -133,6 +158,8 @@ struct RedeemCommand: AsyncParsableCommand {
     @Option(help: "The namespace of the controller.")
     var controllerNamespace = "tieline-system"
 
+    @OptionGroup var plain: PlainSiteOptions
+
     func validate() throws {
         if let cost, LinkCost(cost) == nil {
             throw ValidationError("--cost is 1...1000000, not \(cost)")
@@ -150,7 +177,13 @@ struct RedeemCommand: AsyncParsableCommand {
             controllerNamespace: controllerNamespace,
             at: Timestamp(Date())
         )
-        print(try redemption.text(cost: cost.flatMap { LinkCost($0) }), terminator: "")
+        let cost = cost.flatMap { LinkCost($0) }
+        guard let plain = try plain.status() else {
+            return print(try redemption.text(cost: cost), terminator: "")
+        }
+        // First the token, so that the first lane is dialed with it.
+        try plain.tokens.store(try redemption.secret)
+        print(try redemption.linkText(cost: cost), terminator: "")
     }
 }
 

@@ -14,9 +14,16 @@ package func compile(
     links: [Link],
     services: [Service],
     listeners: Listeners,
+    joins: Joins = Joins(),
     keeping kept: KeptParts = KeptParts()
 ) -> Compilation {
-    let frame = compileFrame(site: site, siteID: siteID, links: links, keeping: kept.links)
+    let frame = compileFrame(
+        site: site,
+        siteID: siteID,
+        links: links,
+        joins: joins,
+        keeping: kept.links
+    )
     var compiler = ServiceCompiler(listeners: listeners)
     compiler.setBook(SiteBook(of: site, siteID))
     for part in kept.services { compiler.keep(part) }

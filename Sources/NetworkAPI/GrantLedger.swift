@@ -25,7 +25,7 @@ package struct JoinGrant: Hashable, Sendable, Codable {
     var left: Int { max(0, uses - admitted.count - (revoked ?? []).count) }
 }
 
-/// The grants of a site: one Secret, an entry for each, so that whatever becomes of one is a single conditional write.
+/// The grants of a site: one Secret, an entry for each (a plain site: one folder, a file for each), so that whatever becomes of one is a single conditional write.
 ///
 /// Pure. An entry that does not decode lets nobody in and stays as it is.
 package struct GrantLedger: Sendable {
@@ -33,8 +33,10 @@ package struct GrantLedger: Sendable {
     /// What has to be written into the Secret; nil: taken out.
     package private(set) var changes: [String: Data?] = [:]
 
-    package init(_ secret: Core.Secret?) {
-        grants = (secret?.data ?? [:]).compactMapValues {
+    package init(_ secret: Core.Secret?) { self.init(secret?.data ?? [:]) }
+
+    package init(_ entries: [String: Data]) {
+        grants = entries.compactMapValues {
             try? JSONDecoder().decode(JoinGrant.self, from: $0)
         }
     }
@@ -72,6 +74,11 @@ package struct GrantLedger: Sendable {
             new.append(claim)
         }
         return new
+    }
+
+    /// Whether a site came by the grant that it claims.
+    package func hasAdmitted(_ claim: JoinedSite) -> Bool {
+        grants[claim.grant]?.admitted.contains { $0.siteID == claim.site.id } ?? false
     }
 
     /// Cuts a site off that came by any of them.
@@ -114,7 +121,7 @@ package struct Joins: Hashable, Sendable {
     package var tokens: [String: TokenConfiguration]
 
     package init(
-        _ ledger: GrantLedger = GrantLedger(nil),
+        _ ledger: GrantLedger = GrantLedger([:]),
         tokens: [String: TokenConfiguration] = [:]
     ) {
         grants = ledger.configured

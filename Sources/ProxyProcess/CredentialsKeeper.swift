@@ -2,6 +2,7 @@ import Certificates
 import FoundationEssentials
 import Logging
 import Proxy
+import SiteFolder
 import Synchronization
 
 /// Decides which credentials are used: those whose leaf was issued last.

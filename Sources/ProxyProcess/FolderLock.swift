@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import SiteFolder
 
 /// A folder that one process at a time has.
 enum FolderLock {

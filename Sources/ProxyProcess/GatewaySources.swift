@@ -7,6 +7,7 @@ import NetworkAPI
 import NetworkModel
 import Proxy
 import ProxyContract
+import SiteFolder
 
 /// A folder into which a kubelet mounts a Secret.
 struct MountedSecret {

@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import Logging
 import NetworkModel
+import SiteFolder
 
 /// Which instances of a proxy have run in a folder: each says of those before it that they have ended.
 ///

@@ -1,3 +1,5 @@
+import SiteFolder
+
 /// A problem that lasts is told once for each cause, and once more when it is over.
 struct LastingProblem: Equatable, Sendable {
     enum News: Equatable, Sendable {

@@ -38,6 +38,7 @@ struct PlainStatus {
         facts.isCompiled = true
         facts.isApplied = view.allApplied(state.generation)
         facts.problem = problem(.link, link)
+        facts.tokenProblem = link.spec.tokenSecret.flatMap { state.tokenProblem($0.name) }
         return LinkSummary.make(link: link, facts: facts, at: now)
     }
 

@@ -6,6 +6,7 @@ import NetworkModel
 import Proxy
 import ProxyContract
 import SiteControl
+import SiteFolder
 import Telemetry
 
 extension LogFormat: ExpressibleByArgument {}

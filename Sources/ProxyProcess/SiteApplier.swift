@@ -4,6 +4,7 @@ import ManifestReading
 import NetworkAPI
 import NetworkModel
 import ProxyContract
+import SiteFolder
 import Synchronization
 
 /// Applies what the files of a plain site say, whole or not at all, and remembers why not.
@@ -15,6 +16,7 @@ final class SiteApplier: Sendable {
         var manifests = Manifests()
         var site: Site?
         var configuration: SiteConfiguration?
+        var tokens = TokenFolder.Contents()
         /// Empty while the files are applied.
         var problems: [ManifestProblem] = []
         /// A file is being written: another look soon is worth it.
@@ -26,6 +28,13 @@ final class SiteApplier: Sendable {
         func problem(of kind: ObjectKind, _ name: String) -> ManifestProblem? {
             guard let file = manifests.file(of: kind, name) else { return nil }
             return problems.first { $0.file == file }
+        }
+
+        /// Why the token of a Link cannot be used; nil while it can.
+        func tokenProblem(_ name: String) -> String? {
+            guard tokens.tokens[name] == nil else { return nil }
+            return tokens.problems[name]
+                ?? "there is no token \(name) in the state of this site: give it with tieline token redeem FILE --site-dir DIR"
         }
     }
 
@@ -94,6 +103,7 @@ final class SiteApplier: Sendable {
             state.problems = []
             state.manifests = reading.manifests
             state.site = reading.site
+            state.tokens = reading.tokens
             guard state.configuration != configuration || wasRefused else {
                 return (UInt64?.none, false)
             }

@@ -1,3 +1,4 @@
+import Certificates
 import FoundationEssentials
 import Glibc
 import KubernetesAPI
@@ -5,12 +6,15 @@ import ManifestReading
 import NetworkAPI
 import NetworkModel
 import ProxyContract
+import SiteFolder
 
 /// The manifests of a plain site.
 struct SiteDirectory: Sendable {
     let path: String
     /// The address that listeners bind; nil: every one.
     let bind: String?
+    /// Where the site keeps what it issued and was given of tokens; nil: it has none.
+    var state: String?
 
     /// What the manifests say.
     struct Reading: Sendable {
@@ -19,6 +23,7 @@ struct SiteDirectory: Sendable {
         var configuration: SiteConfiguration?
         var problems: [ManifestProblem] = []
         var site: Site?
+        var tokens = TokenFolder.Contents()
         /// What was read, by file name.
         var texts: [String: String] = [:]
         /// A file was being written: it is worth another look soon.
@@ -108,12 +113,14 @@ struct SiteDirectory: Sendable {
             return
         }
         reading.site = site
+        let joins = joins(&reading)
         let compilation = NetworkAPI.compile(
             site: site,
             siteID: siteID,
             links: reading.manifests.links,
             services: reading.manifests.services,
-            listeners: .direct(bind: bind)
+            listeners: .direct(bind: bind),
+            joins: joins
         )
         reading.problems += compilation.findings.map(reading.manifests.problem)
         if site.spec.identity != nil {
@@ -127,6 +134,21 @@ struct SiteDirectory: Sendable {
             reading.problems.append(reading.manifests.problem(for: finding))
         }
         if reading.problems.isEmpty { reading.configuration = compilation.configuration }
+    }
+
+    /// What tokens add to the configuration.
+    private func joins(_ reading: inout Reading) -> Joins {
+        guard let state else { return Joins() }
+        reading.tokens = TokenFolder(state: state).read()
+        let tokens = reading.tokens.tokens.mapValues {
+            TokenConfiguration(grant: $0.grant, key: JoinSecret.key(of: $0.secret))
+        }
+        do {
+            return Joins(try GrantFolder(state: state).read(), tokens: tokens)
+        } catch {
+            reading.add("", "\(error)")
+            return Joins(tokens: tokens)
+        }
     }
 
     private func isManifest(_ name: String) -> Bool {

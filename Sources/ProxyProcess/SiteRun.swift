@@ -7,6 +7,7 @@ import NetworkAPI
 import NetworkModel
 import Proxy
 import ProxyContract
+import SiteFolder
 import Synchronization
 
 /// A site without Kubernetes: its manifests are files.
@@ -27,7 +28,11 @@ struct SiteRun: Sendable {
     ) {
         self.site = site
         self.place = place
-        directory = SiteDirectory(path: site.directory, bind: options.bind.map { "\($0)" })
+        directory = SiteDirectory(
+            path: site.directory,
+            bind: options.bind.map { "\($0)" },
+            state: place.path
+        )
         self.options = options
         self.admin = admin
         self.logger = logger
@@ -35,6 +40,10 @@ struct SiteRun: Sendable {
 
     func serve(until signals: Signals) async throws -> ProxyProcess.Ending {
         let (authority, snapshotKey) = try identity()
+        for folder in [place.grants.path, place.tokens.path] {
+            // What is not there is not watched, but looked at every ten seconds.
+            try? Files.makeDirectory(folder, mode: 0o700)
+        }
         let (reading, configuration, problems) = try firstReading(authority.siteID)
         let linkPort = reading.site?.spec.linkAccess?.port ?? LinkAccess.standardPort
         let first = try authority.issueLeaf(role: .gateway, now: Date())
@@ -72,7 +81,7 @@ struct SiteRun: Sendable {
             admin,
             until: signals,
             logger,
-            work: followFiles(applier, signals) + [
+            work: followFiles(applier, proxy, signals) + [
                 {
                     await withTaskExecutorPreference(writer) {
                         await status.follow(proxy, applier)
@@ -116,9 +125,10 @@ struct SiteRun: Sendable {
         )
     }
 
-    /// Reads the manifests again when they change, and on SIGHUP, on a thread of their own.
+    /// Reads the manifests again when they change, and on SIGHUP, and writes down who came by a token, on a thread of their own.
     private func followFiles(
         _ applier: SiteApplier,
+        _ proxy: any DataPlane,
         _ signals: Signals
     ) -> [@Sendable () async -> Void] {
         let reader = FileThread("manifests")
@@ -126,7 +136,7 @@ struct SiteRun: Sendable {
             {
                 await withTaskExecutorPreference(reader) {
                     let watch = DirectoryWatch(
-                        directories: [directory.path],
+                        directories: [directory.path, place.grants.path, place.tokens.path],
                         settle: .milliseconds(100)
                     )
                     await watch.forEachChange {
@@ -141,6 +151,11 @@ struct SiteRun: Sendable {
                         logger.notice("SIGHUP: reading the files again")
                         applier.readAgain()
                     }
+                }
+            },
+            {
+                await withTaskExecutorPreference(reader) {
+                    await PlainJoins(place.grants, logger).follow(proxy, applier)
                 }
             },
         ]

@@ -3,6 +3,7 @@ import Certificates
 import FoundationEssentials
 import Glibc
 import NetworkModel
+import SiteFolder
 
 /// What a plain site keeps: its identity, the statuses of its objects, the manifests that it last used.
 ///
@@ -50,6 +51,8 @@ struct SiteState: Sendable {
     init(path: String) { self.path = path }
 
     var statusFolder: String { "\(path)/status" }
+    var grants: GrantFolder { GrantFolder(state: path) }
+    var tokens: TokenFolder { TokenFolder(state: path) }
     private var identity: String { "\(path)/identity" }
     /// The SiteID that this state belongs to; stays when the identity is lost.
     private var record: String { "\(path)/site-id" }

@@ -6,6 +6,7 @@ import ManifestReading
 import NetworkAPI
 import NetworkModel
 import ProxyContract
+import SiteFolder
 import StatusSummaries
 import Telemetry
 

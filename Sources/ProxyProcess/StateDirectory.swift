@@ -6,6 +6,7 @@ import NetworkModel
 import Proxy
 import ProxyContract
 import SiteControl
+import SiteFolder
 import Synchronization
 
 /// The last configuration and endpoints, kept for a restart of the container while the API server is away.

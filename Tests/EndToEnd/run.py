@@ -30,7 +30,7 @@ LANES = [
     [
         ("ipv4", "abcd", [
             "input", "verdict", "routing", "steering", "sidecar", "injection", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
-            "identity", "rights", "tokens"]),
+            "identity", "rights", "tokens", "joining"]),
         ("ipv6", "ab", ["families"]),
         ("dual", "ab", ["families"]),
     ],

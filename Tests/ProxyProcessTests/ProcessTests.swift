@@ -3,6 +3,7 @@ import Glibc
 import KubernetesAPI
 import NetworkAPI
 import NetworkModel
+import SiteFolder
 import Testing
 
 @testable import ProxyProcess

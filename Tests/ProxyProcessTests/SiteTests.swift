@@ -5,6 +5,7 @@ import ManifestReading
 import NetworkAPI
 import NetworkModel
 import ProxyContract
+import SiteFolder
 import Synchronization
 import Testing
 

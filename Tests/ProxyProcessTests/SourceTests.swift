@@ -4,6 +4,7 @@ import KubernetesAPI
 import NetworkModel
 import Proxy
 import SiteControl
+import SiteFolder
 import Synchronization
 import Testing
 

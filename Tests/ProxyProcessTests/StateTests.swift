@@ -4,6 +4,7 @@ import NetworkModel
 import Proxy
 import ProxyContract
 import SiteControl
+import SiteFolder
 import Synchronization
 import TestSupport
 import Testing

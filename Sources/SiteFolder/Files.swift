@@ -1,27 +1,27 @@
 import CLinux
-import FoundationEssentials
+package import FoundationEssentials
 import Glibc
 
 /// Reading and replacing small files.
-enum Files {
+package enum Files {
     /// Larger files are not ours.
-    static let maximumBytes = 8 << 20
+    package static let maximumBytes = 8 << 20
 
     /// The bytes of the file; nil when there is none.
     ///
     /// - Throws: `FileProblem` when it is there, or may be there, and cannot be read.
-    static func read(_ path: String) throws -> Data? { try look(path)?.data }
+    package static func read(_ path: String) throws -> Data? { try look(path)?.data }
 
     /// What a look at a file showed.
-    struct Look {
-        var data: Data
+    package struct Look {
+        package var data: Data
         /// Somebody has it open for writing; nil where the kernel does not tell us.
-        var isOpenForWriting: Bool?
+        package var isOpenForWriting: Bool?
         /// Seconds since it was written last.
-        var age: Int
+        package var age: Int
     }
 
-    static func look(_ path: String) throws -> Look? {
+    package static func look(_ path: String) throws -> Look? {
         let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT || errno == ENOTDIR { return nil }
@@ -61,35 +61,35 @@ enum Files {
         }
     }
 
-    static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
 
     /// - Throws: when it cannot be told.
-    static func exists(orThrow path: String) throws -> Bool {
+    package static func exists(orThrow path: String) throws -> Bool {
         if unsafe access(path, F_OK) == 0 { return true }
         guard errno == ENOENT else { throw FileProblem(path, errno) }
         return false
     }
 
     /// What a symbolic link leads to; nil when it is none.
-    static func target(ofLink path: String) -> String? {
+    package static func target(ofLink path: String) -> String? {
         try? FileManager.default.destinationOfSymbolicLink(atPath: path)
     }
 
-    static func withoutSlash(_ path: String) -> String {
+    package static func withoutSlash(_ path: String) -> String {
         var path = path
         while path.count > 1, path.hasSuffix("/") { path.removeLast() }
         return path
     }
 
     /// The names of what is in a folder; none when it cannot be read.
-    static func names(in directory: String) -> [String] {
+    package static func names(in directory: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     }
 
     /// The same, sorted.
     ///
     /// - Throws: `FileProblem` when the folder cannot be read.
-    static func list(_ directory: String) throws -> [String] {
+    package static func list(_ directory: String) throws -> [String] {
         let descriptor = unsafe open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw FileProblem(directory, errno) }
         close(descriptor)
@@ -103,28 +103,62 @@ enum Files {
     /// Replaces the file in one step: who reads it sees the old bytes or the new ones.
     ///
     /// Also after a crash of the machine, unless it need not be `durable`: then the disk is not waited for.
-    static func replace(
+    package static func replace(
         _ path: String,
         with data: Data,
-        mode: mode_t = 0o600,
-        durable: Bool = true
+        mode: UInt32 = 0o600,
+        durable: Bool = true,
+        owner: Owner? = nil
     ) throws {
         let temporary = "\(path).tmp-\(getpid())"
         do {
-            try write(temporary, data, mode: mode, durable: durable)
+            try write(temporary, data, mode: mode, durable: durable, owner: owner)
             guard unsafe rename(temporary, path) == 0 else { throw FileProblem(path, errno) }
         } catch {
             _ = unsafe unlink(temporary)
             throw error
         }
+        if durable { try syncFolder(of: path) }
+    }
+
+    /// Brings the names in the folder of a file to the disk.
+    package static func syncFolder(of path: String) throws {
+        let folder = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+        let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileProblem(folder, errno) }
+        defer { close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw FileProblem(folder, errno) }
+    }
+
+    /// Whose a file is.
+    package struct Owner: Equatable, Sendable {
+        private let user: uid_t
+        private let group: gid_t
+
+        /// That of a file or folder; nil when it is this process's user, who need give nothing away, or cannot be told.
+        package init?(of path: String) {
+            var facts = stat()
+            guard unsafe stat(path, &facts) == 0, facts.st_uid != geteuid() else { return nil }
+            (user, group) = (facts.st_uid, facts.st_gid)
+        }
+
+        func take(_ descriptor: Int32) -> Bool { fchown(descriptor, user, group) == 0 }
     }
 
     /// Writes a new file and brings it to the disk.
-    static func write(_ path: String, _ data: Data, mode: mode_t, durable: Bool = true) throws {
+    package static func write(
+        _ path: String,
+        _ data: Data,
+        mode: UInt32,
+        durable: Bool = true,
+        owner: Owner? = nil
+    ) throws {
         let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw FileProblem(path, errno) }
         defer { close(descriptor) }
-        guard fchmod(descriptor, mode) == 0 else { throw FileProblem(path, errno) }
+        guard fchmod(descriptor, mode) == 0, owner?.take(descriptor) ?? true else {
+            throw FileProblem(path, errno)
+        }
         var rest = data[...]
         while !rest.isEmpty {
             let written = unsafe rest.withUnsafeBytes { bytes in
@@ -137,34 +171,40 @@ enum Files {
     }
 
     /// Removes what writers that were killed left behind.
-    static func removeTemporaries(in directory: String) {
+    package static func removeTemporaries(in directory: String) {
         for name in names(in: directory) where name.contains(".tmp-") {
             _ = unsafe unlink("\(directory)/\(name)")
         }
     }
 
-    static func makeDirectory(_ path: String, mode: mode_t) throws {
-        guard unsafe mkdir(path, mode) == 0 || errno == EEXIST else {
-            throw FileProblem(path, errno)
+    package static func makeDirectory(_ path: String, mode: UInt32, owner: Owner? = nil) throws {
+        guard unsafe mkdir(path, mode) == 0 else {
+            guard errno == EEXIST else { throw FileProblem(path, errno) }
+            return
         }
+        guard let owner else { return }
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw FileProblem(path, errno) }
+        defer { close(descriptor) }
+        guard owner.take(descriptor) else { throw FileProblem(path, errno) }
     }
 }
 
 /// Why a file could not be read or written.
-struct FileProblem: Error, CustomStringConvertible {
-    let description: String
+package struct FileProblem: Error, CustomStringConvertible {
+    package let description: String
     /// Without the file that met it.
-    let cause: String
+    package let cause: String
     /// It may be over without anybody having corrected a file: no room on the disk, no descriptors.
-    let isPassing: Bool
+    package let isPassing: Bool
 
-    init(_ description: String) {
+    package init(_ description: String) {
         self.description = description
         cause = description
         isPassing = false
     }
 
-    init(_ path: String, _ code: Int32) {
+    package init(_ path: String, _ code: Int32) {
         isPassing = [ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM].contains(code)
         cause = unsafe String(cString: strerror(code))
         description = "\(path): \(cause)"
