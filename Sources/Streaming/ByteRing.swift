@@ -8,8 +8,10 @@ package struct ByteRing: ~Copyable {
     package private(set) var start: UInt64 = 0
     /// The offset behind the last byte.
     package private(set) var end: UInt64 = 0
-    private var memory: UnsafeMutableRawBufferPointer?
+    private var base: UnsafeMutableRawPointer?
     package private(set) var pool: BufferPool
+    /// Of the memory, a power of two; idle streams are many, so every word counts.
+    private var size: UInt32 = 0
 
     /// Draws the memory from another pool of the same loop.
     package mutating func draw(on other: BufferPool) {
@@ -20,17 +22,25 @@ package struct ByteRing: ~Copyable {
 
     package init(_ pool: BufferPool) {
         self.pool = pool
-        unsafe memory = nil
+        unsafe base = nil
     }
 
     deinit {
         if let memory = unsafe memory { unsafe pool.give(memory) }
     }
 
+    private var memory: UnsafeMutableRawBufferPointer? {
+        get { unsafe base.map { unsafe .init(start: $0, count: Int(size)) } }
+        set {
+            unsafe base = newValue?.baseAddress
+            size = UInt32(unsafe newValue?.count ?? 0)
+        }
+    }
+
     package var count: Int { Int(end - start) }
     package var isEmpty: Bool { start == end }
     /// Bytes of memory that are held.
-    package var capacity: Int { unsafe memory?.count ?? 0 }
+    package var capacity: Int { Int(size) }
 
     /// Adds bytes.
     package mutating func append(_ bytes: RawSpan) {

@@ -29,17 +29,17 @@ package struct EgressStream: ~Copyable {
     package let isResumable: Bool
     /// The bytes that came with OPEN are kept for the server.
     package private(set) var tookEarly = false
-    /// What the ingress takes at first.
-    private let window: UInt32
     private let timeouts: ServiceTimeouts
-    /// Of the newest attachment.
-    private var epoch: UInt32
-    /// Until when the ingress is waited for; nil while there is a path.
-    private var detachedUntil: Instant?
-    /// When the first server accepted.
-    private var openedAt: Instant?
     /// Servers that accepted and then reset.
     private var resetBy: [Endpoint] = []
+    /// What the ingress takes at first.
+    private let window: UInt32
+    /// Of the newest attachment.
+    private var epoch: UInt32
+    /// When the first server accepted.
+    private var openedAt: Instant?
+    /// Until when the ingress is waited for; nil while there is a path.
+    private var detachedUntil: Instant?
 
     /// Begin with `.start`.
     package init(_ open: Open, _ flow: consuming StreamFlow, timeouts: ServiceTimeouts) {

@@ -8,16 +8,16 @@ struct AttemptHistory {
 
     /// Until when another target is tried; set anew when a target that had taken the connection loses it.
     var deadline: Instant
-    /// How often a target said no, or took the connection and lost it.
-    var failures = 0
-    /// How often routing was waited for.
-    var pauses = 0
     /// Targets that said no.
     var refused: [SiteID] = []
     /// Targets that could not be asked: tried again when no other is left.
     var unreached: [SiteID] = []
     /// When a target took the connection last.
     var openedAt: Instant?
+    /// How often a target said no, or took the connection and lost it.
+    var failures: UInt8 = 0
+    /// How often routing was waited for, as far as it matters.
+    var pauses: UInt8 = 0
 
     init(deadline: Instant) { self.deadline = deadline }
 
@@ -28,8 +28,8 @@ struct AttemptHistory {
     mutating func takePause() -> Duration? {
         guard !unreached.isEmpty else { return nil }
         unreached = []
-        defer { pauses += 1 }
-        return Self.pause * (1 << min(pauses, 4))
+        defer { pauses = min(pauses + 1, 4) }
+        return Self.pause * (1 << Int(pauses))
     }
 
     /// A target that had taken the connection loses it, and nobody could tell: another may take it.

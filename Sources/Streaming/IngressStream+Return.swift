@@ -40,7 +40,7 @@ extension IngressStream {
     mutating func spread(_ isBulk: Bool, _ turn: inout Turn) {
         guard case .open(var joined) = state, joined.isResumable else { return }
         let moves = joined.bulk.map { $0.moves + 1 } ?? 1
-        joined.bulk = isBulk ? Joined.Bulk(moves: moves, movedAt: turn.now) : nil
+        joined.bulk = isBulk ? Joined.Bulk(movedAt: turn.now, moves: moves) : nil
         seekBack(Recovery(joined, until: nil), &turn)
     }
 
@@ -175,16 +175,16 @@ package struct Joined: Hashable, Sendable {
     package let pick: Pick
     /// Ends with the egress.
     package fileprivate(set) var route: [ProxyID]
-    /// Of the newest attachment, or attempt at one.
-    package fileprivate(set) var epoch: UInt32 = 0
-    let isResumable: Bool
     /// Nil: it is not bulk, or has not proved so.
     package fileprivate(set) var bulk: Bulk?
+    let isResumable: Bool
+    /// Of the newest attachment, or attempt at one.
+    package fileprivate(set) var epoch: UInt32 = 0
 
     /// How often it was moved as bulk, and when last.
     package struct Bulk: Hashable, Sendable {
-        fileprivate let moves: Int
         fileprivate let movedAt: Instant
+        fileprivate let moves: UInt32
     }
 
     init(pick: Pick, route: [ProxyID], isResumable: Bool) {

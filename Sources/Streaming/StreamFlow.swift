@@ -31,6 +31,8 @@ package struct StreamFlow: ~Copyable {
 
     package private(set) var sender: StreamSender
     package private(set) var receiver: StreamReceiver
+    /// When a byte or a FIN last moved.
+    package private(set) var lastMoved: Instant
     /// The other end has taken the stream: bytes may flow.
     package private(set) var isOpen = false
     /// A byte has passed in some direction.
@@ -39,8 +41,6 @@ package struct StreamFlow: ~Copyable {
     package private(set) var hasSocket: Bool
     /// Until the path is another one, or sure to stay, an orderly end is not told: the other end could not hear of it.
     var awaitsPath = false
-    /// When a byte or a FIN last moved.
-    package private(set) var lastMoved: Instant
     private var isAcknowledgedSoon = false
     private var steps: Steps = []
 

@@ -9,10 +9,13 @@ package struct StreamIndex: Sendable {
     /// Names one stream of one loop for as long as it is there.
     package struct Place: Hashable, Sendable {
         package let stream: ObjectIdentifier
-        private let number: UInt32
+        /// Where its loop has it.
+        package let seat: UInt32
+        private let number: UInt16
 
-        package init(loop: Int, stream: ObjectIdentifier) {
-            number = UInt32(loop)
+        package init(loop: Int, seat: UInt32, stream: ObjectIdentifier) {
+            number = UInt16(loop)
+            self.seat = seat
             self.stream = stream
         }
 
@@ -40,7 +43,7 @@ package struct StreamIndex: Sendable {
 
     private enum Entry: Sendable {
         case present(Place)
-        case ended(Verdict, until: Instant)
+        case ended(until: Instant, Verdict)
     }
 
     /// By ingress, then by number: half the memory of one table of whole names.
@@ -77,7 +80,7 @@ package struct StreamIndex: Sendable {
 
     /// How a stream ended that is there no more; nil when nothing is known of it.
     package func verdict(_ name: StreamName, at now: Instant) -> Verdict? {
-        guard case .ended(let verdict, let until)? = self[name], now < until else {
+        guard case .ended(let until, let verdict)? = self[name], now < until else {
             return nil
         }
         return verdict
@@ -110,7 +113,7 @@ package struct StreamIndex: Sendable {
         at now: Instant
     ) {
         guard find(name) == place else { return }
-        self[name] = .ended(verdict, until: until)
+        self[name] = .ended(until: until, verdict)
         graves.append(name)
         while let first = graves[firstGrave...].first, isOver(first, at: now) {
             self[first] = nil
@@ -124,7 +127,7 @@ package struct StreamIndex: Sendable {
 
     private func isOver(_ name: StreamName, at now: Instant) -> Bool {
         if graveCount > graveLimit { return true }
-        guard case .ended(_, let until)? = self[name] else { return true }
+        guard case .ended(let until, _)? = self[name] else { return true }
         return until <= now
     }
 }

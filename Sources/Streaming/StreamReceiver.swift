@@ -11,36 +11,42 @@ package struct StreamReceiver: ~Copyable {
     package static let generousWindow = 256 << 10
     package static let maximumWindow = Int(WireLimit.window)
 
+    // In an order without gaps.
     /// What waits for the socket: from the first byte not written to the next one expected.
     package private(set) var pending: ByteRing
-    /// How far ahead of what was written the sender may be.
-    package private(set) var window: Int
+    private var windowSize: UInt32
     /// Bytes before this offset may come.
     package private(set) var granted: UInt64
-    /// The number of bytes of the direction, once the sender has said so.
-    package private(set) var finOffset: UInt64?
-    /// Our FIN was sent to the socket.
-    package private(set) var isFinDelivered = false
-    private var isFinAcknowledged = false
     /// Bytes before this offset came over this path or before it: a hop allows no acknowledgment of others.
     private(set) var arrived: UInt64 = 0
-    /// So did FIN.
-    private(set) var hasFinArrived = false
-    /// The sender may have heard of nothing, over this path.
-    private(set) var mustAcknowledge = false
     /// The offset of the last acknowledgment, and when it was sent.
     private var acknowledged: UInt64 = 0
     private var acknowledgedAt: Instant
+    /// The number of bytes of the direction, once the sender has said so.
+    package private(set) var finOffset: UInt64?
+    /// It came over this path or before it.
+    private(set) var hasFinArrived = false
+    /// Our FIN was sent to the socket.
+    package private(set) var isFinDelivered = false
+    private var isFinAcknowledged = false
+    /// The sender may have heard of nothing, over this path.
+    private(set) var mustAcknowledge = false
 
     package init(_ pool: BufferPool, window: Int, at now: Instant) {
         pending = ByteRing(pool)
-        self.window = window
+        windowSize = UInt32(window)
         granted = UInt64(window)
         acknowledgedAt = now
     }
 
     /// Keeps bytes of another site from now on.
     package mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
+
+    /// How far ahead of what was written the sender may be.
+    package private(set) var window: Int {
+        get { Int(windowSize) }
+        set { windowSize = UInt32(newValue) }
+    }
 
     /// Bytes written to the socket.
     package var written: UInt64 { pending.start }

@@ -7,6 +7,7 @@ import Wire
 /// The owner of one end of a stream that takes everything and does nothing.
 class TestOwner: StreamOwner {
     var number: UInt64 = 0
+    var seat: UInt32 = 0
     private(set) lazy var end = StreamEnd(of: self)
 
     func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd) {}

@@ -24,6 +24,7 @@ struct StreamIndexTests {
             let name = StreamName(ingress: ingress, number: number)
             let place = StreamIndex.Place(
                 loop: Int.random(in: 0...1, using: &random),
+                seat: 0,
                 stream: ObjectIdentifier(things[Int.random(in: 0..<20, using: &random)])
             )
             if random.chance(60) {
@@ -49,7 +50,7 @@ struct StreamIndexTests {
     func tombstones() {
         var index = StreamIndex(graveLimit: 10)
         let (thing, begin) = (Thing(), Instant(nanoseconds: 1_000_000_000))
-        let place = StreamIndex.Place(loop: 0, stream: ObjectIdentifier(thing))
+        let place = StreamIndex.Place(loop: 0, seat: 0, stream: ObjectIdentifier(thing))
         func name(_ number: UInt64) -> StreamName {
             StreamName(ingress: ProxyID(site: site(0), instance: 1), number: number)
         }

@@ -50,14 +50,14 @@ final class EventLoop {
     }
 
     private struct Slot {
-        var generation: UInt32 = 0
         var handler: (any EventHandler)?
+        var generation: UInt32 = 0
         /// -1 for a handler without a descriptor.
         var descriptor: Int32 = -1
-        var isResumed = false
-        var isAtTurnEnd = false
         /// On whose account the handler is called; nil: on nobody's.
         var account: AccountNumber?
+        var isResumed = false
+        var isAtTurnEnd = false
         /// Events of which the handler has not been told yet.
         var kept: ReadyEvents = []
     }
@@ -205,8 +205,8 @@ extension EventLoop {
         }
         let generation = slots[Int(index)].generation
         slots[Int(index)] = Slot(
-            generation: generation,
             handler: handler,
+            generation: generation,
             descriptor: descriptor
         )
         return RegistrationID(index: index, generation: generation)

@@ -3,7 +3,11 @@ import NetworkModel
 
 /// Names the account on which something is done: a neighbor site's, or that of all whose site is not known yet.
 struct AccountNumber: Hashable, Sendable {
-    let value: Int
+    private let number: UInt32
+
+    init(value: Int) { number = UInt32(value) }
+
+    var value: Int { Int(number) }
 
     /// Of neighbors whose handshake is not done.
     static let strangers = AccountNumber(value: 0)

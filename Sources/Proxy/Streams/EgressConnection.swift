@@ -7,9 +7,9 @@ import Wire
 final class EgressConnection: SocketStream {
     unowned let engine: StreamEngine
     private let service: SharedService
-    private let introducesClients: Bool
     /// Of the neighbor that sent the OPEN.
     private let charge: StreamCharge
+    private let introducesClients: Bool
     private(set) lazy var end = StreamEnd(of: self)
     private var stream: EgressStream
     /// The OPEN, until it is answered.
@@ -19,6 +19,7 @@ final class EgressConnection: SocketStream {
     var number: UInt64 = 0
     private var connector: LocalConnector?
     private var timer = DeadlineTimer()
+    var seat: UInt32 = 0
     /// For how long an ingress that has lost the path tries to come back.
     private var grace: Duration
 

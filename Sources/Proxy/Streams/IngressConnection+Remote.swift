@@ -52,14 +52,14 @@ extension IngressConnection {
     // MARK: Whose word an answer is
 
     func isGenuine(_ opened: Opened) -> Bool {
-        guard let asked = asked?.value else { return false }
+        guard let request = openAsked else { return false }
         guard !engine.view.isSidecar else { return true }
-        return isGenuine(.opened(by: opened.egress), to: asked, opened.mac)
+        return isGenuine(.opened(by: opened.egress), to: request, opened.mac)
     }
 
     func isGenuine(_ refused: Refused) -> Bool {
-        guard let asked = asked?.value else { return false }
-        return isGenuine(refused, to: asked)
+        guard let request = openAsked else { return false }
+        return isGenuine(refused, to: request)
     }
 
     func isGenuine(_ refused: Refused, to request: some StreamRequest) -> Bool {

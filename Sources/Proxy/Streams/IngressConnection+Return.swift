@@ -22,8 +22,7 @@ extension IngressConnection {
             carrier !== end.carrier || !carrier.isRetired, let resume = resume(joined, way),
             carrier.open(attempt)
         else { return handle(.unreachable(way)) }
-        self.attempt = attempt
-        askedBack = Boxed(resume)
+        asks(resume, by: attempt)
         attempt.send(.resume) { resume.encode(into: &$0) }
         let patience = way.patience(roundTrip: carrier.conduit.roundTrip)
         handle(.askedBack(way, hadFin: resume.standing.hasFin, patience: patience))
@@ -51,17 +50,16 @@ extension IngressConnection {
         guard let attempt else { return }
         end.leave()
         end = attempt
-        self.attempt = nil
-        askedBack = nil
+        asksNothing()
         if let carrier = end.carrier { stream.flow.draw(on: engine.pool(of: carrier.account)) }
         requestDataIfPossible()
     }
 
     /// Nobody waits for an answer to the RESUME.
     func forgetAttempt() {
-        attempt?.leave()
-        attempt = nil
-        askedBack = nil
+        guard let attempt else { return }
+        asksNothing()
+        attempt.leave()
     }
 
     // MARK: Bulk
@@ -81,13 +79,13 @@ extension IngressConnection {
     // MARK: Whose word an answer is
 
     func isGenuine(_ resumed: Resumed) -> Bool {
-        guard let askedBack = askedBack?.value else { return false }
-        guard !engine.view.isSidecar else { return resumed.egress == askedBack.route.last }
-        return isGenuine(.resumed(resumed), to: askedBack, resumed.mac)
+        guard let request = resumeAsked else { return false }
+        guard !engine.view.isSidecar else { return resumed.egress == request.route.last }
+        return isGenuine(.resumed(resumed), to: request, resumed.mac)
     }
 
     func isGenuineBack(_ refused: Refused) -> Bool {
-        guard let askedBack = askedBack?.value else { return false }
-        return isGenuine(refused, to: askedBack)
+        guard let request = resumeAsked else { return false }
+        return isGenuine(refused, to: request)
     }
 }

@@ -7,29 +7,32 @@ import Wire
 final class IngressConnection: SocketStream {
     unowned let engine: StreamEngine
     let client: Endpoint
-    let service: SharedService
     let introducesClients: Bool
     /// First bytes of the client travel with OPEN.
     let isEarly: Bool
+    let service: SharedService
     lazy var end = StreamEnd(of: self)
-    /// On the path of a RESUME, until the answer.
-    var attempt: StreamEnd?
-    /// The RESUME that was sent last, until it is answered.
-    var askedBack: Boxed<Resume>?
     var stream: IngressStream
     var part: SocketPart
     var holdings = StreamHoldings()
     var number: UInt64 = 0
-    /// The OPEN that was sent last, until it is answered.
-    private(set) var asked: Boxed<Open>?
+    /// What was sent last, until it is answered.
+    private var asked: Boxed<Question>?
     /// The number in its name; 0 when there is none.
     private var nameNumber: UInt64 = 0
     var connector: LocalConnector?
     var relay: PlainRelay?
     private var timer = DeadlineTimer()
+    var seat: UInt32 = 0
     private let acceptedAt: Instant
     /// What was told to the service.
     private var told = MovedBytes()
+
+    private enum Question {
+        case open(Open)
+        /// With the end on its path.
+        case resume(Resume, StreamEnd)
+    }
 
     var flow: StreamFlow {
         _read { yield stream.flow }
@@ -260,8 +263,29 @@ final class IngressConnection: SocketStream {
 
     /// OPEN is about to be sent.
     func asks(_ open: Open) {
-        asked = Boxed(open)
+        asked = Boxed(.open(open))
         nameNumber = open.name.number
+    }
+
+    /// RESUME is about to be sent by `end`.
+    func asks(_ resume: Resume, by end: StreamEnd) { asked = Boxed(.resume(resume, end)) }
+
+    /// Nothing that was asked is waited for.
+    func asksNothing() { asked = nil }
+
+    /// The OPEN that waits for its answer.
+    var openAsked: Open? {
+        if case .open(let open)? = asked?.value { open } else { nil }
+    }
+
+    /// The RESUME that waits for its answer.
+    var resumeAsked: Resume? {
+        if case .resume(let resume, _)? = asked?.value { resume } else { nil }
+    }
+
+    /// On the path of that RESUME.
+    var attempt: StreamEnd? {
+        if case .resume(_, let end)? = asked?.value { end } else { nil }
     }
 
     private func forgetName() {

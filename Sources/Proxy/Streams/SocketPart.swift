@@ -5,24 +5,30 @@ import Wire
 struct SocketPart: ~Copyable {
     static let readMinimum = 4_096
 
-    var socket: FileDescriptor?
-    private var registration: RegistrationID?
+    // In an order without gaps.
+    /// Whether the other end of the socket has vanished.
+    private var silence = PeerSilence()
     /// There may be bytes, a FIN or an error to read.
     var isReadable = false
     /// There may be room in the socket.
     var isWritable = true
     /// A short read proves nothing any more.
     private var readsToEnd = false
-    /// Whether the other end of the socket has vanished.
-    private var silence = PeerSilence()
     private var late = LateOptions.none
-    /// How much to read at once: grows while reads are full.
-    private(set) var readSize = SocketPart.readMinimum
+    private var readCount = Int32(SocketPart.readMinimum)
+    private var registration: RegistrationID?
+    var socket: FileDescriptor?
 
     /// A client's, or none yet.
     init(_ socket: consuming FileDescriptor?) { self.socket = socket }
 
     var isWatched: Bool { registration != nil }
+
+    /// How much to read at once: grows while reads are full.
+    private(set) var readSize: Int {
+        get { Int(readCount) }
+        set { readCount = Int32(newValue) }
+    }
 
     /// Watches the socket; false when the kernel refuses.
     mutating func watch(for handler: any EventHandler, on loop: EventLoop) -> Bool {
@@ -110,7 +116,7 @@ struct SocketPart: ~Copyable {
 /// What an end holds of its loop and its service, to be given back once.
 struct StreamHoldings {
     /// Bytes of the receiver's window that were told to the other end.
-    var window = 0
+    var window: Int32 = 0
     /// The service was told that a byte has passed.
     var isTouched = false
     /// It waits for memory to read.

@@ -84,9 +84,9 @@ extension SocketStream {
 
     /// The receiver's window was, or is about to be, told to the other end.
     func countWindow() {
-        let window = flow.receiver.window
+        let window = Int32(flow.receiver.window)
         guard window > holdings.window else { return }
-        engine.windowGranted(window - holdings.window)
+        engine.windowGranted(Int(window - holdings.window))
         holdings.window = window
     }
 
@@ -95,7 +95,7 @@ extension SocketStream {
         // Both FINs have passed: closing is no reset. Fails only when the connection is gone.
         if inOrder { try? part.socket?.setAbortive(false) }
         part.close(on: engine.loop)
-        engine.windowReturned(holdings.window)
+        engine.windowReturned(Int(holdings.window))
         holdings.window = 0
     }
 }

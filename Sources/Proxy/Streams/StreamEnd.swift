@@ -77,6 +77,8 @@ extension StreamEnd {
 protocol StreamOwner: AnyObject {
     /// Its number among the streams of its loop, in the order in which they began.
     var number: UInt64 { get set }
+    /// Where its loop has it.
+    var seat: UInt32 { get set }
 
     /// Appends the newest acknowledgment of what came from the other side of this proxy.
     func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd)

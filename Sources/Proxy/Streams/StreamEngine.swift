@@ -15,7 +15,7 @@ final class StreamEngine: EventHandler {
     private var pools: [SiteID: BufferPool] = [:]
     private(set) var carriers: [ProxyID: [StreamCarrier]] = [:]
     private var bridges: [Int: LoopBridge] = [:]
-    private var streams: [ObjectIdentifier: any StreamOwner] = [:]
+    private var streams = Seats<any StreamOwner>()
     private var lazy: [any SocketStream] = []
     /// Of all receivers.
     var grantedWindows = 0
@@ -36,7 +36,7 @@ final class StreamEngine: EventHandler {
     /// those of requests that one lane leaves to them.
     let bulkDistance: Duration
     /// Streams without a path, numbered in the order in which they lost it.
-    private var detached: [ObjectIdentifier: UInt64] = [:]
+    private var detached: [ObjectIdentifier: (loss: UInt64, stream: any StreamOwner)] = [:]
     private var losses: UInt64 = 0
     private var looksAtWays = false
 
@@ -68,8 +68,8 @@ final class StreamEngine: EventHandler {
     func handle(_ events: ReadyEvents, on loop: EventLoop) {}
 
     func loopEnded() {
-        for stream in streams.values { stream.abandon() }
-        streams = [:]
+        for stream in streams.all { stream.abandon() }
+        streams.removeAll()
         detached = [:]
         lazy = []
         starved = []
@@ -81,7 +81,7 @@ final class StreamEngine: EventHandler {
     var streamCount: Int { streams.count }
 
     /// What is under way here.
-    var owners: [any StreamOwner] { Array(streams.values) }
+    var owners: [any StreamOwner] { streams.all }
 
     /// Has every client's connection tell its service what was moved.
     func tellMoved() {
@@ -103,7 +103,7 @@ final class StreamEngine: EventHandler {
 
     /// Resets every stream.
     func resetAll() {
-        for (index, stream) in Array(streams.values).enumerated() {
+        for (index, stream) in streams.all.enumerated() {
             stream.shutDown()
             if index % 64 == 63 { loop.breathe() }
         }
@@ -111,14 +111,14 @@ final class StreamEngine: EventHandler {
 
     /// Resets the clients and the servers of these service ports: they were taken out.
     func reset(_ services: Set<ServicePort>) {
-        for stream in Array(streams.values) {
+        for stream in streams.all {
             if let service = stream.servicePort, services.contains(service) { stream.shutDown() }
         }
     }
 
     /// These have ended for certain: streams that wait for them need not.
     func proxiesEnded(_ proxies: Set<ProxyID>) {
-        for (index, stream) in Array(streams.values).enumerated() {
+        for (index, stream) in streams.all.enumerated() {
             stream.proxiesEnded(proxies)
             if index % 64 == 63 { loop.breathe() }
         }
@@ -127,7 +127,7 @@ final class StreamEngine: EventHandler {
     func add(_ stream: any StreamOwner) {
         begun += 1
         stream.number = begun
-        streams[ObjectIdentifier(stream)] = stream
+        stream.seat = streams.add(stream)
         watchSilence()
     }
 
@@ -136,7 +136,7 @@ final class StreamEngine: EventHandler {
         guard !watchesSilence, !streams.isEmpty else { return }
         watchesSilence = true
         loop.schedule(after: silenceLimit / 3) { [unowned self] _ in
-            checkSilence(Array(streams.values)[...])
+            checkSilence(streams.all[...])
         }
     }
 
@@ -156,7 +156,7 @@ final class StreamEngine: EventHandler {
 
     /// The stream has ended.
     func remove(_ stream: any StreamOwner) {
-        streams[ObjectIdentifier(stream)] = nil
+        if streams[stream.seat] === stream { streams.remove(at: stream.seat) }
         if !detached.isEmpty { detached[ObjectIdentifier(stream)] = nil }
     }
 
@@ -185,10 +185,20 @@ final class StreamEngine: EventHandler {
     }
 
     private func place(_ stream: any StreamOwner) -> StreamIndex.Place {
-        StreamIndex.Place(loop: loop.index, stream: ObjectIdentifier(stream))
+        StreamIndex.Place(
+            loop: loop.index,
+            seat: stream.seat,
+            stream: ObjectIdentifier(stream)
+        )
     }
 
-    func stream(at place: StreamIndex.Place) -> (any StreamOwner)? { streams[place.stream] }
+    /// Nil when it has ended.
+    func stream(at place: StreamIndex.Place) -> (any StreamOwner)? {
+        guard let stream = streams[place.seat],
+            ObjectIdentifier(stream) == place.stream
+        else { return nil }
+        return stream
+    }
 
     // MARK: Streams without a path
 
@@ -197,7 +207,7 @@ final class StreamEngine: EventHandler {
         let key = ObjectIdentifier(stream)
         if isDetached, detached[key] == nil {
             losses += 1
-            detached[key] = losses
+            detached[key] = (losses, stream)
         } else if !isDetached, !detached.isEmpty {
             detached[key] = nil
         }
@@ -208,7 +218,7 @@ final class StreamEngine: EventHandler {
     /// There is another lane: a few at a time look whether it leads back.
     private func retryDetached() {
         guard !detached.isEmpty else { return }
-        slowly(detached.keys.compactMap { streams[$0] }[...]) { $0.retry() }
+        slowly(detached.values.map(\.stream)[...]) { $0.retry() }
     }
 
     /// Calls `body` for some streams in each turn; those may have ended by then.
@@ -237,15 +247,17 @@ final class StreamEngine: EventHandler {
         loop.schedule(after: Self.waysDelay) { [unowned self] _ in
             looksAtWays = false
             plane.looksAtWays()
-            slowly(Array(streams.values)[...]) { $0.move(isLeaving: false) }
+            slowly(streams.all[...]) { $0.move(isLeaving: false) }
         }
     }
 
     /// False when there is none.
     func resetYoungestDetached() -> Bool {
-        guard let youngest = detached.max(by: { $0.value < $1.value })?.key else { return false }
-        detached[youngest] = nil
-        streams[youngest]?.shutDown()
+        guard let youngest = detached.max(by: { $0.value.loss < $1.value.loss }) else {
+            return false
+        }
+        detached[youngest.key] = nil
+        youngest.value.stream.shutDown()
         return true
     }
 
@@ -365,6 +377,6 @@ final class StreamEngine: EventHandler {
 
     /// The streams of the greatest numbers.
     func youngest(_ count: Int) -> [any StreamOwner] {
-        Array(streams.values.sorted { $0.number > $1.number }.prefix(count))
+        Array(streams.all.sorted { $0.number > $1.number }.prefix(count))
     }
 }

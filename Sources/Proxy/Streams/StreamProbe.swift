@@ -25,6 +25,7 @@ final class StreamProbe: StreamOwner {
     private var done: ((Outcome, Duration) -> Void)?
     private lazy var end = StreamEnd(of: self)
     var number: UInt64 = 0
+    var seat: UInt32 = 0
 
     /// Calls `done` once: with what came, and after how long.
     @discardableResult

@@ -9,6 +9,7 @@ final class TransitConnection: StreamOwner {
     private var stream: TransitStream
     private var timer = DeadlineTimer()
     var number: UInt64 = 0
+    var seat: UInt32 = 0
     /// Towards the ingress, and towards the egress.
     private(set) lazy var inner = StreamEnd(of: self)
     private(set) lazy var outer = StreamEnd(of: self)

@@ -171,7 +171,7 @@ final class ModelNetwork {
     func forget(_ name: StreamName, _ owner: any ModelOwner) { index.remove(name, place(owner)) }
 
     private func place(_ owner: any ModelOwner) -> StreamIndex.Place {
-        StreamIndex.Place(loop: 0, stream: ObjectIdentifier(owner))
+        StreamIndex.Place(loop: 0, seat: 0, stream: ObjectIdentifier(owner))
     }
 
     func pick(excluding excluded: [SiteID]) -> Pick? {
