@@ -4,8 +4,9 @@
 /// stream owns none. What is given back is kept for reuse up to a limit.
 @safe
 package final class BufferPool {
-    package static let minimumShift = 12
+    package static let minimumShift = 9
     package static let maximumShift = 24
+    package static let scratchSize = 4_096
     /// Bytes kept for reuse at most.
     package var keptLimit = 32 << 20
 
@@ -13,6 +14,8 @@ package final class BufferPool {
     package private(set) var used = 0
     /// Where the memory comes from; nil for the loop's own pool.
     private let parent: BufferPool?
+    /// Where little is read before it is known how little; lent within one call.
+    package let scratch: UnsafeMutableRawBufferPointer
     /// Who answers for it, if it is not held on this proxy's own account.
     package let account: (any RingAccount)?
     private var kept = 0
@@ -24,12 +27,14 @@ package final class BufferPool {
     package init() {
         parent = nil
         account = nil
+        unsafe scratch = .allocate(byteCount: Self.scratchSize, alignment: 64)
     }
 
     /// Hands on the memory of `parent`, and counts it for `account`.
     package init(drawingFrom parent: BufferPool, account: any RingAccount) {
         self.parent = parent
         self.account = account
+        unsafe scratch = parent.scratch
     }
 
     /// What another pool with the same memory has handed out is held by this one from now on.
@@ -47,12 +52,13 @@ package final class BufferPool {
     }
 
     deinit {
+        if parent == nil { unsafe scratch.deallocate() }
         for index in unsafe free.indices {
             while let memory = unsafe free[index].popLast() { unsafe memory.deallocate() }
         }
     }
 
-    /// A buffer that holds `count` bytes, of the least power of two from 4 KiB to 16 MiB; its bytes are arbitrary.
+    /// A buffer that holds `count` bytes, of the least power of two from 512 bytes to 16 MiB; its bytes are arbitrary.
     package func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let index = Self.index(count)
         let size = 1 << (index + Self.minimumShift)

@@ -64,10 +64,24 @@ package struct ByteRing: ~Copyable {
         atMost limit: Int,
         _ read: (UnsafeMutableRawBufferPointer) -> Int
     ) -> Int {
+        if limit <= BufferPool.scratchSize, limit > capacity - count {
+            return unsafe fillByCopy(atMost: limit, read)
+        }
         reserve(limit)
         let count = unsafe read(freeRegion(atMost: limit))
         end += UInt64(count)
         releaseIfEmpty()
+        return count
+    }
+
+    /// What is read at once is little mostly: memory is taken for what came only.
+    private mutating func fillByCopy(
+        atMost limit: Int,
+        _ read: (UnsafeMutableRawBufferPointer) -> Int
+    ) -> Int {
+        let pool = pool
+        let count = unsafe read(.init(rebasing: pool.scratch[..<limit]))
+        unsafe append(UnsafeRawBufferPointer(rebasing: pool.scratch[..<count]).bytes)
         return count
     }
 

@@ -19,14 +19,33 @@ package struct LabelTable<End: AnyObject> {
 
     @usableFromInline var opened: [Slot] = []
     @usableFromInline var free: [UInt32] = []
-    /// By place; only those that are taken, since the neighbor chooses the places.
-    @usableFromInline var accepted: [Int: Slot] = [:]
+    /// By place, in pages; only those that were ever taken, since the neighbor chooses the places.
+    @usableFromInline var accepted: [[Slot]] = []
     @usableFromInline var taken = 0
 
     @inlinable
     package init() {}
 
     package var count: Int { taken }
+
+    @usableFromInline static var pageSize: Int { 64 }
+
+    @inlinable
+    func accepted(at place: Int) -> Slot? {
+        let (page, rest) = place.quotientAndRemainder(dividingBy: Self.pageSize)
+        guard page < accepted.count, !accepted[page].isEmpty else { return nil }
+        return accepted[page][rest]
+    }
+
+    @inlinable
+    mutating func setAccepted(_ slot: Slot, at place: Int) {
+        let (page, rest) = place.quotientAndRemainder(dividingBy: Self.pageSize)
+        while accepted.count <= page { accepted.append([]) }
+        if accepted[page].isEmpty {
+            accepted[page] = Array(repeating: Slot(), count: Self.pageSize)
+        }
+        accepted[page][rest] = slot
+    }
 
     /// A label for a stream that this side opens; nil when all are taken.
     @inlinable
@@ -54,8 +73,8 @@ package struct LabelTable<End: AnyObject> {
     ) -> (label: UInt32, replaced: End?)? {
         guard label & StreamLabel.answerBit == 0 else { return nil }
         let index = StreamLabel.place(label)
-        let replaced = accepted[index]?.end
-        accepted[index] = Slot(generation: StreamLabel.generation(label), end: end)
+        let replaced = accepted(at: index)?.end
+        setAccepted(Slot(generation: StreamLabel.generation(label), end: end), at: index)
         if replaced == nil { taken += 1 }
         return (label | StreamLabel.answerBit, replaced)
     }
@@ -66,7 +85,9 @@ package struct LabelTable<End: AnyObject> {
         let index = StreamLabel.place(label)
         let generation = StreamLabel.generation(label)
         guard label & StreamLabel.answerBit != 0 else {
-            guard let slot = accepted[index], slot.generation == generation else { return nil }
+            guard let slot = accepted(at: index), slot.generation == generation else {
+                return nil
+            }
             return slot.end
         }
         guard index < opened.count, opened[index].generation == generation else { return nil }
@@ -83,15 +104,15 @@ package struct LabelTable<End: AnyObject> {
             opened[index].generation = StreamLabel.next(opened[index].generation)
             free.append(UInt32(index))
         } else {
-            guard accepted[index]?.end === end else { return }
-            accepted[index] = nil
+            guard accepted(at: index)?.end === end else { return }
+            setAccepted(Slot(), at: index)
         }
         taken -= 1
     }
 
     /// Every stream there is.
     @inlinable
-    package var all: [End] { opened.compactMap(\.end) + accepted.values.compactMap(\.end) }
+    package var all: [End] { opened.compactMap(\.end) + accepted.joined().compactMap(\.end) }
 
     /// Every stream there is; the tables are empty afterwards.
     @inlinable

@@ -59,6 +59,27 @@ struct ByteRingTests {
         #expect(pool.used == 0)
     }
 
+    @Test("what is little takes little, whatever a read might have given")
+    func littleRead() {
+        let pool = BufferPool()
+        var ring = ByteRing(pool)
+        var expected: [UInt8] = []
+        for count in [1, 300, 100, 200, 4_096] {
+            let end = UInt64(expected.count + count)
+            let bytes = Pattern.bytes(UInt64(expected.count)..<end)
+            let filled = unsafe ring.fill(atMost: 4_096) { region in
+                unsafe region.copyBytes(from: bytes)
+                return count
+            }
+            #expect(filled == count)
+            expected += bytes
+            #expect(ring.capacity < max(2 * expected.count, 513))
+        }
+        #expect(ring.copy(from: 0, count: ring.count) == expected)
+        ring.drop(before: ring.end)
+        #expect(pool.used == 0)
+    }
+
     @Test("a failed read adds nothing and keeps no memory")
     func failedRead() {
         let pool = BufferPool()

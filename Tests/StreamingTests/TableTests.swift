@@ -101,6 +101,31 @@ struct TableTests {
         #expect(table.count == 1)
     }
 
+    @Test("the places of the other side may be anywhere, and are found, replaced and left")
+    func farPlaces() throws {
+        var table = LabelTable<Thing>()
+        let places: [UInt32] = [0, 63, 64, 4_000, UInt32(StreamLabel.limit) - 1]
+        let things = places.map { _ in Thing() }
+        for (place, thing) in zip(places, things) {
+            let label = StreamLabel.label(place, generation: 3)
+            let taken = table.accept(label, thing)
+            #expect(taken?.label == label | StreamLabel.answerBit && taken?.replaced == nil)
+        }
+        for (place, thing) in zip(places, things) {
+            #expect(table.find(StreamLabel.label(place, generation: 3)) === thing)
+            #expect(table.find(StreamLabel.label(place, generation: 2)) == nil)
+        }
+        for place in [1, 65, 9_000] as [UInt32] {
+            #expect(table.find(StreamLabel.label(place, generation: 0)) == nil)
+        }
+        #expect(table.all.count == places.count)
+        let (later, label) = (Thing(), StreamLabel.label(64, generation: 4))
+        let again = table.accept(label, later)
+        #expect(again?.replaced === things[2] && table.count == places.count)
+        table.remove(later, label: label | StreamLabel.answerBit)
+        #expect(table.find(label) == nil && table.count == places.count - 1)
+    }
+
     @Test("both sides may choose the same label without meeting")
     func bothSides() throws {
         var table = LabelTable<Thing>()

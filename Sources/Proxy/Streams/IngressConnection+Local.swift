@@ -8,7 +8,7 @@ extension IngressConnection {
     func connect(excluding excluded: [Endpoint]) {
         // The relay watches the client; until then only the server matters.
         part.unwatch(on: engine.loop)
-        connector = LocalConnector(
+        let connector = LocalConnector(
             service,
             excluding: excluded,
             introducing: introducesClients ? client : nil,
@@ -16,23 +16,25 @@ extension IngressConnection {
             on: engine.loop,
             connected: { [self] socket, watch, server in connected(socket, watch, server) },
             failed: { [self] reason in
-                connector = nil
+                server = nil
                 handle(.notConnected(reason))
             }
         )
+        server = .connecting(connector)
     }
 
     func stopConnecting() {
-        connector?.cancel()
-        connector = nil
+        guard case .connecting(let connector)? = server else { return }
+        connector.cancel()
+        server = nil
     }
 
     private func connected(
-        _ server: consuming FileDescriptor,
+        _ socket: consuming FileDescriptor,
         _ watch: Connector.Watch,
         _ pick: ServerPick
     ) {
-        connector = nil
+        server = nil
         // The loop that accepted it may have been faster than the one that connected could note its end.
         guard !engine.comesBack(client, at: part.socket?.localEndpoint) else {
             engine.loop.deregister(watch.registration)
@@ -42,9 +44,9 @@ extension IngressConnection {
         guard let client = part.socket.take() else {
             preconditionFailure("a server was connected for a client that has left")
         }
-        relay = PlainRelay(
+        let relay = PlainRelay(
             client: client,
-            server: server,
+            server: socket,
             serverWatch: watch,
             unsent: stream.flow.takeUnsent(),
             timeouts: stream.timeouts,
@@ -54,11 +56,12 @@ extension IngressConnection {
             firstAnswer: { [self] in answered() },
             completion: { [self] relay, ending in ended(relay, ending) }
         )
+        server = .relayed(relay)
     }
 
     private func ended(_ relay: PlainRelay, _ ending: PlainRelay.End) {
         tellMoved()
-        self.relay = nil
+        server = nil
         let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
         switch ending {
         case .finished: handle(.relayEnded(.finished))

@@ -20,13 +20,18 @@ final class IngressConnection: SocketStream {
     private var asked: Boxed<Question>?
     /// The number in its name; 0 when there is none.
     private var nameNumber: UInt64 = 0
-    var connector: LocalConnector?
-    var relay: PlainRelay?
+    /// Of this site.
+    var server: Server?
     private var timer = DeadlineTimer()
     var seat: UInt32 = 0
     private let acceptedAt: Instant
     /// What was told to the service.
     private var told = MovedBytes()
+
+    enum Server {
+        case connecting(LocalConnector)
+        case relayed(PlainRelay)
+    }
 
     private enum Question {
         case open(Open)
@@ -69,6 +74,10 @@ final class IngressConnection: SocketStream {
     /// What others know it by; nil before OPEN.
     var name: StreamName? {
         nameNumber > 0 ? StreamName(ingress: engine.view.proxy, number: nameNumber) : nil
+    }
+
+    private var relay: PlainRelay? {
+        if case .relayed(let relay)? = server { relay } else { nil }
     }
 
     // MARK: What happens

@@ -241,14 +241,13 @@ final class StreamCarrier {
             guard end.carrier === self else { continue }
             let isAlone = fresh.isEmpty && busy.isEmpty
             let quantum = isAlone ? Self.loneQuantum : Self.sharedQuantum
-            end.deficit = min(end.deficit + quantum, Self.loneQuantum)
+            let credit = min(Int(end.deficit) + quantum, Self.loneQuantum)
             let before = buffer.count
-            let most = min(room, end.deficit)
-            let hasMore = end.owner.produce(into: &buffer, limit: most, at: end)
+            let hasMore = end.owner.produce(into: &buffer, limit: min(room, credit), at: end)
             let used = buffer.count - before
             room -= used
             if used >= Self.longFrame { count(used, of: end) }
-            end.deficit = hasMore ? max(0, end.deficit - used) : 0
+            end.deficit = hasMore ? UInt16(clamping: credit - used) : 0
             // One that was fresh keeps a place among the busy ones, with or without more.
             if hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued, end.carrier === self {
                 end.line = .busy

@@ -12,25 +12,49 @@ final class StreamEnd {
     private(set) var carrier: StreamCarrier?
     /// As this side writes it into frames.
     private(set) var label: UInt32 = 0
-    /// Where it waits for its turn.
-    var line = StreamLine.none
-    /// Whether the carrier will ask it for data.
-    var isQueued: Bool { line != .none }
-    /// Bytes it may send in its turn; what deficit round robin counts.
-    var deficit = 0
     /// Bytes of long frames, either way, since `countedSince`; more than none on a lane for bulk since the last look at it.
     var longBytes: Int32 = 0
     /// In units of the carrier.
     var countedSince: UInt32 = 0
-    /// It has proved bulky, and there was no lane for it.
-    var waitsForBulk = false
-    /// Waits among those of the carrier that have an acknowledgment to send.
-    var owesAcknowledgment = false
+    /// Bytes it may send in its turn; what deficit round robin counts.
+    var deficit: UInt16 = 0
+    /// Where it waits for its turn.
+    var line = StreamLine.none
+    private var marks: Marks = []
     /// Its neighbors in the carrier's queue.
     fileprivate var nextInQueue: StreamEnd?
     fileprivate var previousInQueue: StreamEnd?
 
     init(of owner: any StreamOwner) { self.owner = owner }
+
+    /// In one byte: there are as many ends as connections, and one more would cost each sixteen.
+    private struct Marks: OptionSet {
+        let rawValue: UInt8
+
+        static let waitsForBulk = Marks(rawValue: 1)
+        static let owesAcknowledgment = Marks(rawValue: 2)
+    }
+
+    /// Whether the carrier will ask it for data.
+    var isQueued: Bool { line != .none }
+
+    /// It has proved bulky, and there was no lane for it.
+    var waitsForBulk: Bool {
+        get { marks.contains(.waitsForBulk) }
+        set { if newValue { marks.insert(.waitsForBulk) } else { marks.remove(.waitsForBulk) } }
+    }
+
+    /// Waits among those of the carrier that have an acknowledgment to send.
+    var owesAcknowledgment: Bool {
+        get { marks.contains(.owesAcknowledgment) }
+        set {
+            if newValue {
+                marks.insert(.owesAcknowledgment)
+            } else {
+                marks.remove(.owesAcknowledgment)
+            }
+        }
+    }
 
     /// Whether frames go over a carrier under this label.
     var isAttached: Bool { carrier != nil }
