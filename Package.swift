@@ -39,9 +39,11 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, swiftSettings: house + optimized(name))
 }
 
-/// Its tests try hundreds of thousands of schedules: that takes a seventh of the time when these are optimized in a debug build as well.
+/// Their tests try hundreds of thousands of schedules: that takes a seventh of the time when these are optimized in a debug build as well.
 func optimized(_ name: String) -> [SwiftSetting] {
-    ["Streaming", "StreamingTests", "Wire"].contains(name)
+    ["Streaming", "StreamingTests", "Wire", "NetworkModel", "Routing", "RoutingTests"].contains(
+        name
+    )
         ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : []
 }
 
@@ -233,7 +235,7 @@ let package = Package(
         ),
         tests("FuzzTests", ["FuzzTargets"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
-        tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport"]),
+        tests("RoutingTests", [heap, "Routing", "NetworkModel", "TestSupport"]),
         tests(
             "SiteControlTests",
             [

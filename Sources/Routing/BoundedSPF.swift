@@ -32,7 +32,8 @@ struct BoundedSPF {
             for arc in graph.arcs[node] where arc.to != 0 {
                 let cost = step.cost + arc.cost
                 if let current = next[arc.to],
-                    (current.cost, current.parent, current.name) <= (cost, node, arc.name)
+                    (current.cost, graph.ranks[current.parent], current.name)
+                        <= (cost, graph.ranks[node], arc.name)
                 {
                     continue
                 }

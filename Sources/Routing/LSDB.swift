@@ -82,6 +82,21 @@ struct LSDB: Sendable {
         return (0..<first.fragmentCount).compactMap { own[$0]?.signed.lsa }
     }
 
+    func holds(_ origin: ProxyID) -> Bool { fragments[origin] != nil }
+
+    /// The gateways of a site, in order.
+    func origins(of site: SiteID) -> [ProxyID] { held[site]?.origins.sorted() ?? [] }
+
+    /// What an origin names as its edges.
+    func edges(of origin: ProxyID) -> [LSAEdge] { advertisements(of: origin).flatMap(\.edges) }
+
+    /// Those to one neighbor.
+    func edges(of origin: ProxyID, to neighbor: ProxyID) -> [LSAEdge] {
+        advertisements(of: origin).flatMap { lsa in
+            lsa.edges.filter { $0.neighbor == neighbor }
+        }
+    }
+
     /// Fragment 0, which speaks for the origin as a whole.
     func first(of origin: ProxyID) -> LSA? { fragments[origin]?[0]?.signed.lsa }
 
@@ -197,15 +212,14 @@ struct LSDB: Sendable {
 
     // MARK: Time
 
-    /// Notes who is reachable.
-    mutating func note(reachable: Set<ProxyID>, at now: Instant) {
-        for origin in fragments.keys {
-            if reachable.contains(origin) {
-                unreachableSince[origin] = nil
-            } else if unreachableSince[origin] == nil {
-                unreachableSince[origin] = now
-                wake(by: now + RoutingLimits.memory)
-            }
+    /// Notes who is out of reach; all others are reachable.
+    mutating func note(unreachable: Set<ProxyID>, at now: Instant) {
+        for origin in unreachableSince.keys where !unreachable.contains(origin) {
+            unreachableSince[origin] = nil
+        }
+        for origin in unreachable where holds(origin) && unreachableSince[origin] == nil {
+            unreachableSince[origin] = now
+            wake(by: now + RoutingLimits.memory)
         }
     }
 

@@ -53,7 +53,9 @@ package struct NetworkView: Sendable {
 
     private func routes(to proxy: ProxyID) -> [Route] {
         guard proxy != origin else { return [Route(cost: .zero, hops: [], via: nil)] }
-        return (paths.paths[proxy] ?? []).map { Route(cost: $0.cost, hops: $0.hops, via: $0.via) }
+        return (paths.equal(to: proxy) ?? []).map {
+            Route(cost: $0.cost, hops: $0.hops, via: $0.via)
+        }
     }
 
     /// Every edge that an end of it names, in order.

@@ -1,102 +1,50 @@
 import NetworkModel
 
-/// The ways to all gateways after one run of SPF, and what else the targets of services are made from.
+/// The ways to all gateways at one set of costs.
 struct Paths: Sendable {
-    /// Those of the least cost to each gateway; no list is empty.
-    var paths: [ProxyID: [SPF.Path]] = [:]
-    /// Ways around all transit proxies of `paths`, where there are any.
-    var detours: [ProxyID: SPF.Path] = [:]
+    private var cheapest = SPF()
+    private var around = Detours()
+
+    /// Those of the least cost to a gateway, never an empty list; nil: it is not reached.
+    func equal(to gateway: ProxyID) -> [SPF.Path]? { cheapest.paths[gateway] }
+
+    /// A way around all transit proxies of these, where there is one.
+    func detour(to gateway: ProxyID) -> SPF.Path? { around.ways[gateway] }
+
+    /// Takes what changed around `ends`; gives the gateways that have other ways than before.
+    mutating func update(_ graph: Graph, _ ends: Set<Int>) -> Set<ProxyID> {
+        let changed = cheapest.update(graph, ends)
+        let others = around.update(graph, ends, cheapest.paths, changed: changed)
+        return Set(changed.union(others).map { graph.nodes[$0] })
+    }
+
+    /// One site as a target, from what its gateways offer; nil when they offer nothing.
+    func target(
+        _ site: SiteID,
+        _ offers: [(gateway: ProxyID, endpoints: UInt32)],
+        _ standing: Standing
+    ) -> RouteTarget? {
+        guard !offers.isEmpty else { return nil }
+        var offer = Offer()
+        for (gateway, endpoints) in offers {
+            guard let equal = equal(to: gateway) else { continue }
+            offer.add(
+                equal,
+                detour: detour(to: gateway),
+                endpoints,
+                isDraining: standing.draining.contains(gateway)
+            )
+        }
+        return offer.target(site, loss: standing.lost.contains(site) ? .siteLost : .linkLost)
+    }
+}
+
+/// What is the same whatever Links cost.
+struct Standing: Sendable {
     /// Gateways that drain.
     var draining: Set<ProxyID> = []
     /// Sites whose gateways are gone though a neighbor of theirs, in a third site, is there.
     var lost: Set<SiteID> = []
-
-    init() {}
-
-    init(_ graph: Graph, origin: ProxyID, database: LSDB) {
-        paths = SPF.paths(graph)
-        detours = Self.detours(paths, graph)
-        for gateway in database.origins {
-            if database.first(of: gateway)?.overload == true { draining.insert(gateway) }
-            guard paths[gateway] == nil else { continue }
-            let neighbors = database.advertisements(of: gateway).flatMap(\.edges)
-            // It said that it ends.
-            let isWithdrawn = neighbors.isEmpty && draining.contains(gateway)
-            let isSeenFromElsewhere = neighbors.contains { edge in
-                edge.neighbor.site != origin.site && edge.neighbor.site != gateway.site
-                    && paths[edge.neighbor] != nil
-            }
-            if isWithdrawn || isSeenFromElsewhere { lost.insert(gateway.site) }
-        }
-    }
-
-    /// The ways through the same network at other costs: who drains, and who is gone, is the same.
-    init(_ graph: Graph, like common: Paths) {
-        paths = SPF.paths(graph)
-        detours = Self.detours(paths, graph)
-        draining = common.draining
-        lost = common.lost
-    }
-
-    /// Looks for ways around the transit proxies of each way: for the cheapest groups of gateways behind the same ones.
-    private static func detours(
-        _ paths: [ProxyID: [SPF.Path]],
-        _ graph: Graph
-    ) -> [ProxyID: SPF.Path] {
-        var groups: [[ProxyID]: (cost: PathCost, gateways: [ProxyID])] = [:]
-        for (gateway, equal) in paths where equal[0].hops.count > 1 {
-            let transit = Set(equal.flatMap { $0.hops.dropLast() }).sorted()
-            var group = groups[transit] ?? (equal[0].cost, [])
-            group.gateways.append(gateway)
-            group.cost = min(group.cost, equal[0].cost)
-            groups[transit] = group
-        }
-        let chosen = groups.sorted { left, right in
-            left.value.cost == right.value.cost
-                ? left.key.lexicographicallyPrecedes(right.key) : left.value.cost < right.value.cost
-        }
-        .prefix(RoutingLimits.detourGroups)
-        var index: [ProxyID: Int] = [:]
-        for (node, gateway) in graph.nodes.enumerated() { index[gateway] = node }
-        var detours: [ProxyID: SPF.Path] = [:]
-        for (transit, group) in chosen {
-            let nodes = Set(group.gateways.compactMap { index[$0] })
-            let around = SPF.firstPaths(graph.avoiding(Set(transit)), to: nodes)
-            for (node, path) in around { detours[graph.nodes[node]] = path }
-        }
-        return detours
-    }
-
-    /// Gateways to which the way, or what it is good for, is another one than before.
-    func changes(since old: Paths) -> (gateways: Set<ProxyID>, sites: Set<SiteID>) {
-        var gateways = draining.symmetricDifference(old.draining)
-        for gateway in Set(paths.keys).union(old.paths.keys)
-        where paths[gateway] != old.paths[gateway] || detours[gateway] != old.detours[gateway] {
-            gateways.insert(gateway)
-        }
-        return (gateways, lost.symmetricDifference(old.lost))
-    }
-
-    /// The sites that offer a service port, from what their gateways advertise.
-    func targets(_ offers: [(key: LSAKey, value: UInt32)], origin: ProxyID) -> [RouteTarget] {
-        var sites: [SiteID: Offer] = [:]
-        for (key, endpoints) in offers where key.origin.site != origin.site {
-            let gateway = key.origin
-            guard let equal = paths[gateway] else {
-                sites[gateway.site] = sites[gateway.site] ?? Offer()
-                continue
-            }
-            sites[gateway.site, default: Offer()].add(
-                equal,
-                detour: detours[gateway],
-                endpoints,
-                isDraining: draining.contains(gateway)
-            )
-        }
-        return sites.sorted { $0.key < $1.key }.map { site, offer in
-            offer.target(site, loss: lost.contains(site) ? .siteLost : .linkLost)
-        }
-    }
 }
 
 /// What the gateways of one site say about one service port.

@@ -63,17 +63,19 @@ extension RoutingInstance {
         if lsa.fragment == 0, lsa.fragmentCount != old?.fragmentCount {
             reindex(lsa.origin)
         } else if lsa.fragment < database.first(of: lsa.origin)?.fragmentCount ?? 0 {
-            staleServices.formUnion(index.set(lsa.key, lsa.services))
+            markStale(index.set(lsa.key, lsa.services), at: lsa.origin.site)
         }
         noteLoads(lsa.loads, old?.loads ?? [])
         reindexGone()
-        if lsa.edges != old?.edges || lsa.overload != old?.overload
+        if lsa.fragment == 0 && lsa.fragmentCount != old?.fragmentCount
+            || lsa.edges != old?.edges || lsa.overload != old?.overload
             || lsa.displayName != old?.displayName || lsa.agreementKey != old?.agreementKey
             || lsa.predecessors != old?.predecessors ?? []
             || lsa.serviceCosts != old?.serviceCosts ?? []
         {
+            staleOrigins.insert(lsa.origin)
             requestPaths()
-        } else if !staleServices.isEmpty {
+        } else if !staleTargets.isEmpty {
             schedule.request()
         }
     }
@@ -87,12 +89,13 @@ extension RoutingInstance {
 
     mutating func reindex(_ origin: ProxyID) {
         guard origin != self.origin else { return }
-        staleServices.formUnion(index.set(origin, database.advertisements(of: origin)))
+        markStale(index.set(origin, database.advertisements(of: origin)), at: origin.site)
     }
 
     mutating func reindexGone() {
         for origin in database.takeGone() {
             reindex(origin)
+            staleOrigins.insert(origin)
             arePathsStale = true
         }
     }

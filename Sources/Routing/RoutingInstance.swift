@@ -30,14 +30,14 @@ package struct RoutingInstance: Sendable {
     var origination: Origination
     var schedule = SPFSchedule()
     var summaryNumber: UInt32 = 0
-    /// Whom any chain of edges joins to this gateway, as of the last run.
-    var connected: Set<ProxyID>
     var index = ServiceIndex()
-    var ways = ServiceWays()
+    var ways: ServiceWays
     /// Edges, or what gateways say about themselves, changed since the last run.
     var arePathsStale = false
-    /// Service ports whose targets the next run works out.
-    var staleServices: Set<ServicePort> = []
+    /// The gateways of which the next run looks at what they say about themselves.
+    var staleOrigins: Set<ProxyID> = []
+    /// The targets that the next run works out.
+    var staleTargets: [ServicePort: Set<SiteID>] = [:]
     /// Advertisements that were refused for their dates.
     var outdated: UInt64 = 0
 
@@ -65,7 +65,7 @@ package struct RoutingInstance: Sendable {
         database = LSDB(own: origin)
         table = RouteTable(origin: origin)
         origination = Origination(origin: origin)
-        connected = [origin]
+        ways = ServiceWays(origin: origin)
     }
 
     /// Takes one thing that happened, and gives everything that has to be done about it.
@@ -231,7 +231,7 @@ extension RoutingInstance {
     package func loads(of service: ServicePort) -> [SiteID: UInt64] {
         var loads: [SiteID: UInt64] = [:]
         if let own = ownLoads[service] { loads[origin.site] = own }
-        for origin in Set(index.offers(of: service).map(\.key.origin)) {
+        for origin in index.gateways(of: service) {
             for lsa in database.advertisements(of: origin) {
                 guard let load = lsa.loads.first(where: { $0.service == service }) else { continue }
                 loads[origin.site, default: 0] += UInt64(load.open)
@@ -264,8 +264,8 @@ extension RoutingInstance {
     }
 
     mutating func setInterest(_ new: ServiceInterest) {
-        staleServices.formUnion(index.set(new, database))
-        if !staleServices.isEmpty { schedule.request(isUrgent: true) }
+        markStale(index.set(new, database))
+        if !staleTargets.isEmpty { schedule.request(isUrgent: true) }
     }
 
     mutating func requestPaths(isUrgent: Bool = false) {

@@ -1,11 +1,14 @@
 import HeapModule
 import NetworkModel
 
-/// Shortest paths from the root to every gateway: Dijkstra with deterministic ties.
+/// Shortest paths from the root to every gateway, kept up to date: a change costs what it changes.
 ///
 /// Of equal costs the paths with the fewest hops win; all of these are kept, as far as `RoutingLimits.equalPaths` goes, first those
-/// whose last hop but one comes first in order. An overloaded gateway is reached but not passed through.
-struct SPF {
+/// whose last hop but one comes first in order. An overloaded gateway is reached but not passed through. No path has more than
+/// `RoutingLimits.hops` hops: where the cheapest one has, a dearer one is taken that is short enough.
+///
+/// Paths are written anew where what leads to a gateway is another one, and behind those that were.
+struct SPF: Sendable {
     struct Path: Equatable {
         let cost: PathCost
         /// From the next hop to the gateway, both included.
@@ -13,155 +16,87 @@ struct SPF {
         let via: EdgeName
     }
 
-    /// The proxy before the last on a path, and the edge from there.
-    private struct Parent: Comparable {
-        let node: Int
-        var name: EdgeName
+    /// Those to each gateway that is reached; no list is empty, its paths cost the same and have as many hops.
+    private(set) var paths: [ProxyID: [Path]] = [:]
+    private var labels = PathLabels()
+    private var parents: [[PathParent]] = [[]]
+    /// The cheapest paths of each node, as far as they are short enough.
+    private var cheapest: [[Path]] = [[]]
+    /// Nodes all of whose cheapest paths are too long.
+    private var leftOut: Set<Int> = []
 
-        static func < (left: Self, right: Self) -> Bool {
-            (left.node, left.name) < (right.node, right.name)
+    /// Takes what changed around `ends`; gives the nodes that have other paths than before.
+    mutating func update(_ graph: Graph, _ ends: Set<Int>) -> Set<Int> {
+        while parents.count < graph.nodes.count {
+            parents.append([])
+            cheapest.append([])
         }
-    }
-
-    private struct Best {
-        let cost: PathCost
-        let hops: Int
-        private var first: Parent
-        /// Where paths of this cost and length part; each node once.
-        private var others: [Parent] = []
-
-        init(_ cost: PathCost, hops: Int, by parent: Parent) {
-            self.cost = cost
-            self.hops = hops
-            first = parent
+        let moved = labels.update(graph, ends)
+        var changed = rewrite(graph, ends, moved)
+        for node in changed {
+            paths[graph.nodes[node]] = cheapest[node].isEmpty ? nil : cheapest[node]
         }
-
-        mutating func join(_ parent: Parent) {
-            if first.node == parent.node {
-                first.name = min(first.name, parent.name)
-            } else if let index = others.firstIndex(where: { $0.node == parent.node }) {
-                others[index].name = min(others[index].name, parent.name)
-            } else {
-                others.append(parent)
-            }
-        }
-
-        /// In order.
-        var parents: [Parent] { others.isEmpty ? [first] : ([first] + others).sorted() }
-        var firstParent: Parent { others.reduce(first) { min($0, $1) } }
-    }
-
-    private struct Candidate: Comparable {
-        let cost: PathCost
-        let hops: Int
-        let node: Int
-
-        static func < (left: Self, right: Self) -> Bool {
-            (left.cost, left.hops, left.node) < (right.cost, right.hops, right.node)
-        }
-    }
-
-    /// No path has more than `RoutingLimits.hops` hops: where the cheapest one has, a dearer one is taken that is short enough.
-    ///
-    /// No list is empty; its paths cost the same and have as many hops.
-    static func paths(_ graph: Graph) -> [ProxyID: [Path]] {
-        let tree = tree(graph, to: [])
-        return explicit(tree.order, tree.best, graph)
-    }
-
-    /// The first of the paths to each of some nodes; those that are not reached are left out.
-    static func firstPaths(_ graph: Graph, to nodes: Set<Int>) -> [Int: Path] {
-        let tree = tree(graph, to: nodes)
-        var paths: [Int: Path] = [:]
-        for node in nodes {
-            guard let last = tree.best[node], tree.isSettled[node] else { continue }
-            guard last.hops <= RoutingLimits.hops else {
-                // Seldom: every way is written out then, to find those that are short enough.
-                let all = Self.paths(graph)
-                return nodes.reduce(into: [:]) { $0[$1] = all[graph.nodes[$1]]?.first }
-            }
-            var hops: [ProxyID] = []
-            var (current, via) = (node, EdgeName.mesh)
-            while current != 0, let best = tree.best[current] {
-                hops.append(graph.nodes[current])
-                (current, via) = (best.firstParent.node, best.firstParent.name)
-            }
-            paths[node] = Path(cost: last.cost, hops: hops.reversed(), via: via)
-        }
-        return paths
-    }
-
-    private struct Tree {
-        var best: [Best?]
-        var isSettled: [Bool]
-        /// Those that are settled, but for the root.
-        var order: [Int] = []
-    }
-
-    /// Dijkstra's tree from the root to `nodes`; none: to all.
-    private static func tree(_ graph: Graph, to nodes: Set<Int>) -> Tree {
-        var tree = Tree(
-            best: Array(repeating: nil, count: graph.nodes.count),
-            isSettled: Array(repeating: false, count: graph.nodes.count)
-        )
-        var missing = nodes.count
-        var heap = Heap<Candidate>()
-        heap.insert(Candidate(cost: .zero, hops: 0, node: 0))
-        while let candidate = heap.popMin() {
-            let node = candidate.node
-            guard !tree.isSettled[node] else { continue }
-            tree.isSettled[node] = true
-            if node != 0 { tree.order.append(node) }
-            if nodes.contains(node) {
-                missing -= 1
-                if missing == 0 { break }
-            }
-            guard node == 0 || !graph.isOverloaded[node] else { continue }
-            let hops = candidate.hops + 1
-            for arc in graph.arcs[node] where !tree.isSettled[arc.to] && arc.to != 0 {
-                let cost = candidate.cost + arc.cost
-                let parent = Parent(node: node, name: arc.name)
-                if let current = tree.best[arc.to], (current.cost, current.hops) <= (cost, hops) {
-                    if (current.cost, current.hops) == (cost, hops) {
-                        tree.best[arc.to]?.join(parent)
-                    }
-                    continue
-                }
-                tree.best[arc.to] = Best(cost, hops: hops, by: parent)
-                heap.insert(Candidate(cost: cost, hops: hops, node: arc.to))
-            }
-        }
-        return tree
-    }
-
-    /// Writes every path out; parents are settled before their children.
-    private static func explicit(
-        _ order: [Int],
-        _ best: [Best?],
-        _ graph: Graph
-    ) -> [ProxyID: [Path]] {
-        var paths: [ProxyID: [Path]] = [:]
-        var leftOut: [Int] = []
-        for node in order {
-            guard let last = best[node] else { continue }
-            let id = graph.nodes[node]
-            let byParent = last.parents.map { parent in
-                guard parent.node != 0 else {
-                    return [Path(cost: last.cost, hops: [id], via: parent.name)]
-                }
-                return (paths[graph.nodes[parent.node]] ?? [])
-                    .filter { $0.hops.count < RoutingLimits.hops }
-                    .map { Path(cost: last.cost, hops: $0.hops + [id], via: $0.via) }
-            }
-            let found = byParent.inTurns(atMost: RoutingLimits.equalPaths)
-            if found.isEmpty { leftOut.append(node) } else { paths[id] = found }
-        }
-        guard !leftOut.isEmpty else { return paths }
+        guard !leftOut.isEmpty, !ends.isEmpty else { return changed }
         let bounded = BoundedSPF(graph)
         for node in leftOut {
-            if let path = bounded.path(to: node) { paths[graph.nodes[node]] = [path] }
+            let path = bounded.path(to: node).map { [$0] }
+            guard path != paths[graph.nodes[node]] else { continue }
+            paths[graph.nodes[node]] = path
+            changed.insert(node)
         }
-        return paths
+        return changed
+    }
+
+    // MARK: Paths
+
+    /// Gives the nodes that have other cheapest paths.
+    private mutating func rewrite(
+        _ graph: Graph,
+        _ ends: Set<Int>,
+        _ moved: Set<Int>
+    ) -> Set<Int> {
+        var touched = ends.union(moved)
+        for node in moved { touched.formUnion(graph.arcs[node].lazy.map(\.to)) }
+        touched.remove(0)
+        var heap = Heap<LabeledNode>()
+        var queued: Set<Int> = []
+        for node in touched {
+            let new = labels.parents(of: node, graph)
+            guard new != parents[node] || moved.contains(node) else { continue }
+            parents[node] = new
+            queued.insert(node)
+            heap.insert(LabeledNode(label: labels[node], node: node))
+        }
+        var changed: Set<Int> = []
+        // Parents come before their children.
+        while let node = heap.popMin()?.node {
+            let new = write(node, graph)
+            if new.isEmpty, labels[node] != .none {
+                leftOut.insert(node)
+            } else if leftOut.remove(node) != nil {
+                changed.insert(node)
+            }
+            guard new != cheapest[node] else { continue }
+            cheapest[node] = new
+            changed.insert(node)
+            for arc in graph.arcs[node]
+            where parents[arc.to].contains(where: { $0.node == node }) {
+                guard queued.insert(arc.to).inserted else { continue }
+                heap.insert(LabeledNode(label: labels[arc.to], node: arc.to))
+            }
+        }
+        return changed
+    }
+
+    private func write(_ node: Int, _ graph: Graph) -> [Path] {
+        let (id, cost) = (graph.nodes[node], labels[node].cost)
+        return parents[node].map { parent in
+            guard parent.node != 0 else { return [Path(cost: cost, hops: [id], via: parent.name)] }
+            return cheapest[parent.node]
+                .filter { $0.hops.count < RoutingLimits.hops }
+                .map { Path(cost: cost, hops: $0.hops + [id], via: $0.via) }
+        }
+        .inTurns(atMost: RoutingLimits.equalPaths)
     }
 }
 

@@ -5,24 +5,28 @@ import NetworkModel
 /// What nobody uses is not in here, whatever others advertise.
 struct ServiceIndex: Sendable {
     private(set) var interest = ServiceInterest()
-    private var offers: [ServicePort: [LSAKey: UInt32]] = [:]
+    private var offers: [ServicePort: [SiteID: [LSAKey: UInt32]]] = [:]
     private var offered: [ProxyID: [UInt16: [ServicePort: UInt32]]] = [:]
 
-    /// What the gateways offer, in their order.
-    func offers(of service: ServicePort) -> [(key: LSAKey, value: UInt32)] {
-        (offers[service] ?? [:]).sorted { $0.key < $1.key }
+    /// What the gateways of one site offer, in their order.
+    func offers(
+        of service: ServicePort,
+        at site: SiteID
+    ) -> [(gateway: ProxyID, endpoints: UInt32)] {
+        (offers[service]?[site] ?? [:]).sorted { $0.key < $1.key }.map { ($0.key.origin, $0.value) }
+    }
+
+    /// The sites that offer a service port.
+    func sites(of service: ServicePort) -> Set<SiteID> { Set((offers[service] ?? [:]).keys) }
+
+    /// The gateways that offer a service port.
+    func gateways(of service: ServicePort) -> Set<ProxyID> {
+        Set((offers[service] ?? [:]).values.lazy.flatMap { $0.keys.lazy.map(\.origin) })
     }
 
     /// What of an origin's services is used here.
     func services(of origin: ProxyID) -> Set<ServicePort> {
         (offered[origin] ?? [:]).values.reduce(into: []) { $0.formUnion($1.keys) }
-    }
-
-    /// The service ports that some sites offer.
-    func services(of sites: Set<SiteID>) -> Set<ServicePort> {
-        guard !sites.isEmpty else { return [] }
-        return offered.keys.filter { sites.contains($0.site) }
-            .reduce(into: []) { $0.formUnion(services(of: $1)) }
     }
 
     /// The service ports that are offered under some addresses.
@@ -39,7 +43,7 @@ struct ServiceIndex: Sendable {
         }
         var changed: Set<ServicePort> = []
         for (service, endpoints) in new where old[service] != endpoints {
-            offers[service, default: [:]][key] = endpoints
+            offers[service, default: [:]][key.origin.site, default: [:]][key] = endpoints
             changed.insert(service)
         }
         for service in old.keys where new[service] == nil {
@@ -67,7 +71,9 @@ struct ServiceIndex: Sendable {
     }
 
     private mutating func remove(_ service: ServicePort, of key: LSAKey) {
-        offers[service]?[key] = nil
+        let site = key.origin.site
+        offers[service]?[site]?[key] = nil
+        if offers[service]?[site]?.isEmpty == true { offers[service]?[site] = nil }
         if offers[service]?.isEmpty == true { offers[service] = nil }
     }
 
@@ -78,7 +84,7 @@ struct ServiceIndex: Sendable {
         interest = new
         var changed = Set(offers.keys.filter { !new.includes($0) })
         for service in changed {
-            for key in (offers[service] ?? [:]).keys {
+            for key in (offers[service] ?? [:]).values.flatMap(\.keys) {
                 offered[key.origin]?[key.fragment]?[service] = nil
             }
             offers[service] = nil
@@ -101,7 +107,7 @@ struct ServiceIndex: Sendable {
         var found: Set<ServicePort> = []
         for service in services {
             guard let endpoints = lsa.endpoints(of: service) else { continue }
-            offers[service, default: [:]][lsa.key] = endpoints
+            offers[service, default: [:]][lsa.origin.site, default: [:]][lsa.key] = endpoints
             offered[lsa.origin, default: [:]][lsa.fragment, default: [:]][service] = endpoints
             found.insert(service)
         }

@@ -1,7 +1,13 @@
+import Foundation
 import NetworkModel
 import Routing
 import TestSupport
 import Testing
+
+/// How many random networks a test tries: `few`, unless `hack/routing.sh` asks for more.
+func networkCount(_ few: Int) -> Int {
+    ProcessInfo.processInfo.environment["TIELINE_TEST_NETWORKS"].flatMap { Int($0) } ?? few
+}
 
 func gateway(_ index: Int, _ instance: UInt64 = 1) -> ProxyID {
     ProxyID(site: site(index), instance: instance)

@@ -58,29 +58,34 @@ struct ServiceCostTests {
         "services with the same costs share one set of ways, beyond the bound they go the common ones"
     )
     func bounded() {
-        var ways = ServiceWays()
-        let owner = CostOwner(gateway: gateway(1), link: link("l"))
-        var profiles: [ServiceAddress: CostProfile] = [:]
+        var ways = ServiceWays(origin: gateway(0))
+        var advertisement = lsa(1, edges: [dialed(gateway(0), 1, "l", 1)])
         for number in 0..<RoutingLimits.costProfiles + 5 {
-            profiles[address("s\(number)")] = [owner: cost(number + 2)]
-            profiles[address("t\(number)")] = [owner: cost(number + 2)]
+            for name in ["s", "t"] {
+                let service = address("\(name)\(number)")
+                let entry = LSAServiceCost(
+                    link: link("l"),
+                    service: service,
+                    cost: cost(number + 2)
+                )
+                advertisement.serviceCosts.append(entry)
+            }
         }
         var database = LSDB(own: gateway(0))
-        let advertisement = lsa(1, edges: [dialed(gateway(0), 1, "l", 1)])
         let signed = SignedLSA(lsa: advertisement, bytes: [1])
         let now = Instant.milliseconds(1)
         #expect(database.insert(signed, at: now, wall: wall(now)) == .accepted)
-        let graph = Graph(
-            root: gateway(0),
-            rootEdges: [accepted(gateway(1), 1, "l")],
+        let edges = [accepted(gateway(1), 1, "l")]
+        _ = ways.update(
+            [gateway(0), gateway(1)],
+            ownEdges: edges,
+            ownCosts: [],
             database: database
         )
-        let common = Paths(graph, origin: gateway(0), database: database)
-        _ = ways.set(graph, common, profiles)
         for number in 0..<RoutingLimits.costProfiles + 5 {
             for name in ["s", "t"] {
                 let paths = ways.paths(of: address("\(name)\(number)"))
-                let cost = paths.paths[gateway(1)]?.first?.cost
+                let cost = paths.equal(to: gateway(1))?.first?.cost
                 #expect(
                     cost == PathCost(number < RoutingLimits.costProfiles ? UInt32(number + 2) : 1)
                 )

@@ -5,16 +5,9 @@ import Testing
 
 @Suite("Simulation")
 struct SimulationTests {
-    /// A thousand where they cost little.
-    #if DEBUG
-        private static let networks = 16
-    #else
-        private static let networks = 1_000
-    #endif
-
     @Test(
         "whatever the network does, everyone ends with the oracle's costs, routes that exist and equal databases",
-        arguments: Seeds.some(networks)
+        arguments: Seeds.some(networkCount(1_000))
     )
     func randomNetworks(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
