@@ -40,8 +40,11 @@ extension RoutingInstance {
         let isAging = database.nextDeadline.map { now >= $0 } ?? false
         if isAging { database.expire(at: now) }
         reindexGone()
+        let isolated = ways.isolated
         update(&changes)
         database.note(unreachable: ways.isolated, at: now)
+        // Neighbors that came meanwhile were not told of these.
+        if !isolated.isSubset(of: ways.isolated) { compareSoon(at: now) }
         if isAging {
             database.forget(at: now)
             pace.tidy(at: now)
@@ -120,8 +123,8 @@ extension RoutingInstance {
         }
     }
 
-    /// Whom any chain of edges joins to this gateway, as of the last run.
-    var connected: Set<ProxyID> { ways.connected }
+    /// Whom any chain of edges may join to this gateway: all that are known but for those that the last run found out of reach.
+    var connected: Set<ProxyID> { Set(database.origins).subtracting(ways.isolated) }
 
     /// Every LSA that is held, for tests and for people.
     package var headers: [LSAHeader] {

@@ -183,6 +183,14 @@ package struct RoutingInstance: Sendable {
         touched.removeAll(keepingCapacity: true)
     }
 
+    /// Has the databases compared with all neighbors', as when their adjacencies come up.
+    mutating func compareSoon(at now: Instant) {
+        for neighbor in adjacencies.keys {
+            adjacencies[neighbor]?.compareAt = now
+            touched.insert(neighbor)
+        }
+    }
+
     /// Changes what a neighbor still has to be sent; nothing when it is none any more.
     mutating func withQueue(to neighbor: ProxyID, _ change: (inout FloodQueue) -> Void) {
         guard let index = adjacencies.index(forKey: neighbor) else { return }

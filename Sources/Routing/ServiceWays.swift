@@ -50,9 +50,6 @@ struct ServiceWays: Sendable {
         graph = Graph(root: origin)
     }
 
-    /// Every gateway that is known as of the last update, this one included, but for those that nothing leads to.
-    var connected: Set<ProxyID> { Set(graph.numbers.keys).subtracting(isolated) }
-
     /// The ways of one service.
     ///
     /// With more different sets than `RoutingLimits.costProfiles` in use the last ones go the common ways.

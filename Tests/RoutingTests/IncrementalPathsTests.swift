@@ -270,7 +270,7 @@ private struct ChangingNetwork {
                 )
             }
         }
-        if instance.connected != whole.connected { found.append("connected") }
+        if instance.connected.union([gateway(0)]) != whole.connected { found.append("connected") }
         if instance.ways.standing.lost != whole.lost(from: gateway(0)) { found.append("lost") }
         return found + differencesOfTable(database) + differencesOfCosts(database)
     }

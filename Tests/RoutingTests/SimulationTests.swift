@@ -92,6 +92,32 @@ struct SimulationTests {
         }
     }
 
+    @Test("a neighbor that comes while others are out of reach hears of them once they are back")
+    func neighborOfThePartition() {
+        var network = SimulatedNetwork(seed: 4)
+        for index in 0..<5 { network.add(gateway(index)) }
+        // What 4 says stays as it is.
+        network.connect(gateway(4), gateway(0), link("l4"), cost: 1)
+        for index in 0..<2 {
+            network.connect(gateway(index), gateway(index + 1), link("l\(index)"), cost: 1)
+        }
+        network.run(milliseconds: 2_000)
+        let far = SimulatedNetwork.Link(
+            from: gateway(0),
+            to: gateway(1),
+            name: .link(dialer: site(0), name: link("l0"))
+        )
+        network.cut(far)
+        network.run(milliseconds: 1_000)
+        // 3 hears from 1 of those that are in reach.
+        network.connect(gateway(3), gateway(1), link("late"), cost: 1)
+        network.run(milliseconds: 1_000)
+        network.connect(gateway(0), gateway(1), link("l0"), cost: 1)
+        network.run(milliseconds: 3_000)
+        #expect(network.complaints() == [])
+        #expect(network.differences() == [])
+    }
+
     @Test("a gateway that is gone is forgotten everywhere after a minute, and nothing revives it")
     func aging() {
         var network = SimulatedNetwork(seed: 5)
