@@ -23,7 +23,7 @@ func module(
         name: name,
         dependencies: dependencies,
         path: path,
-        swiftSettings: house + optimized(name)
+        swiftSettings: house + optimized(name) + unchecked(name)
     )
 }
 
@@ -45,6 +45,12 @@ func optimized(_ name: String) -> [SwiftSetting] {
         name
     )
         ? [.unsafeFlags(["-O"], .when(configuration: .debug))] : []
+}
+
+/// What moves bytes trusts in a release what every debug build checks while it runs, tests and sanitizers with it: that accesses do not overlap.
+func unchecked(_ name: String) -> [SwiftSetting] {
+    ["Proxy", "Streaming", "Wire", "Balancing", "TLS"].contains(name)
+        ? [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))] : []
 }
 
 let arguments: Target.Dependency = .product(
