@@ -10,6 +10,8 @@ final class AdminListener: Sendable {
     typealias Handler = @Sendable (AdminRequest) async -> AdminResponse
     /// What needs no task; it must not block.
     typealias QuickHandler = @Sendable (AdminRequest) -> AdminResponse?
+    /// Where a request is answered; nil: anywhere.
+    typealias Placement = @Sendable (AdminRequest) -> (any TaskExecutor)?
 
     /// The port that it listens on.
     let port: UInt16
@@ -17,7 +19,7 @@ final class AdminListener: Sendable {
     private let alarm: Int32
     private let quick: QuickHandler
     private let handler: Handler
-    private let executor: (any TaskExecutor)?
+    private let executor: Placement
     private let manner: AdminTable.Manner
     private let inbox = Mutex(Inbox())
 
@@ -32,7 +34,7 @@ final class AdminListener: Sendable {
     init(
         host: String,
         port: UInt16,
-        executor: (any TaskExecutor)? = nil,
+        executor: @escaping Placement = { _ in nil },
         manner: AdminTable.Manner = AdminTable.Manner(),
         quick: @escaping QuickHandler,
         handler: @escaping Handler
@@ -96,7 +98,8 @@ final class AdminListener: Sendable {
         table.turn { connection, request in
             if let response = quick(request) { return .done(response.encoded(for: request)) }
             return .later(
-                Task(executorPreference: executor) { [self] in
+                Task(executorPreference: executor(request)) { [self] in
+                    guard !Task.isCancelled else { return }
                     let bytes = await handler(request).encoded(for: request)
                     wake { $0.answers.append((connection, bytes)) }
                 }

@@ -61,7 +61,11 @@ package final class AdminServer: Sendable {
 
     private func listener() throws(AdminServerError) -> AdminListener {
         if let listener = bound.withLock({ $0 }) { return listener }
-        let listener = try AdminListener(host: host, port: port, executor: executor) {
+        let listener = try AdminListener(
+            host: host,
+            port: port,
+            executor: { [executor] _ in executor }
+        ) {
             [self] request in
             answerAtOnce(request)
         } handler: { [self] request in

@@ -17,19 +17,28 @@ struct AdminTable {
         var bodyLimit: Int?
         /// Makes what is between a connection and its requests; nil: nothing.
         var channel: (@Sendable () -> SecureChannel?)?
+        /// How long an answer may take.
+        var workingTime: Duration = .seconds(60)
     }
 
     private enum Phase {
         case reading(RequestHead)
-        case working(Task<Void, Never>)
+        /// With the size of the request.
+        case working(Task<Void, Never>, held: Int)
         case writing([UInt8], sent: Int)
     }
 
     private struct Connection {
         let descriptor: Int32
+        let caller: Caller
         var channel: SecureChannel?
         var phase: Phase
         var deadline: ContinuousClock.Instant
+    }
+
+    /// Where a connection comes from.
+    private struct Caller: Hashable {
+        var words: [UInt32] = []
     }
 
     private let listener: Int32
@@ -43,10 +52,9 @@ struct AdminTable {
     private var acceptAgain = ContinuousClock.now
 
     private static let limit = 128
-    /// What all requests that have not come whole may hold.
+    /// What all requests that are not answered may hold.
     private static let memory = 16 * 1024 * 1024
     private static let readingTime: Duration = .seconds(5)
-    private static let workingTime: Duration = .seconds(60)
     private static let writingTime: Duration = .seconds(10)
 
     init(listener: Int32, manner: Manner) {
@@ -124,7 +132,7 @@ struct AdminTable {
 
     private mutating func accept() {
         while true {
-            let descriptor = clinux_accept(listener, nil, nil)
+            let (descriptor, caller) = nextCaller()
             guard descriptor >= 0 else {
                 // Out of descriptors or memory: others have to end first.
                 if errno != EAGAIN, errno != EINTR, errno != ECONNABORTED {
@@ -144,6 +152,7 @@ struct AdminTable {
             nextNumber += 1
             connections[nextNumber] = Connection(
                 descriptor: descriptor,
+                caller: caller,
                 channel: channel,
                 phase: .reading(RequestHead(bodyLimit: manner.bodyLimit)),
                 deadline: .now + Self.readingTime
@@ -151,15 +160,36 @@ struct AdminTable {
         }
     }
 
-    /// The caller that has been silent for longest makes room for the next.
+    private func nextCaller() -> (descriptor: Int32, caller: Caller) {
+        var address = sockaddr_in6()
+        var size = socklen_t(MemoryLayout<sockaddr_in6>.size)
+        let descriptor = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe clinux_accept(listener, $0, &size)
+            }
+        }
+        // An address of IPv4 stands where IPv6 has what is 0 here.
+        guard address.sin6_family == sa_family_t(AF_INET6) else {
+            return (descriptor, Caller(words: [address.sin6_flowinfo]))
+        }
+        let words = unsafe address.sin6_addr.__in6_u.__u6_addr32
+        return (descriptor, Caller(words: [words.0, words.1, words.2, words.3]))
+    }
+
+    /// Of the caller with the most connections the one that has been silent for longest makes room for the next: whoever opens many pushes
+    /// out his own.
     private mutating func makeRoom() -> Bool {
         guard connections.count >= Self.limit else { return true }
-        let oldest = connections.filter {
+        let silent = connections.filter {
             if case .reading = $0.value.phase { true } else { false }
         }
-        .keys.min()
-        guard let oldest else { return false }
-        end(oldest)
+        let callers = Dictionary(grouping: silent.keys) { silent[$0]?.caller ?? Caller() }
+        let longest = callers.values.compactMap { numbers in
+            numbers.min().map { (count: numbers.count, oldest: $0) }
+        }
+        let chosen = longest.max { ($0.count, $1.oldest) < ($1.count, $0.oldest) }
+        guard let chosen else { return false }
+        end(chosen.oldest)
         return true
     }
 
@@ -187,8 +217,9 @@ struct AdminTable {
             switch work(number, request) {
             case .done(let bytes): answer(number, bytes)
             case .later(let task):
-                connections[number]?.phase = .working(task)
-                connections[number]?.deadline = .now + Self.workingTime
+                let (held, limit) = (request.body?.count ?? 0, manner.workingTime)
+                connections[number]?.phase = .working(task, held: held)
+                connections[number]?.deadline = .now + limit
             }
         case .refused(let status, let reason):
             answer(number, AdminResponse.text(reason, status: status).encoded())
@@ -218,7 +249,11 @@ struct AdminTable {
     private func hasMemory(for count: Int) -> Bool {
         guard manner.bodyLimit != nil else { return true }
         let held = connections.values.reduce(0) { sum, connection in
-            if case .reading(let head) = connection.phase { sum + head.count } else { sum }
+            switch connection.phase {
+            case .reading(let head): sum + head.count
+            case .working(_, let held): sum + held
+            case .writing: sum
+            }
         }
         return held + count <= Self.memory
     }
@@ -249,7 +284,7 @@ struct AdminTable {
 
     private mutating func end(_ number: UInt64) {
         guard let connection = connections.removeValue(forKey: number) else { return }
-        if case .working(let task) = connection.phase { task.cancel() }
+        if case .working(let task, _) = connection.phase { task.cancel() }
         close(connection.descriptor)
     }
 }

@@ -1,9 +1,10 @@
 """Sidecars that nobody wrote: workloads that know nothing of Tieline reach a remote service by its name and port."""
+import base64
 import datetime
 import json
 import pathlib
 
-from cluster import BIN, check, wait
+from cluster import BIN, ROOT, check, wait
 from network import deployment, service
 from test_balance import offer
 from traffic import Hold, grouped
@@ -159,13 +160,39 @@ def test_a_lost_certificate_is_made_again(net):
     before = bundle()
     net.cluster.kubectl("delete", "secret", "-n", SYSTEM, "tieline-webhook")
     wait("another authority is announced", lambda: bundle() != before, 40)
+    wait("Pods are injected with it", lambda: injected(net))
+    net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--grace-period=0", "--force")
 
-    def injected():
-        net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--ignore-not-found", "--grace-period=0", "--force")
-        net.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": "a", "labels": ASKS},
-                           "spec": {"containers": [{"name": "client", "image": "traffic:dev"}]}})
-        return sidecar(net.cluster.get("pod", "a", "probe"))
-    wait("Pods are injected with it", injected)
+
+def injected(net):
+    """Whether a Pod that is made now gets a sidecar."""
+    net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--ignore-not-found", "--grace-period=0", "--force")
+    net.cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe", "namespace": "a", "labels": ASKS},
+                       "spec": {"containers": [{"name": "client", "image": "traffic:dev"}]}})
+    return sidecar(net.cluster.get("pod", "a", "probe"))
+
+
+def test_a_certificate_near_its_end_is_renewed(net):
+    """By the same authority, so that no Pod is made without a sidecar meanwhile."""
+    far(net)
+    ready_webhook(net)
+    held = lambda: {name: base64.b64decode(text).decode() for name, text in net.cluster.get("secret", SYSTEM, "tieline-webhook")["data"].items()}
+    before = held()
+    # Debian's own Python: python3-cryptography is its package.
+    aged = net.cluster.run(["/usr/bin/python3", str(ROOT / "hack" / "kill" / "age_certificate.py")],
+                           stdin=json.dumps([before["tls.crt"] + before["ca.crt"], before["ca.key"]])).removesuffix(before["ca.crt"])
+    check(aged != before["tls.crt"], "its time is another one")
+    net.cluster.patch("secret", SYSTEM, "tieline-webhook", {"data": {"tls.crt": base64.b64encode(aged.encode()).decode()}})
+    made = 0
+    while held()["tls.crt"] == aged:
+        check(injected(net), "Pods are injected with the one that is near its end")
+        made += 1
+        check(made < 200, "it is renewed")
+    after = held()
+    check(after["ca.crt"] == before["ca.crt"] and after["tls.crt"] != before["tls.crt"], "another certificate of the same authority")
+    for _ in range(10):
+        check(injected(net), "and with the next one")
+    print(f"   {made} Pods were made until it was renewed, and 10 after that: all have a sidecar")
     net.cluster.kubectl("delete", "pod", "-n", "a", "probe", "--grace-period=0", "--force")
 
 

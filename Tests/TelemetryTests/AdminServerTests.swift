@@ -256,19 +256,98 @@ private final class BlockedPool: Sendable {
     }
 }
 
+@Suite("Review server")
+struct ReviewServerTests {
+    private func withServer(
+        _ answer: @escaping ReviewServer.Answer,
+        _ body: @escaping @Sendable (UInt16) async throws -> Void
+    ) async throws {
+        let server = try ReviewServer(
+            host: "127.0.0.1",
+            port: 0,
+            path: "/ask",
+            bodyLimit: 1 << 20,
+            channel: {
+                SecureChannel(
+                    open: { .init(plaintext: Array($0), reply: [], isOver: false) },
+                    seal: { $0 }
+                )
+            },
+            answer: answer
+        )
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { await server.run() }
+            group.addTask { try await body(server.port) }
+            defer { group.cancelAll() }
+            try await group.next()
+        }
+    }
+
+    private static func post(_ size: Int) -> String {
+        "POST /ask HTTP/1.1\r\nHost: a\r\nContent-Length: \(size)\r\n\r\n"
+            + String(repeating: "x", count: size)
+    }
+
+    private static func isAnswered(_ caller: Caller) -> Bool {
+        let bytes = caller.received(within: 10_000) ?? []
+        return String(decoding: bytes, as: UTF8.self).hasPrefix("HTTP/1.1 200")
+    }
+
+    @Test("large reviews wait for large ones only")
+    func large() async throws {
+        let gate = DispatchSemaphore(value: 0)
+        try await withServer {
+            if $0.count > 100_000 { gate.wait() }
+            return .text("seen\n")
+        } _: { port in
+            let large = try (0..<3).map { _ in try Caller(port) }
+            for caller in large { caller.send(Self.post(200_000)) }
+            for _ in 0..<20 {
+                let small = try Caller(port)
+                small.send(Self.post(10))
+                #expect(Self.isAnswered(small))
+            }
+            for _ in large { gate.signal() }
+            for caller in large { #expect(Self.isAnswered(caller)) }
+        }
+    }
+
+    @Test("who opens more connections than there are pushes out his own")
+    func crowd() async throws {
+        try await withServer { _ in
+            .text("seen\n")
+        } _: { port in
+            let first = try Caller(port, from: "127.0.0.2")
+            first.send("POST /ask HTTP/1.1\r\n")
+            let crowd = try (0..<300).map { _ in try Caller(port) }
+            first.send("Host: a\r\nContent-Length: 1\r\n\r\nx")
+            #expect(Self.isAnswered(first))
+            #expect(crowd[0].received(within: 10_000) == [], "the crowd's oldest had to go")
+        }
+    }
+}
+
 /// A client that says what it is told to, and no more.
 private final class Caller {
     private let descriptor: Int32
 
-    init(_ port: UInt16) throws {
+    init(_ port: UInt16, from source: String = "127.0.0.1") throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        let size = socklen_t(MemoryLayout<sockaddr_in>.size)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = unsafe inet_addr(source)
+        var status = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe bind(descriptor, $0, size)
+            }
+        }
+        try #require(status == 0)
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = unsafe inet_addr("127.0.0.1")
-        let status = unsafe withUnsafePointer(to: &address) { pointer in
+        status = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                unsafe connect(descriptor, $0, size)
             }
         }
         try #require(status == 0)
