@@ -3,7 +3,7 @@
 
     kill-after-write.py [--sample [--seed N]] [--clusters N] [WORKLOAD[:WRITE[:before|after]]...]
 
-WORKLOAD: create, scale, rename, cost, delete, recreate, rotate, renew, identity, forget, clash, targets, link (default: all).
+WORKLOAD: create, scale, rename, cost, delete, recreate, rotate, renew, identity, forget, clash, targets, link, join (default: all).
 Of each, the writes of two fault-free runs are counted, Events among them; then, for each write in turn, the controller is
 SIGKILLed before the answer reaches it, and in another run right after. The end state must be that of the fault-free runs:
 spec and conditions; which objects, addresses and keys are as before and which are new; gateways that were replaced or

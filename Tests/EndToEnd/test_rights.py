@@ -5,7 +5,9 @@ import threading
 import time
 
 from cluster import check, wait
+from network import client_with_sidecar, server, service
 from plain_sites import PlainSites
+from traffic import Hold
 
 PREFIX = "127.82.0"
 SERVER = f"{PREFIX}.9"
@@ -119,6 +121,50 @@ def test_rights_of_sites_to_services_over_all_ways(_):
             # A refusal is remembered for a while; what is let in stays so.
             check(seen() == wanted, f"{seen()}, not {wanted}")
     print(f"   {len(services)} services x 3 sites x 2 defaults are as they say")
+
+
+def test_rights_of_sites_to_services_through_sidecars(net):
+    """The same in a cluster: what a sidecar opens is its site's, and counts as that where the stream ends, over transit too."""
+    near, middle, far = ways = ["r-near", "r-middle", "r-far"]
+    services = {  # its spec at far; who may use it
+        "open": ({}, set(ways)), "none": ({"allowedSites": []}, {far}),
+        "next": ({"allowedSites": [middle]}, {middle, far}), "over": ({"allowedSites": [near]}, {near, far})}
+    net.make_sites(*ways)
+    net.link(middle, far)
+    net.link(near, middle)
+    net.cluster.patch("tsite", far, far, {"spec": {"sites": [{"siteID": net.ids[near], "name": near}]}})
+    ports = {name: 9000 + index for index, name in enumerate(services)}
+    with net.cluster.applied(server(far, "s")):
+        net.cluster.apply(*[service(where, name, selector="s" if where == far else None, listen=False, **(spec if where == far else {}))
+                            for name, (spec, _) in services.items() for where in ways])
+        listens = {f"{name}/tcp": port for name, port in ports.items()}
+        net.cluster.apply(*[client_with_sidecar(where, "rights", listens) for where in ways])
+        pods = {where: f"{where}/{net.cluster.wait_ready(where, 'app=rights', 1, 60)[0]['metadata']['name']}" for where in ways}
+
+        def seen():
+            found = {name: set() for name in services}
+            for name, port in ports.items():
+                for where, pod in pods.items():
+                    with Hold(net.cluster, f"127.0.0.1:{port}", pod=pod, timeout=2) as clients:
+                        if sum(clients.attempt(1).values()):
+                            found[name].add(where)
+            return found
+        wanted = {name: allowed for name, (_, allowed) in services.items()}
+        wait(f"the rights of sidecars are {wanted}", lambda: seen() == wanted, 40)
+        check(seen() == wanted, f"{seen()}, not {wanted}")
+        takes_away(net, far, pods[near], ports["over"])
+    print(f"   {len(services)} services x 3 sites through sidecars are as they say")
+    net.cluster.kubectl("delete", "namespace", *ways, "--wait=false")
+
+
+def takes_away(net, far, pod, port):
+    """What a sidecar has open ends when the right is taken away, two links further."""
+    with Hold(net.cluster, f"127.0.0.1:{port}", pod=pod) as clients:
+        clients.open(5)
+        began = time.monotonic()
+        net.cluster.patch("tsvc", far, "over", {"spec": {"allowedSites": []}})
+        wait("they end", lambda: sum(clients.report()["ended"].values()) == 5, 10)
+        print(f"   5 connections of a sidecar ended {time.monotonic() - began:.1f} s after the right was taken away")
 
 
 def test_a_site_that_lies_about_its_name_gets_nothing(_):

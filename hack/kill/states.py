@@ -22,6 +22,7 @@ PODS, EVENTS = "/api/v1/pods", "/apis/events.k8s.io/v1/events"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 GATEWAY = ("app.kubernetes.io/name", "tieline-proxy")
 CONFIGURATION = "configuration.json"
+GRANTS = "tieline-grants"
 # Of this number a run with a fault may have less: two steps that a fault-free run writes one by one can become one.
 AT_MOST = ".changes"
 
@@ -90,7 +91,7 @@ def is_looked_at(item):
             return labels.get(GATEWAY[0]) == GATEWAY[1] and "deletionTimestamp" not in item["metadata"]
         case "EndpointSlice" if labels.get("endpointslice.kubernetes.io/managed-by") == "endpointslice-controller.k8s.io":
             return False  # the cluster's own, with the labels of the Service
-    return item["apiVersion"] == OURS or labels.get(MANAGED_BY) == "tieline"
+    return item["apiVersion"] == OURS or labels.get(MANAGED_BY) == "tieline" or item["metadata"]["name"] == GRANTS
 
 
 def settled(api, places):
@@ -118,7 +119,11 @@ def place_of(item, place):
 def values(item):
     """What a Secret keeps, by name; the configuration has one key among other things."""
     for name, text in item.get("data", {}).items():
-        if name == CONFIGURATION:
+        if item["metadata"]["name"] == GRANTS:
+            # Its name and its key are random: what matters is for how many it is, and how many came.
+            grant = json.loads(base64.b64decode(text))
+            yield f"a grant for {grant['uses']}, by which {len(grant['admitted'])} came", ""
+        elif name == CONFIGURATION:
             yield "snapshotKey", json.loads(base64.b64decode(text))["snapshotKey"]
         elif not name.startswith("services-"):
             yield name, text

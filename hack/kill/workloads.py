@@ -7,7 +7,7 @@ import subprocess
 import time
 from typing import Callable
 
-from cluster import condition, wait
+from cluster import BIN, condition, wait
 from network import API, namespace, service, site
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,6 +33,7 @@ class Scene:
 
     def __init__(self, cluster, api, place):
         self.apply, self.kubectl, self.api, self.place = cluster.apply, cluster.kubectl, api, place
+        self.run = cluster.run
 
     def path(self, kind, name, where=None):
         api = "api/v1" if kind in ("services", "secrets", "pods") else f"apis/{API}"
@@ -218,8 +219,16 @@ def link(scene):
     scene.wait_for("links", "far", "Connected", "True")
 
 
+def join(scene):
+    """The site comes by a token of the other one."""
+    token = scene.run([str(BIN / "tieline"), "token", "issue", "-n", scene.place.far, "--uses", "1"])
+    made = scene.run([str(BIN / "tieline"), "token", "redeem", "-", "-n", scene.place.name, "--name", "far"], stdin=token)
+    scene.kubectl("apply", "-f", "-", stdin=made)
+    scene.wait_for("links", "far", "Connected", "True")
+
+
 WORKLOADS = {workload.name: workload for workload in (
     Workload(create, lambda _: []), Workload(scale, base), Workload(rename, base), Workload(cost, base), Workload(delete, base),
     Workload(recreate, base), Workload(rotate, base), Workload(renew, base), Workload(identity, base),
     Workload(forget, prepared, is_prepared), Workload(clash, base), Workload(targets, served, has_targets),
-    Workload(link, two_sites, is_linked))}
+    Workload(link, two_sites, is_linked), Workload(join, two_sites))}

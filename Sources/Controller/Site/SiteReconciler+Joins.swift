@@ -25,10 +25,14 @@ extension SiteReconciler {
         guard !claims.isEmpty, let secret = objects.secrets.grants else { return .done }
         var ledger = GrantLedger(secret)
         do {
-            let new = try ledger.admit(claims)
-            guard !ledger.changes.isEmpty else { return .done }
-            objects.secrets.grants = try await shared.writer.change(secret, ledger.changes)
-            for joined in new { shared.writer.record(Transitions.joined(site, joined)) }
+            _ = try ledger.admit(claims)
+            if !ledger.changes.isEmpty {
+                objects.secrets.grants = try await shared.writer.change(secret, ledger.changes)
+            }
+            // Before gateways are told, for whom the claim is over then: a controller that is stopped now is followed by one that tells it.
+            for joined in claims where ledger.hasAdmitted(joined) {
+                await shared.writer.tell(Transitions.joined(site, joined))
+            }
             return .done
         } catch {
             // They stand in the snapshots until that works; all else goes on.
