@@ -26,12 +26,13 @@ extension SiteReconciler {
         var ledger = GrantLedger(secret)
         do {
             _ = try ledger.admit(claims)
-            if !ledger.changes.isEmpty {
-                objects.secrets.grants = try await shared.writer.change(secret, ledger.changes)
-            }
-            // Before gateways are told, for whom the claim is over then: a controller that is stopped now is followed by one that tells it.
+            // Before it is written: a controller that is stopped between is followed by one that tells it under the same name, and one that
+            // is stopped after it may be followed by one that finds the claim over.
             for joined in claims where ledger.hasAdmitted(joined) {
                 await shared.writer.tell(Transitions.joined(site, joined))
+            }
+            if !ledger.changes.isEmpty {
+                objects.secrets.grants = try await shared.writer.change(secret, ledger.changes)
             }
             return .done
         } catch {
