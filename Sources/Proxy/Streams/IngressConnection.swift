@@ -20,7 +20,7 @@ final class IngressConnection: SocketStream {
     private var asked: Boxed<Question>?
     /// The number in its name; 0 when there is none.
     private var nameNumber: UInt64 = 0
-    /// Of this site.
+    /// The server, if it is one of this site.
     var server: Server?
     private var timer = DeadlineTimer()
     var seat: UInt32 = 0
