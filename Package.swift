@@ -241,7 +241,7 @@ let package = Package(
         ),
         tests("FuzzTests", ["FuzzTargets"]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
-        tests("RoutingTests", [heap, "Routing", "NetworkModel", "TestSupport"]),
+        tests("RoutingTests", ["Wire", "Routing", "NetworkModel", "TestSupport", heap]),
         tests(
             "SiteControlTests",
             [

@@ -34,7 +34,8 @@ let package = Package(
         module("Routing", ["NetworkModel", deque, heap]),
         module("Balancing", ["NetworkModel"]),
         module("TestSupport", path: "Tests/TestSupport", ["ProxyContract", "NetworkModel"]),
-        tests("RoutingTests", ["Routing", "NetworkModel", "TestSupport", heap]),
+        module("Wire", ["Routing", "NetworkModel"]),
+        tests("RoutingTests", ["Wire", "Routing", "NetworkModel", "TestSupport", heap]),
         tests("BalancingTests", ["Balancing", "NetworkModel", "TestSupport"]),
     ]
 )
@@ -45,6 +46,7 @@ cp Package.resolved "$folder"
   "$folder/Package.swift"
 swift build --package-path "$folder" -c release --build-tests -Xswiftc -enable-testing \
   --disable-build-manifest-caching > "$folder/log" 2>&1 || { grep -E "error|Compiling" "$folder/log" >&2; exit 1; }
+[ "$1" != scale ] || export TIELINE_TEST_SITES=1000
 export TIELINE_TEST_NETWORKS=${TIELINE_TEST_NETWORKS:-$networks}
 "$folder/.build/release/routingPackageTests.xctest" --testing-library swift-testing --no-parallel --filter "$filter" |
-  grep -v 'with 1 argument\|1 test case' 
+  grep -E ' sites: |✘|recorded an issue|Test run'

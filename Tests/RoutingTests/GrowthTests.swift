@@ -1,6 +1,8 @@
+import Foundation
 import NetworkModel
 import TestSupport
 import Testing
+import Wire
 
 @testable import Routing
 
@@ -11,6 +13,8 @@ struct GrowthTests {
     private struct Known {
         var instance = RoutingInstance(origin: gateway(0))
         var edges: [[LSAEdge]]
+        /// The bytes of the last advertisement.
+        private(set) var advertised = 0
         var random = SeededGenerator(seed: 42)
         var now = Instant.milliseconds(1_000)
         private var links = 0
@@ -53,13 +57,38 @@ struct GrowthTests {
                 origin: gateway(index),
                 sequence: sequence,
                 issued: wall(now),
+                displayName: "site-\(index)",
+                agreementKey: [UInt8](repeating: 1, count: 32),
+                certificateChain: [
+                    [UInt8](repeating: 2, count: 500), [UInt8](repeating: 3, count: 450),
+                ],
                 edges: edges[index].sorted(),
                 services: (0..<5).map { LSAService(service: offered($0), endpoints: 1) }
             )
-            feed(.received(SignedLSA(lsa: lsa, bytes: [1]), from: edges[0][0].neighbor))
+            let bytes = LSACodec.seal(
+                body: LSACodec.encodeBody(lsa),
+                signature: [UInt8](repeating: 4, count: 72)
+            )
+            advertised = bytes.count
+            feed(.received(SignedLSA(lsa: lsa, bytes: bytes), from: edges[0][0].neighbor))
         }
 
         mutating func feed(_ input: RoutingInput) { _ = instance.handle(input, at: now) }
+
+        /// A link that is there no more, by the words of both its ends.
+        mutating func cut() {
+            let near = Int.random(in: 1..<edges.count, using: &random)
+            guard let edge = edges[near].randomElement(using: &random) else { return }
+            guard let far = (1..<edges.count).first(where: { gateway($0) == edge.neighbor }) else {
+                return
+            }
+            now = now + .seconds(5)
+            for index in [near, far] {
+                edges[index].removeAll { $0.name == edge.name }
+                learn(index)
+            }
+            feed(.deadline)
+        }
 
         /// Another cost somewhere.
         mutating func change() {
@@ -72,21 +101,58 @@ struct GrowthTests {
         }
     }
 
-    @Test("what one changed cost takes of a gateway, from 10 to 1,000 sites")
-    func changedCost() {
-        var sizes = [(10, 30), (100, 1_000)]
-        #if !DEBUG
-            sizes.append((1_000, 10_000))
-        #endif
-        for (sites, links) in sizes {
-            var known = Known(sites: sites, links: links)
+    /// 100 unless `hack/routing.sh scale` asks for more.
+    private static let most =
+        ProcessInfo.processInfo.environment["TIELINE_TEST_SITES"].flatMap { Int($0) } ?? 100
+
+    @Test("what a network of ten links a site takes of one gateway of it")
+    func oneGateway() {
+        for sites in [10, 30, 100, 300, 1_000] where sites <= Self.most {
+            let before = residentBytes()
+            var known = Known(sites: sites, links: 10 * sites)
+            let bytes = max(residentBytes() - before, 0)
             #expect(known.instance.table.gateways.count == sites - 1)
             let clock = ContinuousClock()
-            let all = (0..<20).map { _ in clock.measure { known.change() } }
-            let sorted = all.sorted()
+            let costs = (0..<101).map { _ in clock.measure { known.change() } }.sorted()
+            let cuts = (0..<101).map { _ in clock.measure { known.cut() } }.sorted()
             print(
-                "\(sites) sites, \(links) links: \(sorted[10]) in the middle, \(sorted[19]) at most"
+                "\(sites) sites: a changed cost \(costs[50]), the worst of a hundred \(costs[99]);",
+                "a link cut \(cuts[50]), \(cuts[99]); an advertisement has \(known.advertised) bytes,",
+                "\(bytes >> 20) MiB more are resident"
             )
+            #expect(bytes < 64 << 20)
+        }
+    }
+
+    @Test("how long a network of ten links a site takes to know that one was cut, and what is said")
+    func cut() {
+        for count in [10, 30] {
+            var random = SeededGenerator(seed: 7)
+            var network = SimulatedNetwork(seed: 7)
+            for index in 0..<count { network.add(gateway(index), services: [service("s/p"): 1]) }
+            for number in 0..<10 * count {
+                let near = number % count
+                let far = (near + .random(in: 1..<count, using: &random)) % count
+                let cost = Int.random(in: 1...20, using: &random)
+                network.connect(gateway(near), gateway(far), link("l\(number)"), cost: cost)
+            }
+            network.run(milliseconds: 30_000)
+            #expect(network.complaints() == [])
+            guard let link = network.links.keys.min(by: { ($0.from, $0.name) < ($1.from, $1.name) })
+            else { return }
+            let before = network.messageCount
+            network.cut(link)
+            var milliseconds = 0
+            while !network.complaints().isEmpty, milliseconds < 2_000 {
+                network.run(milliseconds: 1)
+                milliseconds += 1
+            }
+            network.run(milliseconds: 2_000)
+            let messages = network.messageCount - before
+            print("\(count) sites: \(milliseconds) ms after a link was cut, \(messages) messages")
+            // Two advertisements in at most both directions of every link, and their acknowledgments.
+            #expect(messages <= 8 * network.links.count)
+            #expect(milliseconds < 1_000)
         }
     }
 
@@ -174,6 +240,15 @@ struct GrowthTests {
         network.run(milliseconds: 5_000)
         #expect(network.complaints() == [])
     }
+}
+
+/// The memory of this process, in bytes.
+private func residentBytes() -> Int {
+    guard let text = try? String(contentsOfFile: "/proc/self/statm", encoding: .utf8) else {
+        return 0
+    }
+    let fields = text.split(separator: " ")
+    return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4_096 : 0
 }
 
 extension EdgeName {
