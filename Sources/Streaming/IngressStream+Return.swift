@@ -51,6 +51,8 @@ extension IngressStream {
 
     private mutating func seekBack(_ recovery: Recovery, _ turn: inout Turn) {
         if let until = recovery.until, until <= turn.now {
+            // The last attempt is over, and was told of.
+            become(.returning(recovery))
             return end(.lost(hadBytes: true), &turn)
         }
         var recovery = recovery
@@ -110,7 +112,7 @@ extension IngressStream {
             turn.act(.wayAbandoned(attempt.way))
             return seekBack(after: attempt.way, recovery, &turn)
         }
-        turn.act(.wayAnswered(attempt.way, after: turn.now - attempt.askedAt))
+        wayAnswered(recovery, attempt, &turn)
         do throws(StreamViolation) {
             try flow.resume(answer, hadFin: attempt.hadFin)
         } catch {
@@ -124,14 +126,12 @@ extension IngressStream {
         if recovery.until != nil { turn.act(.resumed(joined.pick)) }
     }
 
-    /// The label is free again.
     mutating func refusedBack(
-        _ recovery: Recovery,
-        _ attempt: ReturnAttempt,
         _ reason: Refused.Reason,
         _ isGenuine: Bool,
         _ turn: inout Turn
     ) {
+        guard case .resuming(let recovery, let attempt) = state else { return }
         guard isGenuine else {
             // A hop's word.
             turn.act(
@@ -140,13 +140,23 @@ extension IngressStream {
             )
             return seekBack(after: attempt.way, recovery, &turn)
         }
-        turn.act(.wayAnswered(attempt.way, after: turn.now - attempt.askedAt))
+        wayAnswered(recovery, attempt, &turn)
         switch reason {
         case .finished where flow.mayHaveFinished: end(.finished, &turn)
         case .finished, .unknownStream: end(.lost(hadBytes: true), &turn)
         case .endedByServer: end(.cut(hadBytes: true), &turn)
         default: seekBack(after: attempt.way, recovery, &turn)
         }
+    }
+
+    /// The attempt is over, whatever comes of it: its way is told of once.
+    private mutating func wayAnswered(
+        _ recovery: Recovery,
+        _ attempt: ReturnAttempt,
+        _ turn: inout Turn
+    ) {
+        become(.returning(recovery))
+        turn.act(.wayAnswered(attempt.way, after: turn.now - attempt.askedAt))
     }
 
     mutating func attemptLost(_ turn: inout Turn) {

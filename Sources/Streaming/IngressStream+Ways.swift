@@ -94,9 +94,6 @@ extension IngressStream {
         _ isGenuine: Bool,
         _ turn: inout Turn
     ) {
-        if case .resuming(let recovery, let attempt) = state {
-            return refusedBack(recovery, attempt, reason, isGenuine, &turn)
-        }
         guard case .opening(let attempt) = state else { return broke(.protocolError, &turn) }
         turn.act(.leave)
         // What a hop on the way says is no word of the target.

@@ -89,8 +89,10 @@ package struct IngressStream: ~Copyable {
         case retry
         /// Answers `.seekBack`: RESUME was sent; it says whether FIN has come.
         case askedBack(WayPick, hadFin: Bool, patience: Duration?)
-        /// The answer to RESUME.
+        /// The answer to RESUME, on its path.
         case resumed(Resumed, isGenuine: Bool)
+        /// The other answer to it, on its path, whose label is free again.
+        case refusedBack(Refused.Reason, isGenuine: Bool)
         /// The path of the RESUME is lost, or was reset.
         case attemptLost
         /// These proxies have ended for certain.
@@ -168,6 +170,7 @@ package struct IngressStream: ~Copyable {
         case .askedBack(let way, let hadFin, let patience):
             askedBack(way, hadFin, patience, &turn)
         case .resumed(let answer, let isGenuine): resumed(answer, isGenuine, &turn)
+        case .refusedBack(let reason, let isGenuine): refusedBack(reason, isGenuine, &turn)
         case .attemptLost: attemptLost(&turn)
         case .proxiesEnded(let ended): proxiesEnded(ended, &turn)
         case .violated: broke(.protocolError, &turn)

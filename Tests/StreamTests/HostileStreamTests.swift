@@ -138,6 +138,43 @@ struct HostileStreamTests {
         #expect(records.map(\.lost) == [1], "the one that was open when the lane went")
     }
 
+    @Test("a hop that refuses a stream that is moving away leaves nothing behind on the other way")
+    func refusedInUse() throws {
+        let near = try TestProxy(FixtureSite("near"))
+        let left = try TestProxy(FixtureSite("left"))
+        let right = try TestProxy(FixtureSite("right"))
+        let far = try TestProxy(FixtureSite("far"))
+        defer { for proxy in [near, left, right, far] { proxy.stop() } }
+        try near.link(to: left)
+        try left.link(to: far)
+        // Where the stream moves to says nothing.
+        try near.link(to: right, isMute: true)
+        try near.knows([far])
+        try far.knows([near])
+        let server = TestServer.named("far")
+        far.servers([server.port])
+        let target = far.site.id
+        try near.targets([TestProxy.Way(site: target, cost: 2, route: [left.id, far.id])])
+        let client = try #require(TestSocket.connected(to: near.listen()))
+        #expect(client.read(limit: 4).bytes == Array("far\n".utf8))
+        try near.targets([TestProxy.Way(site: target, cost: 1, route: [right.id, far.id])])
+        try near.withEngine { engine in
+            for owner in engine.owners { owner.move(isLeaving: false) }
+        }
+        #expect(try near.crossing(to: right.id).ordinary == 1)
+        let hop = left.id
+        try left.withEngine { engine in
+            for case let transit as TransitConnection in engine.owners {
+                transit.inner.send(.refused) {
+                    Refused(by: hop, reason: .noRoute).encode(into: &$0)
+                }
+            }
+        }
+        #expect(client.read().end == .reset)
+        #expect(eventually { (try? near.isEmpty) == true })
+        #expect(try near.crossing(to: right.id).ordinary == 0)
+    }
+
     @Test("D11: a bridge between loops that was closed is made again for the next stream")
     func closedBridge() throws {
         let near = try TestProxy(FixtureSite("near"), loops: 2)

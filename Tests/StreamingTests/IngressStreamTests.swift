@@ -211,6 +211,26 @@ struct IngressStreamTests {
         #expect(stream.handle(.proxiesEnded([route[0]]), at: begin).isEmpty)
     }
 
+    @Test("a refusal on the path in use is no answer to a RESUME: it breaks the rules")
+    func refusedInUse() throws {
+        var stream = makeStream()
+        _ = stream.handle(.start, at: begin)
+        _ = stream.handle(.picked(far, isLocal: false), at: begin)
+        let way = way()
+        _ = stream.handle(.asked(way, patience: nil), at: begin)
+        _ = stream.handle(.opened(opened(), isGenuine: true), at: begin)
+        _ = try stream.flow.receive(dataAt: 0, count: 1, at: begin)
+        stream.flow.didWrite(1)
+        _ = stream.handle(.move, at: begin)
+        _ = stream.handle(.askedBack(way, hadFin: false, patience: nil), at: begin)
+        #expect(
+            stream.handle(.refused(.noRoute, by: route[0], isGenuine: false), at: begin) == [
+                .reset(.protocolError), .wayAbandoned(way), .close(inOrder: false), .lost(far),
+                .count(.interrupted), .count(.closed),
+            ]
+        )
+    }
+
     @Test("nothing was exchanged with an egress that has ended: another target is tried at once")
     func untouchedEgressEnded() {
         var stream = makeStream()

@@ -119,20 +119,20 @@ final class IngressConnection: SocketStream {
         switch frame {
         case .opened(let opened):
             handle(.opened(opened, isGenuine: isGenuine(opened)))
-        case .resumed(let resumed):
+        case .resumed(let resumed) where end === attempt:
             handle(.resumed(resumed, isGenuine: isGenuine(resumed)))
         case .refused(let refused) where end === attempt:
             let isGenuine = isGenuineBack(refused)
             forgetAttempt()
-            handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine))
+            handle(.refusedBack(refused.reason, isGenuine: isGenuine))
         case .refused(let refused):
             handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine(refused)))
         case .reset where end === attempt:
             forgetAttempt()
             handle(.attemptLost)
         case .reset(let reason): handle(.reset(reason))
-        // The ingress alone gives a stream up.
-        case .cancel: handle(.violated)
+        // The ingress alone gives a stream up, and nobody else asked to come back.
+        case .cancel, .resumed: handle(.violated)
         }
     }
 

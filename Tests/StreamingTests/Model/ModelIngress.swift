@@ -112,7 +112,7 @@ final class ModelIngress: ModelSocketOwner {
             let isGenuine = refused.by == state.joined?.route.last
             attempt?.detach()
             attempt = nil
-            handle(.refused(refused.reason, by: refused.by, isGenuine: isGenuine))
+            handle(.refusedBack(refused.reason, isGenuine: isGenuine))
         case .reset:
             attempt?.detach()
             attempt = nil
