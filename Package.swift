@@ -235,8 +235,8 @@ let package = Package(
             "FuzzTargets",
             path: "Tests/FuzzTargets",
             [
-                "SiteControl", "Streaming", "Wire", "Routing", "ProxyContract", "NetworkModel",
-                "ManifestReading", "TestSupport",
+                "SiteControl", "Streaming", "Wire", "Routing", "Balancing", "TLS", "ProxyContract",
+                "NetworkModel", "ManifestReading", "CertificateFixtures", "TestSupport",
             ]
         ),
         tests("FuzzTests", ["FuzzTargets"]),

@@ -16,7 +16,7 @@ keep=no
 seconds=30
 [[ "${1:-}" =~ ^[0-9]+$ ]] && seconds=$1 && shift
 targets=("$@")
-[ $# -gt 0 ] || targets=(frames lsa streams control manifests)
+[ $# -gt 0 ] || targets=(frames lsa streams clients servers records control manifests)
 
 build=.build-fuzz
 # With lld: gold does not know what the fuzzer's sections are.

@@ -6,6 +6,10 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case lsa
     /// A neighbor's and a socket's deeds on one stream.
     case streams
+    /// What decides, of a client's connection and of a stream's end at a server.
+    case clients, servers
+    /// The records of a lane.
+    case records
     /// What loops, neighbors and strangers tell the control of a gateway.
     case control
     /// The text of a manifest.
@@ -16,6 +20,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
         case .frames: fuzzFrames(bytes)
         case .lsa: fuzzLSA(bytes)
         case .streams: fuzzStream(bytes)
+        case .clients: fuzzClient(bytes)
+        case .servers: fuzzServer(bytes)
+        case .records: fuzzRecords(bytes)
         case .control: fuzzControl(bytes)
         case .manifests: fuzzManifests(bytes)
         }
