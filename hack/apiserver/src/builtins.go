@@ -55,6 +55,7 @@ func (b *builtins) install(server *genericapiserver.GenericAPIServer, storage *o
 	b.tokens.accounts = registries["ServiceAccount"]
 	b.add(coreV1, "namespaces/finalize", newPartREST(registries["Namespace"], finalizeStrategy{newStrategy(registries["Namespace"].kind)}))
 	b.add(coreV1, "pods/binding", &bindingREST{registries["Pod"]})
+	b.add(coreV1, "pods/proxy", newProxyREST(registries["Pod"]))
 	b.add(coreV1, "serviceaccounts/token", &tokenREST{b.tokens})
 	b.add(authnv1.SchemeGroupVersion, "tokenreviews", newTokenReviews(b.authenticator))
 	b.add(authnv1.SchemeGroupVersion, "selfsubjectreviews", newSelfReviews())

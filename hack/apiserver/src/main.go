@@ -41,7 +41,7 @@ var (
 	etcdProgram       = flag.String("etcd", "etcd", "the etcd program to start")
 	compaction        = flag.Duration("etcd-compaction-interval", 5*time.Minute, "a short one makes watches meet 410 Gone")
 	ranges            = serviceRanges{netip.MustParsePrefix("10.96.0.0/12")}
-	serviceNetwork    = flag.String("service-network", "", "a file with the path of the network namespace from which the Services of webhooks are reached; default: this one")
+	serviceNetwork    = flag.String("service-network", "", "a file with the path of the network namespace from which the Services of webhooks, and Pods (pods/proxy), are reached; default: this one")
 	minRequestTimeout = flag.Int("min-request-timeout", 1800, "seconds: watches end at random between this and its double")
 )
 
