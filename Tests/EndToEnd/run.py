@@ -26,7 +26,7 @@ from network import Network  # noqa: E402
 
 # Of each lane, its clusters one after the other: the families of their addresses, their sites, and the modules with the tests.
 LANES = [
-    [("ipv4", "abcd", ["control", "balance", "policies", "failover", "stops"])],
+    [("ipv4", "abcd", ["control", "balance", "policies", "failover", "pages", "stops"])],
     [
         ("ipv4", "abcd", [
             "input", "verdict", "routing", "steering", "sidecar", "injection", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",

@@ -75,7 +75,7 @@ def test_sites_that_are_not_named_are_not_used(net):
 
 
 def ask(net, command, *arguments):
-    """Asks the gateway of site a directly: the API server of the tests does not reach Pods."""
+    """Asks the gateway of site a directly; test_pages.py asks through the API server."""
     gateway = net.gateways("a")[0]["status"]["podIP"]
     process = net.cluster.exec([str(BIN / "tieline"), command, *arguments, "--proxy", f"{gateway}:5673"])
     output, errors = process.communicate()
