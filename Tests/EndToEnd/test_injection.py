@@ -1,11 +1,13 @@
 """Sidecars that nobody wrote: workloads that know nothing of Tieline reach a remote service by its name and port."""
 import base64
+import contextlib
 import datetime
 import json
 import pathlib
 
-from cluster import BIN, ROOT, check, wait
+from cluster import BIN, ROOT, check, condition, wait
 from network import deployment, service
+from pages import blocks
 from test_balance import offer
 from traffic import Hold, grouped
 
@@ -141,16 +143,61 @@ def test_without_the_webhook_pods_start_and_an_event_says_so(net):
         net.cluster.kubectl("scale", "-n", SYSTEM, "deployment/tieline-controller", "--replicas=2")
         net.cluster.kubectl("rollout", "status", "-n", SYSTEM, "deployment/tieline-controller", "--timeout=60s", timeout=70)
     name = pod["metadata"]["name"]
-    notes = lambda: [e["note"] for e in net.cluster.get("events.events.k8s.io", "a")["items"]
-                     if e["regarding"].get("name") == name and e["reason"] == "NotInjected"]
-    note = wait("an Event says so", notes)[0]
+    note = wait("an Event says so", lambda: told(net, pod))[0]
     print(f"   the Event: {note}")
-    count = lambda: net.cluster.get("tsite", "a", "a")["status"]["proxies"].get("notInjected")
-    wait("the Site counts it", lambda: count() == 1)
+    wait("the Site counts it", lambda: lacking(net) == 1)
     net.cluster.kubectl("delete", "pod", "-n", "a", name)
     wait("the Pod that takes its place has a sidecar", lambda: all(sidecar(p) for p in net.cluster.wait_ready("a", "app=alone", 1)))
-    wait("and the Site counts none", lambda: count() is None)
+    wait("and the Site counts none", lambda: lacking(net) is None)
     net.cluster.kubectl("delete", "deployment", "-n", "a", "alone")
+
+
+def told(net, pod):
+    """What Events say of a Pod without a sidecar."""
+    return [e["note"] for e in net.cluster.get("events.events.k8s.io", pod["metadata"]["namespace"])["items"]
+            if e["regarding"].get("name") == pod["metadata"]["name"] and e["reason"] == "NotInjected"]
+
+
+def lacking(net):
+    """How many such Pods the Site counts."""
+    return net.cluster.get("tsite", "a", "a")["status"]["proxies"].get("notInjected")
+
+
+def test_a_service_that_comes_later_than_its_pods(net):
+    """As the page says: a Pod stays as it was made; one that names the port as well waits for the Service."""
+    far(net)
+    ready_webhook(net)
+    page = blocks("sidecars.md", "Give Pods a sidecar when they are made: a label")
+    key, text = next(block for block in page if block.startswith("tieline.dev/services:")).split(": ")
+    events, restart = (next(block for block in page if block.startswith(start)).replace("-n shop", "-n a") for start in ("kubectl get events", "kubectl rollout"))
+    waits = {key: text.strip().strip('"')}
+    with contextlib.ExitStack() as stack:
+        for name, wish in (("early", {key: "late"}), ("before", {key: "far"}), ("waits", waits)):
+            stack.enter_context(net.cluster.applied(workload(name, ASKS, wish)))
+        early, before = (net.cluster.wait_ready("a", f"app={name}", 1)[0] for name in ("early", "before"))
+        check(not sidecar(early) and sidecar(before), "one names what is not there, the other what is")
+        note = wait("an Event says so", lambda: told(net, early))[0]
+        print(f"   the Event: {note}")
+        check('"late"' in note and "far" in note, f"it names the Service, and those that there are: {note}")
+        check(early["metadata"]["name"] in net.cluster.run(events.split()), f"{events} shows it")
+        waiting = net.cluster.pods("a", "app=waits")[0]
+        check(sidecar(waiting) and condition(waiting, "Ready") != "True", "the third has a sidecar, and waits")
+        net.cluster.apply(service("a", "late"), service("b", "late", selector="s", listen=False))
+        stack.callback(net.cluster.kubectl, "delete", "tsvc", "-n", "a", "late")
+        stack.callback(net.cluster.kubectl, "delete", "tsvc", "-n", "b", "late")
+        net.wait_targets("a", "late", {"b": 1})
+        net.answering("a", "late")
+        waiting = net.cluster.wait_ready("a", "app=waits", 1)[0]
+        for pod in (early, before, waiting):
+            who = served(net, pod, "late", 8080)
+            check(who.startswith("b/"), f"{pod['metadata']['name']} is served at b, not by {who}")
+        own = lambda pod: any("late" in entry["hostnames"] for entry in pod["spec"].get("hostAliases", []))
+        check([own(pod) for pod in (early, before, waiting)] == [False, False, True], "the first two through the gateways")
+        check(lacking(net) == 1, "the Site still counts the first")
+        net.cluster.run(restart.replace("deployment/app", "deployment/early").split())
+        after = wait("the next Pod has a sidecar", lambda: next((pod for pod in net.cluster.ready_pods("a", "app=early") if sidecar(pod)), None))
+        check(own(after) and served(net, after, "late", 8080).startswith("b/"), "and is served through it")
+        wait("the Site counts none", lambda: lacking(net) is None)
 
 
 def test_a_lost_certificate_is_made_again(net):
