@@ -12,6 +12,7 @@ TIELINE_KEEP=1 runs them one after the other and leaves the cluster running; TIE
 import importlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -58,7 +59,20 @@ def logs(cluster):
     found = subprocess.run([str(os.path.join(os.path.dirname(__file__), "..", "..", "hack", "cluster.sh")),
                             "logs", "--tail", "30"], env=cluster.env, text=True, capture_output=True)
     lines = [line for line in found.stdout.splitlines() if " info " not in line and not line.startswith("==>")]
-    return "\n".join(lines[-30:])
+    return "\n".join(lines[-30:] + last_words(cluster))
+
+
+def last_words(cluster):
+    """Of the API server, where it has ended: without it no later test of the lane can pass, and its log goes with the cluster."""
+    folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp"), f"tieline-cluster-{cluster.name}", "apiserver")
+    try:
+        if os.path.exists(f"/proc/{(folder / 'pid').read_text().strip()}"):
+            return []
+        lines = (folder / "apiserver.log").read_text(errors="replace").splitlines()
+    except OSError as error:
+        return [f"the API server: {error}"]
+    crash = next((place for place, line in enumerate(lines) if line.startswith(("panic: ", "fatal error: "))), len(lines) - 30)
+    return ["the API server has ended:", *lines[max(crash, 0):][:30]]
 
 
 def main(words):
