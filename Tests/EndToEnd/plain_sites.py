@@ -17,7 +17,7 @@ class PlainSites:
         self.links = {pair: 1 for pair in zip(names, names[1:])} if links is None else links
         self.stack = contextlib.ExitStack()
         self.folder = pathlib.Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="tieline-sites-")))
-        self.processes = {}
+        self.processes, self.ids = {}, {}
 
     def address(self, name):
         return f"{self.prefix}.{self.names.index(name) + 1}"
@@ -29,6 +29,11 @@ class PlainSites:
 
     def service(self, site, name, port, rest):
         self.write(site, f"service-{name}", f"kind: Service\nmetadata: {{name: {name}}}\nspec:\n  ports: [{{name: tcp, port: {port}}}]\n{rest}")
+
+    def link(self, near, far, rest=""):
+        """Writes that Link; `rest` are further lines of its spec."""
+        self.write(near, f"link-{far}", f"kind: Link\nmetadata: {{name: {far}}}\nspec:\n  endpoints: [{{host: {self.address(far)}, port: 5671}}]\n"
+                   f"  remoteSiteID: {self.ids[far]}\n  cost: {self.links[near, far]}\n{rest}")
 
     def status(self, site, kind, name):
         file = self.folder / site / "status" / f"{kind}-{name}.json"
@@ -64,14 +69,13 @@ class PlainSites:
             (self.folder / name).mkdir()
             self.write(name, "site", f"kind: Site\nmetadata: {{name: {name}}}\nspec: {{}}\n")
             self.start(name)
-        ids = {name: wait(f"{name} has an identity", lambda: self.status(name, "site", name).get("siteID"), 20) for name in self.names}
-        for (near, far), cost in self.links.items():
-            address = self.address(far)
-            allowed = ", ".join(f"{{siteID: {ids[one]}, name: {one}}}" for one, other in self.links if other == far)
-            self.write(far, "site", f"kind: Site\nmetadata: {{name: {far}}}\nspec:\n  linkAccess: {{type: External, hosts: [{address}]}}\n"
-                       f"  allow: [{allowed}]\n")
-            self.write(near, f"link-{far}", f"kind: Link\nmetadata: {{name: {far}}}\nspec:\n"
-                       f"  endpoints: [{{host: {address}, port: 5671}}]\n  remoteSiteID: {ids[far]}\n  cost: {cost}\n")
+        for name in self.names:
+            self.ids[name] = wait(f"{name} has an identity", lambda: self.status(name, "site", name).get("siteID"), 20)
+        for near, far in self.links:
+            allowed = ", ".join(f"{{siteID: {self.ids[one]}, name: {one}}}" for one, other in self.links if other == far)
+            self.write(far, "site", f"kind: Site\nmetadata: {{name: {far}}}\nspec:\n"
+                       f"  linkAccess: {{type: External, hosts: [{self.address(far)}]}}\n  allow: [{allowed}]\n")
+            self.link(near, far)
         for near, far in self.links:
             def connected():
                 conditions = self.status(near, "link", far).get("conditions", [])

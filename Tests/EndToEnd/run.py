@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests on fresh clusters: a real API server, real kubectl, real processes and sockets.
 
-    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` takes minutes, and runs by its word only
+    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` and `shares` run by their words only
 
 They go side by side in lanes, each with clusters of its own: they wait more than they work. What is named `families` runs on two of
 them, one with IPv6 alone, one with both families. What takes much from all others comes last, alone.
@@ -27,7 +27,7 @@ from network import Network  # noqa: E402
 
 # Of each lane, its clusters one after the other: the families of their addresses, their sites, and the modules with the tests.
 LANES = [
-    [("ipv4", "abcd", ["control", "balance", "policies", "failover", "pages", "stops"])],
+    [("ipv4", "abcd", ["control", "balance", "policies", "shares", "failover", "pages", "stops"])],
     [
         ("ipv4", "abcd", [
             "input", "verdict", "routing", "steering", "sidecar", "injection", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
@@ -39,7 +39,7 @@ LANES = [
 # What takes from all others what the kernel has for TCP: when the lanes have ended, and without a cluster.
 ALONE = ["memory"]
 # Left out where no word asks for them.
-LONG = ["stops"]
+LONG = ["stops", "shares"]
 
 
 def tests(words, families, modules):

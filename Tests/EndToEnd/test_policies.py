@@ -74,21 +74,21 @@ def test_sites_that_are_not_named_are_not_used(net):
     check(condition(net.cluster.get("tsvc", "a", "from"), "HasTargets") == "False", "nothing is left to use")
 
 
-def ask(net, command, *arguments):
-    """Asks the gateway of site a directly; test_pages.py asks through the API server."""
-    gateway = net.gateways("a")[0]["status"]["podIP"]
-    process = net.cluster.exec([str(BIN / "tieline"), command, *arguments, "--proxy", f"{gateway}:5673"])
+def ask(net, command, *arguments, pod=None):
+    """Asks a proxy directly, by default the gateway of site a; test_pages.py asks through the API server."""
+    address = (pod or net.gateways("a")[0])["status"]["podIP"]
+    process = net.cluster.exec([str(BIN / "tieline"), command, *arguments, "--proxy", f"{address}:5673"])
     output, errors = process.communicate()
     check(process.returncode == 0, f"tieline {command}: {errors}")
     return output
 
 
-def explain(net, name, *arguments):
-    return ask(net, "explain", name, *arguments)
+def explain(net, name, *arguments, pod=None):
+    return ask(net, "explain", name, *arguments, pod=pod)
 
 
-def explained(net, name, *arguments):
-    return json.loads(explain(net, name, "-o", "json", *arguments))["items"][0]
+def explained(net, name, *arguments, pod=None):
+    return json.loads(explain(net, name, "-o", "json", *arguments, pod=pod))["items"][0]
 
 
 def test_explain_says_where_the_next_connection_goes(net):
