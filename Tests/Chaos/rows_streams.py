@@ -2,7 +2,7 @@
 import signal
 import time
 
-from lab import Lab, busiest, check, wait
+from lab import SERVER_PORT, Lab, busiest, check, settle, wait
 from table import row
 
 
@@ -164,3 +164,60 @@ def cheaper(scale):
         return (f"moved after {max(moved):.1f} s at most (5: never); {seen['alive']} of 50 stayed, the longest pause "
                 f"{seen['longestSilenceMilliseconds']} ms",
                 max(moved) <= 2 and seen["alive"] == 50 and seen["longestSilenceMilliseconds"] <= 1000)
+
+
+class Processor:
+    """What the proxies of sites use beyond what they used when nothing happened."""
+
+    def __init__(self, sites, seconds):
+        self.sites = sites
+        before = self.look()
+        time.sleep(seconds)
+        self.quiet = [(after - old) / seconds for after, old in zip(self.look(), before)]
+        self.before, self.began = self.look(), time.monotonic()
+
+    def look(self):
+        """The clock of each process, as clock_getcpuclockid gives it: /proc counts hundredths of a second only."""
+        return [time.clock_gettime(~site.pid << 3 | 2) for site in self.sites]
+
+    def beyond(self):
+        """By site, in seconds."""
+        passed = time.monotonic() - self.began
+        return {site.name: after - old - quiet * passed
+                for site, after, old, quiet in zip(self.sites, self.look(), self.before, self.quiet)}
+
+
+@row("R7", "a link that is lost and comes back once a second (whole: for 60 s), beside 20 streams over another path, and under 20 that have a way round",
+     "0 broken, 0 corrupted; pause <= 0.5 s on the other path, <= 1.5 s on the link; CPU of each proxy <= 50 ms a flap", is_long=True)
+def flapping(scale):
+    with Lab() as lab:
+        i, t, e = lab.network(["i", "t", "e"], [("i", "t", 1), ("i", "e", 1), ("t", "e", 1)], ["e"])
+        ports = {"ports": [{"name": "tcp", "port": 8081, "targetPort": SERVER_PORT}]}
+        t.write("Service", "other", ports | {"hosts": ["127.0.0.1"]})
+        i.write("Service", "other", ports)
+        for each in (t, e):
+            each.serve()
+        i.up()
+        i.up(service="other")
+        settle(i, lambda: i.metric("tieline_link_up") == 2)
+        beside = i.traffic("flow", count=20, seconds=10_000, size=64, pause=50)
+        under = i.traffic("flow", to="127.0.0.1:8081", count=20, seconds=10_000, size=64, pause=50)
+        for flow in (beside, under):
+            flow.line()
+        count, losses = scale(60, 10), i.metric("tieline_link_flaps_total", link="t")
+        processor = Processor([i, t, e], scale(10, 3))
+        for number in range(count):
+            time.sleep(max(0, processor.began + number - time.monotonic()))
+            i.refuse(t)
+            for one, other in ((i, t), (t, i)):
+                one.kill_sockets("dst", other.address)
+            time.sleep(max(0, processor.began + number + 0.5 - time.monotonic()))
+            i.restore()
+        used = {name: seconds * 1000 / count for name, seconds in processor.beyond().items()}
+        losses = i.metric("tieline_link_flaps_total", link="t") - losses
+        others, own = beside.stop(), under.stop()
+        pauses = [seen["longestSilenceMilliseconds"] for seen in (others, own)]
+        figure = (f"lost {losses:.0f} times in {count} s; beside it {others['alive']} of 20 stayed, the longest pause {pauses[0]} ms; over it "
+                  f"{own['alive']} of 20, {pauses[1]} ms; {', '.join(f'{name} {spent:.1f}' for name, spent in used.items())} ms of CPU a flap")
+        whole = all((seen["alive"], seen["corrupted"]) == (20, 0) for seen in (others, own))
+        return figure, losses >= count * 0.9 and whole and pauses[0] <= 500 and pauses[1] <= 1500 and max(used.values()) <= 50

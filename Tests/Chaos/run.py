@@ -58,7 +58,7 @@ def main(arguments):
     with tempfile.TemporaryDirectory(prefix="tieline-chaos-tools-") as folder:
         compile_tools(pathlib.Path(folder))
         from lab import Failed, need_programs
-        import rows_faults, rows_load, rows_property, rows_streams, rows_wan  # noqa: E401, F401
+        import rows_costs, rows_faults, rows_load, rows_property, rows_streams, rows_wan  # noqa: E401, F401
         from table import ROWS, Scale
         need_programs()
         quick = "--quick" in arguments
