@@ -39,7 +39,7 @@ LANES = [
 # What takes from all others what the kernel has for TCP: when the lanes have ended, and without a cluster.
 ALONE = ["memory"]
 # Left out where no word asks for them.
-LONG = ["stops", "shares"]
+LONG = ["stops"]
 
 
 def tests(words, families, modules):
