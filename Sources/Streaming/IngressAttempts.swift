@@ -4,7 +4,7 @@ package import NetworkModel
 /// What a client's connection has met so far.
 struct AttemptHistory {
     /// How often a target may say no.
-    static let failureLimit = 5
+    static let failureLimit: UInt8 = 5
 
     /// Until when another target is tried; set anew when a target that had taken the connection loses it.
     var deadline: Instant
@@ -14,8 +14,8 @@ struct AttemptHistory {
     var unreached: [SiteID] = []
     /// When a target took the connection last.
     var openedAt: Instant?
-    /// How often a target said no, or took the connection and lost it.
-    var failures: UInt8 = 0
+    /// How often a target said no, or took the connection and lost it; not beyond the limit.
+    private(set) var failures: UInt8 = 0
     /// How often routing was waited for, as far as it matters.
     var pauses: UInt8 = 0
 
@@ -32,13 +32,16 @@ struct AttemptHistory {
         return Self.pause * (1 << Int(pauses))
     }
 
+    /// A site with many servers may lose it at each of them.
+    mutating func countFailure() { failures = min(failures + 1, Self.failureLimit) }
+
     /// A target that had taken the connection loses it, and nobody could tell: another may take it.
     ///
     /// True when that comes so soon after it was taken that it is an answer to the attempt. Else what the attempts before
     /// had met is long past, and counts no more.
     mutating func beginAnew(_ timeouts: ServiceTimeouts, at now: Instant) -> Bool {
         deadline = now + timeouts.connect * 2
-        failures += 1
+        countFailure()
         if wasOpenedJustNow(timeouts, at: now) { return true }
         failures = 0
         pauses = 0

@@ -29,7 +29,7 @@ extension IngressStream {
     /// The target did not take it, and that speaks against the target.
     mutating func refused(_ pick: Pick, _ reason: FailoverReason, _ turn: inout Turn) {
         turn.act(.failed(pick, reason))
-        history.failures += 1
+        history.countFailure()
         history.refused.append(pick.site)
         next(&turn)
     }

@@ -86,6 +86,25 @@ struct IngressStreamTests {
         )
     }
 
+    @Test("a site may have more servers that reset at once than a counter counts")
+    func manyLocalServers() {
+        var stream = makeStream()
+        _ = stream.handle(.start, at: begin)
+        _ = stream.handle(.picked(near, isLocal: true), at: begin)
+        let lost = RelayEnding.server(isUntouched: true, isReclaimed: true)
+        for _ in 0..<600 {
+            _ = stream.handle(.connected(server()), at: begin)
+            let actions = stream.handle(.relayEnded(lost), at: begin)
+            #expect(actions.count == 2)
+        }
+        #expect(
+            stream.handle(.notConnected(.noEndpoint), at: begin) == [
+                .failed(near, .noEndpoints), .close(inOrder: false), .count(.interrupted),
+                .count(.closed),
+            ]
+        )
+    }
+
     @Test("a relay whose server has moved bytes ends with the client's connection")
     func touchedRelay() {
         var stream = makeStream()
