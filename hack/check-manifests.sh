@@ -12,7 +12,7 @@ try() {
 # --- Installing, twice
 for folder in manifests manifests/samples manifests/samples/three-sites; do
   kubectl apply -k $folder >"$state/out" || { cat "$state/out" >&2; exit 1; }
-  kubectl wait --for=condition=Established crd/{sites,links,services}.tieline.dev --timeout=20s >/dev/null
+  hack/apiserver/served.sh {sites,links,services}.tieline.dev
   # Of a PodDisruptionBudget kubectl sends the selector every time (its patch strategy is "replace") and says "configured".
   expect "$folder applied again changes nothing" "^$" sh -c "kubectl apply -k $folder | grep -v -e unchanged -e '^poddisruptionbudget.*configured'"
   expect "$folder has no diff" "^0$" sh -c "kubectl diff -k $folder; echo \$?"

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 source hack/checks.sh
 
 kubectl apply -k manifests >/dev/null
-kubectl wait --for=condition=Established crd/{sites,links,services}.tieline.dev --timeout=20s >/dev/null
+hack/apiserver/served.sh {sites,links,services}.tieline.dev
 for namespace in sample bare consenting; do kubectl create namespace $namespace >/dev/null; done
 kubectl label namespace consenting tieline.dev/allow-from=sample >/dev/null
 kubectl apply -f - >/dev/null <<'YAML'

@@ -109,6 +109,11 @@ class Cluster:
         items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
         return self.kubectl("apply", "-f", "-", stdin=items)
 
+    def wait_served(self):
+        """Returns when the API server serves the custom resources that were just applied."""
+        self.run([str(ROOT / "hack/apiserver/served.sh"),
+                  *(f"{kind}.tieline.dev" for kind in ("sites", "links", "services"))])
+
     @contextlib.contextmanager
     def applied(self, *objects):
         """Objects that are there for the body only."""

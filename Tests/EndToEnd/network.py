@@ -185,9 +185,7 @@ class Network:
         """CRDs, rights and controller, as a user installs them."""
         from cluster import ROOT
         self.cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
-        for crd in ("sites", "links", "services"):
-            self.cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd}.tieline.dev",
-                                 "--timeout=20s")
+        self.cluster.wait_served()
         self.cluster.kubectl("rollout", "status", "-n", "tieline-system",
                              "deployment/tieline-controller", "--timeout=60s")
 

@@ -113,7 +113,7 @@ spec:
   versions:
   - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}}
 YAML
-kubectl wait --for=condition=Established crd/widgets.check.example.com --timeout=10s >/dev/null
+"$hack/apiserver/served.sh" widgets.check.example.com
 until_true accepted "$(widget w 1)"
 expect "an expression that does not compile is refused" "expression: Invalid value.*undeclared reference to 'objct'" kubectl create -f <(policy p "" v1 configmaps "" "'objct.metadata.name == \"a\"'")
 kubectl create -f <(policy maps "" v1 configmaps "" "'!object.metadata.name.startsWith(\"bad\")'") -f <(applies maps) >/dev/null

@@ -177,8 +177,7 @@ class Lane:
 def install(cluster, scratch):
     """Installs everything but the controller's pods, and gives the token of the controller's account."""
     cluster.kubectl("apply", "--server-side", "-k", str(ROOT / "manifests"))
-    for crd in ("sites", "links", "services"):
-        cluster.kubectl("wait", "--for=condition=Established", f"crd/{crd}.tieline.dev", "--timeout=20s")
+    cluster.wait_served()
     cluster.kubectl("scale", "-n", "tieline-system", "deployment/tieline-controller", "--replicas=0")
     wait("no controller runs in the cluster", lambda: not cluster.pods(
         "tieline-system", "app.kubernetes.io/component=controller", terminating=True))

@@ -42,13 +42,12 @@ struct TestCluster: Sendable {
         _ names: [String],
         _ body: ([String]) async throws -> Void
     ) async throws {
-        try Self.kubectl("apply", "--server-side", "-k", Self.manifests + "/crds")
-        try Self.kubectl(
-            "wait",
-            "--for=condition=Established",
-            "crd/sites.tieline.dev",
-            "crd/links.tieline.dev",
-            "crd/services.tieline.dev"
+        try Self.run("kubectl", "apply", "--server-side", "-k", Self.root + "manifests/crds")
+        try Self.run(
+            Self.root + "hack/apiserver/served.sh",
+            "sites.tieline.dev",
+            "links.tieline.dev",
+            "services.tieline.dev"
         )
         let names = names.map { "\($0)-\(tag)" }
         for name in names {
@@ -82,19 +81,19 @@ struct TestCluster: Sendable {
         await clean()
     }
 
-    private static let manifests =
+    private static let root =
         URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().path() + "manifests"
+        .deletingLastPathComponent().path()
 
-    static func kubectl(_ arguments: String...) throws {
+    private static func run(_ command: String...) throws {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
-        process.arguments = ["kubectl", "--kubeconfig", kubeconfig ?? ""] + arguments
+        process.arguments = ["KUBECONFIG=" + (kubeconfig ?? "")] + command
         process.standardOutput = FileHandle.nullDevice
         try process.run()
         process.waitUntilExit()
-        try #require(process.terminationStatus == 0, "kubectl \(arguments.joined(separator: " "))")
+        try #require(process.terminationStatus == 0, "\(command.joined(separator: " "))")
     }
 
     /// Runs a controller for as long as `body` runs.
