@@ -84,12 +84,7 @@ extension EndpointBalancer {
             else { continue }
             picks += 1
             slots[index].ejection?.startProbe(picks, at: now)
-            let server = ServerPick(
-                endpoint: slots[index].address,
-                number: picks,
-                server: slots[index].id
-            )
-            probes.append((server, fault))
+            probes.append((ServerPick(slots[index].place, number: picks), fault))
         }
         return probes
     }

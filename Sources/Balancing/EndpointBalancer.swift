@@ -2,14 +2,59 @@ package import NetworkModel
 
 /// A server that was chosen for a connection, which is counted already and has to be released, whatever becomes of it.
 package struct ServerPick: Hashable, Sendable {
-    /// Where to connect.
-    package var endpoint: Endpoint
     /// Increases with every pick of the service port.
-    package var number: UInt64
-    /// The connection's own end, once it is known.
-    package var local: Endpoint?
+    package let number: UInt64
+    // Every connection has a pick: what those of one server have in common, or few have, has memory of its own.
+    private let place: ServerPlace
+    private var end: OwnEnd?
+
+    package init(endpoint: Endpoint, number: UInt64, server: Endpoint) {
+        self.init(ServerPlace(endpoint: endpoint, server: server), number: number)
+    }
+
+    init(_ place: ServerPlace, number: UInt64) {
+        self.place = place
+        self.number = number
+    }
+
+    /// Where to connect.
+    package var endpoint: Endpoint { place.endpoint }
+
     /// Which server it is, by whatever address.
-    package let server: Endpoint
+    package var server: Endpoint { place.server }
+
+    /// The connection's own end, once it is known.
+    package var local: Endpoint? {
+        get { end?.endpoint }
+        set { end = newValue.map(OwnEnd.init) }
+    }
+
+    private final class OwnEnd: Sendable {
+        let endpoint: Endpoint
+
+        init(_ endpoint: Endpoint) { self.endpoint = endpoint }
+    }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.number == right.number && left.endpoint == right.endpoint
+            && left.server == right.server && left.local == right.local
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(number)
+        hasher.combine(server)
+    }
+}
+
+/// A server, at one of its addresses.
+final class ServerPlace: Sendable {
+    let endpoint: Endpoint
+    let server: Endpoint
+
+    init(endpoint: Endpoint, server: Endpoint) {
+        self.endpoint = endpoint
+        self.server = server
+    }
 }
 
 /// Chooses among the servers of one service port at this site.
@@ -121,7 +166,7 @@ package struct EndpointBalancer: Sendable {
         picks += 1
         slots[index].open += 1
         slots[index].lastPicked = picks
-        return ServerPick(endpoint: slots[index].address, number: picks, server: slots[index].id)
+        return ServerPick(slots[index].place, number: picks)
     }
 
     /// The server accepted a connection.

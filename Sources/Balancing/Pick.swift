@@ -2,11 +2,12 @@ package import NetworkModel
 
 /// The outcome of a pick: the connection is counted already and has to be released, whatever becomes of it.
 package struct Pick: Hashable, Sendable {
-    package var site: SiteID
+    // In an order without gaps.
     /// Increases with every pick of the service.
     package var number: UInt64
     /// Counts the picks of this target: they go round its routes, whatever other targets are picked in between.
     package var turn: UInt64
+    package var site: SiteID
 
     package init(site: SiteID, number: UInt64, turn: UInt64) {
         self.site = site

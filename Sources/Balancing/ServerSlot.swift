@@ -31,12 +31,15 @@ struct ServerSlot: Sendable {
     /// What the last ejection had counted when a connect succeeded, and when that was.
     private var recovered: (failures: Int, at: Instant)?
     /// The index of the address in use.
-    private var current = 0
+    private var current = 0 { didSet { settle() } }
+    /// What picks of it share.
+    private(set) var place: ServerPlace
     /// Addresses that failed in a row.
     private var failedAddresses = 0
 
     init(_ server: EndpointBalancer.Server, at now: Instant) {
         self.server = server
+        place = ServerPlace(endpoint: server.addresses[0], server: server.id)
         if server.isReady, !server.isVouchedFor { ejection = Ejection(untried: .untried, at: now) }
     }
 
@@ -65,6 +68,11 @@ struct ServerSlot: Sendable {
         server = new
         current = new.addresses.firstIndex(of: address) ?? 0
         failedAddresses = 0
+    }
+
+    private mutating func settle() {
+        guard place.endpoint != address || place.server != id else { return }
+        place = ServerPlace(endpoint: address, server: id)
     }
 
     /// The source does not list it any more.

@@ -2,9 +2,10 @@
 ///
 /// The site part is always derived from a verified certificate; a restart is a new proxy to everyone.
 package struct ProxyID: Hashable, Comparable, Sendable, CustomStringConvertible {
-    package let site: SiteID
+    // In an order without gaps.
     /// Random, never zero.
     package let instance: UInt64
+    package let site: SiteID
 
     package init(site: SiteID, instance: UInt64) {
         self.site = site

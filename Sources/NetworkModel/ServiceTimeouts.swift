@@ -1,4 +1,6 @@
-/// Time limits of the connections of a service, in whole microseconds: every connection has them.
+/// How long a connection of a service may take to be made, and how long it may stand still.
+///
+/// Every connection has them, and all those of a service share their memory.
 package struct ServiceTimeouts: Hashable, Sendable {
     package static let standard = ServiceTimeouts(
         connect: .seconds(3),
@@ -6,32 +8,52 @@ package struct ServiceTimeouts: Hashable, Sendable {
         halfClosed: .seconds(300)
     )
 
-    private var connectMicroseconds: Int64
-    private var idleMicroseconds: Int64
-    private var halfClosedMicroseconds: Int64
+    private struct Limits: Hashable {
+        let connect: Int64
+        let idle: Int64
+        let halfClosed: Int64
+    }
+
+    private final class Memory: Sendable {
+        let limits: Limits
+
+        init(_ limits: Limits) { self.limits = limits }
+    }
+
+    private var memory: Memory
 
     package init(connect: Duration, idle: Duration, halfClosed: Duration) {
-        connectMicroseconds = connect.wholeMicroseconds
-        idleMicroseconds = idle.wholeMicroseconds
-        halfClosedMicroseconds = halfClosed.wholeMicroseconds
+        memory = Memory(
+            Limits(
+                connect: connect.wholeMicroseconds,
+                idle: idle.wholeMicroseconds,
+                halfClosed: halfClosed.wholeMicroseconds
+            )
+        )
     }
 
     package var connect: Duration {
-        get { .microseconds(connectMicroseconds) }
-        set { connectMicroseconds = newValue.wholeMicroseconds }
+        get { .microseconds(memory.limits.connect) }
+        set { self = Self(connect: newValue, idle: idle, halfClosed: halfClosed) }
     }
 
     /// Without a byte in either direction; zero: never.
     package var idle: Duration {
-        get { .microseconds(idleMicroseconds) }
-        set { idleMicroseconds = newValue.wholeMicroseconds }
+        get { .microseconds(memory.limits.idle) }
+        set { self = Self(connect: connect, idle: newValue, halfClosed: halfClosed) }
     }
 
     /// Without a byte after one direction has ended; zero: never.
     package var halfClosed: Duration {
-        get { .microseconds(halfClosedMicroseconds) }
-        set { halfClosedMicroseconds = newValue.wholeMicroseconds }
+        get { .microseconds(memory.limits.halfClosed) }
+        set { self = Self(connect: connect, idle: idle, halfClosed: newValue) }
     }
+
+    package static func == (left: Self, right: Self) -> Bool {
+        left.memory.limits == right.memory.limits
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(memory.limits) }
 }
 
 extension Duration {

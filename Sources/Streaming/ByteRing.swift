@@ -4,14 +4,14 @@
 /// the ring is empty.
 @safe
 package struct ByteRing: ~Copyable {
+    // Idle streams are many, so every byte counts.
     /// The offset of the first byte that is held.
     package private(set) var start: UInt64 = 0
-    /// The offset behind the last byte.
-    package private(set) var end: UInt64 = 0
     private var base: UnsafeMutableRawPointer?
     package private(set) var pool: BufferPool
-    /// Of the memory, a power of two; idle streams are many, so every word counts.
-    private var size: UInt32 = 0
+    private var length: UInt32 = 0
+    /// The size of the memory is two to the power of this.
+    private var shift: UInt8 = 0
 
     /// Draws the memory from another pool of the same loop.
     package mutating func draw(on other: BufferPool) {
@@ -30,17 +30,19 @@ package struct ByteRing: ~Copyable {
     }
 
     private var memory: UnsafeMutableRawBufferPointer? {
-        get { unsafe base.map { unsafe .init(start: $0, count: Int(size)) } }
+        get { unsafe base.map { unsafe .init(start: $0, count: 1 << Int(shift)) } }
         set {
             unsafe base = newValue?.baseAddress
-            size = UInt32(unsafe newValue?.count ?? 0)
+            shift = UInt8(unsafe newValue?.count.trailingZeroBitCount ?? 0)
         }
     }
 
-    package var count: Int { Int(end - start) }
-    package var isEmpty: Bool { start == end }
+    /// The offset behind the last byte.
+    package var end: UInt64 { start + UInt64(length) }
+    package var count: Int { Int(length) }
+    package var isEmpty: Bool { length == 0 }
     /// Bytes of memory that are held.
-    package var capacity: Int { Int(size) }
+    package var capacity: Int { unsafe base == nil ? 0 : 1 << Int(shift) }
 
     /// Adds bytes.
     package mutating func append(_ bytes: RawSpan) {
@@ -54,7 +56,7 @@ package struct ByteRing: ~Copyable {
                     from: UnsafeRawBufferPointer(rebasing: source[taken..<taken + region.count])
                 )
                 taken += region.count
-                end += UInt64(region.count)
+                length += UInt32(region.count)
             }
         }
     }
@@ -69,7 +71,7 @@ package struct ByteRing: ~Copyable {
         }
         reserve(limit)
         let count = unsafe read(freeRegion(atMost: limit))
-        end += UInt64(count)
+        length += UInt32(count)
         releaseIfEmpty()
         return count
     }
@@ -120,7 +122,15 @@ package struct ByteRing: ~Copyable {
     /// Forgets the bytes before `offset`.
     package mutating func drop(before offset: UInt64) {
         precondition(offset >= start && offset <= end, "drop \(offset) of \(start)..<\(end)")
+        length -= UInt32(offset - start)
         start = offset
+        releaseIfEmpty()
+    }
+
+    /// Forgets the bytes before `offset`, and those from there on as if they had never come.
+    package mutating func cut(at offset: UInt64) {
+        drop(before: offset)
+        length = 0
         releaseIfEmpty()
     }
 
@@ -128,7 +138,6 @@ package struct ByteRing: ~Copyable {
     package mutating func skip(_ count: Int) {
         precondition(isEmpty, "skip within \(start)..<\(end)")
         start += UInt64(count)
-        end = start
     }
 
     private mutating func releaseIfEmpty() {

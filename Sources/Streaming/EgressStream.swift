@@ -10,8 +10,8 @@ package import Wire
 /// out the actions, in order, before the next input.
 package struct EgressStream: ~Copyable {
     package enum State {
-        /// To the first server; the ingress waits for the answer. Can become: open, ended.
-        case connecting
+        /// To the first server; the ingress waits for the answer, and takes `window` bytes at first. Can become: open, ended.
+        case connecting(window: UInt32)
         /// The server has accepted. Can become: replacing, ended.
         case open(ServerPick, since: Instant)
         /// The server has reset before anything passed; another one is connected to. Can become: open, ended.
@@ -22,31 +22,38 @@ package struct EgressStream: ~Copyable {
 
     /// The server's bytes.
     package var flow: StreamFlow
-    package private(set) var state = State.connecting
+    // In an order without gaps.
+    package private(set) var state: State
+    private let timeouts: ServiceTimeouts
+    /// Nil for most connections, for good.
+    private var setbacks: Setbacks?
+    /// Until when the ingress is waited for; nil while there is a path.
+    private var detached = ShortInstant()
     package let name: StreamName
-    /// Who the servers are told that the client is.
-    package let client: Endpoint
     package let isResumable: Bool
     /// The bytes that came with OPEN are kept for the server.
     package private(set) var tookEarly = false
-    private let timeouts: ServiceTimeouts
-    /// Servers that accepted and then reset.
-    private var resetBy: [Endpoint] = []
-    /// What the ingress takes at first.
-    private let window: UInt32
     /// Of the newest attachment.
     private var epoch: UInt32
-    /// When the first server accepted.
-    private var openedAt: Instant?
-    /// Until when the ingress is waited for; nil while there is a path.
-    private var detachedUntil: Instant?
+    /// Who the servers are told that the client is.
+    package let client: Endpoint
+
+    /// What went wrong has memory of its own.
+    private final class Setbacks {
+        /// When the first server accepted.
+        let openedAt: Instant
+        /// Servers that accepted and then reset.
+        var resetBy: [Endpoint] = []
+
+        init(openedAt: Instant) { self.openedAt = openedAt }
+    }
 
     /// Begin with `.start`.
     package init(_ open: Open, _ flow: consuming StreamFlow, timeouts: ServiceTimeouts) {
         name = open.name
         client = open.client
         isResumable = open.isResumable
-        window = open.window
+        state = .connecting(window: open.window)
         epoch = open.epoch
         self.flow = flow
         self.timeouts = timeouts
@@ -136,8 +143,7 @@ package struct EgressStream: ~Copyable {
 
     private mutating func connected(_ server: ServerPick, at now: Instant) -> [Action] {
         switch state {
-        case .connecting:
-            openedAt = now
+        case .connecting(let window):
             flow.gainSocket()
             flow.open(window: window, at: now)
             state = .open(server, since: now)
@@ -160,24 +166,29 @@ package struct EgressStream: ~Copyable {
     }
 
     private mutating func serverFailed(at now: Instant) -> [Action] {
-        guard case .open(let server, let since) = state, let openedAt else { return [] }
+        guard case .open(let server, let since) = state else { return [] }
         // What a server does with the bytes that a client sent speaks against neither.
         let isUntouched = flow.hasUsedNoSocket
         let verdict: Action =
             isUntouched && now - since <= timeouts.connect
             ? .serverFailed(server, .closedAtOnce) : .serverReleased(server)
         // The ingress takes a reset within its own `connect` for the target's refusal: the last one has to reach it in time.
-        let passed = now - openedAt
+        let passed = now - (setbacks?.openedAt ?? since)
         guard isUntouched, passed <= timeouts.connect / 2 else {
             state = .replacing
             return [verdict] + end([.reset(.endpoint)])
         }
         flow.loseSocket()
-        resetBy.append(server.endpoint)
+        let setbacks = setbacks ?? Setbacks(openedAt: since)
+        self.setbacks = setbacks
+        setbacks.resetBy.append(server.endpoint)
         state = .replacing
         return [
             verdict, .dropServer,
-            .connect(excluding: resetBy, within: timeouts.connect * 3 / 4 - passed),
+            .connect(
+                excluding: setbacks.resetBy,
+                within: timeouts.connect * 3 / 4 - passed
+            ),
         ]
     }
 
@@ -197,7 +208,7 @@ package struct EgressStream: ~Copyable {
     private mutating func end(_ words: [Action] = [], inOrder: Bool = false) -> [Action] {
         let last = state
         state = .ended
-        detachedUntil = nil
+        detached.instant = nil
         flow.close()
         var words = words
         if isResumable {
@@ -217,11 +228,11 @@ package struct EgressStream: ~Copyable {
 
 extension EgressStream {
     /// Without a path.
-    package var isDetached: Bool { detachedUntil != nil }
+    package var isDetached: Bool { detached.instant != nil }
 
     /// When `.deadline` is due, unless something happens before; a later one than the last need not be noted at once.
     package var nextDeadline: Instant? {
-        if let detachedUntil { return detachedUntil }
+        if let until = detached.instant { return until }
         if case .open = state { return flow.silentUntil(timeouts) }
         return nil
     }
@@ -230,7 +241,7 @@ extension EgressStream {
         switch state {
         case .open, .replacing:
             guard isResumable, grace > .zero else { return end() }
-            detachedUntil = now + grace + grace / 4
+            detached.instant = now + grace + grace / 4
             return []
         case .connecting, .ended: return end()
         }
@@ -264,7 +275,7 @@ extension EgressStream {
         do throws(StreamViolation) {
             let start = try flow.resume(request.standing)
             epoch = request.epoch
-            detachedUntil = nil
+            detached.instant = nil
             return .resumed(Resumed(egress: egress, standing: standing, start: start))
         } catch {
             return .impossible

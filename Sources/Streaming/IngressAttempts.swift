@@ -6,48 +6,85 @@ struct AttemptHistory {
     /// How often a target may say no.
     static let failureLimit: UInt8 = 5
 
-    /// Until when another target is tried; set anew when a target that had taken the connection loses it.
-    var deadline: Instant
-    /// Targets that said no.
-    var refused: [SiteID] = []
-    /// Targets that could not be asked: tried again when no other is left.
-    var unreached: [SiteID] = []
-    /// When a target took the connection last.
-    var openedAt: Instant?
-    /// How often a target said no, or took the connection and lost it; not beyond the limit.
-    private(set) var failures: UInt8 = 0
-    /// How often routing was waited for, as far as it matters.
-    var pauses: UInt8 = 0
+    /// When the client came.
+    let began: Instant
+    private var opened = ShortInstant()
+    /// Nil for most connections, for good.
+    private(set) var setbacks: Setbacks?
 
-    init(deadline: Instant) { self.deadline = deadline }
+    init(began: Instant) { self.began = began }
+
+    /// What went wrong has memory of its own.
+    final class Setbacks {
+        /// Of targets that had taken the connection, the last loss.
+        var lostAt = ShortInstant()
+        /// Targets that said no.
+        var refused: [SiteID] = []
+        /// Targets that could not be asked: tried again when no other is left.
+        var unreached: [SiteID] = []
+        /// How often a target said no, or took the connection and lost it; not beyond the limit.
+        var failures: UInt8 = 0
+        /// How often routing was waited for, as far as it matters.
+        var pauses: UInt8 = 0
+    }
+
+    private mutating func noteSetback(_ change: (Setbacks) -> Void) {
+        let known = setbacks ?? Setbacks()
+        change(known)
+        setbacks = known
+    }
+
+    /// When a target took the connection last.
+    var openedAt: Instant? {
+        get { opened.instant }
+        set { opened.instant = newValue }
+    }
+
+    /// Targets that are not picked.
+    var excluded: [SiteID] { setbacks.map { $0.refused + $0.unreached } ?? [] }
+
+    mutating func refused(by site: SiteID) {
+        noteSetback { $0.refused.append(site) }
+        countFailure()
+    }
+
+    mutating func didNotReach(_ site: SiteID) { noteSetback { $0.unreached.append(site) } }
+
+    /// Whether another target is tried: within a while from the beginning, and from each time a target that had taken the
+    /// connection loses it, until too many have said no.
+    func mayTryMore(_ timeouts: ServiceTimeouts, at now: Instant) -> Bool {
+        (setbacks?.failures ?? 0) < Self.failureLimit && hasTime(timeouts, at: now)
+    }
+
+    func hasTime(_ timeouts: ServiceTimeouts, at now: Instant) -> Bool {
+        now < (setbacks?.lostAt.instant ?? began) + timeouts.connect * 2
+    }
 
     /// The first wait for routing to learn of a loss; doubles.
     private static let pause: Duration = .milliseconds(20)
 
     /// How long to wait before those that could not be reached are tried again; nil when there are none.
     mutating func takePause() -> Duration? {
-        guard !unreached.isEmpty else { return nil }
-        unreached = []
-        defer { pauses = min(pauses + 1, 4) }
-        return Self.pause * (1 << Int(pauses))
+        guard let setbacks, !setbacks.unreached.isEmpty else { return nil }
+        setbacks.unreached = []
+        defer { setbacks.pauses = min(setbacks.pauses + 1, 4) }
+        return Self.pause * (1 << Int(setbacks.pauses))
     }
 
     /// A site with many servers may lose it at each of them.
-    mutating func countFailure() { failures = min(failures + 1, Self.failureLimit) }
+    private mutating func countFailure() {
+        noteSetback { $0.failures = min($0.failures + 1, Self.failureLimit) }
+    }
 
     /// A target that had taken the connection loses it, and nobody could tell: another may take it.
     ///
     /// True when that comes so soon after it was taken that it is an answer to the attempt. Else what the attempts before
     /// had met is long past, and counts no more.
     mutating func beginAnew(_ timeouts: ServiceTimeouts, at now: Instant) -> Bool {
-        deadline = now + timeouts.connect * 2
-        countFailure()
-        if wasOpenedJustNow(timeouts, at: now) { return true }
-        failures = 0
-        pauses = 0
-        refused = []
-        unreached = []
-        return false
+        let isAnswer = wasOpenedJustNow(timeouts, at: now)
+        if isAnswer { countFailure() } else { setbacks = nil }
+        noteSetback { $0.lostAt.instant = now }
+        return isAnswer
     }
 
     /// Whether what the target does now is an answer to the attempt to connect.

@@ -6,10 +6,8 @@ import Wire
 extension IngressStream {
     mutating func next(_ turn: inout Turn) {
         become(.choosing)
-        guard history.failures < AttemptHistory.failureLimit, turn.now < history.deadline else {
-            return fail(&turn)
-        }
-        turn.act(.pick(excluding: history.refused + history.unreached))
+        guard history.mayTryMore(timeouts, at: turn.now) else { return fail(&turn) }
+        turn.act(.pick(excluding: history.excluded))
     }
 
     mutating func picked(_ pick: Pick?, _ isLocal: Bool, _ turn: inout Turn) {
@@ -29,15 +27,14 @@ extension IngressStream {
     /// The target did not take it, and that speaks against the target.
     mutating func refused(_ pick: Pick, _ reason: FailoverReason, _ turn: inout Turn) {
         turn.act(.failed(pick, reason))
-        history.countFailure()
-        history.refused.append(pick.site)
+        history.refused(by: pick.site)
         next(&turn)
     }
 
     /// The target could not be asked.
     mutating func unreachable(_ pick: Pick, _ turn: inout Turn) {
         turn.act(.release(pick))
-        history.unreached.append(pick.site)
+        history.didNotReach(pick.site)
         next(&turn)
     }
 

@@ -15,7 +15,7 @@ extension IngressStream {
     /// The same target over another way, while there is time for it.
     private mutating func seekAgain(_ search: Search, _ turn: inout Turn) {
         become(.seeking(search))
-        guard turn.now < history.deadline else { return noWay(&turn) }
+        guard history.hasTime(timeouts, at: turn.now) else { return noWay(&turn) }
         turn.act(.seek(search.pick, search.tried))
     }
 
@@ -35,7 +35,7 @@ extension IngressStream {
         case .refused(let reason): refused(search.pick, reason, &turn)
         case .draining:
             turn.act(.failed(search.pick, .draining))
-            history.unreached.append(search.pick.site)
+            history.didNotReach(search.pick.site)
             next(&turn)
         case .patiently:
             search.tried = Tried()

@@ -51,7 +51,7 @@ package struct IngressStream: ~Copyable {
     package init(_ flow: consuming StreamFlow, timeouts: ServiceTimeouts, at now: Instant) {
         self.flow = flow
         self.timeouts = timeouts
-        history = AttemptHistory(deadline: now + timeouts.connect * 2)
+        history = AttemptHistory(began: now)
     }
 
     /// What happened.
@@ -195,6 +195,9 @@ package struct IngressStream: ~Copyable {
         default: nil
         }
     }
+
+    /// When the client came.
+    package var began: Instant { history.began }
 
     var silentUntil: Instant? { flow.silentUntil(timeouts) }
 

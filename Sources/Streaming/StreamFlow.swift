@@ -29,10 +29,11 @@ package struct StreamFlow: ~Copyable {
         package static let answered = Steps(rawValue: 128)
     }
 
+    // In an order without gaps.
     package private(set) var sender: StreamSender
-    package private(set) var receiver: StreamReceiver
     /// When a byte or a FIN last moved.
     package private(set) var lastMoved: Instant
+    package private(set) var receiver: StreamReceiver
     /// The other end has taken the stream: bytes may flow.
     package private(set) var isOpen = false
     /// A byte has passed in some direction.

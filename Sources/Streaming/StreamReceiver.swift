@@ -14,30 +14,39 @@ package struct StreamReceiver: ~Copyable {
     // In an order without gaps.
     /// What waits for the socket: from the first byte not written to the next one expected.
     package private(set) var pending: ByteRing
-    private var windowSize: UInt32
-    /// Bytes before this offset may come.
-    package private(set) var granted: UInt64
-    /// Bytes before this offset came over this path or before it: a hop allows no acknowledgment of others.
-    private(set) var arrived: UInt64 = 0
-    /// The offset of the last acknowledgment, and when it was sent.
-    private var acknowledged: UInt64 = 0
-    private var acknowledgedAt: Instant
-    /// The number of bytes of the direction, once the sender has said so.
-    package private(set) var finOffset: UInt64?
+    /// The sender has said how many bytes the direction has.
+    package private(set) var hasEnd = false
     /// It came over this path or before it.
     private(set) var hasFinArrived = false
     /// Our FIN was sent to the socket.
     package private(set) var isFinDelivered = false
+    private var windowSize: UInt32
+    private var nearGranted = NearOffset()
+    private var nearFin = NearOffset()
+    /// How many of the last bytes came over an earlier path only: a hop allows no acknowledgment of those.
+    private(set) var missed: UInt32 = 0
+    /// The offset of the last acknowledgment, unless `mustAcknowledge`, and when it was sent.
+    private var acknowledged = NearOffset()
     private var isFinAcknowledged = false
     /// The sender may have heard of nothing, over this path.
     private(set) var mustAcknowledge = false
+    private var acknowledgedAt: Instant
 
     package init(_ pool: BufferPool, window: Int, at now: Instant) {
         pending = ByteRing(pool)
         windowSize = UInt32(window)
-        granted = UInt64(window)
         acknowledgedAt = now
+        granted = UInt64(window)
     }
+
+    /// Bytes before this offset may come.
+    package private(set) var granted: UInt64 {
+        get { nearGranted.offset(from: written) }
+        set { nearGranted = NearOffset(newValue, from: written) }
+    }
+
+    /// The number of bytes of the direction, once the sender has said so.
+    package var finOffset: UInt64? { hasEnd ? nearFin.offset(from: written) : nil }
 
     /// Keeps bytes of another site from now on.
     package mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
@@ -54,13 +63,10 @@ package struct StreamReceiver: ~Copyable {
     package var next: UInt64 { pending.end }
 
     /// Whether nothing came, neither for the local side nor to wait for it: else no other target can be tried.
-    package var isUntouched: Bool { next == 0 && finOffset == nil }
+    package var isUntouched: Bool { next == 0 && !hasEnd }
 
     /// Whether the socket was given neither a byte nor FIN: another one could take what waits.
     package var hasDeliveredNothing: Bool { written == 0 && !isFinDelivered }
-
-    /// Whether the other side has ended.
-    package var hasEnd: Bool { finOffset != nil }
 
     /// Whether every byte was written and FIN is next.
     package var isFinDue: Bool { !isFinDelivered && finOffset == written }
@@ -74,7 +80,7 @@ package struct StreamReceiver: ~Copyable {
         let end = offset + UInt64(count)
         guard end <= granted else { throw .window(end: end, granted: granted) }
         if let finOffset, end > finOffset { throw .afterFin(end: end, fin: finOffset) }
-        arrived = max(arrived, end)
+        if missed > 0 { missed = end >= next ? 0 : min(missed, UInt32(next - end)) }
         return Int(min(next, end) - offset)
     }
 
@@ -96,7 +102,8 @@ package struct StreamReceiver: ~Copyable {
         guard offset >= next, offset <= granted, finOffset == nil || finOffset == offset else {
             throw .fin(offset: offset)
         }
-        finOffset = offset
+        nearFin = NearOffset(offset, from: written)
+        hasEnd = true
         hasFinArrived = true
     }
 
@@ -113,23 +120,28 @@ package struct StreamReceiver: ~Copyable {
 
     /// Another path is used, over which the sender sends from `start` on, and FIN unless `hasFin`.
     mutating func resume(from start: UInt64, hasFin: Bool) throws(StreamViolation) {
-        guard start <= next else { throw .gap(offset: start, expected: next) }
-        arrived = start
+        // A sender keeps no more than it was ever allowed to send.
+        guard start <= next, let missed = UInt32(exactly: next - start) else {
+            throw .gap(offset: start, expected: next)
+        }
+        self.missed = missed
         hasFinArrived = hasFin
-        acknowledged = 0
         isFinAcknowledged = false
         mustAcknowledge = true
     }
 
     /// Back to before the first path; only while untouched.
     mutating func restart() {
-        arrived = 0
+        missed = 0
         hasFinArrived = false
         mustAcknowledge = false
     }
 
     /// Bytes before this offset may be acknowledged.
-    private var acknowledgeable: UInt64 { min(written, arrived) }
+    private var acknowledgeable: UInt64 { min(written, next - UInt64(missed)) }
+
+    /// How many of them the sender has not heard of.
+    private var unacknowledged: Int { acknowledged.distance(to: acknowledgeable) }
 
     /// Whether FIN was delivered, and came over this path or before it.
     var isFinAcknowledgeable: Bool { isFinDelivered && hasFinArrived }
@@ -138,13 +150,13 @@ package struct StreamReceiver: ~Copyable {
 
     /// Whether the sender does not know yet how much was written.
     package var owesAcknowledgment: Bool {
-        mustAcknowledge || acknowledgeable > acknowledged || owesFin
+        mustAcknowledge || unacknowledged > 0 || owesFin
     }
 
     /// Whether an acknowledgment should go out now rather than with the next frame: an eighth of the window was used up, or
     /// the direction is done.
     package var isAcknowledgmentDue: Bool {
-        mustAcknowledge || Int(acknowledgeable - acknowledged) >= window / 8 || owesFin
+        mustAcknowledge || unacknowledged >= window / 8 || owesFin
     }
 
     /// What the sender is to be told; counts it as told.
@@ -158,14 +170,14 @@ package struct StreamReceiver: ~Copyable {
         shrinks: Bool = false
     ) -> Acknowledgment {
         let offset = acknowledgeable
-        let used = Int(offset - acknowledged)
+        let used = unacknowledged
         let isFast =
             !mustAcknowledge && used >= window / 8 && now - acknowledgedAt < roundTrip * 2
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
             window = min(2 * window, Self.maximumWindow)
         }
         if shrinks { window = max(window / 2, min(window, Self.minimumWindow)) }
-        acknowledged = offset
+        acknowledged = NearOffset(offset, from: offset)
         mustAcknowledge = false
         acknowledgedAt = now
         granted = max(granted, written + UInt64(window))

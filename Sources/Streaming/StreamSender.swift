@@ -5,25 +5,39 @@ package import Wire
 /// The ring keeps every byte until its acknowledgment, so that it could be sent again on another path. Bytes are read
 /// only as far as the window allows. Pure: no clock, no socket.
 package struct StreamSender: ~Copyable {
+    // In an order without gaps.
     /// From the first unacknowledged byte to the last byte read.
     package private(set) var ring: ByteRing
-    /// The offset of the next byte to send.
-    package private(set) var sent: UInt64 = 0
-    /// Bytes before this offset may be sent.
-    package private(set) var limit: UInt64 = 0
-    /// The number of bytes of the direction, once the socket has ended.
-    package private(set) var finOffset: UInt64?
+    /// The socket has ended: there are no bytes but those that were read.
+    private var hasEnded = false
     package private(set) var isFinSent = false
     package private(set) var isFinAcknowledged = false
+    private var nearSent = NearOffset()
+    private var nearLimit = NearOffset()
 
     package init(_ pool: BufferPool) { ring = ByteRing(pool) }
 
     /// Keeps bytes for another site from now on.
     package mutating func draw(on pool: BufferPool) { ring.draw(on: pool) }
 
+    /// The offset of the next byte to send.
+    package private(set) var sent: UInt64 {
+        get { nearSent.offset(from: ring.start) }
+        set { nearSent = NearOffset(newValue, from: ring.start) }
+    }
+
+    /// Bytes before this offset may be sent.
+    package private(set) var limit: UInt64 {
+        get { nearLimit.offset(from: ring.start) }
+        set { nearLimit = NearOffset(newValue, from: ring.start) }
+    }
+
+    /// The number of bytes of the direction, once the socket has ended.
+    package var finOffset: UInt64? { hasEnded ? ring.end : nil }
+
     /// The bytes that may be read from the socket now.
     package var room: Int {
-        guard finOffset == nil, limit > ring.end else { return 0 }
+        guard !hasEnded, limit > ring.end else { return 0 }
         return Int(limit - ring.end)
     }
 
@@ -37,7 +51,7 @@ package struct StreamSender: ~Copyable {
     package var isUntouched: Bool { sent == 0 && !isFinSent }
 
     /// Whether the socket ever gave a byte or its FIN.
-    package var hasRead: Bool { ring.end > 0 || finOffset != nil }
+    package var hasRead: Bool { ring.end > 0 || hasEnded }
 
     /// Takes what one read from the socket gives, at most `count` bytes of `room`; gives their number.
     package mutating func fill(
@@ -48,7 +62,7 @@ package struct StreamSender: ~Copyable {
     }
 
     /// The socket has ended: there are no bytes but those that were read.
-    package mutating func end() { finOffset = ring.end }
+    package mutating func end() { hasEnded = true }
 
     /// Bytes that were read from the socket elsewhere, to be sent before all others.
     package mutating func prepend(_ bytes: [UInt8]) {
@@ -127,7 +141,7 @@ package struct StreamSender: ~Copyable {
     }
 
     /// The stream has ended: what is kept is for nobody.
-    mutating func discard() { ring.drop(before: ring.end) }
+    mutating func discard() { ring.cut(at: sent) }
 
     /// Starts again from the first byte for another target; only while untouched.
     package mutating func restart() {

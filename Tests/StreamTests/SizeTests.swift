@@ -8,8 +8,8 @@ struct SizeTests {
     @Test(
         "its objects have no more bytes than they had",
         arguments: [
-            (name: "IngressConnection", size: instanceSize(IngressConnection.self), most: 504),
-            (name: "EgressConnection", size: instanceSize(EgressConnection.self), most: 568),
+            (name: "IngressConnection", size: instanceSize(IngressConnection.self), most: 384),
+            (name: "EgressConnection", size: instanceSize(EgressConnection.self), most: 361),
             (name: "StreamEnd", size: instanceSize(StreamEnd.self), most: 72),
         ]
     )

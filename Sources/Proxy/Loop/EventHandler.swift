@@ -43,6 +43,9 @@ struct RegistrationID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32
 
+    /// Of no handler: takes half the room of an optional one.
+    static let none = RegistrationID(index: .max, generation: 0)
+
     var token: UInt64 { UInt64(generation) << 32 | UInt64(index) }
 
     init(index: UInt32, generation: UInt32) {
@@ -60,4 +63,7 @@ struct RegistrationID: Hashable, Sendable {
 struct TimerID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32
+
+    /// Of no timer: takes half the room of an optional one.
+    static let none = TimerID(index: .max, generation: 0)
 }

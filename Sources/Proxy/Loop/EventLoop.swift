@@ -240,6 +240,11 @@ extension EventLoop {
         timers.set(at: max(deadline, now + .nanoseconds(1)), action)
     }
 
+    /// Whether it will fire, and no later than one that is scheduled at `deadline` now.
+    func isSet(_ id: TimerID, by deadline: Instant) -> Bool {
+        timers.deadline(of: id).map { $0 <= max(deadline, now + .nanoseconds(1)) } ?? false
+    }
+
     /// Forgets a timer; one that has fired or was canceled is ignored.
     func cancel(_ id: TimerID) { timers.cancel(id) }
 

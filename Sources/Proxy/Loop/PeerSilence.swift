@@ -11,11 +11,11 @@ struct PeerSilence {
     static let limit: Duration = .seconds(30)
 
     /// When the bytes were written of which some may be unacknowledged; nil when there are none.
-    private var since: Instant?
+    private var since = ShortInstant()
 
     /// Bytes or a FIN were written.
     mutating func wrote(at now: Instant) {
-        if since == nil { since = now }
+        if since.instant == nil { since.instant = now }
     }
 
     /// True when bytes have waited, and nothing was acknowledged, for `limit`.
@@ -25,9 +25,9 @@ struct PeerSilence {
         limit: Duration,
         at now: Instant
     ) -> Bool {
-        guard let since else { return false }
+        guard let since = since.instant else { return false }
         guard unacknowledged() > 0 else {
-            self.since = nil
+            self.since.instant = nil
             return false
         }
         guard now - since >= limit, let silence = silence() else { return false }

@@ -9,6 +9,7 @@ struct TimerQueue {
 
     private struct Slot {
         var generation: UInt32
+        var deadline: Instant
         var action: Action?
     }
 
@@ -32,10 +33,11 @@ struct TimerQueue {
         let id: TimerID
         if let index = free.popLast() {
             slots[Int(index)].action = action
+            slots[Int(index)].deadline = deadline
             id = TimerID(index: index, generation: slots[Int(index)].generation)
         } else {
             id = TimerID(index: UInt32(slots.count), generation: 0)
-            slots.append(Slot(generation: 0, action: action))
+            slots.append(Slot(generation: 0, deadline: deadline, action: action))
         }
         heap.append(Entry(deadline: deadline, order: nextOrder, id: id))
         nextOrder += 1
@@ -73,9 +75,14 @@ struct TimerQueue {
         return action
     }
 
+    /// Nil when it has fired or was canceled.
+    func deadline(of id: TimerID) -> Instant? {
+        id.index < slots.count && isLive(id) ? slots[Int(id.index)].deadline : nil
+    }
+
     private func isLive(_ id: TimerID) -> Bool {
-        let slot = slots[Int(id.index)]
-        return slot.generation == id.generation && slot.action != nil
+        let index = Int(id.index)
+        return slots[index].generation == id.generation && slots[index].action != nil
     }
 
     private mutating func rebuild() {

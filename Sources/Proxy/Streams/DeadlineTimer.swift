@@ -9,7 +9,7 @@ struct DeadlineTimer {
     /// Several such looks.
     private static let horizon: Duration = .seconds(40)
 
-    private var timer: (id: TimerID, deadline: Instant)?
+    private var timer = TimerID.none
 
     /// Follows `deadline` (nil: none); `fire` is called once it may be over, and asks again afterwards.
     mutating func follow(
@@ -18,17 +18,16 @@ struct DeadlineTimer {
         fire: @escaping (EventLoop) -> Void
     ) {
         guard let deadline, deadline < loop.now + Self.horizon else { return cancel(on: loop) }
-        if let timer, timer.deadline <= deadline { return }
+        if loop.isSet(timer, by: deadline) { return }
         cancel(on: loop)
-        let id = loop.schedule(at: deadline, fire)
-        timer = (id, deadline)
+        timer = loop.schedule(at: deadline, fire)
     }
 
     /// It has fired.
-    mutating func clear() { timer = nil }
+    mutating func clear() { timer = .none }
 
     mutating func cancel(on loop: EventLoop) {
-        if let timer { loop.cancel(timer.id) }
-        timer = nil
+        if timer != .none { loop.cancel(timer) }
+        timer = .none
     }
 }

@@ -7,21 +7,29 @@ import Wire
 final class EgressConnection: SocketStream {
     unowned let engine: StreamEngine
     private let service: SharedService
-    /// Of the neighbor that sent the OPEN.
-    private let charge: StreamCharge
-    private let introducesClients: Bool
     private(set) lazy var end = StreamEnd(of: self)
+    // In an order without gaps.
     private var stream: EgressStream
-    /// The OPEN, until it is answered.
-    private var asked: Boxed<Open>?
+    var seat: UInt32 = 0
     var part = SocketPart(nil)
+    private let introducesClients: Bool
     var holdings = StreamHoldings()
     var number: UInt64 = 0
-    private var connector: LocalConnector?
     private var timer = DeadlineTimer()
-    var seat: UInt32 = 0
     /// For how long an ingress that has lost the path tries to come back.
-    private var grace: Duration
+    private var graceNanoseconds: Int64
+    private var errand: Errand?
+    /// Of the neighbor that sent the OPEN.
+    private let charge: StreamCharge
+
+    /// What there is only until a server has accepted.
+    private final class Errand {
+        /// Until it is answered.
+        var open: Open?
+        var connector: LocalConnector?
+
+        init(_ open: Open? = nil) { self.open = open }
+    }
 
     var flow: StreamFlow {
         _read { yield stream.flow }
@@ -34,7 +42,7 @@ final class EgressConnection: SocketStream {
         self.charge = charge
         service = entry.shared
         introducesClients = entry.introducesClients
-        grace = engine.resumeGrace
+        graceNanoseconds = engine.resumeGrace.wholeNanoseconds
         let flow = StreamFlow(
             engine.pool(of: charge.account),
             window: engine.initialWindow,
@@ -44,7 +52,7 @@ final class EgressConnection: SocketStream {
         stream = EgressStream(open, flow, timeouts: entry.timeouts)
         var asked = open
         asked.early = []
-        self.asked = Boxed(asked)
+        errand = Errand(asked)
     }
 
     deinit { if part.socket != nil { Mishap.tell("a server was dropped before it was closed") } }
@@ -115,7 +123,7 @@ final class EgressConnection: SocketStream {
     func violated(_ violation: StreamViolation, on end: StreamEnd) { handle(.violated) }
 
     func pathLost(_ end: StreamEnd, grace: Duration) {
-        self.grace = grace
+        graceNanoseconds = grace.wholeNanoseconds
         handle(.pathLost(grace: grace))
     }
 
@@ -172,8 +180,8 @@ final class EgressConnection: SocketStream {
         switch action {
         case .connect(let excluded, let limit): connect(excluding: excluded, within: limit)
         case .stopConnecting:
-            connector?.cancel()
-            connector = nil
+            errand?.connector?.cancel()
+            errand = nil
         case .dropServer: part.close(on: engine.loop)
         case .answer: answer()
         case .refuse(let reason): refuse(reason)
@@ -181,7 +189,7 @@ final class EgressConnection: SocketStream {
             end.send(.reset) { Reset(reason: reason).encode(into: &$0) }
             end.detach()
         case .bury(let verdict):
-            let grace = end.carrier?.resumeGrace ?? grace
+            let grace = end.carrier?.resumeGrace ?? .nanoseconds(graceNanoseconds)
             engine.bury(stream.name, self, verdict, grace: grace)
         case .serverReleased(let server): service.serverReleased(server)
         case .serverFailed(let server, let fault):
@@ -191,7 +199,9 @@ final class EgressConnection: SocketStream {
     }
 
     private func connect(excluding excluded: [Endpoint], within timeout: Duration) {
-        connector = LocalConnector(
+        let errand = errand ?? Errand()
+        self.errand = errand
+        errand.connector = LocalConnector(
             service,
             excluding: excluded,
             introducing: introducesClients ? stream.client : nil,
@@ -200,7 +210,7 @@ final class EgressConnection: SocketStream {
             account: charge.account.number,
             connected: { [self] socket, watch, server in connected(socket, watch, to: server) },
             failed: { [self] reason in
-                connector = nil
+                self.errand?.connector = nil
                 handle(.notConnected(reason))
             }
         )
@@ -211,15 +221,16 @@ final class EgressConnection: SocketStream {
         _ watch: Connector.Watch,
         to server: ServerPick
     ) {
-        connector = nil
+        errand?.connector = nil
         part.adopt(socket, watch, for: self, on: engine.loop)
         handle(.connected(server))
+        errand = nil
         follow()
         moveWhatWaits()
     }
 
     private func answer() {
-        guard let open = asked.take()?.value else { return }
+        guard let open = errand?.open.take() else { return }
         let view = engine.view
         let answer = Opened(
             egress: view.proxy,
@@ -232,7 +243,7 @@ final class EgressConnection: SocketStream {
     }
 
     private func refuse(_ reason: Refused.Reason) {
-        guard let open = asked.take()?.value else { return }
+        guard let open = errand?.open.take() else { return }
         let view = engine.view
         let mac = view.keys.seal(.refused(reason, by: view.proxy), to: open)
         let answer = Refused(by: view.proxy, reason: reason, mac: mac)

@@ -16,17 +16,17 @@ extension IngressConnection {
             on: engine.loop,
             connected: { [self] socket, watch, server in connected(socket, watch, server) },
             failed: { [self] reason in
-                server = nil
+                errand = nil
                 handle(.notConnected(reason))
             }
         )
-        server = .connecting(connector)
+        errand = .connecting(connector)
     }
 
     func stopConnecting() {
-        guard case .connecting(let connector)? = server else { return }
+        guard case .connecting(let connector)? = errand else { return }
         connector.cancel()
-        server = nil
+        errand = nil
     }
 
     private func connected(
@@ -34,7 +34,7 @@ extension IngressConnection {
         _ watch: Connector.Watch,
         _ pick: ServerPick
     ) {
-        server = nil
+        errand = nil
         // The loop that accepted it may have been faster than the one that connected could note its end.
         guard !engine.comesBack(client, at: part.socket?.localEndpoint) else {
             engine.loop.deregister(watch.registration)
@@ -56,12 +56,12 @@ extension IngressConnection {
             firstAnswer: { [self] in answered() },
             completion: { [self] relay, ending in ended(relay, ending) }
         )
-        server = .relayed(relay)
+        errand = .relayed(relay)
     }
 
     private func ended(_ relay: PlainRelay, _ ending: PlainRelay.End) {
         tellMoved()
-        server = nil
+        errand = nil
         let hadBytes = relay.bytesToServer + relay.bytesToClient > 0
         switch ending {
         case .finished: handle(.relayEnded(.finished))

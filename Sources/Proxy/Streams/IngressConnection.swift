@@ -6,34 +6,34 @@ import Wire
 /// A client's connection: carries out what `IngressStream` decides, on sockets, carriers, balancers and a timer.
 final class IngressConnection: SocketStream {
     unowned let engine: StreamEngine
+    let service: SharedService
+    lazy var end = StreamEnd(of: self)
+    // In an order without gaps.
+    var stream: IngressStream
     let client: Endpoint
+    var seat: UInt32 = 0
+    var part: SocketPart
     let introducesClients: Bool
     /// First bytes of the client travel with OPEN.
     let isEarly: Bool
-    let service: SharedService
-    lazy var end = StreamEnd(of: self)
-    var stream: IngressStream
-    var part: SocketPart
     var holdings = StreamHoldings()
     var number: UInt64 = 0
-    /// What was sent last, until it is answered.
-    private var asked: Boxed<Question>?
     /// The number in its name; 0 when there is none.
     private var nameNumber: UInt64 = 0
-    /// The server, if it is one of this site.
-    var server: Server?
     private var timer = DeadlineTimer()
-    var seat: UInt32 = 0
-    private let acceptedAt: Instant
     /// What was told to the service.
     private var told = MovedBytes()
+    var errand: Errand?
 
-    enum Server {
+    /// What there is for a while, or for as long as the server is one of this site.
+    enum Errand {
         case connecting(LocalConnector)
         case relayed(PlainRelay)
+        /// What was sent last, until it is answered.
+        case asked(Boxed<Question>)
     }
 
-    private enum Question {
+    enum Question {
         case open(Open)
         /// With the end on its path.
         case resume(Resume, StreamEnd)
@@ -64,7 +64,6 @@ final class IngressConnection: SocketStream {
             at: now
         )
         stream = IngressStream(flow, timeouts: entry.timeouts, at: now)
-        acceptedAt = now
     }
 
     deinit { if part.socket != nil { Mishap.tell("a client was dropped before it was closed") } }
@@ -77,7 +76,7 @@ final class IngressConnection: SocketStream {
     }
 
     private var relay: PlainRelay? {
-        if case .relayed(let relay)? = server { relay } else { nil }
+        if case .relayed(let relay)? = errand { relay } else { nil }
     }
 
     // MARK: What happens
@@ -202,8 +201,8 @@ final class IngressConnection: SocketStream {
             leave()
         case .leave: leave()
         case .opened(let pick):
-            asked = nil
-            service.opened(pick, after: now - acceptedAt, at: now)
+            asksNothing()
+            service.opened(pick, after: now - stream.began, at: now)
         case .resumed(let pick): service.resumed(pick, at: now)
         case .release(let pick):
             tellMoved(with: pick.site)
@@ -229,7 +228,7 @@ final class IngressConnection: SocketStream {
     /// The first byte of the server came.
     func answered() {
         guard let site = stream.target else { return }
-        service.answered(by: site, after: engine.loop.now - acceptedAt)
+        service.answered(by: site, after: engine.loop.now - stream.began)
     }
 
     /// Tells the service how many bytes were moved since the last time.
@@ -272,33 +271,39 @@ final class IngressConnection: SocketStream {
 
     /// OPEN is about to be sent.
     func asks(_ open: Open) {
-        asked = Boxed(.open(open))
+        errand = .asked(Boxed(.open(open)))
         nameNumber = open.name.number
     }
 
     /// RESUME is about to be sent by `end`.
-    func asks(_ resume: Resume, by end: StreamEnd) { asked = Boxed(.resume(resume, end)) }
+    func asks(_ resume: Resume, by end: StreamEnd) {
+        errand = .asked(Boxed(.resume(resume, end)))
+    }
 
     /// Nothing that was asked is waited for.
-    func asksNothing() { asked = nil }
+    func asksNothing() { if asked != nil { errand = nil } }
+
+    private var asked: Question? {
+        if case .asked(let question)? = errand { question.value } else { nil }
+    }
 
     /// The OPEN that waits for its answer.
     var openAsked: Open? {
-        if case .open(let open)? = asked?.value { open } else { nil }
+        if case .open(let open)? = asked { open } else { nil }
     }
 
     /// The RESUME that waits for its answer.
     var resumeAsked: Resume? {
-        if case .resume(let resume, _)? = asked?.value { resume } else { nil }
+        if case .resume(let resume, _)? = asked { resume } else { nil }
     }
 
     /// On the path of that RESUME.
     var attempt: StreamEnd? {
-        if case .resume(_, let end)? = asked?.value { end } else { nil }
+        if case .resume(_, let end)? = asked { end } else { nil }
     }
 
     private func forgetName() {
-        asked = nil
+        asksNothing()
         nameNumber = 0
     }
 

@@ -8,6 +8,9 @@ struct SocketPart: ~Copyable {
     // In an order without gaps.
     /// Whether the other end of the socket has vanished.
     private var silence = PeerSilence()
+    private var registration = RegistrationID.none
+    private var readCount = Int32(SocketPart.readMinimum)
+    var socket: FileDescriptor?
     /// There may be bytes, a FIN or an error to read.
     var isReadable = false
     /// There may be room in the socket.
@@ -15,14 +18,11 @@ struct SocketPart: ~Copyable {
     /// A short read proves nothing any more.
     private var readsToEnd = false
     private var late = LateOptions.none
-    private var readCount = Int32(SocketPart.readMinimum)
-    private var registration: RegistrationID?
-    var socket: FileDescriptor?
 
     /// A client's, or none yet.
     init(_ socket: consuming FileDescriptor?) { self.socket = socket }
 
-    var isWatched: Bool { registration != nil }
+    var isWatched: Bool { registration != .none }
 
     /// How much to read at once: grows while reads are full.
     private(set) var readSize: Int {
@@ -34,7 +34,8 @@ struct SocketPart: ~Copyable {
     mutating func watch(for handler: any EventHandler, on loop: EventLoop) -> Bool {
         guard !isWatched else { return true }
         guard let number = socket?.number else { return false }
-        registration = try? loop.register(handler, descriptor: number, trigger: .edge)
+        registration =
+            (try? loop.register(handler, descriptor: number, trigger: .edge)) ?? .none
         return isWatched
     }
 
@@ -53,8 +54,8 @@ struct SocketPart: ~Copyable {
     }
 
     mutating func unwatch(on loop: EventLoop, closing: Bool = false) {
-        if let registration { loop.deregister(registration, closing: closing) }
-        registration = nil
+        if isWatched { loop.deregister(registration, closing: closing) }
+        registration = .none
         isReadable = false
         readsToEnd = false
         isWritable = true

@@ -2,10 +2,11 @@ package import NetworkModel
 
 /// What names a stream end to end.
 package struct StreamName: Hashable, Sendable {
-    /// The proxy that has the client.
-    package var ingress: ProxyID
+    // In an order without gaps.
     /// Counts the attempts of that instance, from 1; each OPEN has a number of its own.
     package var number: UInt64
+    /// The proxy that has the client.
+    package var ingress: ProxyID
 
     package init(ingress: ProxyID, number: UInt64) {
         self.ingress = ingress

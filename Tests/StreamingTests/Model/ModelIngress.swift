@@ -260,6 +260,14 @@ final class ModelIngress: ModelSocketOwner {
         return nil
     }
 
+    private var setbacksFingerprint: [UInt64] {
+        guard let setbacks = stream.history.setbacks else { return [] }
+        return [
+            UInt64(setbacks.failures), UInt64(setbacks.pauses), UInt64(setbacks.refused.count),
+            UInt64(setbacks.unreached.count),
+        ]
+    }
+
     var fingerprint: [UInt64] {
         let history = stream.history
         let (kind, detail): (UInt64, [UInt64]) =
@@ -281,8 +289,7 @@ final class ModelIngress: ModelSocketOwner {
         let epoch = UInt64(state.joined?.epoch ?? 0)
         return [kind, epoch, state.isDetached ? 1 : 0] + detail + flowFingerprint
             + client.fingerprint + [
-                UInt64(history.failures), UInt64(history.pauses), UInt64(history.refused.count),
-                UInt64(history.unreached.count), history.openedAt == nil ? 0 : 1, UInt64(opens),
-            ]
+                history.openedAt == nil ? 0 : 1, UInt64(opens),
+            ] + setbacksFingerprint
     }
 }

@@ -134,7 +134,7 @@ extension ModelSocketOwner {
             [
                 flow.receiver.pending.start, flow.receiver.pending.end, flow.receiver.granted,
                 flow.receiver.finOffset ?? 99, flow.receiver.isFinDelivered ? 1 : 0,
-                flow.receiver.owesAcknowledgment ? 1 : 0, flow.receiver.arrived,
+                flow.receiver.owesAcknowledgment ? 1 : 0, UInt64(flow.receiver.missed),
                 flow.receiver.hasFinArrived ? 1 : 0, flow.receiver.mustAcknowledge ? 1 : 0,
             ]
         )
