@@ -105,7 +105,8 @@ package struct GrantLedger: Sendable {
                 name: name,
                 key: grant.key,
                 expires: grant.expires.seconds,
-                uses: grant.left
+                uses: grant.left,
+                revoked: grant.revoked
             )
         }
     }

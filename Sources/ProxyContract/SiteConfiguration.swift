@@ -66,12 +66,21 @@ package struct GrantConfiguration: Hashable, Sendable, Codable {
     package var expires: Int64
     /// How many sites may still come by it.
     package var uses: Int
+    /// Who came by it and was cut off: it does not let these in again; nil: none.
+    package var revoked: [SiteID]?
 
-    package init(name: String, key: Data, expires: Int64, uses: Int) {
+    package init(
+        name: String,
+        key: Data,
+        expires: Int64,
+        uses: Int,
+        revoked: [SiteID]? = nil
+    ) {
         self.name = name
         self.key = key
         self.expires = expires
         self.uses = uses
+        self.revoked = revoked
     }
 }
 

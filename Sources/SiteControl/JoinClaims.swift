@@ -35,6 +35,10 @@ struct JoinClaims {
         if waiting.contains(where: { $0.grant == grant.name && $0.site.id == site.id }) {
             return good
         }
+        guard grant.revoked?.contains(site.id) != true else {
+            return
+                "the token (\(grant.name)) let this site in before it was cut off: ask for another one"
+        }
         guard waiting.count(where: { $0.grant == grant.name }) < grant.uses else {
             return
                 "the token (\(grant.name)) was used by as many sites as it is for: ask for another one"
@@ -46,11 +50,15 @@ struct JoinClaims {
         return good
     }
 
-    /// Forgets those that are let in, and those of tokens that are gone.
+    /// Forgets those that are let in, and those whom their tokens do not let in any more: others came first, through another gateway.
     mutating func configured(allow: [SiteName], grants: [GrantConfiguration]) {
+        var left = Dictionary(grants.map { ($0.name, $0.uses) }) { first, _ in first }
         waiting.removeAll { claim in
-            allow.contains { $0.id == claim.site.id }
-                || !grants.contains { $0.name == claim.grant }
+            guard !allow.contains(where: { $0.id == claim.site.id }),
+                let uses = left[claim.grant], uses > 0
+            else { return true }
+            left[claim.grant] = uses - 1
+            return false
         }
     }
 }

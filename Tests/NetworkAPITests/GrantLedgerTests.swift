@@ -58,6 +58,7 @@ struct GrantLedgerTests {
         try ledger.revoke(siteID("A"))
         ledger = stored(ledger)
         #expect(ledger.admitted.isEmpty)
+        #expect(ledger.configured.map(\.revoked) == [[try siteID("A")]])
         #expect(try ledger.admit([claim("A"), claim("B")]).isEmpty)
     }
 

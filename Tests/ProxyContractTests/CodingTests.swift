@@ -61,7 +61,13 @@ struct CodingTests {
         link.resumeGrace = .seconds(3)
         document.configuration.links = [link]
         document.configuration.grants = [
-            GrantConfiguration(name: "g", key: Data([3]), expires: 5, uses: 1)
+            GrantConfiguration(
+                name: "g",
+                key: Data([3]),
+                expires: 5,
+                uses: 1,
+                revoked: [document.configuration.site.id]
+            )
         ]
         document.configuration.memoryBudget = 1 << 28
         #expect(try ConfigurationDocument.decode(document.encoded()) == document)

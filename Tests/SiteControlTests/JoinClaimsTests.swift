@@ -13,8 +13,14 @@ struct JoinClaimsTests {
         SiteName(id: try #require(SiteID(String(repeating: letter, count: SiteID.length))))
     }
 
-    private func grant(uses: Int = 1) -> GrantConfiguration {
-        GrantConfiguration(name: "one", key: Data(), expires: 1_060, uses: uses)
+    private func grant(uses: Int = 1, revoked: [SiteID]? = nil) -> GrantConfiguration {
+        GrantConfiguration(
+            name: "one",
+            key: Data(),
+            expires: 1_060,
+            uses: uses,
+            revoked: revoked
+        )
     }
 
     private func claim(
@@ -36,6 +42,31 @@ struct JoinClaimsTests {
         claims.configured(allow: [try site("A")], grants: grants)
         #expect(claims.waiting.map(\.site) == [try site("B")])
         claims.configured(allow: [], grants: [])
+        #expect(claims.waiting.isEmpty)
+    }
+
+    @Test("whom others were faster than, through another gateway, is told so and waits no longer")
+    func late() throws {
+        var claims = JoinClaims()
+        for letter in ["B", "C"] as [Character] {
+            let grants = [grant(uses: 2)]
+            _ = claims.take(claim(), of: try site(letter), among: grants, wall: wall)
+        }
+        claims.configured(allow: [try site("A")], grants: [grant(uses: 1)])
+        #expect(claims.waiting.map(\.site) == [try site("B")])
+        let used = [grant(uses: 0)]
+        claims.configured(allow: [try site("A"), try site("D")], grants: used)
+        #expect(claims.waiting.isEmpty)
+        let answer = claims.take(claim(), of: try site("B"), among: used, wall: wall)
+        #expect(answer.contains("was used by as many"))
+    }
+
+    @Test("who was cut off takes no place of a token that others may still come by")
+    func cutOff() throws {
+        var claims = JoinClaims()
+        let grants = [grant(uses: 2, revoked: [try site("A").id])]
+        let answer = claims.take(claim(), of: try site("A"), among: grants, wall: wall)
+        #expect(answer.contains("before it was cut off"))
         #expect(claims.waiting.isEmpty)
     }
 
