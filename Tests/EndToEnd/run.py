@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the end-to-end tests on fresh clusters: a real API server, real kubectl, real processes and sockets.
 
-    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` and `shares` run by their words only
+    run.py [WORD...]     all tests, or those whose name contains one of the words; `stops` and `kills` run by their words only
 
 They go side by side in lanes, each with clusters of its own: they wait more than they work. What is named `families` runs on two of
 them, one with IPv6 alone, one with both families. What takes much from all others comes last, alone.
@@ -31,7 +31,7 @@ LANES = [
     [
         ("ipv4", "abcd", [
             "input", "verdict", "routing", "steering", "sidecar", "injection", "exposure", "gitops", "plain", "shortage", "client_address", "transfer",
-            "identity", "rights", "tokens", "joining"]),
+            "identity", "rights", "tokens", "joining", "kills"]),
         ("ipv6", "ab", ["families"]),
         ("dual", "ab", ["families"]),
     ],
@@ -39,7 +39,7 @@ LANES = [
 # What takes from all others what the kernel has for TCP: when the lanes have ended, and without a cluster.
 ALONE = ["memory"]
 # Left out where no word asks for them.
-LONG = ["stops"]
+LONG = ["stops", "kills"]
 
 
 def tests(words, families, modules):

@@ -1,12 +1,17 @@
 """Plain sites that join by tokens, and what is told where they cannot; proxies that are killed at any moment of it."""
+import contextlib
+import fcntl
 import json
 import random
 import subprocess
 import time
+import urllib.request
 
 from cluster import BIN, check, wait
+from kills import CONFIGURATIONS, PORT, PROGRAM, Gate, at_each_step
 from network import API
 from plain_sites import PlainSites
+from traffic import finish
 
 PREFIX = "127.82.1"
 SOON = 30
@@ -103,7 +108,7 @@ def test_plain_sites_issue_and_redeem_tokens(_):
         wait("the guest is cut off", lambda: connected(sites, "guest").get("reason") == "NotAllowed", 20)
         print(f"   cut off {time.monotonic() - began:.1f} s after: {cut.strip().splitlines()[-1]}")
         redeem(sites, "guest", token)
-        told(sites, "guest", "was used by")
+        told(sites, "guest", "before it was cut off")
         told(sites, "other", "was used by")
 
 
@@ -197,3 +202,76 @@ def after(sites, victim, is_due, seen):
     if is_due:
         wait("the step is done", lambda: seen(sites), SOON, every=0.01)
         restart(sites, victim)
+
+
+class HostSites:
+    """Plain sites on loopback addresses; the gate has one of its own."""
+    PLACE = f"{PREFIX}.9"
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.sites = stack.enter_context(PlainSites(PREFIX, "host", "guest", "other", links={}))
+            self.sites.write("host", "site", f"kind: Site\nmetadata: {{name: host}}\nspec:\n  linkAccess: {{type: External, hosts: [{self.PLACE}]}}\n")
+            wait("it can be dialed", lambda: self.sites.status("host", "site", "host").get("endpoints"))
+            process = subprocess.Popen([*PROGRAM, self.PLACE, PORT, self.sites.address("host"), PORT], text=True,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stack.callback(finish, process)
+            self.gate, self.ids, self.stack = Gate(process), self.sites.ids, stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def issue(self):
+        return issue(self.sites, "host")
+
+    def configurations(self):
+        with urllib.request.urlopen(f"http://{self.sites.address('host')}:5673/metrics", timeout=5) as answer:
+            return next(float(line.split()[-1]) for line in answer.read().decode().splitlines() if line.startswith(CONFIGURATIONS))
+
+    def join(self, role, token):
+        redeem(self.sites, role, token)
+
+    def connected(self, role):
+        return connected(self.sites, role)
+
+    def admitted(self):
+        return admitted(self.sites, "host")
+
+    def claims(self):
+        key = (self.sites.folder / "host" / "identity" / "snapshot.key").read_text().strip()
+        asked = urllib.request.Request(f"http://{self.sites.address('host')}:5673/v1/snapshot", headers={"Authorization": f"Bearer {key}"})
+        with contextlib.suppress(OSError), urllib.request.urlopen(asked, timeout=5) as answer:
+            return [one["site"]["id"] for one in json.load(answer).get("claims", [])]
+        return None
+
+    def kill(self, role):
+        self.sites.stop(role)
+
+    def start(self, role):
+        self.sites.start(role)
+
+    def settle(self):
+        """They are there."""
+
+    @contextlib.contextmanager
+    def nothing_written(self):
+        with open(self.sites.folder / "host" / "grants" / ".lock") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def clean(self):
+        for role in ("guest", "other"):
+            (self.sites.folder / role / "link-host.yaml").unlink()
+        for place, kind in (("guest", "tokens"), ("other", "tokens"), ("host", "grants")):
+            for file in (self.sites.folder / place / kind).glob("*.json"):
+                file.unlink()
+        left = lambda: [*self.claims(), *(self.connected(role) for role in ("guest", "other") if self.connected(role))]
+        wait("nothing is left of it", lambda: not left())
+        files = [file.name for role in self.sites.names for kind in ("tokens", "grants") for file in (self.sites.folder / role / kind).glob("*")]
+        check(set(files) <= {".lock"}, f"no file is left: {files}")
+
+
+def test_kills_at_each_step_burn_no_token(_):
+    with HostSites() as sites:
+        at_each_step(sites)

@@ -45,6 +45,12 @@ class PlainSite:
                 return item["status"]
         return {}
 
+    def restart(self):
+        """As after a crash."""
+        self.process.kill()
+        finish(self.process)
+        self.process = self.start()
+
     def readiness(self):
         """The HTTP status of /readyz."""
         command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{BIND}:5673/readyz"]
@@ -256,6 +262,28 @@ def test_streams_end_at_once_when_their_egress_has_started_again(_):
         print(f"   {ended} {time.monotonic() - began:.1f} s after the egress was killed")
         check(ended == "ConnectionResetError", f"the client is reset, not {ended}")
         wait("new clients are served", opened, 20)
+
+
+def test_a_plain_site_says_where_connections_go(_):
+    """What the pages show of a cluster, asked of the proxy itself."""
+    with PlainSites("127.93.6", "near", "middle", "far") as sites, socket.create_server((sites.address("far"), 7401)):
+        sites.service("near", "web", 7400, "")
+        sites.write("far", "service-web", "kind: Service\nmetadata: {name: web}\nspec:\n"
+                    f"  ports: [{{name: tcp, port: 7400, targetPort: 7401}}]\n  hosts: [{sites.address('far')}]\n")
+
+        def ask(*words):
+            done = subprocess.run([str(BIN / "tieline"), *words, "--proxy", f"{sites.address('near')}:5673"], text=True, capture_output=True, timeout=20)
+            return done.stdout or done.stderr
+        wait("far is known", lambda: "The next connection goes to far" in ask("explain", "web"), 20)
+        socket.create_connection((sites.address("near"), 7400), 5).close()
+        for words, seen in ((["explain", "web"], "middle > far"), (["explain", "web"], "LAST PICKS"), (["trace", "web"], "A stream to a server of far opened in"),
+                            (["routes", "--to", "far"], "middle > far"), (["topology"], "far"), (["topology", "-o", "mermaid"], "flowchart LR"),
+                            (["topology", "-o", "dot"], "graph tieline"), (["topology", "-o", "json"], '"gateways"'), (["topology", "-o", "yaml"], "gateways:"),
+                            (["explain", "wed"], "it knows web/tcp"), (["trace", "web", "--site", "fare"], "it is served by far")):
+            answer = ask(*words)
+            if "-o" not in words:
+                print(f"   $ tieline {' '.join(words)}\n   " + answer.strip().replace("\n", "\n   "))
+            check(seen in answer, f"tieline {words} says {seen}: {answer}")
 
 
 def test_five_sites_share_two_servers_as_one_site_would(_):

@@ -1,9 +1,13 @@
 """Sites that join by a token: by hand, and with controllers and gateways that end between any two steps."""
+import contextlib
 import json
 import subprocess
 
 from cluster import BIN, check, condition, wait
-from network import GATEWAYS, namespace, server, service, site
+from network import API, GATEWAYS, server, service
+from pages import blocks
+from test_plain import BIND, PlainSite
+from traffic import TOOL, Hold, finish, grouped
 
 CLI = str(BIN / "tieline")
 # Keeps everybody from changing what a site keeps of its tokens.
@@ -67,9 +71,9 @@ def scale(net, count):
             "tieline-system", "app.kubernetes.io/component=controller", terminating=True), 60)
 
 
-def are_held(net):
+def are_held(net, where):
     try:
-        net.cluster.kubectl("label", "secret", "-n", "host", "tieline-grants", "a=b", "--overwrite", "--dry-run=server")
+        net.cluster.kubectl("label", "secret", "-n", where, "tieline-grants", "a=b", "--overwrite", "--dry-run=server")
         return False
     except subprocess.CalledProcessError as error:
         return "held back" in error.stderr
@@ -125,7 +129,7 @@ def test_no_end_between_two_steps_burns_a_token(net):
     net.cluster.kubectl("delete", "tlink", "-n", "other", "host", "--ignore-not-found")
     # The claim is reported and cannot be written down; gateway and controller end meanwhile.
     with net.cluster.applied(*NO_GRANTS):
-        wait("the grants cannot be written", lambda: are_held(net), 30)
+        wait("the grants cannot be written", lambda: are_held(net, "host"), 30)
         redeem(net, token, "other", "host")
         wait("the claim is reported", lambda: claims(net, "host") == [net.ids["other"]], 40)
         kill_gateways(net, "host")
@@ -147,6 +151,96 @@ def test_no_end_between_two_steps_burns_a_token(net):
     admitted = [one["siteID"] for entry in grants(net, "host").values() for one in entry["admitted"]]
     check(sorted(admitted) == sorted({net.ids["guest"], net.ids["other"]}), f"each came once: {grants(net, 'host')}")
     net.cluster.kubectl("delete", "tlink", "-n", "guest", "host")
+
+
+def test_a_plain_site_and_a_cluster_join_by_tokens_both_ways(net):
+    """The plain site issues, and Sites come by the command and by what the page says to write by hand; then a Site issues, and the plain one redeems."""
+    make(net, "harbor", "quay")
+    net.cluster.apply(server("harbor", "s"), service("harbor", "crane", selector="s", listen=False), service("harbor", "dock"), service("quay", "dock"))
+    with PlainSite(net) as plain, serving(net, "plain/1", f"{BIND}:7900"):
+        plain.write("site.yaml", f"apiVersion: {API}\nkind: Site\nmetadata: {{name: plain}}\nspec:\n"
+                    f"  linkAccess: {{type: External, hosts: [{BIND}]}}\n")
+        for name, rest in (("dock", f"  hosts: [{BIND}]\n  listen: {{enabled: false}}\n"), ("crane", "")):
+            plain.write(f"{name}.yaml", f"apiVersion: {API}\nkind: Service\nmetadata: {{name: {name}}}\nspec:\n"
+                        f"  ports: [{{name: tcp, port: 8080, targetPort: 7900}}]\n{rest}")
+        wait("the plain site can be dialed", lambda: plain.status("Site", "plain").get("endpoints"), 20)
+        comes_to_a_plain_site(net, plain)
+        a_plain_site_comes(net, plain)
+
+
+def comes_to_a_plain_site(net, plain):
+    folder = str(plain.path)
+    token = cli(net, "token", "issue", "--site-dir", folder, "--uses", "1")
+    redeem(net, token, "harbor", "plain")
+    net.wait_ready("tlink", "harbor", "plain", 60)
+    net.wait_targets("harbor", "dock", {"plain": 1}, 30)
+    with Hold(net.cluster, net.answering("harbor", "dock")) as clients:
+        check(grouped(clients.open(5), ["plain"]) == {"plain": 5}, "the plain site serves the cluster's clients")
+    redeem(net, token, "quay", "used")
+    refused(net, "quay", "used", "was used by")
+    net.cluster.kubectl("delete", "-n", "quay", "tlink/used")
+    # By hand, and first without the right to read the token.
+    token = cli(net, "token", "issue", "--site-dir", folder, "--name", "east-token")
+    right, link = (block.replace("namespace: shop", "namespace: quay") for block in blocks("joining.md", "By hand")[1:])
+    link = link.replace("HOST", BIND).replace("SITEID", plain.status("Site", "plain")["siteID"])
+    net.cluster.kubectl("apply", "-n", "quay", "-f", "-", stdin=token)
+    net.cluster.kubectl("apply", "-f", "-", stdin=link)
+    told = wait("the Link says that the token cannot be read", lambda: "east-token" in connected(net, "quay", "east").get("message", "")
+                and connected(net, "quay", "east"), 40)
+    print(f"   without the right: {told['reason']}: {told['message']}")
+    net.cluster.kubectl("apply", "-f", "-", stdin=right)
+    net.wait_ready("tlink", "quay", "east", 90)
+    # Both stay, without their tokens, when their gateways and the plain site's proxy are killed.
+    for where, name in (("harbor", "plain-token"), ("quay", "east-token")):
+        net.cluster.kubectl("delete", "secret", "-n", where, name)
+        kill_gateways(net, where)
+    plain.restart()
+    for where, name in (("harbor", "plain"), ("quay", "east")):
+        net.wait_ready("tlink", where, name, 60)
+    # And out again.
+    cut = cli(net, "link", "revoke", net.ids["quay"], "--site-dir", folder, "--apply")
+    print("   " + cut.strip().replace("\n", "\n   "))
+    wait("it is cut off", lambda: connected(net, "quay", "east").get("reason") == "NotAllowed", 20)
+    check(condition(net.cluster.get("tlink", "harbor", "plain"), "Connected") == "True", "another one stays")
+    net.cluster.kubectl("delete", "-n", "harbor", "tlink/plain")
+
+
+def a_plain_site_comes(net, plain):
+    folder = str(plain.path)
+    token = issue(net, "harbor", uses=1)
+    made = cli(net, "token", "redeem", "-", "--site-dir", folder, stdin=token)
+    plain.write("link-harbor.yaml", made)
+    joined = lambda: condition({"status": plain.status("Link", "harbor")}, "Connected") == "True"
+    wait("the plain site is linked", joined, 60)
+
+    def serves():
+        with Hold(net.cluster, f"{BIND}:8080", timeout=2) as clients:
+            return grouped(clients.attempt(1), ["harbor"])["harbor"] == 1
+    wait("the cluster serves the plain site's clients", serves, 30)
+    admitted = [one["siteID"] for entry in grants(net, "harbor").values() for one in entry["admitted"]]
+    check(admitted == [plain.status("Site", "plain")["siteID"]], f"it came once: {grants(net, 'harbor')}")
+    redeem(net, token, "quay", "late")
+    refused(net, "quay", "late", "was used by")
+    for file in (plain.path / "tokens").glob("*.json"):
+        file.unlink()
+    kill_gateways(net, "harbor")
+    plain.restart()
+    wait("both come back without the token", serves, 60)
+    cli(net, "link", "revoke", admitted[0], "-n", "harbor", "--apply")
+    told = lambda: condition({"status": plain.status("Link", "harbor")}, "Connected", "reason")
+    wait("it is cut off", lambda: told() == "NotAllowed", 20)
+    check(not serves(), "its clients get nothing")
+    net.cluster.kubectl("delete", "namespace", "harbor", "quay", "--wait=false")
+
+
+@contextlib.contextmanager
+def serving(net, name, place):
+    """A server on the node."""
+    process = net.cluster.exec([TOOL, "serve", "--listen", place, "--name", name])
+    try:
+        yield
+    finally:
+        finish(process)
 
 
 def test_a_token_that_expired_says_so(net):

@@ -74,8 +74,8 @@ private struct Group: Hashable {
         switch reason {
         case .refused(401): "the API server does not accept the controller's token (401)"
         case .refused(let code) where source == .brought:
-            "the controller may not get, list and watch it (\(code)): give these rights on this Secret to its "
-                + "ServiceAccount (docs/identity.md), or name it \(ChildName.broughtSecret)"
+            "the controller may not get, list and watch it (\(code)): give these rights on this Secret to its ServiceAccount "
+                + "(for a token docs/joining.md; for a CA docs/identity.md, or name it \(ChildName.broughtSecret))"
         case .refused(let code):
             "the controller may not list and watch it (\(code)): apply the ClusterRoles of the installed version"
         case .notServed where source == .ours:
