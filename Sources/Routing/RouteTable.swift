@@ -35,6 +35,8 @@ package struct RouteChanges: Equatable, Sendable {
     package var services: Set<ServicePort>
     /// A gateway came or went, or the way to one, or its key, is another one.
     package var gateways: Bool
+    /// Gateways that came or went, or whose key is another one.
+    package var keys: Set<ProxyID>
     /// Sites that call themselves something else.
     package var names: Set<SiteID>
     /// Gateways that have ended for certain: they started again, and said so.
@@ -45,11 +47,13 @@ package struct RouteChanges: Equatable, Sendable {
     package init(
         services: Set<ServicePort> = [],
         gateways: Bool = false,
+        keys: Set<ProxyID> = [],
         names: Set<SiteID> = [],
         ended: Set<ProxyID> = []
     ) {
         self.services = services
         self.gateways = gateways
+        self.keys = keys
         self.names = names
         self.ended = ended
     }

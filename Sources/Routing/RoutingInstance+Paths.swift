@@ -105,7 +105,9 @@ extension RoutingInstance {
                     agreementKey: first.agreementKey
                 )
             }
-            guard route != table.gateways[gateway] else { continue }
+            let old = table.gateways[gateway]
+            guard route != old else { continue }
+            if route?.agreementKey != old?.agreementKey { changes.keys.insert(gateway) }
             table.gateways[gateway] = route
             changes.gateways = true
         }

@@ -107,8 +107,8 @@ package enum ControlOutput: Equatable, Sendable {
     case forgetService(ServicePort)
     /// Give every loop what it needs for streams; answered with `viewSeen`.
     case publishView(UInt64, refusesStreams: Bool)
-    /// The agreement keys of all gateways that are in reach.
-    case agree([ProxyID: [UInt8]])
+    /// The agreement keys of gateways that came or have other ones now; nil: it is out of reach.
+    case agree([ProxyID: [UInt8]?])
     /// Connections of these are reset.
     case reset([ServicePort])
     /// These proxies have ended for certain: nothing is to be expected of them.

@@ -24,8 +24,9 @@ extension GatewayControl {
         _ changes: RouteChanges,
         _ turn: inout Turn
     ) {
-        if changes.gateways {
-            turn.outputs.append(.agree(table.gateways.mapValues(\.agreementKey)))
+        if !changes.keys.isEmpty {
+            let keys = changes.keys.map { ($0, table.gateways[$0]?.agreementKey) }
+            turn.outputs.append(.agree(Dictionary(uniqueKeysWithValues: keys)))
         }
         services.refresh(changes.services, at: turn.now)
         heardLoads(changes.services, &turn)

@@ -89,12 +89,20 @@ struct LSAAuthorityTests {
         }
         var agreements = ids.map { KeyAgreement(own: $0) }
         func key(_ from: Int, _ to: Int) -> [UInt8]? {
-            let gateways = [ids[to]: agreements[to].publicKey]
-            return agreements[from].keys(with: gateways)[ids[to]]
+            _ = agreements[from].update([ids[to]: agreements[to].publicKey])
+            return agreements[from].ring.key(for: ids[to])
         }
         #expect(key(0, 1) != nil)
         #expect(key(0, 1) == key(1, 0))
         #expect(key(0, 1) != key(0, 2))
         #expect(key(0, 1)?.count == 32)
+        // What is said again is not new; what is gone, or no key, gives none, and leaves the others alone.
+        func isNew(_ publicKey: [UInt8]?) -> Bool { agreements[0].update([ids[1]: publicKey]) }
+        #expect(!isNew(agreements[1].publicKey))
+        #expect(isNew(nil))
+        #expect(agreements[0].ring.key(for: ids[1]) == nil)
+        #expect(isNew([1, 2, 3]))
+        #expect(agreements[0].ring.key(for: ids[1]) == nil)
+        #expect(agreements[0].ring.key(for: ids[2]) != nil)
     }
 }

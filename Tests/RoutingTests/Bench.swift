@@ -38,6 +38,12 @@ struct Bench {
         feed(.received(signed, from: gateway(1)))
     }
 
+    var changes: [RouteChanges] {
+        outputs.compactMap { output in
+            if case .routesChanged(_, let changes) = output { changes } else { nil }
+        }
+    }
+
     func target(_ index: Int) -> RouteTarget? {
         instance.table.services[service("web/http")]?.first { $0.site == site(index) }
     }

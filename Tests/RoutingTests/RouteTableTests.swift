@@ -171,6 +171,7 @@ struct RouteTableTests {
         var bench = Bench()
         bench.dial(1, cost: 3)
         bench.learn(lsa(1, edges: [accepted(gateway(0), 0, "to1")]))
+        #expect(bench.changes.map(\.keys) == [[gateway(1)]])
         bench.costs[link("to1")] = cost(8)
         bench.feed(.configure(RoutingConfiguration(linkCosts: bench.costs)))
         #expect(bench.outputs.count == 2)

@@ -49,6 +49,31 @@ struct TwoSitesTests {
         sites.expectSameWhenReplayed()
     }
 
+    @Test("a gateway's key is handed out when it comes, and taken back when it goes")
+    func keys() throws {
+        var sites = try sites()
+        let server = proxy(far, 1)
+        func agreed() -> [[UInt8]?] {
+            sites.nodes[0].record.flatMap(\.outputs).compactMap { output -> [UInt8]?? in
+                guard case .agree(let keys) = output else { return nil }
+                #expect(Array(keys.keys) == [server])
+                return keys[server]
+            }
+        }
+        sites.run(milliseconds: 2_000)
+        #expect(agreed().count == 1)
+        #expect(agreed().first??.count == 32)
+        let link = try sites.link("far", to: 1, cost: 9)
+        let wanted = try ServiceConfiguration.named("backend", provides: false, listens: 8080)
+        sites.configure(0, 2, .of(near, links: [link], services: [wanted]))
+        sites.run(milliseconds: 2_000)
+        #expect(agreed().count == 1)
+        sites.kill(1)
+        sites.run(milliseconds: 5_000)
+        #expect(agreed().count == 2)
+        #expect(agreed().last == .some(nil))
+    }
+
     @Test("a policy steers gateways and sidecars, is no failover, and closes what has no target")
     func policy() throws {
         var sites = SimulatedSites(seed: 9)

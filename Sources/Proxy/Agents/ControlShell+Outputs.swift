@@ -25,9 +25,7 @@ extension ControlShell {
             self.refusesStreams = refusesStreams
             publishView { $0.feed(.viewSeen(number)) }
         case .agree(let gateways):
-            let ring = KeyRing(keys.keys(with: gateways) { [loop] in loop.breathe() })
-            guard ring != keyRing else { return }
-            keyRing = ring
+            guard keys.update(gateways, pause: { [loop] in loop.breathe() }) else { return }
             publishView { _ in }
         case .reset(let ports):
             let ended = Set(ports)
@@ -95,7 +93,7 @@ extension ControlShell {
             proxy: core.id,
             isSidecar: core.isSidecar,
             services: services.entries,
-            keys: keyRing,
+            keys: keys.ring,
             // Whoever has not heard of the drain yet is still served.
             isDraining: refusesStreams
         )

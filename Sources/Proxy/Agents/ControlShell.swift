@@ -19,9 +19,8 @@ final class ControlShell {
     let resolver = Resolver()
     let memory: MemoryWatch
     var authority = LSAAuthority()
-    /// The key that others agree with; what it gives with theirs is in `keyRing`.
+    /// The key that others agree with, and what it gives with theirs.
     var keys: KeyAgreement
-    var keyRing = KeyRing()
     var refusesStreams = false
     /// Figures of the lanes that are open for streams.
     var gauges: [LaneID: LaneGauge] = [:]

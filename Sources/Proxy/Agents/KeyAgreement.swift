@@ -5,42 +5,43 @@ import TLS
 ///
 /// Two gateways derive the same key: HKDF over the shared secret and both ProxyIDs in order.
 struct KeyAgreement {
-    private struct Agreed {
-        let publicKey: [UInt8]
-        let key: [UInt8]
-    }
-
     private let own: ProxyID
     private let privateKey = X25519PrivateKey()
-    private var agreed: [ProxyID: Agreed] = [:]
+    private var publicKeys: [ProxyID: [UInt8]] = [:]
+    /// Those of all gateways that are in reach.
+    private(set) var ring = KeyRing()
 
     init(own: ProxyID) { self.own = own }
 
     var publicKey: [UInt8] { privateKey.publicKey }
 
-    /// The keys for all these gateways, of which the public keys are given; those of others are forgotten.
+    /// Takes the public keys of gateways that came or have other ones now, nil of those that went; false when none is new.
     ///
     /// `pause` is called between two agreements, as many may be new.
-    mutating func keys(
-        with gateways: [ProxyID: [UInt8]],
-        pause: () -> Void = {}
-    ) -> [ProxyID: [UInt8]] {
-        agreed = agreed.filter { gateways[$0.key] != nil }
-        for (gateway, publicKey) in gateways where agreed[gateway]?.publicKey != publicKey {
-            guard let secret = privateKey.agree(with: publicKey) else {
-                agreed[gateway] = nil
+    mutating func update(_ changed: [ProxyID: [UInt8]?], pause: () -> Void = {}) -> Bool {
+        var isNew = false
+        for (gateway, publicKey) in changed where publicKeys[gateway] != publicKey {
+            isNew = true
+            publicKeys[gateway] = publicKey
+            guard let publicKey else {
+                ring.set(nil, for: gateway)
                 continue
             }
-            let pair = [own, gateway].sorted().map(\.description).joined(separator: " ")
-            let key = Crypto.hkdfSHA256(
-                secret: secret,
-                salt: Array("tieline/1 stream set-up".utf8),
-                purpose: Array(pair.utf8),
-                count: 32
-            )
+            ring.set(key(with: gateway, publicKey), for: gateway)
             pause()
-            agreed[gateway] = Agreed(publicKey: publicKey, key: key)
         }
-        return agreed.mapValues(\.key)
+        return isNew
+    }
+
+    /// Nil for a public key that is none.
+    private func key(with gateway: ProxyID, _ publicKey: [UInt8]) -> [UInt8]? {
+        guard let secret = privateKey.agree(with: publicKey) else { return nil }
+        let pair = [own, gateway].sorted().map(\.description).joined(separator: " ")
+        return Crypto.hkdfSHA256(
+            secret: secret,
+            salt: Array("tieline/1 stream set-up".utf8),
+            purpose: Array(pair.utf8),
+            count: 32
+        )
     }
 }

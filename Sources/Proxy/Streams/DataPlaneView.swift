@@ -2,12 +2,14 @@ import NetworkModel
 
 /// The keys that this gateway shares with each other gateway, for the MACs of stream set-up.
 struct KeyRing: Equatable, Sendable {
-    private let keys: [ProxyID: [UInt8]]
+    private var keys: [ProxyID: [UInt8]]
 
     init(_ keys: [ProxyID: [UInt8]] = [:]) { self.keys = keys }
 
     /// Nil while no advertisement of that gateway is known.
     func key(for gateway: ProxyID) -> [UInt8]? { keys[gateway] }
+
+    mutating func set(_ key: [UInt8]?, for gateway: ProxyID) { keys[gateway] = key }
 }
 
 /// One service port as the loops see it.
