@@ -1,6 +1,8 @@
 import NetworkModel
-import Routing
 import TestSupport
+import Wire
+
+@testable import Routing
 
 /// Gateways as values on a virtual clock, joined by a network that delays, loses, repeats and reorders.
 struct SimulatedNetwork {
@@ -8,89 +10,146 @@ struct SimulatedNetwork {
         let from: ProxyID
         let to: ProxyID
         let name: EdgeName
+
+        var pair: Pair { Pair(from, to) }
+    }
+
+    /// Two gateways, whichever comes first.
+    struct Pair: Hashable {
+        private let low: ProxyID
+        private let high: ProxyID
+
+        init(_ left: ProxyID, _ right: ProxyID) {
+            (low, high) = left < right ? (left, right) : (right, left)
+        }
     }
 
     struct Weather {
         var loss = 0.0
         var duplication = 0.0
         var delay: ClosedRange<Int> = 1...1
+        /// How much later than it happens an end of a link sees that it is there, or not.
+        var notice: ClosedRange<Int> = 0...20
     }
 
-    private struct Event {
-        let at: Instant
-        let order: UInt64
-        let run: Action
-    }
-
-    private enum Action {
+    private enum Event {
         case deliver(RoutingMessage, from: ProxyID, to: ProxyID, epoch: Int)
         case adjacency(ProxyID, neighbor: ProxyID)
     }
 
+    /// What is between two gateways.
+    private struct Joint {
+        var names: Set<EdgeName> = []
+        /// Frames of an adjacency that has ended since are dropped.
+        var epoch = 0
+    }
+
+    /// An advertisement, and the bytes of the frame that it would be.
+    private struct Signature {
+        let signed: SignedLSA
+        let size: Int
+    }
+
     private(set) var now = Instant.milliseconds(1)
-    private(set) var instances: [ProxyID: RoutingInstance] = [:]
+    /// Those that are there; where each is, is in `places`.
+    private var nodes: [RoutingInstance] = []
+    private var places: [ProxyID: Int] = [:]
     private(set) var links: [Link: Int] = [:]
     private(set) var messageCount = 0
+    /// Of all frames sent; without those around them.
+    private(set) var byteCount = 0
     private(set) var changes: [ProxyID: Int] = [:]
+    /// When somebody's table changed last.
+    private(set) var lastChange = Instant.milliseconds(1)
     private var costs: [ProxyID: [LinkName: LinkCost]] = [:]
     private var serviceCosts: [ProxyID: [LinkName: [ServiceAddress: LinkCost]]] = [:]
-    private var events: [Event] = []
-    private var order: UInt64 = 0
-    /// Frames of an adjacency that has ended since are dropped.
-    private var epochs: [Set<ProxyID>: Int] = [:]
-    private var signatures: [[UInt8]: SignedLSA] = [:]
+    private var events = EventQueue<Event>()
+    private var deadlines = WakeList()
+    private var joints: [Pair: Joint] = [:]
+    private var signatures: [[UInt8]: Signature] = [:]
     private var random: SeededGenerator
     var weather = Weather()
     /// By how many seconds a gateway's wall clock is ahead.
     var skews: [ProxyID: Int64] = [:]
     /// Every LSA that was ever signed, as somebody may have recorded it.
-    var recorded: [SignedLSA] { signatures.values.sorted { $0.lsa.sequence < $1.lsa.sequence } }
+    var recorded: [SignedLSA] {
+        signatures.values.map(\.signed).sorted { $0.lsa.sequence < $1.lsa.sequence }
+    }
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-    mutating func add(_ id: ProxyID, services: [ServicePort: UInt32] = [:]) {
-        instances[id] = RoutingInstance(origin: id)
-        feed(.interest(.all), to: id)
-        feed(.credentials(certificateChain: [], agreementKey: [UInt8(id.instance & 255)]), to: id)
+    var instances: [ProxyID: RoutingInstance] { places.mapValues { nodes[$0] } }
+    /// Those that are there, in order.
+    var gateways: [ProxyID] { places.keys.sorted() }
+
+    subscript(id: ProxyID) -> RoutingInstance? { places[id].map { nodes[$0] } }
+
+    /// `predecessor`: what this gateway was before it started again.
+    mutating func add(
+        _ id: ProxyID,
+        services: [ServicePort: UInt32] = [:],
+        interest: ServiceInterest = .all,
+        after predecessor: ProxyID? = nil
+    ) {
+        places[id] = nodes.count
+        nodes.append(RoutingInstance(origin: id, predecessors: predecessor.map { [$0] } ?? []))
+        feed(.interest(interest), to: id)
+        let chain = [[UInt8](repeating: 2, count: 500), [UInt8](repeating: 3, count: 450)]
+        let key = [UInt8](repeating: UInt8(id.instance & 255), count: 32)
+        feed(.credentials(certificateChain: chain, agreementKey: key), to: id)
         feed(.services(services), to: id)
     }
 
     mutating func feed(_ input: RoutingInput, to id: ProxyID) {
         let wall = wall(now) + (skews[id] ?? 0)
-        guard let outputs = instances[id]?.handle(input, at: now, wall: wall) else { return }
+        guard let place = places[id] else { return }
+        let outputs = nodes[place].handle(input, at: now, wall: wall)
+        deadlines.set(id, at: nodes[place].nextDeadline)
         for output in outputs {
             switch output {
-            case .sign(let lsa):
-                let bytes = Array("\(lsa.origin)#\(lsa.fragment)#\(lsa.sequence)".utf8)
-                let signed = SignedLSA(lsa: lsa, bytes: bytes)
-                signatures[bytes] = signed
-                feed(.signed(signed), to: id)
-            case .send(let message, let neighbor):
-                messageCount += 1
-                transmit(message, from: id, to: neighbor)
-            case .routesChanged, .loadsChanged:
+            case .sign(let lsa): feed(.signed(sign(lsa)), to: id)
+            case .send(let message, let neighbor): transmit(message, from: id, to: neighbor)
+            case .routesChanged:
                 changes[id, default: 0] += 1
+                lastChange = now
+            case .loadsChanged: changes[id, default: 0] += 1
             }
         }
     }
 
+    /// Its bytes are its name here: what it would be as a frame is counted only.
+    private mutating func sign(_ lsa: LSA) -> SignedLSA {
+        let name = Array("\(lsa.origin)#\(lsa.fragment)#\(lsa.sequence)".utf8)
+        let signed = SignedLSA(lsa: lsa, bytes: name)
+        let bytes = LSACodec.seal(
+            body: LSACodec.encodeBody(lsa),
+            signature: [UInt8](repeating: 4, count: 72)
+        )
+        signatures[name] = Signature(signed: signed, size: bytes.count)
+        return signed
+    }
+
+    private func size(of message: RoutingMessage) -> Int {
+        if case .lsa(let name) = message { return signatures[name]?.size ?? 0 }
+        var writer = FrameWriter()
+        message.encode(into: &writer)
+        return writer.bytes.count
+    }
+
     private mutating func transmit(_ message: RoutingMessage, from: ProxyID, to: ProxyID) {
+        messageCount += 1
+        byteCount += size(of: message)
+        let epoch = joints[Pair(from, to)]?.epoch ?? 0
         let copies =
             Double.random(in: 0..<1, using: &random) < weather.loss
             ? 0 : Double.random(in: 0..<1, using: &random) < weather.duplication ? 2 : 1
         for _ in 0..<copies {
-            schedule(
-                .deliver(message, from: from, to: to, epoch: epochs[[from, to]] ?? 0),
-                after: Int.random(in: weather.delay, using: &random)
+            let delay = Int.random(in: weather.delay, using: &random)
+            events.add(
+                .deliver(message, from: from, to: to, epoch: epoch),
+                at: now + .milliseconds(delay)
             )
         }
-    }
-
-    private mutating func schedule(_ action: Action, after milliseconds: Int) {
-        order += 1
-        let event = Event(at: now + .milliseconds(milliseconds), order: order, run: action)
-        let index = events.firstIndex { ($0.at, $0.order) < (event.at, event.order) }
-        events.insert(event, at: index ?? events.count)
     }
 
     // MARK: Topology
@@ -119,20 +178,25 @@ struct SimulatedNetwork {
 
     /// `from` dials `to`; both see the adjacency a little later, not at the same time.
     mutating func connect(_ from: ProxyID, _ to: ProxyID, _ name: LinkName, cost: Int) {
-        setCost(name, cost, at: from)
-        links[Link(from: from, to: to, name: .link(dialer: from.site, name: name))] = cost
-        changed(from, to)
+        join(Link(from: from, to: to, name: .link(dialer: from.site, name: name)), cost: cost)
     }
 
     mutating func mesh(_ from: ProxyID, _ to: ProxyID) {
-        links[Link(from: from, to: to, name: .mesh)] = 0
-        changed(from, to)
+        join(Link(from: from, to: to, name: .mesh), cost: 0)
+    }
+
+    mutating func join(_ link: Link, cost: Int) {
+        if case .link(_, let name) = link.name { setCost(name, cost, at: link.from) }
+        links[link] = cost
+        joints[link.pair, default: Joint()].names.insert(link.name)
+        changed(link)
     }
 
     mutating func cut(_ link: Link) {
         links[link] = nil
-        epochs[[link.from, link.to], default: 0] += 1
-        changed(link.from, link.to)
+        joints[link.pair]?.names.remove(link.name)
+        joints[link.pair]?.epoch += 1
+        changed(link)
     }
 
     mutating func changeCost(_ link: Link, to cost: Int) {
@@ -141,17 +205,52 @@ struct SimulatedNetwork {
         setCost(name, cost, at: link.from)
     }
 
-    mutating func remove(_ id: ProxyID) {
-        for link in links.keys where link.from == id || link.to == id { cut(link) }
-        instances[id] = nil
+    /// Tells everybody at once what all say, and that their neighbors hold it: as after a start that took its time.
+    mutating func introduce() {
+        let loss = weather.loss
+        weather.loss = 1
+        run(milliseconds: 5_000)
+        var newest: [LSAKey: SignedLSA] = [:]
+        for signed in recorded { newest[signed.lsa.key] = signed }
+        let headers = newest.values.map(\.lsa.header)
+        var neighbors: [ProxyID: Set<ProxyID>] = [:]
+        for link in links.keys {
+            neighbors[link.from, default: []].insert(link.to)
+            neighbors[link.to, default: []].insert(link.from)
+        }
+        for (id, all) in neighbors {
+            guard let first = all.first else { continue }
+            for signed in newest.values where signed.lsa.origin != id {
+                feed(.received(signed, from: first), to: id)
+            }
+            for neighbor in all { feed(.acknowledged(headers, from: neighbor), to: id) }
+        }
+        weather.loss = loss
     }
 
-    private mutating func changed(_ left: ProxyID, _ right: ProxyID) {
-        for (id, neighbor) in [(left, right), (right, left)] {
-            schedule(
-                .adjacency(id, neighbor: neighbor),
-                after: Int.random(in: 0...20, using: &random)
-            )
+    /// The links of a gateway, in order.
+    func links(of id: ProxyID) -> [Link] {
+        sorted(links.keys.filter { $0.from == id || $0.to == id })
+    }
+
+    /// In an order that is the same in every run.
+    func sorted(_ links: some Sequence<Link>) -> [Link] {
+        links.sorted { ($0.from, $0.to, $0.name) < ($1.from, $1.to, $1.name) }
+    }
+
+    /// It is there no more, and its neighbors see that.
+    mutating func remove(_ id: ProxyID) {
+        for link in links(of: id) { cut(link) }
+        if let place = places.removeValue(forKey: id) {
+            nodes[place] = RoutingInstance(origin: id)
+        }
+        deadlines.set(id, at: nil)
+    }
+
+    private mutating func changed(_ link: Link) {
+        for (id, neighbor) in [(link.from, link.to), (link.to, link.from)] {
+            let delay = Int.random(in: weather.notice, using: &random)
+            events.add(.adjacency(id, neighbor: neighbor), at: now + .milliseconds(delay))
         }
     }
 
@@ -161,41 +260,34 @@ struct SimulatedNetwork {
     mutating func run(milliseconds: Int) {
         let end = now + .milliseconds(milliseconds)
         while true {
-            let due = instances.compactMap { id, instance in instance.nextDeadline.map { (id, $0) }
-            }
-            .min { ($0.1, $0.0) < ($1.1, $1.0) }
-            let event = events.last
-            let next = min(due?.1 ?? end, event?.at ?? end)
+            let (event, deadline) = (events.next ?? end, deadlines.next ?? end)
+            let next = min(event, deadline)
             guard next < end else { break }
             now = max(now, next)
-            if let event, event.at <= (due?.1 ?? end) {
-                events.removeLast()
-                perform(event.run)
-            } else if let due {
-                feed(.deadline, to: due.0)
+            if event <= deadline {
+                for event in events.popFirst() { perform(event) }
+            } else {
+                for id in deadlines.popDue(at: now) { feed(.deadline, to: id) }
             }
         }
         now = end
     }
 
-    private mutating func perform(_ action: Action) {
-        switch action {
+    private mutating func perform(_ event: Event) {
+        switch event {
         case .adjacency(let id, let neighbor):
-            let edges = links.keys.filter {
-                [$0.from, $0.to] == [id, neighbor] || [$0.to, $0.from] == [id, neighbor]
-            }
-            feed(.adjacency(neighbor: neighbor, edges: edges.map(\.name)), to: id)
+            let names = joints[Pair(id, neighbor)]?.names ?? []
+            feed(.adjacency(neighbor: neighbor, edges: Array(names)), to: id)
         case .deliver(let message, let from, let to, let epoch):
-            guard epoch == epochs[[from, to]] ?? 0 else { return }
+            guard epoch == joints[Pair(from, to)]?.epoch ?? 0 else { return }
             switch message {
-            case .lsa(let bytes):
-                guard let signed = signatures[bytes] else { return }
+            case .lsa(let name):
+                guard let signed = signatures[name]?.signed, let place = places[to] else { return }
                 let header = signed.lsa.header
-                if instances[to]?.isTooSoon(header, at: now) == true { return }
-                if instances[to]?.isNews(header) == true {
+                if !nodes[place].isNews(header) {
+                    feed(.receivedKnown(header, from: from), to: to)
+                } else if !nodes[place].isTooSoon(header, at: now) {
                     feed(.received(signed, from: from), to: to)
-                } else {
-                    feed(.receivedKnown(signed.lsa.header, from: from), to: to)
                 }
             case .acknowledgment(let headers): feed(.acknowledged(headers, from: from), to: to)
             case .summary(let summary): feed(.summary(summary, from: from), to: to)
@@ -205,108 +297,19 @@ struct SimulatedNetwork {
         }
     }
 
-    // MARK: Oracle
+    // MARK: What is true
 
-    /// What a link costs for a service, or for all that it has no cost of its own for.
-    private func cost(_ link: Link, of service: ServiceAddress?) -> Int? {
-        guard let service, case .link(_, let name) = link.name,
-            let own = serviceCosts[link.from]?[name]?[service]
-        else { return links[link] }
-        return Int(own.value)
-    }
-
-    /// Floyd-Warshall over the links as they are: the cost between every two gateways, for one service.
-    func distances(of service: ServiceAddress? = nil) -> [ProxyID: [ProxyID: Int]] {
-        var costs: [ProxyID: [ProxyID: Int]] = [:]
-        for id in instances.keys { costs[id, default: [:]][id] = 0 }
-        for link in links.keys {
-            let cost = cost(link, of: service) ?? 0
-            let known = costs[link.from]?[link.to] ?? .max
-            costs[link.from, default: [:]][link.to] = min(known, cost)
-            costs[link.to, default: [:]][link.from] = min(known, cost)
-        }
-        for middle in instances.keys {
-            for from in instances.keys {
-                guard let first = costs[from]?[middle] else { continue }
-                for to in instances.keys {
-                    guard let second = costs[middle]?[to] else { continue }
-                    let known = costs[from]?[to] ?? .max
-                    costs[from]?[to] = min(known, first + second)
+    /// What the links cost, for one service or for all that no Link has a cost of its own for.
+    func trueCosts(of service: ServiceAddress? = nil) -> TrueCosts {
+        TrueCosts(
+            places.keys,
+            links: links.map { link, cost in
+                var own: LinkCost?
+                if let service, case .link(_, let name) = link.name {
+                    own = serviceCosts[link.from]?[name]?[service]
                 }
+                return (link.from, link.to, own.map { Int($0.value) } ?? cost)
             }
-        }
-        return costs
-    }
-
-    /// What is wrong with what the gateways believe; empty once everything has settled.
-    func complaints() -> [String] {
-        var complaints: [String] = []
-        let distances = distances()
-        for (id, instance) in instances.sorted(by: { $0.key < $1.key }) {
-            let reachable = (distances[id] ?? [:]).filter { $0.key != id }
-            let believed = instance.table.gateways.mapValues { Int($0.cost.value) }
-            if believed != reachable {
-                complaints.append("\(id.site) believes \(believed), not \(reachable)")
-            }
-            for (gateway, route) in instance.table.gateways
-            where route.hops.last != gateway
-                || length(of: route.hops, from: id) != Int(route.cost.value)
-            {
-                complaints.append("\(id.site) has the route \(route.hops) to \(gateway)")
-            }
-            if !instance.isQuiet { complaints.append("\(id.site) is not quiet") }
-        }
-        return complaints
-    }
-
-    /// Whose databases say something else of those who can be reached than their neighbors' do.
-    func differences() -> [String] {
-        let distances = distances()
-        return links.keys.filter { link in
-            let reached = Set(distances[link.from]?.keys.map(\.self) ?? [])
-            let heard = { (id: ProxyID) in
-                (self.instances[id]?.headers ?? []).filter { reached.contains($0.key.origin) }
-            }
-            return heard(link.from) != heard(link.to)
-        }
-        .map { "\($0.from) and \($0.to) have other databases" }
-    }
-
-    /// What the hops cost for a service; nil when there is no such way.
-    private func length(of hops: [ProxyID], from id: ProxyID, of service: ServiceAddress? = nil)
-        -> Int?
-    {
-        let all = [id] + hops
-        let steps = zip(all, hops).map { from, to in
-            links.keys.filter { ($0.from, $0.to) == (from, to) || ($0.to, $0.from) == (from, to) }
-                .compactMap { cost($0, of: service) }.min()
-        }
-        return steps.contains(nil) ? nil : steps.compactMap(\.self).reduce(0, +)
-    }
-
-    /// What is wrong with the targets of a service that the gateways in `servers` serve.
-    func complaints(of service: ServicePort, servedBy servers: Set<ProxyID>) -> [String] {
-        let distances = distances(of: service.address)
-        return instances.sorted { $0.key < $1.key }.flatMap { id, instance in
-            let targets = instance.table.services[service] ?? []
-            var expected: [SiteID: Int] = [:]
-            for server in servers where server.site != id.site {
-                guard let cost = distances[id]?[server] else { continue }
-                expected[server.site] = min(expected[server.site] ?? .max, cost)
-            }
-            let usable = targets.filter(\.target.reach.isUsable)
-            let believed = Dictionary(
-                uniqueKeysWithValues: usable.map {
-                    ($0.site, Int($0.target.reach.cost?.value ?? 0))
-                }
-            )
-            let detours = usable.filter { target in
-                target.routes.contains {
-                    length(of: $0, from: id, of: service.address) != believed[target.site]
-                }
-            }
-            return (believed == expected ? [] : ["\(id.site): \(believed), not \(expected)"])
-                + detours.map { "\(id.site) has other ways to \($0.site): \($0.routes)" }
-        }
+        )
     }
 }

@@ -12,15 +12,14 @@ struct SimulationTests {
     func randomNetworks(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var network = SimulatedNetwork(seed: seed)
-        let isLarge = Int.random(in: 0..<16, using: &random) == 0
-        let count = Int.random(in: isLarge ? 10...48 : 3...9, using: &random)
-        for index in 0..<count { network.add(gateway(index)) }
+        let sites = Self.sites(&random)
+        for index in 0..<sites { network.add(gateway(index)) }
         // One site has a second gateway.
         network.add(gateway(0, 2))
         network.mesh(gateway(0), gateway(0, 2))
-        for number in 0..<2 * count {
-            let from = Int.random(in: 0..<count, using: &random)
-            let to = Int.random(in: 0..<count, using: &random)
+        for number in 0..<2 * sites {
+            let from = Int.random(in: 0..<sites, using: &random)
+            let to = Int.random(in: 0..<sites, using: &random)
             guard from != to else { continue }
             let dialer = from == 0 ? gateway(0, .random(in: 1...2, using: &random)) : gateway(from)
             network.connect(
@@ -41,29 +40,76 @@ struct SimulationTests {
         #expect(network.differences() == [], "seed \(seed)")
     }
 
+    /// Most are small, where more happens in the same time; one of 32 has fifty gateways.
+    private static func sites(_ random: inout SeededGenerator) -> Int {
+        switch Int.random(in: 0..<32, using: &random) {
+        case 0: 49
+        case 1: .random(in: 10...48, using: &random)
+        default: .random(in: 3...9, using: &random)
+        }
+    }
+
     private func disturb(_ network: inout SimulatedNetwork, _ random: inout SeededGenerator) {
-        let links = network.links.keys
-            .filter { $0.name != .mesh }
-            .sorted { ($0.from, $0.to, $0.name) < ($1.from, $1.to, $1.name) }
-        guard let link = links.randomElement(using: &random), case .link(_, let name) = link.name
+        let ids = network.gateways
+        let links = network.sorted(network.links.keys.filter { $0.name != .mesh })
+        guard let id = ids.randomElement(using: &random),
+            let link = links.randomElement(using: &random)
         else { return }
-        switch Int.random(in: 0..<17, using: &random) {
+        switch Int.random(in: 0..<20, using: &random) {
         case 0...3: network.cut(link)
         case 4...7:
             // A flap: cut and up again before anyone can have settled.
-            let cost = network.links[link] ?? 1
-            network.cut(link)
-            network.run(milliseconds: .random(in: 0...30, using: &random))
-            network.connect(link.from, link.to, name, cost: cost)
-        case 8: network.remove(link.to)
-        case 9...12: network.changeCost(link, to: .random(in: 1...20, using: &random))
+            interrupt([link], of: &network, .random(in: 0...30, using: &random))
+        case 8...9: restart(id, of: &network, &random)
+        case 10: network.remove(link.to)
+        case 11...14: network.changeCost(link, to: .random(in: 1...20, using: &random))
+        case 15...16:
+            let side = Set(ids.filter { _ in Bool.random(using: &random) })
+            let between = network.links.keys.filter {
+                side.contains($0.from) != side.contains($0.to)
+            }
+            // Sometimes until both have forgotten each other.
+            let isLong = Int.random(in: 0..<8, using: &random) == 0
+            let pause = Int.random(in: 1...3_000, using: &random) + (isLong ? 70_000 : 0)
+            interrupt(network.sorted(between), of: &network, pause)
         default:
-            let ids = network.instances.keys.sorted()
-            guard let id = ids.randomElement(using: &random) else { return }
             network.feed(
                 .services([service("s/p"): .random(in: 0...9, using: &random)]),
                 to: id
             )
+        }
+    }
+
+    private func interrupt(
+        _ links: [SimulatedNetwork.Link],
+        of network: inout SimulatedNetwork,
+        _ milliseconds: Int
+    ) {
+        let costs = links.map { network.links[$0] ?? 1 }
+        for link in links { network.cut(link) }
+        network.run(milliseconds: milliseconds)
+        for (link, cost) in zip(links, costs) { network.join(link, cost: cost) }
+    }
+
+    /// A crash; what comes back is another process, which need not know what it was before.
+    private func restart(
+        _ id: ProxyID,
+        of network: inout SimulatedNetwork,
+        _ random: inout SeededGenerator
+    ) {
+        let links = network.links(of: id)
+        let costs = links.map { network.links[$0] ?? 1 }
+        network.remove(id)
+        network.run(milliseconds: .random(in: 0...3_000, using: &random))
+        let new = ProxyID(site: id.site, instance: id.instance + 2)
+        network.add(new, after: Bool.random(using: &random) ? id : nil)
+        for (link, cost) in zip(links, costs) {
+            let again = SimulatedNetwork.Link(
+                from: link.from == id ? new : link.from,
+                to: link.to == id ? new : link.to,
+                name: link.name
+            )
+            network.join(again, cost: cost)
         }
     }
 
