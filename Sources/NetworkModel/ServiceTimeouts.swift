@@ -8,10 +8,11 @@ package struct ServiceTimeouts: Hashable, Sendable {
         halfClosed: .seconds(300)
     )
 
+    /// In whole microseconds.
     private struct Limits: Hashable {
-        let connect: Int64
-        let idle: Int64
-        let halfClosed: Int64
+        let connect: Duration
+        let idle: Duration
+        let halfClosed: Duration
     }
 
     private final class Memory: Sendable {
@@ -25,27 +26,27 @@ package struct ServiceTimeouts: Hashable, Sendable {
     package init(connect: Duration, idle: Duration, halfClosed: Duration) {
         memory = Memory(
             Limits(
-                connect: connect.wholeMicroseconds,
-                idle: idle.wholeMicroseconds,
-                halfClosed: halfClosed.wholeMicroseconds
+                connect: connect.inWholeMicroseconds,
+                idle: idle.inWholeMicroseconds,
+                halfClosed: halfClosed.inWholeMicroseconds
             )
         )
     }
 
     package var connect: Duration {
-        get { .microseconds(memory.limits.connect) }
+        get { memory.limits.connect }
         set { self = Self(connect: newValue, idle: idle, halfClosed: halfClosed) }
     }
 
     /// Without a byte in either direction; zero: never.
     package var idle: Duration {
-        get { .microseconds(memory.limits.idle) }
+        get { memory.limits.idle }
         set { self = Self(connect: connect, idle: newValue, halfClosed: halfClosed) }
     }
 
     /// Without a byte after one direction has ended; zero: never.
     package var halfClosed: Duration {
-        get { .microseconds(memory.limits.halfClosed) }
+        get { memory.limits.halfClosed }
         set { self = Self(connect: connect, idle: idle, halfClosed: newValue) }
     }
 
@@ -58,10 +59,10 @@ package struct ServiceTimeouts: Hashable, Sendable {
 
 extension Duration {
     /// Rounded up, so that no limit becomes zero; saturates.
-    fileprivate var wholeMicroseconds: Int64 {
+    fileprivate var inWholeMicroseconds: Duration {
         let (seconds, attoseconds) = components
         let rest = (attoseconds + 999_999_999_999) / 1_000_000_000_000
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-        return overflow ? (seconds < 0 ? .min : .max) : product &+ rest
+        return .microseconds(overflow ? (seconds < 0 ? .min : .max) : product &+ rest)
     }
 }

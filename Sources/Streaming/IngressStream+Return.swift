@@ -182,14 +182,15 @@ extension IngressStream {
 
 /// A stream that a server elsewhere has taken.
 package struct Joined: Hashable, Sendable {
+    // In an order without gaps.
     package let pick: Pick
+    let isResumable: Bool
+    /// Of the newest attachment, or attempt at one.
+    package fileprivate(set) var epoch: UInt32 = 0
     /// Ends with the egress.
     package fileprivate(set) var route: [ProxyID]
     /// Nil: it is not bulk, or has not proved so.
     package fileprivate(set) var bulk: Bulk?
-    let isResumable: Bool
-    /// Of the newest attachment, or attempt at one.
-    package fileprivate(set) var epoch: UInt32 = 0
 
     /// How often it was moved as bulk, and when last.
     package struct Bulk: Hashable, Sendable {

@@ -1,3 +1,10 @@
+/// Outside of the table, and with an end of no certain type: other modules would come by either through metadata that are
+/// looked up for every frame.
+private struct LabelSlot {
+    var generation: UInt32 = 0
+    var end: AnyObject?
+}
+
 /// The streams of one carrier by label.
 ///
 /// The opener of a stream chooses its label: a place in the opener's table (17 bits) with the generation of that
@@ -5,50 +12,39 @@
 /// highest bit says that the sender of the frame is not the opener. So each side has a table of its own choice and one
 /// of the neighbor's, and a frame can reach no stream of another neighbor.
 package struct LabelTable<End: AnyObject> {
-    @usableFromInline
-    struct Slot {
-        @usableFromInline var generation: UInt32 = 0
-        @usableFromInline var end: End?
-
-        @inlinable
-        init(generation: UInt32 = 0, end: End? = nil) {
-            self.generation = generation
-            self.end = end
-        }
-    }
-
-    @usableFromInline var opened: [Slot] = []
-    @usableFromInline var free: [UInt32] = []
+    private var opened: [LabelSlot] = []
+    private var free: [UInt32] = []
     /// By place, in pages; only those that were ever taken, since the neighbor chooses the places.
-    @usableFromInline var accepted: [[Slot]] = []
-    @usableFromInline var taken = 0
+    private var accepted: [[LabelSlot]] = []
+    private var taken = 0
 
-    @inlinable
     package init() {}
 
     package var count: Int { taken }
 
-    @usableFromInline static var pageSize: Int { 64 }
+    private static var pageSize: Int { 64 }
 
-    @inlinable
-    func accepted(at place: Int) -> Slot? {
+    private func known(_ end: AnyObject?) -> End? {
+        // Nothing else is put in.
+        end.map { unsafe unsafeDowncast($0, to: End.self) }
+    }
+
+    private func accepted(at place: Int) -> LabelSlot? {
         let (page, rest) = place.quotientAndRemainder(dividingBy: Self.pageSize)
         guard page < accepted.count, !accepted[page].isEmpty else { return nil }
         return accepted[page][rest]
     }
 
-    @inlinable
-    mutating func setAccepted(_ slot: Slot, at place: Int) {
+    private mutating func setAccepted(_ slot: LabelSlot, at place: Int) {
         let (page, rest) = place.quotientAndRemainder(dividingBy: Self.pageSize)
         while accepted.count <= page { accepted.append([]) }
         if accepted[page].isEmpty {
-            accepted[page] = Array(repeating: Slot(), count: Self.pageSize)
+            accepted[page] = Array(repeating: LabelSlot(), count: Self.pageSize)
         }
         accepted[page][rest] = slot
     }
 
     /// A label for a stream that this side opens; nil when all are taken.
-    @inlinable
     package mutating func open(_ end: End) -> UInt32? {
         let index: UInt32
         if let reused = free.popLast() {
@@ -56,7 +52,7 @@ package struct LabelTable<End: AnyObject> {
         } else {
             guard opened.count < StreamLabel.limit else { return nil }
             index = UInt32(opened.count)
-            opened.append(Slot())
+            opened.append(LabelSlot())
         }
         opened[Int(index)].end = end
         taken += 1
@@ -66,21 +62,19 @@ package struct LabelTable<End: AnyObject> {
     /// Takes the label of an OPEN; gives the label to answer with, and the stream that had the place until now.
     ///
     /// Nil when the number is none that an opener may write.
-    @inlinable
     package mutating func accept(
         _ label: UInt32,
         _ end: End
     ) -> (label: UInt32, replaced: End?)? {
         guard label & StreamLabel.answerBit == 0 else { return nil }
         let index = StreamLabel.place(label)
-        let replaced = accepted(at: index)?.end
-        setAccepted(Slot(generation: StreamLabel.generation(label), end: end), at: index)
+        let replaced = known(accepted(at: index)?.end)
+        setAccepted(LabelSlot(generation: StreamLabel.generation(label), end: end), at: index)
         if replaced == nil { taken += 1 }
         return (label | StreamLabel.answerBit, replaced)
     }
 
     /// The stream that a frame with `label` belongs to; nil for one that has ended.
-    @inlinable
     package func find(_ label: UInt32) -> End? {
         let index = StreamLabel.place(label)
         let generation = StreamLabel.generation(label)
@@ -88,14 +82,20 @@ package struct LabelTable<End: AnyObject> {
             guard let slot = accepted(at: index), slot.generation == generation else {
                 return nil
             }
-            return slot.end
+            return known(slot.end)
         }
         guard index < opened.count, opened[index].generation == generation else { return nil }
-        return opened[index].end
+        return known(opened[index].end)
+    }
+
+    /// Gives the label of `old`, which this side has chosen, to another one.
+    package mutating func replace(_ old: End, by new: End, label: UInt32) {
+        let index = StreamLabel.place(label)
+        guard index < opened.count, opened[index].end === old else { return }
+        opened[index].end = new
     }
 
     /// Forgets `end`, which writes `label` into its frames.
-    @inlinable
     package mutating func remove(_ end: End, label: UInt32) {
         let index = StreamLabel.place(label)
         if label & StreamLabel.answerBit == 0 {
@@ -105,17 +105,17 @@ package struct LabelTable<End: AnyObject> {
             free.append(UInt32(index))
         } else {
             guard accepted(at: index)?.end === end else { return }
-            setAccepted(Slot(), at: index)
+            setAccepted(LabelSlot(), at: index)
         }
         taken -= 1
     }
 
     /// Every stream there is.
-    @inlinable
-    package var all: [End] { opened.compactMap(\.end) + accepted.joined().compactMap(\.end) }
+    package var all: [End] {
+        opened.compactMap { known($0.end) } + accepted.joined().compactMap { known($0.end) }
+    }
 
     /// Every stream there is; the tables are empty afterwards.
-    @inlinable
     package mutating func removeAll() -> [End] {
         let ends = all
         self = LabelTable()

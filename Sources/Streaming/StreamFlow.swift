@@ -11,6 +11,9 @@ package struct StreamFlow: ~Copyable {
         package let rawValue: UInt8
         package init(rawValue: UInt8) { self.rawValue = rawValue }
 
+        /// As `contains`, which goes through witnesses when it is called from another module, as happens for every frame.
+        package func has(_ step: Steps) -> Bool { rawValue & step.rawValue != 0 }
+
         /// Note that the first byte has passed.
         package static let touched = Steps(rawValue: 1)
         /// Send FIN to the socket, say so with `didDeliverFin`, and ask again.

@@ -25,17 +25,18 @@ package struct StreamReceiver: ~Copyable {
     private var nearFin = NearOffset()
     /// How many of the last bytes came over an earlier path only: a hop allows no acknowledgment of those.
     private(set) var missed: UInt32 = 0
-    /// The offset of the last acknowledgment, unless `mustAcknowledge`, and when it was sent.
+    /// The offset of the last acknowledgment, unless `mustAcknowledge`, and when it was sent, in microseconds that begin anew
+    /// after an hour: what matters is whether that was a moment ago.
     private var acknowledged = NearOffset()
+    private var acknowledgedAt: UInt32
     private var isFinAcknowledged = false
     /// The sender may have heard of nothing, over this path.
     private(set) var mustAcknowledge = false
-    private var acknowledgedAt: Instant
 
     package init(_ pool: BufferPool, window: Int, at now: Instant) {
         pending = ByteRing(pool)
         windowSize = UInt32(window)
-        acknowledgedAt = now
+        acknowledgedAt = Self.microseconds(now)
         granted = UInt64(window)
     }
 
@@ -50,6 +51,10 @@ package struct StreamReceiver: ~Copyable {
 
     /// Keeps bytes of another site from now on.
     package mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
+
+    private static func microseconds(_ now: Instant) -> UInt32 {
+        UInt32(truncatingIfNeeded: now.nanoseconds / 1_000)
+    }
 
     /// How far ahead of what was written the sender may be.
     package private(set) var window: Int {
@@ -171,15 +176,15 @@ package struct StreamReceiver: ~Copyable {
     ) -> Acknowledgment {
         let offset = acknowledgeable
         let used = unacknowledged
-        let isFast =
-            !mustAcknowledge && used >= window / 8 && now - acknowledgedAt < roundTrip * 2
+        let passed = Duration.microseconds(Self.microseconds(now) &- acknowledgedAt)
+        let isFast = !mustAcknowledge && used >= window / 8 && passed < roundTrip * 2
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
             window = min(2 * window, Self.maximumWindow)
         }
         if shrinks { window = max(window / 2, min(window, Self.minimumWindow)) }
         acknowledged = NearOffset(offset, from: offset)
         mustAcknowledge = false
-        acknowledgedAt = now
+        acknowledgedAt = Self.microseconds(now)
         granted = max(granted, written + UInt64(window))
         guard !isFinAcknowledgeable else {
             isFinAcknowledged = true

@@ -224,7 +224,7 @@ struct HostileStreamTests {
             engine.loop.setLocal(owner)
             var opened = 0
             // Nothing leaves within one turn; a label that nobody has is ignored over there.
-            while opened < StreamLabel.limit / 2, bridge.carrier.open(StreamEnd(of: owner)) {
+            while opened < StreamLabel.limit / 2, bridge.carrier.open(LooseEnd(of: owner)) {
                 bridge.send(.acknowledgment, label: 77) { writer in
                     Acknowledgment(offset: 0, window: 0).encode(into: &writer)
                     writer.array(Array(repeating: 0, count: 100))

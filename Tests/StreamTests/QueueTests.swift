@@ -8,7 +8,7 @@ struct QueueTests {
     func queue() {
         var queue = StreamEndQueue()
         let owner = TestOwner()
-        let ends = (0..<5).map { _ in StreamEnd(of: owner) }
+        let ends = (0..<5).map { _ in LooseEnd(of: owner) }
         for end in ends { queue.append(end) }
         queue.remove(ends[2])
         queue.remove(ends[4])

@@ -8,7 +8,7 @@ import Wire
 class TestOwner: StreamOwner {
     var number: UInt64 = 0
     var seat: UInt32 = 0
-    private(set) lazy var end = StreamEnd(of: self)
+    private(set) lazy var end = LooseEnd(of: self)
 
     func produceAcknowledgment(into buffer: inout FrameBuffer, at end: StreamEnd) {}
     func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool { false }

@@ -236,13 +236,15 @@ extension EventLoop {
         at deadline: Instant,
         _ action: @escaping (EventLoop) -> Void
     ) -> TimerID {
-        // This turn fires what is due at `now`.
-        timers.set(at: max(deadline, now + .nanoseconds(1)), action)
+        timers.set(at: max(deadline, afterNow), action)
     }
+
+    /// This turn fires what is due at `now`.
+    private var afterNow: Instant { Instant(nanoseconds: now.nanoseconds + 1) }
 
     /// Whether it will fire, and no later than one that is scheduled at `deadline` now.
     func isSet(_ id: TimerID, by deadline: Instant) -> Bool {
-        timers.deadline(of: id).map { $0 <= max(deadline, now + .nanoseconds(1)) } ?? false
+        timers.deadline(of: id).map { $0 <= max(deadline, afterNow) } ?? false
     }
 
     /// Forgets a timer; one that has fired or was canceled is ignored.

@@ -4,16 +4,15 @@ import Streaming
 import Wire
 
 /// A stream's connection to a server: carries out what `EgressStream` decides, on sockets, the carrier and the balancer.
-final class EgressConnection: SocketStream {
+final class EgressConnection: StreamEnd, SocketStream {
     unowned let engine: StreamEngine
     private let service: SharedService
-    private(set) lazy var end = StreamEnd(of: self)
     // In an order without gaps.
     private var stream: EgressStream
     var seat: UInt32 = 0
     var part = SocketPart(nil)
-    private let introducesClients: Bool
     var holdings = StreamHoldings()
+    private let introducesClients: Bool
     var number: UInt64 = 0
     private var timer = DeadlineTimer()
     /// For how long an ingress that has lost the path tries to come back.
@@ -57,6 +56,8 @@ final class EgressConnection: SocketStream {
 
     deinit { if part.socket != nil { Mishap.tell("a server was dropped before it was closed") } }
 
+    override var owner: any StreamOwner { self }
+    var end: StreamEnd { self }
     var servicePort: ServicePort? { service.service }
     /// Whether clients of its site may not use the service any more.
     var isForbidden: Bool { !service.allows(origin) }
@@ -149,7 +150,6 @@ final class EgressConnection: SocketStream {
             answer.mac = view.keys.seal(.resumed(answer), to: request)
             // What still comes on the path before is late.
             end.leave()
-            end = StreamEnd(of: self)
             carrier.accept(end, label: label)
             end.send(.resumed) { answer.encode(into: &$0) }
             notePath()

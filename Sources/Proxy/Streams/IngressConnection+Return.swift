@@ -15,7 +15,7 @@ extension IngressConnection {
             $0.pick(ways, turn: joined.pick.turn, excluding: excluded, at: now)
         }
         guard let way = next else { return handle(.noWay) }
-        let attempt = StreamEnd(of: self)
+        let attempt = LooseEnd(of: self)
         guard let hop = way.route.first,
             let carrier = engine.carrier(to: hop, mayBridge: true, isBulk: joined.bulk != nil),
             carrier.knowsResume,
@@ -49,7 +49,7 @@ extension IngressConnection {
     func takeOver() {
         guard let attempt else { return }
         end.leave()
-        end = attempt
+        takePlace(of: attempt)
         asksNothing()
         if let carrier = end.carrier { stream.flow.draw(on: engine.pool(of: carrier.account)) }
         requestDataIfPossible()

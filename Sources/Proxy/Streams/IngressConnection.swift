@@ -4,19 +4,18 @@ import Streaming
 import Wire
 
 /// A client's connection: carries out what `IngressStream` decides, on sockets, carriers, balancers and a timer.
-final class IngressConnection: SocketStream {
+final class IngressConnection: StreamEnd, SocketStream {
     unowned let engine: StreamEngine
     let service: SharedService
-    lazy var end = StreamEnd(of: self)
     // In an order without gaps.
     var stream: IngressStream
     let client: Endpoint
     var seat: UInt32 = 0
     var part: SocketPart
+    var holdings = StreamHoldings()
     let introducesClients: Bool
     /// First bytes of the client travel with OPEN.
     let isEarly: Bool
-    var holdings = StreamHoldings()
     var number: UInt64 = 0
     /// The number in its name; 0 when there is none.
     private var nameNumber: UInt64 = 0
@@ -68,6 +67,8 @@ final class IngressConnection: SocketStream {
 
     deinit { if part.socket != nil { Mishap.tell("a client was dropped before it was closed") } }
 
+    override var owner: any StreamOwner { self }
+    var end: StreamEnd { self }
     var servicePort: ServicePort? { service.service }
 
     /// What others know it by; nil before OPEN.
@@ -192,14 +193,14 @@ final class IngressConnection: SocketStream {
         case .dropAttempt: forgetAttempt()
         case .cancel:
             end.send(.cancel)
-            leave()
+            leaveWay()
         case .reset(let reason):
             for end in [end, attempt] {
                 end?.send(.reset) { Reset(reason: reason).encode(into: &$0) }
             }
             attempt?.detach()
-            leave()
-        case .leave: leave()
+            leaveWay()
+        case .leave: leaveWay()
         case .opened(let pick):
             asksNothing()
             service.opened(pick, after: now - stream.began, at: now)
@@ -262,7 +263,7 @@ final class IngressConnection: SocketStream {
     }
 
     /// Gives the label back: another stream could be opened.
-    private func leave() {
+    private func leaveWay() {
         forgetAttempt()
         end.detach()
         forgetName()

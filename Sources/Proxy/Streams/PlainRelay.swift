@@ -38,7 +38,7 @@ final class PlainRelay {
     private var lastMoved: Instant
     /// The turn in which a budget was used up last.
     private var spentAt: Instant?
-    private var timer: TimerID?
+    private var timer = DeadlineTimer()
     /// Until when a server that ends the connection before any byte has failed.
     private let judgesEndsUntil: Instant
     /// Called with the first byte in either direction, then nil.
@@ -83,7 +83,7 @@ final class PlainRelay {
             try self.server.register(for: self)
             arm()
         } catch {
-            timer = loop.schedule(after: .zero) { [self] _ in end(.client(error)) }
+            loop.schedule(after: .zero) { [self] _ in end(.client(error)) }
         }
     }
 
@@ -91,8 +91,10 @@ final class PlainRelay {
     var bytesToServer: UInt64 { toServer.bytes }
     var bytesToClient: UInt64 { toClient.bytes }
 
-    /// Ends the relay when one of its sides owes an acknowledgment and has been silent for `limit`.
+    /// Ends the relay when one of its sides owes an acknowledgment and has been silent for `limit`; looks after the timer of a
+    /// deadline that has come near.
     func endIfSilent(for limit: Duration) {
+        arm()
         let error = SystemError("relay", code: ETIMEDOUT)
         if client.isSilent(for: limit) {
             end(.client(error))
@@ -105,8 +107,8 @@ final class PlainRelay {
     func abort() {
         guard completion != nil, !isAborted else { return }
         isAborted = true
-        if let timer { loop.cancel(timer) }
-        timer = loop.schedule(after: .zero) { [self] _ in end(.aborted) }
+        timer.cancel(on: loop)
+        loop.schedule(after: .zero) { [self] _ in end(.aborted) }
     }
 
     /// The client, to be given to another server; nil when its socket has to be closed.
@@ -197,16 +199,16 @@ final class PlainRelay {
         endCount == 0 ? (timeouts.idle, .idle) : (timeouts.halfClosed, .halfClosed)
     }
 
-    /// One timer, set anew only when it fires or a direction ends: bytes only note the time.
+    /// To be set anew when it fires, a direction ends, or somebody looks at the relay: bytes only note the time.
     private func arm() {
-        if let timer { loop.cancel(timer) }
-        timer = nil
-        guard limit.timeout > .zero else { return }
-        timer = loop.schedule(at: lastMoved + limit.timeout) { [weak self] _ in self?.expire() }
+        let timeout = limit.timeout
+        timer.follow(timeout > .zero ? lastMoved + timeout : nil, on: loop) { [weak self] _ in
+            self?.expire()
+        }
     }
 
     private func expire() {
-        timer = nil
+        timer.clear()
         guard completion != nil else { return }
         let (timeout, end) = limit
         loop.now - lastMoved >= timeout ? self.end(end) : arm()
@@ -217,8 +219,7 @@ final class PlainRelay {
         self.completion = nil
         firstByte = nil
         firstAnswer = nil
-        if let timer { loop.cancel(timer) }
-        timer = nil
+        timer.cancel(on: loop)
         completion(self, end)
         toServer.discard(loop.buffers)
         toClient.discard(loop.buffers)

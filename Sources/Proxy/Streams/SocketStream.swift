@@ -67,17 +67,17 @@ extension SocketStream {
     func follow() {
         var steps = flow.takeSteps()
         guard !steps.isEmpty else { return }
-        if steps.contains(.touched) { tell(.touched) }
-        if steps.contains(.answered) { tell(.answered) }
-        if steps.contains(.deliverFin) {
+        if steps.has(.touched) { tell(.touched) }
+        if steps.has(.answered) { tell(.answered) }
+        if steps.has(.deliverFin) {
             guard deliverFin() else { return tell(.failed) }
             steps.formUnion(flow.takeSteps())
         }
-        if steps.contains(.acknowledge) { sendAcknowledgment() }
-        if steps.contains(.acknowledgeSoon) { engine.acknowledgeLazily(self) }
-        if steps.contains(.finished) { return tell(.finished) }
-        if steps.contains(.directionEnded) { tell(.limitChanged) }
-        if steps.contains(.send) { requestDataIfPossible() }
+        if steps.has(.acknowledge) { sendAcknowledgment() }
+        if steps.has(.acknowledgeSoon) { engine.acknowledgeLazily(self) }
+        if steps.has(.finished) { return tell(.finished) }
+        if steps.has(.directionEnded) { tell(.limitChanged) }
+        if steps.has(.send) { requestDataIfPossible() }
     }
 
     // MARK: What it holds of its loop

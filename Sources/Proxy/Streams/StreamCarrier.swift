@@ -115,6 +115,12 @@ final class StreamCarrier {
         takeOut(end)
     }
 
+    /// For `StreamEnd.takePlace` only.
+    func replace(_ old: StreamEnd, by new: StreamEnd) {
+        takeOut(old)
+        labels.replace(old, by: new, label: old.label)
+    }
+
     private func takeOut(_ end: StreamEnd) {
         switch end.line {
         case .none: break

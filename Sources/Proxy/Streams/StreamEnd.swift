@@ -4,30 +4,30 @@ import Wire
 
 /// One end of a stream on one carrier: what the frames of one label belong to.
 ///
-/// The end of a whole stream, at a client's or a server's socket, or one side of a stream in transit.
-final class StreamEnd {
-    /// Called with frames of this label only; it has this end.
-    unowned let owner: any StreamOwner
+/// The end of a whole stream, which is part of the connection with the client's or the server's socket, or one side of a
+/// stream in transit.
+class StreamEnd {
     /// Nil when the stream is on no carrier.
-    private(set) var carrier: StreamCarrier?
+    final private(set) var carrier: StreamCarrier?
     /// As this side writes it into frames.
-    private(set) var label: UInt32 = 0
+    final private(set) var label: UInt32 = 0
     /// Bytes of long frames, either way, since `countedSince`; more than none on a lane for bulk since the last look at it.
-    var longBytes: Int32 = 0
+    final var longBytes: Int32 = 0
     /// In units of the carrier.
-    var countedSince: UInt32 = 0
+    final var countedSince: UInt32 = 0
     /// Bytes it may send in its turn; what deficit round robin counts.
-    var deficit: UInt16 = 0
+    final var deficit: UInt16 = 0
     /// Where it waits for its turn.
-    var line = StreamLine.none
-    private var marks: Marks = []
+    final var line = StreamLine.none
+    final private var marks: Marks = []
     /// Its neighbors in the carrier's queue.
-    fileprivate var nextInQueue: StreamEnd?
-    fileprivate var previousInQueue: StreamEnd?
+    final fileprivate var nextInQueue: StreamEnd?
+    final fileprivate var previousInQueue: StreamEnd?
 
-    init(of owner: any StreamOwner) { self.owner = owner }
+    /// Called with frames of this label only.
+    var owner: any StreamOwner { preconditionFailure("an end of nothing") }
 
-    /// In one byte: there are as many ends as connections, and one more would cost each sixteen.
+    /// In one byte.
     private struct Marks: OptionSet {
         let rawValue: UInt8
 
@@ -36,16 +36,16 @@ final class StreamEnd {
     }
 
     /// Whether the carrier will ask it for data.
-    var isQueued: Bool { line != .none }
+    final var isQueued: Bool { line != .none }
 
     /// It has proved bulky, and there was no lane for it.
-    var waitsForBulk: Bool {
+    final var waitsForBulk: Bool {
         get { marks.contains(.waitsForBulk) }
         set { if newValue { marks.insert(.waitsForBulk) } else { marks.remove(.waitsForBulk) } }
     }
 
     /// Waits among those of the carrier that have an acknowledgment to send.
-    var owesAcknowledgment: Bool {
+    final var owesAcknowledgment: Bool {
         get { marks.contains(.owesAcknowledgment) }
         set {
             if newValue {
@@ -57,28 +57,37 @@ final class StreamEnd {
     }
 
     /// Whether frames go over a carrier under this label.
-    var isAttached: Bool { carrier != nil }
+    final var isAttached: Bool { carrier != nil }
 
     /// Called by the carrier that gives the label.
-    func attach(to carrier: StreamCarrier, label: UInt32) {
+    final func attach(to carrier: StreamCarrier, label: UInt32) {
         self.carrier = carrier
         self.label = label
         waitsForBulk = false
+        deficit = 0
         longBytes = 0
         countedSince = carrier.bulkTime
     }
 
     /// Gives the label back; what still comes for it is ignored.
-    func detach() {
+    final func detach() {
         carrier?.remove(self)
         carrier = nil
     }
 
+    /// Goes on under the label of another end of the same stream, which nobody has asked for data yet.
+    final func takePlace(of other: StreamEnd) {
+        guard let carrier = other.carrier else { return }
+        carrier.replace(other, by: self)
+        other.carrier = nil
+        attach(to: carrier, label: other.label)
+    }
+
     /// Asks to be called for data in turn.
-    func requestData() { carrier?.enqueue(self) }
+    final func requestData() { carrier?.enqueue(self) }
 
     /// Queues a control frame that `body` writes; none when the stream is on no carrier.
-    func send(_ type: FrameType, _ body: (inout FrameWriter) -> Void = { _ in }) {
+    final func send(_ type: FrameType, _ body: (inout FrameWriter) -> Void = { _ in }) {
         carrier?.conduit.send(type, label: label, body)
     }
 }
@@ -95,6 +104,15 @@ extension StreamEnd {
         }
         detach()
     }
+}
+
+/// An end that is none of a connection: one side of a stream in transit, or an attempt.
+final class LooseEnd: StreamEnd {
+    private unowned let stream: any StreamOwner
+    override var owner: any StreamOwner { stream }
+
+    /// `owner` has this end.
+    init(of owner: any StreamOwner) { stream = owner }
 }
 
 /// Has one stream at this loop, or a stream in transit: carries out what its state machine says.

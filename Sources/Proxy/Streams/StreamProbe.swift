@@ -23,7 +23,7 @@ final class StreamProbe: StreamOwner {
     private let began: Instant
     private var timer = DeadlineTimer()
     private var done: ((Outcome, Duration) -> Void)?
-    private lazy var end = StreamEnd(of: self)
+    private lazy var end = LooseEnd(of: self)
     var number: UInt64 = 0
     var seat: UInt32 = 0
 

@@ -48,8 +48,11 @@ struct TargetMeters: Sendable {
     private static let limit = 1_024
 
     mutating func change(_ site: SiteID, _ body: (inout TargetMeter) -> Void) {
-        guard bySite[site] != nil || bySite.count < Self.limit else { return }
-        body(&bySite[site, default: TargetMeter()])
+        if let index = bySite.index(forKey: site) {
+            body(&bySite.values[index])
+        } else if bySite.count < Self.limit {
+            body(&bySite[site, default: TargetMeter()])
+        }
     }
 }
 

@@ -11,8 +11,8 @@ final class TransitConnection: StreamOwner {
     var number: UInt64 = 0
     var seat: UInt32 = 0
     /// Towards the ingress, and towards the egress.
-    private(set) lazy var inner = StreamEnd(of: self)
-    private(set) lazy var outer = StreamEnd(of: self)
+    private(set) lazy var inner: StreamEnd = LooseEnd(of: self)
+    private(set) lazy var outer: StreamEnd = LooseEnd(of: self)
 
     /// Both sides have to be given labels, then `start` is called.
     init(_ open: Open, isSigner: Bool, charge: StreamCharge, engine: StreamEngine) {
