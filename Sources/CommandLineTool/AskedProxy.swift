@@ -27,6 +27,11 @@ struct AskedProxy: ParsableArguments {
                 "--proxy stands in place of --from and of the options of a cluster"
             )
         }
+        if let proxy, proxy.split(separator: ":").last.flatMap({ UInt16($0) }) == nil {
+            throw ValidationError(
+                "--proxy is HOST:PORT, such as 127.0.0.1:\(ProxyLine.adminPort), not \"\(proxy)\""
+            )
+        }
     }
 
     /// Finds the proxy; asks nothing yet.

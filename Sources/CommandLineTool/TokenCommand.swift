@@ -25,7 +25,7 @@ struct IssueCommand: AsyncParsableCommand {
 
             Examples:
               tieline token issue -n shop --uses 1 --expires 1h > token.yaml
-              tieline token redeem token.yaml | kubectl --context west apply -n shop -f -
+              tieline token redeem token.yaml -n shop | kubectl --context west apply -f -
               tieline token issue --site-dir /etc/tieline > token.yaml
             """
     )
@@ -53,7 +53,11 @@ struct IssueCommand: AsyncParsableCommand {
             throw ValidationError("--uses is 1...1000, not \(uses)")
         }
         guard let life = APIDuration(expires)?.duration, life > .zero, life <= .seconds(720 * 3600)
-        else { throw ValidationError("--expires is a duration of at most 720h, not \(expires)") }
+        else {
+            throw ValidationError(
+                "--expires is a duration such as 30m or 24h, of at most 720h, not \(expires)"
+            )
+        }
     }
 
     func run() async throws {

@@ -17,7 +17,9 @@ package struct ServiceChoice: Equatable, Sendable {
     package init(_ text: String) throws(InjectionProblem) {
         items = []
         for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            let item = try Self.item(part.filter { !$0.isWhitespace })
+            let words = part.split(whereSeparator: \.isWhitespace)
+            // A blank within a name is a missing comma.
+            let item = try Self.item(words.joined(separator: " "))
             if !items.contains(item) { items.append(item) }
         }
     }

@@ -110,9 +110,7 @@ final class Admin: Sendable {
             name == $0.address.text || name == $0.description
         }
         let found = ports.compactMap { dataPlane.explain($0, at: .now()) }
-        guard !found.isEmpty else {
-            return .text("this proxy knows no service \"\(name)\"\n", status: 404)
-        }
+        guard !found.isEmpty else { return Self.unknown(name, dataPlane.servicePorts) }
         return Self.answer(ServiceExplanations(items: found))
     }
 
@@ -128,7 +126,7 @@ final class Admin: Sendable {
             name == $0.address.text || name == $0.description
         }
         guard let service = ports.first else {
-            return .text("this proxy knows no service \"\(name)\"\n", status: 404)
+            return Self.unknown(name, dataPlane.servicePorts)
         }
         guard ports.count == 1 else {
             let choice = ports.map(\.description).joined(separator: ", ")
@@ -181,6 +179,17 @@ final class Admin: Sendable {
             }
         }
         return answer ?? .text("too many are waiting\n", status: 429)
+    }
+
+    /// With the first ones of those that it knows: a name is easily misspelled, and a sidecar knows its own alone.
+    private static func unknown(_ name: String, _ known: [ServicePort]) -> AdminResponse {
+        let names = known.map(\.description).sorted()
+        let rest = names.count > 8 ? " and \(names.count - 8) more" : ""
+        let list = names.isEmpty ? "none" : names.prefix(8).joined(separator: ", ") + rest
+        return .text(
+            "this proxy knows no service \"\(name)\"; it knows \(list)\n",
+            status: 404
+        )
     }
 
     private static func answer(_ snapshot: some Encodable) -> AdminResponse {

@@ -120,7 +120,9 @@ struct InjectTests {
             ---
             {apiVersion: v1, kind: Pod, metadata: {name: c, namespace: shop}, spec: \(pod)}
             """
-        let objects = try json(try inject(input, services: "backend/http:8080").text)
+        let output = try inject(input, services: "backend/http:8080").text
+        #expect(try inject(output).text == output)
+        let objects = try json(output)
         let specs = [
             objects[0]["spec"]?["template"],
             objects[1]["spec"]?["jobTemplate"]?["spec"]?["template"],

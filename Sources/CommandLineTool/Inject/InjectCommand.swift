@@ -59,23 +59,27 @@ struct InjectCommand: AsyncParsableCommand {
         print(text, terminator: "")
     }
 
-    /// The text of a file, or of the standard input ("-").
+    /// The text of a file, which may be a pipe, or of the standard input ("-").
     static func read(_ name: String) throws -> String {
-        let data =
-            name == "-"
-            ? standardInput() : FileManager.default.contents(atPath: name)
-        guard let data else { throw NotFound("\(name) cannot be read; is it there, and may you?") }
+        let isStandardInput = name == "-"
+        let descriptor = isStandardInput ? STDIN_FILENO : unsafe open(name, O_RDONLY | O_CLOEXEC)
+        defer { if !isStandardInput, descriptor >= 0 { close(descriptor) } }
+        guard descriptor >= 0, let data = readAll(descriptor) else {
+            throw NotFound("\(name) cannot be read; is it there, and may you?")
+        }
         do {
             return try ManifestText.decode(data)
         } catch { throw NotFound("\(name): \(error)") }
     }
 
-    private static func standardInput() -> Data {
+    /// Nil when it cannot be read to its end.
+    private static func readAll(_ descriptor: Int32) -> Data? {
         var data = Data()
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while true {
-            let count = unsafe Glibc.read(STDIN_FILENO, &buffer, buffer.count)
-            guard count > 0 else { return data }
+            let count = unsafe Glibc.read(descriptor, &buffer, buffer.count)
+            guard count != 0 else { return data }
+            guard count > 0 else { return nil }
             data.append(contentsOf: buffer[..<count])
         }
     }
