@@ -120,6 +120,11 @@ def test_rights_of_sites_to_services_over_all_ways(_):
             wait(f"the rights are {wanted}", lambda: seen() == wanted, 30)
             # A refusal is remembered for a while; what is let in stays so.
             check(seen() == wanted, f"{seen()}, not {wanted}")
+        # Whoever is refused is told what to add, and where.
+        for where, name in (("near", "next"), ("middle", "over")):
+            told = wait(f"{where} is told", lambda: (found := condition(sites, where, "service", name, "HasTargets")).get("reason") == "NotAllowed" and found)
+            check(siteid(sites, where) in told["message"] and "allowedSites" in told["message"], f"{told}")
+        print(f"   {told['reason']}: {told['message']}")
     print(f"   {len(services)} services x 3 sites x 2 defaults are as they say")
 
 
@@ -165,6 +170,11 @@ def takes_away(net, far, pod, port):
         net.cluster.patch("tsvc", far, "over", {"spec": {"allowedSites": []}})
         wait("they end", lambda: sum(clients.report()["ended"].values()) == 5, 10)
         print(f"   5 connections of a sidecar ended {time.monotonic() - began:.1f} s after the right was taken away")
+        clients.attempt(1)
+    near = pod.split("/")[0]
+    told = wait("the sidecar's site is told what to add", lambda: next(
+        (one for one in net.cluster.get("tsvc", near, "over")["status"]["conditions"] if one["reason"] == "NotAllowed"), None))
+    check(net.ids[near] in told["message"] and "allowedSites" in told["message"], told["message"])
 
 
 def test_a_site_that_lies_about_its_name_gets_nothing(_):
