@@ -241,11 +241,31 @@ package struct ServiceBalancer: Sendable {
         if slots[index].ejection != nil {
             slots[index].ejection?.fail(pick.number, at: now)
         } else if slots[index].terms.offer != nil {
-            slots[index].ejection = Ejection(reason: reason, at: now)
-            log.judge(pick.site, reason: reason, lastPick: picks, at: now)
-            rebid(at: now)
+            eject(index, reason, at: now)
         }
         release(index)
+    }
+
+    private mutating func eject(_ index: Int, _ reason: FailoverReason, at now: Instant) {
+        slots[index].ejection = Ejection(reason: reason, at: now)
+        log.judge(slots[index].target.site, reason: reason, lastPick: picks, at: now)
+        rebid(at: now)
+    }
+
+    /// A client of this site with a proxy of its own was let in by the target, or was told that the site is not allowed, which
+    /// holds for all its clients; true when that is news.
+    package mutating func heard(of site: SiteID, isAllowed: Bool, at now: Instant) -> Bool {
+        guard let index = index(of: site) else { return false }
+        if isAllowed {
+            guard slots[index].ejection?.reason == .notAllowed else { return false }
+            comesBack(index, at: now)
+        } else {
+            guard slots[index].ejection == nil, slots[index].terms.offer != nil else {
+                return false
+            }
+            eject(index, .notAllowed, at: now)
+        }
+        return true
     }
 
     /// The connection has ended, or its pick was given up for a reason that does not speak against the target.

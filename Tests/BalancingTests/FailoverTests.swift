@@ -48,6 +48,29 @@ struct FailoverTests {
         #expect(balancer.takeRecords().isEmpty)
     }
 
+    @Test("what a target says of the rights of one client holds for its whole site")
+    func heard() throws {
+        var balancer = ServiceBalancer([(0, 0, 1), (1, 5, 1)])
+        let (first, other) = (site(0), site(1))
+        func heard(of site: SiteID, isAllowed: Bool) -> Bool {
+            balancer.heard(of: site, isAllowed: isAllowed, at: .seconds(1))
+        }
+        #expect(!heard(of: first, isAllowed: true))
+        #expect(heard(of: first, isAllowed: false))
+        #expect(!heard(of: first, isAllowed: false), "no news")
+        #expect(balancer.pick(at: .seconds(1))?.site == other)
+        #expect(balancer.states[0].condition == .ejected(.notAllowed, until: .seconds(1.5)))
+        #expect(heard(of: first, isAllowed: true))
+        let pick = try unwrap(balancer.pick(at: .seconds(1)))
+        #expect(pick.site == first)
+        // Of anything else that speaks against it, it says nothing.
+        balancer.failed(pick, reason: .connectRefused, at: .seconds(1))
+        #expect(!heard(of: first, isAllowed: true))
+        #expect(!heard(of: first, isAllowed: false))
+        #expect(!heard(of: site(9), isAllowed: false))
+        #expect(balancer.states[0].condition == .ejected(.connectRefused, until: .seconds(1.5)))
+    }
+
     @Test("failed probes back off up to ten seconds; failures of older picks change nothing")
     func backOff() throws {
         var balancer = ServiceBalancer([(0, 0, 1), (1, 500, 1)])

@@ -229,6 +229,14 @@ extension SharedService {
         change { $0.balancer.failed(pick, reason: reason, at: now) }
     }
 
+    /// The target let a sidecar of this site in, or did not, because the site is not allowed.
+    func heard(of site: SiteID, isAllowed: Bool, at now: Instant) {
+        let isNews = state.withLock { state in
+            state.balancer.heard(of: site, isAllowed: isAllowed, at: now)
+        }
+        if isNews { tell() }
+    }
+
     /// The connection has ended, or its failure does not speak against the target.
     func release(_ pick: Pick) {
         change { $0.balancer.release(pick) }

@@ -66,12 +66,15 @@ final class TransitConnection: StreamOwner {
         switch frame {
         case .opened(let opened):
             let isGenuine = isGenuine(.opened(by: opened.egress), mac: opened.mac)
+            if isGenuine { note(isAllowed: true) }
             handle(.opened(opened, isGenuine: isGenuine), on: leg)
         case .refused(let refused):
             // What a hop on the way says, nobody signs.
+            let isOfEgress = refused.by == stream.signed?.route.last
             let isGenuine =
-                refused.by != stream.signed?.route.last
+                !isOfEgress
                 || isGenuine(.refused(refused.reason, by: refused.by), mac: refused.mac)
+            if isOfEgress, isGenuine, refused.reason == .notAllowed { note(isAllowed: false) }
             handle(.refused(refused, isGenuine: isGenuine), on: leg)
         case .resumed(let resumed):
             let isGenuine = isGenuine(.resumed(resumed), mac: resumed.mac)
@@ -79,6 +82,13 @@ final class TransitConnection: StreamOwner {
         case .cancel: handle(.cancelled, on: leg)
         case .reset(let reason): handle(.reset(reason), on: leg)
         }
+    }
+
+    /// What the egress says to a sidecar of this site, the site's status tells.
+    private func note(isAllowed: Bool) {
+        guard let open = stream.signed as? Open, let entry = engine.view.services[open.service]
+        else { return }
+        entry.shared.heard(of: open.target, isAllowed: isAllowed, at: engine.loop.now)
     }
 
     /// Only the gateway that has signed for a sidecar can check; others pass on what they get.
