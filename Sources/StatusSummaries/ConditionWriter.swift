@@ -154,10 +154,12 @@ package struct SpecProblem: Equatable, Sendable {
     package var message: String
     /// It is about to end by itself, as when a file is being written.
     package var isPassing: Bool
+    package var reason: Reason
 
-    package init(_ message: String, isPassing: Bool = false) {
+    package init(_ message: String, isPassing: Bool = false, reason: Reason = .invalid) {
         self.message = message
         self.isPassing = isPassing
+        self.reason = reason
     }
 }
 
@@ -167,7 +169,7 @@ extension ConditionWriter {
         if let problem, problem.isPassing {
             set(.accepted, .unknown, .progressing, problem.message)
         } else if let problem {
-            set(.accepted, .no, .invalid, problem.message)
+            set(.accepted, .no, problem.reason, problem.message)
         } else {
             set(.accepted, .yes, .accepted)
         }

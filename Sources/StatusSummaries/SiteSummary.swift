@@ -77,7 +77,7 @@ package struct OtherIdentities: Equatable, Sendable {
 /// Builds the status of a Site.
 package enum SiteSummary {
     private static let stalls: Set<Reason> = [
-        .conflict, .invalid, .identityLost, .identityMismatch, .certificateInvalid,
+        .conflict, .invalid, .unknownSite, .identityLost, .identityMismatch, .certificateInvalid,
     ]
 
     package static func make(site: Site, facts: SiteFacts, at now: Timestamp) -> SiteStatus {

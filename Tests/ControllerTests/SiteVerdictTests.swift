@@ -26,6 +26,16 @@ struct SiteVerdictTests {
         #expect(status.conditions[type: "Reachable"]?.observedGeneration == 3)
     }
 
+    @Test("a name that the Site does not bind is told as such, and lasts until its author binds it")
+    func unknownName() throws {
+        var facts = SiteFacts()
+        facts.view = SiteView(gateways: [Samples.gateway(snapshot: try Samples.snapshot())])
+        facts.problem = SpecProblem("\"nobody\" is no name", reason: .unknownSite)
+        let status = SiteSummary.make(site: Samples.site(), facts: facts, at: Samples.now)
+        #expect(status.conditions[type: "Accepted"]?.reason == "UnknownSite")
+        #expect(status.conditions[type: "Stalled"]?.status == .yes)
+    }
+
     @Test(
         "K5: a Link is not judged before the first lane that is dialed for it is up or has failed"
     )

@@ -13,8 +13,9 @@ extension SiteReconciler {
         facts.view = shared.view(of: record)
         facts.generation = record.siteSince
         facts.problem =
-            record.findings(of: .site, site.metadata.name).first.map { SpecProblem($0.message) }
-            ?? facts.problem
+            record.findings(of: .site, site.metadata.name).first.map {
+                SpecProblem($0.message, reason: $0.reason)
+            } ?? facts.problem
         facts.desiredGateways = site.spec.proxy?.replicas ?? ProxySettings.standardReplicas
         facts.notServing =
             "no gateway is ready yet; kubectl get pods -l \(Names.nameLabel)=\(ChildName.proxy) shows them"
