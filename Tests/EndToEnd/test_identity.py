@@ -6,6 +6,7 @@ import tempfile
 from cluster import check, condition, wait
 from network import GATEWAYS, namespace, server, service, site
 from test_balance import offer, prepare
+from test_tokens import check_command
 from traffic import Hold, Run
 
 WISH = "tieline.dev/next-identity"
@@ -147,7 +148,15 @@ def test_a_brought_ca_is_the_site_and_its_renewal_loses_no_stream(net):
         status = own()["status"]
         check((status["siteID"], status["nextSiteID"]) == (identity, other), f"{status}")
         check(condition(net.cluster.get("tlink", "a", "own"), "Connected") == "True", "the Link stays")
+        # One that ends soon: all goes on, and whoever asks is told.
+        bring(net, folder, "tieline-identity", 3)
+
+        def told():
+            found = [one for one in check_command(net, "own")["findings"] if one["check"] == "site/own"]
+            return [one for one in found if one["verdict"] == "warning" and "the CA ends at" in one["message"] and one["hint"]]
+        print(f"   {wait('tieline check says so', told, 60)[0]}")
         bring(net, folder, "tieline-identity", 90)
+        wait("and that it does not", lambda: not told(), 60)
         net.wait_ready("tsite", "own", "own", 60)
     net.cluster.kubectl("delete", "namespace", "own", "--wait=false")
     net.cluster.kubectl("delete", "tlink", "own", "-n", "a")

@@ -3,7 +3,9 @@ import base64
 import contextlib
 import datetime
 import json
+import os
 import pathlib
+import subprocess
 
 from cluster import BIN, ROOT, check, condition, wait
 from network import deployment, service
@@ -247,16 +249,26 @@ def test_a_certificate_near_its_end_is_renewed(net):
 
 
 def test_manifests_are_injected_for_git(net):
-    """`tieline inject` without a cluster; applied twice, the second time changes nothing."""
+    """`tieline inject` without a cluster, from a pipe; applied twice, the second time changes nothing."""
     far(net)
-    manifests = json.dumps({"apiVersion": "v1", "kind": "List", "items": [
-        service("a", "store", port=80), workload("from-git", annotations={"tieline.dev/services": "store"})]})
+    use = {"tieline.dev/services": "store"}
+    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-from-git", "namespace": "a", "labels": {"app": "pod-from-git"}, "annotations": use},
+            "spec": {"terminationGracePeriodSeconds": 1, "containers": [
+                {"name": "client", "image": "python:dev", "args": ["-c", "import signal; signal.pause()"]}]}}
+    once_only = job("job-from-git", ["load", "--to", "store:80", "--rate", "20", "--seconds", "1"], annotations=use)
+    items = [service("a", "store", port=80), workload("from-git", annotations=use), bare, once_only]
     command = [str(BIN / "tieline"), "inject", "--image", "tieline-proxy:dev"]
-    once = net.cluster.run(command, stdin=manifests)
+    read, write = os.pipe()
+    with open(write, "w") as pipe:
+        pipe.write(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    once = subprocess.run([*command, "-f", f"/dev/fd/{read}"], pass_fds=[read], text=True, capture_output=True, check=True).stdout
+    os.close(read)
     check(net.cluster.run(command, stdin=once) == once, "injecting again gives the same bytes")
     net.cluster.kubectl("apply", "-f", "-", stdin=once)
     again = net.cluster.kubectl("apply", "-f", "-", stdin=once)
-    check(all(line.endswith(" unchanged") for line in again.splitlines()), f"nothing changes: {again}")
-    pod = net.cluster.wait_ready("a", "app=from-git", 1)[0]
-    wait("it works", lambda: served(net, pod, "store", 80).startswith("b/"))
-    net.cluster.kubectl("delete", "deployment", "-n", "a", "from-git")
+    check(len(again.splitlines()) == 4 and all(line.endswith(" unchanged") for line in again.splitlines()), f"nothing changes: {again}")
+    for name in ("from-git", "pod-from-git"):
+        pod = net.cluster.wait_ready("a", f"app={name}", 1)[0]
+        wait(f"{name} works", lambda: served(net, pod, "store", 80).startswith("b/"))
+    net.cluster.kubectl("wait", "-n", "a", "--for=condition=Complete", "job/job-from-git", "--timeout=50s")
+    net.cluster.kubectl("delete", "-n", "a", "deployment/from-git", "pod/pod-from-git", "job/job-from-git")

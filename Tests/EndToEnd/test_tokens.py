@@ -266,22 +266,26 @@ def check_command(net, where):
     check(done.returncode in (0, 3), f"tieline check: {done.stderr}")
     document = json.loads(done.stdout)
     check(document["isFine"] == (done.returncode == 0), f"the exit code says the same: {done.returncode}, {document}")
-    return {one["check"]: one for one in document["findings"]}
+    return document
+
+
+def findings(net, where):
+    return {one["check"]: one for one in check_command(net, where)["findings"]}
 
 
 def test_check_says_what_is_wrong_and_what_to_do(net):
     make(net, "looked")
-    found = check_command(net, "looked")
+    found = findings(net, "looked")
     check({one["verdict"] for one in found.values()} == {"ok"}, f"all is well: {found}")
     check({"controller", "clock", "crd/sites", "site/looked"} <= set(found), f"{sorted(found)}")
     net.cluster.apply({"apiVersion": "tieline.dev/v1alpha1", "kind": "Link", "metadata": {"name": "nowhere", "namespace": "looked"},
                        "spec": {"endpoints": [{"host": "127.0.0.1", "port": 9}], "remoteSiteID": net.ids["a"]}})
     wait("the Link is judged", lambda: connected(net, "looked", "nowhere").get("reason") == "Unreachable", 30)
-    found = check_command(net, "looked")
+    found = findings(net, "looked")
     check(found["link/nowhere"]["verdict"] == "warning" and found["link/nowhere"]["hint"], f"{found['link/nowhere']}")
     scale(net, 0)
     try:
-        check(check_command(net, "looked")["controller"]["verdict"] == "failure", "no controller is a failure")
+        check(findings(net, "looked")["controller"]["verdict"] == "failure", "no controller is a failure")
     finally:
         scale(net, 1)
     net.cluster.kubectl("delete", "tlink", "-n", "looked", "nowhere")

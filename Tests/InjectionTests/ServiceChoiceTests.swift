@@ -38,7 +38,8 @@ struct ServiceChoiceTests {
 
     @Test(arguments: [
         ("", "names no service"), ("web,", "names no service"), ("We b!", "names no service"),
-        ("web/", "names no service"), ("web/http:", "names no service"), ("web db", "names no service"),
+        ("web/", "names no service"), ("web/http:", "names no service"),
+        ("web db", "names no service"),
         ("cache/redis:0", "names no service"), ("cache/redis:65536", "names no service"),
         ("cache", "it listens for db, web"), ("cache", "cache/PORTNAME:PORT"),
         ("web/grpc", "it has http, https"), ("db/tcp:1", "is 5432, not 1"),
