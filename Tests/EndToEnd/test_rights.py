@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 
-from cluster import check, wait
+from cluster import BIN, check, wait
 from network import client_with_sidecar, server, service
 from plain_sites import PlainSites
 from traffic import Hold
@@ -158,6 +158,7 @@ def test_rights_of_sites_to_services_through_sidecars(net):
         wait(f"the rights of sidecars are {wanted}", lambda: seen() == wanted, 40)
         check(seen() == wanted, f"{seen()}, not {wanted}")
         takes_away(net, far, pods[near], ports["over"])
+        cuts_off(net, far, middle, pods[middle], ports["open"])
     print(f"   {len(services)} services x 3 sites through sidecars are as they say")
     net.cluster.kubectl("delete", "namespace", *ways, "--wait=false")
 
@@ -175,6 +176,22 @@ def takes_away(net, far, pod, port):
     told = wait("the sidecar's site is told what to add", lambda: next(
         (one for one in net.cluster.get("tsvc", near, "over")["status"]["conditions"] if one["reason"] == "NotAllowed"), None))
     check(net.ids[near] in told["message"] and "allowedSites" in told["message"], told["message"])
+
+
+def cuts_off(net, far, middle, pod, port):
+    """By its name in `allow`, with the command."""
+    with Hold(net.cluster, f"127.0.0.1:{port}", pod=pod) as clients:
+        clients.open(5)
+        shown = net.cluster.run([str(BIN / "tieline"), "link", "revoke", middle, "-n", far])
+        check("kubectl patch tsite" in shown and sum(clients.report()["open"].values()) == 5, f"without --apply it only shows what to do: {shown}")
+        began = time.monotonic()
+        net.cluster.run([str(BIN / "tieline"), "link", "revoke", middle, "-n", far, "--apply"])
+        wait("its streams end", lambda: sum(clients.report()["ended"].values()) == 5, 10)
+        took = time.monotonic() - began
+        check(took < 5, f"within 5 s: {took:.1f} s")
+    refused = lambda: next(one for one in net.cluster.get("tlink", middle, far)["status"]["conditions"] if one["type"] == "Connected")["reason"]
+    wait("its Link says so", lambda: refused() == "NotAllowed")
+    print(f"   5 connections of a sidecar ended {took:.1f} s after its site was cut off by its name")
 
 
 def test_a_site_that_lies_about_its_name_gets_nothing(_):
