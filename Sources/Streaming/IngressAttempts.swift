@@ -57,7 +57,8 @@ struct AttemptHistory {
     }
 
     func hasTime(_ timeouts: ServiceTimeouts, at now: Instant) -> Bool {
-        now < (setbacks?.lostAt.instant ?? began) + timeouts.connect * 2
+        let connect = timeouts.connect
+        return now < (setbacks?.lostAt.instant ?? began) + (connect + connect)
     }
 
     /// The first wait for routing to learn of a loss; doubles.

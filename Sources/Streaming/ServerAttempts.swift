@@ -23,7 +23,7 @@ package struct ServerAttempts: Sendable {
 
     private var tried: [Endpoint]
     private let deadline: Instant
-    private let attemptLimit: Duration
+    private let timeout: Duration
     private var wasUnanswered = false
     private var isShort = false
 
@@ -34,8 +34,7 @@ package struct ServerAttempts: Sendable {
     package init(excluding excluded: [Endpoint], within timeout: Duration, at now: Instant) {
         tried = excluded
         deadline = now + timeout
-        // A server that does not answer leaves half of the time for the others.
-        attemptLimit = timeout / 2
+        self.timeout = timeout
     }
 
     /// The server to connect to next, or why there is none.
@@ -46,7 +45,8 @@ package struct ServerAttempts: Sendable {
         else { return .giveUp(reason) }
         let isLast = servers.candidateCount <= tried.count + 1
         tried.append(server.endpoint)
-        return .connect(server, within: isLast ? rest : min(rest, attemptLimit))
+        // A server that does not answer leaves half of the time for the others.
+        return .connect(server, within: isLast ? rest : min(rest, timeout / 2))
     }
 
     /// The attempt has failed; answers with what is held against the server, if anything.

@@ -176,8 +176,9 @@ package struct StreamReceiver: ~Copyable {
     ) -> Acknowledgment {
         let offset = acknowledgeable
         let used = unacknowledged
-        let passed = Duration.microseconds(Self.microseconds(now) &- acknowledgedAt)
-        let isFast = !mustAcknowledge && used >= window / 8 && passed < roundTrip * 2
+        let isFast =
+            !mustAcknowledge && used >= window / 8
+            && .microseconds(Self.microseconds(now) &- acknowledgedAt) < roundTrip * 2
         if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
             window = min(2 * window, Self.maximumWindow)
         }

@@ -6,8 +6,8 @@ import NetworkModel
 /// per byte. A far deadline, as that of an idle stream, has no timer at all: every stream is looked at from time to time
 /// (`StreamOwner.endIfSilent`), and follows its deadline anew.
 struct DeadlineTimer {
-    /// Several such looks.
-    private static let horizon: Duration = .seconds(40)
+    /// Several such looks, in nanoseconds.
+    private static let horizon: UInt64 = 40_000_000_000
 
     private var timer = TimerID.none
 
@@ -17,7 +17,9 @@ struct DeadlineTimer {
         on loop: EventLoop,
         fire: @escaping (EventLoop) -> Void
     ) {
-        guard let deadline, deadline < loop.now + Self.horizon else { return cancel(on: loop) }
+        guard let deadline, deadline.nanoseconds < loop.now.nanoseconds + Self.horizon else {
+            return cancel(on: loop)
+        }
         if loop.isSet(timer, by: deadline) { return }
         cancel(on: loop)
         timer = loop.schedule(at: deadline, fire)

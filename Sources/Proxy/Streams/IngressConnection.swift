@@ -282,7 +282,7 @@ final class IngressConnection: StreamEnd, SocketStream {
     }
 
     /// Nothing that was asked is waited for.
-    func asksNothing() { if asked != nil { errand = nil } }
+    func asksNothing() { if case .asked? = errand { errand = nil } }
 
     private var asked: Question? {
         if case .asked(let question)? = errand { question.value } else { nil }

@@ -81,6 +81,7 @@ final class PlainRelay {
         do throws(SystemError) {
             try self.client.register(for: self)
             try self.server.register(for: self)
+            if !unsent.isEmpty { moveLater() }
             arm()
         } catch {
             loop.schedule(after: .zero) { [self] _ in end(.client(error)) }

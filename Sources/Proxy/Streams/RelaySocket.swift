@@ -39,7 +39,7 @@ final class RelaySocket: EventHandler {
         self.relay = relay
         if registration == nil {
             registration = try loop.register(self, descriptor: number, trigger: .edge)
-        } else {
+        } else if isReadable || isSuspect {
             // What is known already is told nobody else.
             resume()
         }
