@@ -32,6 +32,8 @@ struct LSDB: Sendable {
     /// Whose database it is: nobody's word ends that one.
     let own: ProxyID
     private var fragments: [ProxyID: [UInt16: Held]] = [:]
+    /// Whoever something is held of, in order.
+    private(set) var origins: [ProxyID] = []
     private(set) var refusals: UInt64 = 0
     private var held: [SiteID: Holding] = [:]
     private var floors = SequenceFloors()
@@ -54,8 +56,6 @@ struct LSDB: Sendable {
     func serviceCount(of site: SiteID) -> Int { held[site]?.services ?? 0 }
 
     subscript(key: LSAKey) -> SignedLSA? { fragments[key.origin]?[key.fragment]?.signed }
-
-    var origins: some Collection<ProxyID> { fragments.keys }
 
     func sequence(_ key: LSAKey) -> UInt64? { self[key]?.lsa.sequence }
 
@@ -100,11 +100,17 @@ struct LSDB: Sendable {
     /// Fragment 0, which speaks for the origin as a whole.
     func first(of origin: ProxyID) -> LSA? { fragments[origin]?[0]?.signed.lsa }
 
-    /// Headers of the origins in `included`, sorted by key.
-    func headers(of included: Set<ProxyID>) -> [LSAHeader] {
-        included.sorted().flatMap { origin in
-            (fragments[origin] ?? [:]).values.map(\.signed.lsa.header).sorted { $0.key < $1.key }
+    /// Headers of the origins in `included`, which are in order; sorted by key.
+    func headers(of included: [ProxyID]) -> [LSAHeader] {
+        var headers: [LSAHeader] = []
+        headers.reserveCapacity(included.count)
+        for origin in included {
+            let own = fragments[origin] ?? [:]
+            let count = headers.count
+            for entry in own.values { headers.append(entry.signed.lsa.header) }
+            if own.count > 1 { headers[count...].sort { $0.key < $1.key } }
         }
+        return headers
     }
 
     // MARK: Changes
@@ -169,10 +175,20 @@ struct LSDB: Sendable {
             holding.bytes += entry.signed.bytes.count
             holding.services += entry.signed.lsa.services.count
         }
+        if (own == nil) != (fragments[origin] == nil) { setPlace(of: origin, isHeld: own != nil) }
         fragments[origin] = own
         note(own?[0]?.signed.lsa.predecessors ?? [], of: origin)
         if own == nil { holding.origins.remove(origin) } else { holding.origins.insert(origin) }
         held[origin.site] = holding.origins.isEmpty ? nil : holding
+    }
+
+    private mutating func setPlace(of origin: ProxyID, isHeld: Bool) {
+        var (low, high) = (0, origins.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if origins[middle] < origin { low = middle + 1 } else { high = middle }
+        }
+        if isHeld { origins.insert(origin, at: low) } else { origins.remove(at: low) }
     }
 
     private mutating func note(_ earlier: [ProxyID], of origin: ProxyID) {

@@ -39,7 +39,7 @@ package struct NetworkView: Sendable {
 
     /// Every gateway that is known, this one first.
     package var gateways: [Gateway] {
-        ([origin] + database.origins.filter { $0 != origin }.sorted()).map { proxy in
+        ([origin] + database.origins.filter { $0 != origin }).map { proxy in
             let advertisements = database.advertisements(of: proxy)
             return Gateway(
                 proxy: proxy,

@@ -129,9 +129,8 @@ extension RoutingInstance {
         }
     }
 
-    /// The database in pieces; origins out of reach are left out, so that they can be forgotten everywhere.
-    mutating func summaries() -> [LSASummary] {
-        let headers = database.headers(of: connected)
+    /// The database in pieces; origins out of reach are left out of `headers`, so that they can be forgotten everywhere.
+    mutating func summaries(_ headers: [LSAHeader]) -> [LSASummary] {
         var pieces: [LSASummary] = []
         var after: LSAKey?
         var start = 0

@@ -125,12 +125,12 @@ extension RoutingInstance {
         }
     }
 
-    /// Whom any chain of edges may join to this gateway: all that are known but for those that the last run found out of reach.
-    var connected: Set<ProxyID> { Set(database.origins).subtracting(ways.isolated) }
+    /// Whom any chain of edges may join to this gateway: all that are known but for those that the last run found out of reach; in order.
+    var connected: [ProxyID] { database.origins.filter { !ways.isolated.contains($0) } }
 
     /// Every LSA that is held, for tests and for people.
     package var headers: [LSAHeader] {
-        database.headers(of: Set(database.origins))
+        database.headers(of: database.origins)
     }
 
     /// Advertisements that did not fit into the database, or were out of date, since the start.

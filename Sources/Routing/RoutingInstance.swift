@@ -162,11 +162,15 @@ package struct RoutingInstance: Sendable {
             changedLoads = []
         }
         setWakes(at: now)
+        // The same for all neighbors that are due.
+        var held: [LSAHeader]?
         for neighbor in wakes.popDue(at: now) {
             guard var adjacency = adjacencies[neighbor] else { continue }
             if now >= adjacency.compareAt {
                 adjacency.compareAt = now + RoutingLimits.comparison
-                adjacency.queue.add(summaries(), at: now)
+                let headers = held ?? database.headers(of: connected)
+                held = headers
+                adjacency.queue.add(summaries(headers), at: now)
             }
             let messages = adjacency.queue.take(from: database, at: now)
             adjacencies[neighbor] = adjacency

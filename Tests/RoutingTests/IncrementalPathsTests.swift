@@ -270,7 +270,8 @@ private struct ChangingNetwork {
                 )
             }
         }
-        if instance.connected.union([gateway(0)]) != whole.connected { found.append("connected") }
+        let connected = Set(instance.connected).union([gateway(0)])
+        if connected != whole.connected { found.append("connected") }
         if instance.ways.standing.lost != whole.lost(from: gateway(0)) { found.append("lost") }
         return found + differencesOfTable(database) + differencesOfCosts(database)
     }

@@ -36,7 +36,7 @@ extension SimulatedNetwork {
         var known: [[ProxyID]: [LSAHeader]] = [:]
         return truth.gateways.compactMap { id in
             let reached = truth.reached(from: id)
-            let held = self[id]?.database.headers(of: Set(reached)) ?? []
+            let held = self[id]?.database.headers(of: reached) ?? []
             guard let first = known[reached] else {
                 known[reached] = held
                 return Set(held.map(\.key.origin)) == Set(reached)
