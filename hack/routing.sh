@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Routing and balancing at length, in release mode: only these targets are built, in a folder that goes away.
 #
-#   hack/routing.sh scale        what size costs, from 10 to 1,000 sites: the tables of docs/scale.md
+#   hack/routing.sh scale        what size costs, from 10 to 1,000 sites: the tables of docs/scale.md (7 GB of memory)
 #   hack/routing.sh paths        100,000 random changes: paths kept up to date against those of the whole network
 #   hack/routing.sh networks     10,000 random networks that lose, repeat, reorder, part and restart: equal databases, the oracle's costs
 #   hack/routing.sh balancer     a million picks against the rule written down a second time
