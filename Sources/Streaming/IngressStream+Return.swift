@@ -114,7 +114,11 @@ extension IngressStream {
         }
         wayAnswered(recovery, attempt, &turn)
         do throws(StreamViolation) {
-            try flow.resume(answer, hadFin: attempt.hadFin)
+            try flow.resume(
+                answer,
+                hadFin: attempt.hadFin,
+                after: turn.now - attempt.askedAt
+            )
         } catch {
             return broke(.protocolError, &turn)
         }

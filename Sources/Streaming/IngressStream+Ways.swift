@@ -85,7 +85,7 @@ extension IngressStream {
             )
         )
         didOpen(attempt.pick, &turn)
-        flow.open(window: answer.window, at: turn.now)
+        flow.open(window: answer.window, askedAt: attempt.askedAt, at: turn.now)
     }
 
     mutating func refused(

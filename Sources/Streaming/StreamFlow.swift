@@ -47,6 +47,8 @@ package struct StreamFlow: ~Copyable {
     var awaitsPath = false
     private var isAcknowledgedSoon = false
     private var steps: Steps = []
+    /// Over all hops, in tenths of a millisecond, rounded up; 0 while unknown. More bytes would make each idle connection larger.
+    private var roundTripTenths: UInt16 = 0
 
     /// `pool` holds the bytes of both directions; `window` is what the other end may send at first.
     package init(_ pool: BufferPool, window: Int, hasSocket: Bool, at now: Instant) {
@@ -92,9 +94,10 @@ package struct StreamFlow: ~Copyable {
 // MARK: - The life of the stream
 
 extension StreamFlow {
-    /// The other end takes `window` bytes before it acknowledges any.
-    mutating func open(window: UInt32, at now: Instant) {
+    /// The other end takes `window` bytes before it acknowledges any; `askedAt`: when it was asked, where that was here.
+    mutating func open(window: UInt32, askedAt: Instant? = nil, at now: Instant) {
         isOpen = true
+        if let askedAt { noteRoundTrip(now - askedAt) }
         sender.open(window: window)
         lastMoved = now
         if !isUntouched { touch() }
@@ -112,6 +115,7 @@ extension StreamFlow {
     /// Goes on over another path at the egress, for an ingress that has `standing`; gives the offset from which bytes are
     /// sent.
     mutating func resume(_ standing: StreamStanding) throws(StreamViolation) -> UInt64 {
+        roundTripTenths = 0
         let own = receiver.standing
         let start = try sender.resume(standing)
         try receiver.resume(from: own.next, hasFin: own.hasFin)
@@ -119,8 +123,13 @@ extension StreamFlow {
         return start
     }
 
-    /// Goes on over another path at the ingress, whose RESUME has said `hadFin`.
-    mutating func resume(_ answer: Resumed, hadFin: Bool) throws(StreamViolation) {
+    /// Goes on over another path at the ingress, whose RESUME has said `hadFin`; the answer took `time`.
+    mutating func resume(
+        _ answer: Resumed,
+        hadFin: Bool,
+        after time: Duration
+    ) throws(StreamViolation) {
+        noteRoundTrip(time)
         _ = try sender.resume(answer.standing)
         try receiver.resume(from: answer.start, hasFin: hadFin)
         steps.insert(.send)
@@ -135,6 +144,12 @@ extension StreamFlow {
         sender.discard()
         receiver.discard()
     }
+
+    private mutating func noteRoundTrip(_ time: Duration) {
+        roundTripTenths = UInt16(min(time, Self.longestRoundTrip).wholeNanoseconds / 100_000 + 1)
+    }
+
+    private static let longestRoundTrip: Duration = .seconds(1)
 
     mutating func gainSocket() { hasSocket = true }
 
@@ -257,6 +272,8 @@ extension StreamFlow {
         guard isOpen else { throw .unexpected(.data) }
         let known = try receiver.check(offset, count: count)
         if known < count {
+            // The egress has asked nothing: what comes first comes a round trip after its answer, or after its first bytes.
+            if roundTripTenths == 0 { noteRoundTrip(now - lastMoved) }
             lastMoved = now
             touch()
             if receiver.next == 0 { steps.insert(.answered) }
@@ -300,7 +317,7 @@ extension StreamFlow {
         return receiver.owesAcknowledgment
     }
 
-    /// What the other end is to be told; counts it as told.
+    /// What the other end is to be told; counts it as told. `roundTrip` is that of the first hop.
     package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
@@ -309,7 +326,7 @@ extension StreamFlow {
     ) -> Acknowledgment {
         receiver.takeAcknowledgment(
             at: now,
-            roundTrip: roundTrip,
+            roundTrip: max(roundTrip, .microseconds(Int64(roundTripTenths) * 100)),
             mayGrow: mayGrow,
             shrinks: shrinks
         )

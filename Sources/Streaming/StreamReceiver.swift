@@ -25,10 +25,11 @@ package struct StreamReceiver: ~Copyable {
     private var nearFin = NearOffset()
     /// How many of the last bytes came over an earlier path only: a hop allows no acknowledgment of those.
     private(set) var missed: UInt32 = 0
-    /// The offset of the last acknowledgment, unless `mustAcknowledge`, and when it was sent, in microseconds that begin anew
-    /// after an hour: what matters is whether that was a moment ago.
+    /// The offset of the last acknowledgment, unless `mustAcknowledge`.
     private var acknowledged = NearOffset()
-    private var acknowledgedAt: UInt32
+    /// Where the use of the window is measured from: an offset, and a time in microseconds, of which the low bits say enough.
+    private var measuredFrom = NearOffset()
+    private var measuredAt: UInt32
     private var isFinAcknowledged = false
     /// The sender may have heard of nothing, over this path.
     private(set) var mustAcknowledge = false
@@ -36,7 +37,7 @@ package struct StreamReceiver: ~Copyable {
     package init(_ pool: BufferPool, window: Int, at now: Instant) {
         pending = ByteRing(pool)
         windowSize = UInt32(window)
-        acknowledgedAt = Self.microseconds(now)
+        measuredAt = Self.microseconds(now)
         granted = UInt64(window)
     }
 
@@ -51,10 +52,6 @@ package struct StreamReceiver: ~Copyable {
 
     /// Keeps bytes of another site from now on.
     package mutating func draw(on pool: BufferPool) { pending.draw(on: pool) }
-
-    private static func microseconds(_ now: Instant) -> UInt32 {
-        UInt32(truncatingIfNeeded: now.nanoseconds / 1_000)
-    }
 
     /// How far ahead of what was written the sender may be.
     package private(set) var window: Int {
@@ -166,8 +163,9 @@ package struct StreamReceiver: ~Copyable {
 
     /// What the sender is to be told; counts it as told.
     ///
-    /// The window doubles when an eighth of it was used up within two round trips and the socket keeps up. With `shrinks` it halves,
-    /// down to the least; what was granted stays so.
+    /// The window doubles when all of it was used up within two round trips and the socket keeps up: so it comes to between two and
+    /// four times what is under way, which is what may wait in hops. With `shrinks` it halves, down to the least; what was
+    /// granted stays so.
     package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
@@ -175,17 +173,12 @@ package struct StreamReceiver: ~Copyable {
         shrinks: Bool = false
     ) -> Acknowledgment {
         let offset = acknowledgeable
-        let used = unacknowledged
-        let isFast =
-            !mustAcknowledge && used >= window / 8
-            && .microseconds(Self.microseconds(now) &- acknowledgedAt) < roundTrip * 2
-        if mayGrow, pending.isEmpty, window < Self.maximumWindow, isFast {
+        if isUsedUp(at: offset, now, within: roundTrip * 2), mayGrow, pending.isEmpty {
             window = min(2 * window, Self.maximumWindow)
         }
         if shrinks { window = max(window / 2, min(window, Self.minimumWindow)) }
         acknowledged = NearOffset(offset, from: offset)
         mustAcknowledge = false
-        acknowledgedAt = Self.microseconds(now)
         granted = max(granted, written + UInt64(window))
         guard !isFinAcknowledgeable else {
             isFinAcknowledged = true
@@ -193,5 +186,22 @@ package struct StreamReceiver: ~Copyable {
         }
         let window = min(granted - offset, UInt64(WireLimit.window))
         return Acknowledgment(offset: offset, window: UInt32(window))
+    }
+
+    /// Whether a window was used up, in no more than `time`; then, and on a new path, measures the next one.
+    private mutating func isUsedUp(
+        at offset: UInt64,
+        _ now: Instant,
+        within time: Duration
+    ) -> Bool {
+        guard mustAcknowledge || measuredFrom.distance(to: offset) >= window else { return false }
+        let passed = Self.microseconds(now) &- measuredAt
+        measuredFrom = NearOffset(offset, from: offset)
+        measuredAt = Self.microseconds(now)
+        return !mustAcknowledge && .microseconds(passed) <= time
+    }
+
+    private static func microseconds(_ time: Instant) -> UInt32 {
+        UInt32(truncatingIfNeeded: time.nanoseconds / 1_000)
     }
 }

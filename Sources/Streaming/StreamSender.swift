@@ -36,9 +36,13 @@ package struct StreamSender: ~Copyable {
     package var finOffset: UInt64? { hasEnded ? ring.end : nil }
 
     /// The bytes that may be read from the socket now.
+    ///
+    /// No more are kept than the largest window: after another path was taken, the receiver may allow that many beyond
+    /// bytes whose acknowledgment was lost with the old one.
     package var room: Int {
-        guard !hasEnded, limit > ring.end else { return 0 }
-        return Int(limit - ring.end)
+        let end = min(limit, ring.start + UInt64(WireLimit.window))
+        guard !hasEnded, end > ring.end else { return 0 }
+        return Int(end - ring.end)
     }
 
     /// The bytes that may be sent now.

@@ -378,10 +378,10 @@ class Lab:
     def network(self, names, links, servers, health=None, wires=None, hosts=None, **site):
         """Sites by their names, `links` (from, to, cost), and the service `backend`, which `servers` have.
 
-        `wires`: user-space links by (from, to), instead of the bridge. `hosts`: server addresses by site.
+        `wires`: settings of user-space links by (from, to), instead of the bridge. `hosts`: server addresses by site.
         """
-        wires = wires or {}
         sites = [self.site(name) for name in names]
+        wires = {(a, b): self.wire(self.sites[a], self.sites[b], settings) for (a, b), settings in (wires or {}).items()}
         for each in sites:
             each.boot()
         identities = {each.name: each.identity for each in sites}

@@ -17,7 +17,7 @@ extension IngressConnection {
         guard let way = next else { return handle(.noWay) }
         let attempt = LooseEnd(of: self)
         guard let hop = way.route.first,
-            let carrier = engine.carrier(to: hop, mayBridge: true, isBulk: joined.bulk != nil),
+            let carrier = carrier(to: hop, joined),
             carrier.knowsResume,
             carrier !== end.carrier || !carrier.isRetired, let resume = resume(joined, way),
             carrier.open(attempt)
@@ -26,6 +26,18 @@ extension IngressConnection {
         attempt.send(.resume) { resume.encode(into: &$0) }
         let patience = way.patience(roundTrip: carrier.conduit.roundTrip)
         handle(.askedBack(way, hadFin: resume.standing.hasFin, patience: patience))
+    }
+
+    /// A bulk stream that has a lane to itself stays there when only hops beyond are to move it: a new lane would have to find out
+    /// first how much the way takes.
+    private func carrier(to hop: ProxyID, _ joined: Joined) -> StreamCarrier? {
+        let isBulk = joined.bulk != nil
+        if isBulk, let own = end.carrier, own.neighbor == hop, own.activeStreams == 1,
+            !own.isRetired, !own.isBridge
+        {
+            return own
+        }
+        return engine.carrier(to: hop, mayBridge: true, isBulk: isBulk)
     }
 
     /// Nil while the egress's key is not known, or the stream has no name any more.
