@@ -47,7 +47,9 @@ package struct StreamFlow: ~Copyable {
     var awaitsPath = false
     private var isAcknowledgedSoon = false
     private var steps: Steps = []
-    /// Over all hops, in tenths of a millisecond, rounded up; 0 while unknown. More bytes would make each idle connection larger.
+    /// Over all hops, in tenths of a millisecond, rounded up; 0 while unknown.
+    ///
+    /// More bytes would make each idle connection larger.
     private var roundTripTenths: UInt16 = 0
 
     /// `pool` holds the bytes of both directions; `window` is what the other end may send at first.
@@ -317,7 +319,9 @@ extension StreamFlow {
         return receiver.owesAcknowledgment
     }
 
-    /// What the other end is to be told; counts it as told. `roundTrip` is that of the first hop.
+    /// What the other end is to be told; counts it as told.
+    ///
+    /// `roundTrip` is that of the first hop.
     package mutating func takeAcknowledgment(
         at now: Instant,
         roundTrip: Duration,
