@@ -32,6 +32,14 @@ package struct StreamFlow: ~Copyable {
         package static let answered = Steps(rawValue: 128)
     }
 
+    /// Two that share a byte.
+    private struct Marks: OptionSet {
+        let rawValue: UInt8
+
+        static let touched = Marks(rawValue: 1)
+        static let acknowledgedSoon = Marks(rawValue: 2)
+    }
+
     // In an order without gaps.
     package private(set) var sender: StreamSender
     /// When a byte or a FIN last moved.
@@ -39,18 +47,19 @@ package struct StreamFlow: ~Copyable {
     package private(set) var receiver: StreamReceiver
     /// The other end has taken the stream: bytes may flow.
     package private(set) var isOpen = false
-    /// A byte has passed in some direction.
-    package private(set) var isTouched = false
     /// There is a socket to write to; without one, what comes waits for the next.
     package private(set) var hasSocket: Bool
     /// Until the path is another one, or sure to stay, an orderly end is not told: the other end could not hear of it.
     var awaitsPath = false
-    private var isAcknowledgedSoon = false
+    private var marks: Marks = []
     private var steps: Steps = []
-    /// Over all hops, in tenths of a millisecond, rounded up; 0 while unknown.
+    /// The square root of the time over all hops, in units of 16 microseconds, rounded up; 0 while unknown.
     ///
-    /// More bytes would make each idle connection larger.
-    private var roundTripTenths: UInt16 = 0
+    /// More than a byte would make each idle connection larger.
+    private var roundTripRoot: UInt8 = 0
+
+    /// A byte has passed in some direction.
+    package var isTouched: Bool { marks.contains(.touched) }
 
     /// `pool` holds the bytes of both directions; `window` is what the other end may send at first.
     package init(_ pool: BufferPool, window: Int, hasSocket: Bool, at now: Instant) {
@@ -75,9 +84,9 @@ package struct StreamFlow: ~Copyable {
         if hasSocket, receiver.isFinDue { return due.union(.deliverFin) }
         if receiver.isAcknowledgmentDue {
             due.insert(.acknowledge)
-        } else if receiver.owesAcknowledgment, !isAcknowledgedSoon {
+        } else if receiver.owesAcknowledgment, !marks.contains(.acknowledgedSoon) {
             // So that the sender's ring is not held for long by the last bytes of a burst.
-            isAcknowledgedSoon = true
+            marks.insert(.acknowledgedSoon)
             due.insert(.acknowledgeSoon)
         }
         if !awaitsPath, sender.isFinAcknowledged, receiver.isFinAcknowledgeable {
@@ -88,7 +97,7 @@ package struct StreamFlow: ~Copyable {
 
     private mutating func touch() {
         guard !isTouched else { return }
-        isTouched = true
+        marks.insert(.touched)
         steps.insert(.touched)
     }
 }
@@ -117,7 +126,7 @@ extension StreamFlow {
     /// Goes on over another path at the egress, for an ingress that has `standing`; gives the offset from which bytes are
     /// sent.
     mutating func resume(_ standing: StreamStanding) throws(StreamViolation) -> UInt64 {
-        roundTripTenths = 0
+        roundTripRoot = 0
         let own = receiver.standing
         let start = try sender.resume(standing)
         try receiver.resume(from: own.next, hasFin: own.hasFin)
@@ -148,7 +157,13 @@ extension StreamFlow {
     }
 
     private mutating func noteRoundTrip(_ time: Duration) {
-        roundTripTenths = UInt16(min(time, Self.longestRoundTrip).wholeNanoseconds / 100_000 + 1)
+        let units = Double(min(time, Self.longestRoundTrip).wholeNanoseconds) / 16_000
+        roundTripRoot = UInt8(max(1, units.squareRoot().rounded(.up)))
+    }
+
+    /// Zero while unknown.
+    private var pathRoundTrip: Duration {
+        .microseconds(16 * Int64(roundTripRoot) * Int64(roundTripRoot))
     }
 
     private static let longestRoundTrip: Duration = .seconds(1)
@@ -275,7 +290,7 @@ extension StreamFlow {
         let known = try receiver.check(offset, count: count)
         if known < count {
             // The egress has asked nothing: what comes first comes a round trip after its answer, or after its first bytes.
-            if roundTripTenths == 0 { noteRoundTrip(now - lastMoved) }
+            if roundTripRoot == 0 { noteRoundTrip(now - lastMoved) }
             lastMoved = now
             touch()
             if receiver.next == 0 { steps.insert(.answered) }
@@ -315,7 +330,7 @@ extension StreamFlow {
 
     /// The time of `acknowledgeSoon` has come; true when there is still something to tell.
     package mutating func acknowledgeNow() -> Bool {
-        isAcknowledgedSoon = false
+        marks.remove(.acknowledgedSoon)
         return receiver.owesAcknowledgment
     }
 
@@ -330,7 +345,7 @@ extension StreamFlow {
     ) -> Acknowledgment {
         receiver.takeAcknowledgment(
             at: now,
-            roundTrip: max(roundTrip, .microseconds(Int64(roundTripTenths) * 100)),
+            roundTrip: max(roundTrip, pathRoundTrip),
             mayGrow: mayGrow,
             shrinks: shrinks
         )

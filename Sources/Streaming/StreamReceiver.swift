@@ -27,8 +27,7 @@ package struct StreamReceiver: ~Copyable {
     private(set) var missed: UInt32 = 0
     /// The offset of the last acknowledgment, unless `mustAcknowledge`.
     private var acknowledged = NearOffset()
-    /// Where the use of the window is measured from: an offset, and a time in microseconds, of which the low bits say enough.
-    private var measuredFrom = NearOffset()
+    /// When the last window was used up, or the path began, in microseconds that begin anew after an hour.
     private var measuredAt: UInt32
     private var isFinAcknowledged = false
     /// The sender may have heard of nothing, over this path.
@@ -188,17 +187,23 @@ package struct StreamReceiver: ~Copyable {
         return Acknowledgment(offset: offset, window: UInt32(window))
     }
 
-    /// Whether a window was used up, in no more than `time`; then, and on a new path, measures the next one.
+    /// Whether a window was used up, in no more than `time`, when the sender is told of the bytes before `offset`.
+    ///
+    /// It is used up at each multiple of its size.
     private mutating func isUsedUp(
         at offset: UInt64,
         _ now: Instant,
         within time: Duration
     ) -> Bool {
-        guard mustAcknowledge || measuredFrom.distance(to: offset) >= window else { return false }
+        let size = UInt64(window)
+        let before = mustAcknowledge ? 0 : offset - UInt64(unacknowledged)
+        guard mustAcknowledge || before / size < offset / size else { return false }
         let passed = Self.microseconds(now) &- measuredAt
-        measuredFrom = NearOffset(offset, from: offset)
         measuredAt = Self.microseconds(now)
-        return !mustAcknowledge && .microseconds(passed) <= time
+        guard !mustAcknowledge, .microseconds(passed) <= time else { return false }
+        // Only half of a window twice as large is left until its next multiple: it has half of the time.
+        if offset / size % 2 == 1 { measuredAt &-= UInt32(time.wholeNanoseconds / 2_000) }
+        return true
     }
 
     private static func microseconds(_ time: Instant) -> UInt32 {
