@@ -70,9 +70,6 @@ package struct SiteID: Hashable, Comparable, Sendable, CustomStringConvertible {
 
     package var description: String { text }
 
-    /// Of 60 bits of a digest: more would tell no more sites apart.
-    package func hash(into hasher: inout Hasher) { hasher.combine(head) }
-
     package static func < (left: Self, right: Self) -> Bool {
         (left.head, left.middle, left.tail) < (right.head, right.middle, right.tail)
     }
