@@ -63,6 +63,9 @@ def test_a_site_that_comes_back_starts_slowly(net):
     bind_names(net)
     policy(net, "slow", {"slowStart": "20s"})
     wait("both have their whole weight", lambda: held(net, address, 20)["b"] == 10, 40, every=1)
+    # Whoever comes within `slowStart` of the first targets has its whole weight at once.
+    known = time.monotonic()
+    wait("the first targets are known for longer than that", lambda: time.monotonic() - known > 21, 30, every=0.5)
     net.cluster.kubectl("delete", "tsvc", "-n", "b", "slow")
     net.wait_targets("a", "slow", {"d": 1})
     net.cluster.apply(service("b", "slow", selector="s", listen=False))
