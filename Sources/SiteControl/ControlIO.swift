@@ -105,8 +105,10 @@ package enum ControlOutput: Equatable, Sendable {
     /// The clients of other sites have so many connections open, per target.
     case setElsewhere(ServicePort, [SiteID: UInt64])
     case forgetService(ServicePort)
-    /// Give every loop what it needs for streams; answered with `viewSeen`.
-    case publishView(UInt64, refusesStreams: Bool)
+    /// Give every loop what it needs for streams, and with it other listeners (nil: as they are); answered with `viewSeen`.
+    ///
+    /// At once: a loop that listened for a service before it knew it would refuse whoever came in between.
+    case publishView(UInt64, refusesStreams: Bool, listeners: [ClientListener]?)
     /// The agreement keys of gateways that came or have other ones now; nil: it is out of reach.
     case agree([ProxyID: [UInt8]?])
     /// Connections of these are reset.

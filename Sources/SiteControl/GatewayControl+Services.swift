@@ -40,8 +40,12 @@ extension GatewayControl {
     /// Gives the loops, routing and clients what has changed, once all of it is known.
     mutating func publishRefreshed(_ turn: inout Turn) {
         let refreshed = services.takeRefreshed()
-        if refreshed?.listeners == true { publishListeners(&turn) }
-        if refreshed?.view == true { views.publish(refusesStreams: refusesStreams, &turn) }
+        let listeners = refreshed?.listeners == true ? wantedListeners() : nil
+        if refreshed?.view == true {
+            views.publish(refusesStreams: refusesStreams, listeners: listeners, &turn)
+        } else if let listeners {
+            turn.outputs.append(.listenForClients(listeners))
+        }
         if refreshed?.advertised == true { advertise(&turn) }
         if !leaving.isEmpty, leaving.view == nil, services.isSettled {
             leaving.view = views.publish(refusesStreams: refusesStreams, &turn)
@@ -49,12 +53,13 @@ extension GatewayControl {
         if refreshed != nil { pace.changed(at: turn.now) }
     }
 
-    private mutating func publishListeners(_ turn: inout Turn) {
-        guard !hasStoppedListening else { return }
+    /// Where to listen for clients from now on; nil once this gateway listens for nobody.
+    private mutating func wantedListeners() -> [ClientListener]? {
+        guard !hasStoppedListening else { return nil }
         let listeners = services.listeners
         // What is not wanted any more cannot fail any more.
         places.keep(listeners.map(\.place))
-        turn.outputs.append(.listenForClients(listeners))
+        return listeners
     }
 
     /// Tells others what is offered here, once every loop knows of it: a loop that stood still meanwhile would refuse what others

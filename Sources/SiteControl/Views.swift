@@ -8,11 +8,17 @@ struct Views: Sendable {
     /// Every loop knows everything.
     var areSeen: Bool { seen == last }
 
-    /// Gives the loops a new one; its number.
+    /// Gives the loops a new one, and other listeners if these are named; its number.
     @discardableResult
-    mutating func publish(refusesStreams: Bool, _ turn: inout Turn) -> UInt64 {
+    mutating func publish(
+        refusesStreams: Bool,
+        listeners: [ClientListener]? = nil,
+        _ turn: inout Turn
+    ) -> UInt64 {
         last += 1
-        turn.outputs.append(.publishView(last, refusesStreams: refusesStreams))
+        turn.outputs.append(
+            .publishView(last, refusesStreams: refusesStreams, listeners: listeners)
+        )
         return last
     }
 

@@ -173,7 +173,7 @@ private struct FuzzedGateway {
                 )
             )
         case .verify(let bytes): verdict(bytes)
-        case .publishView(let number, _): .viewSeen(number)
+        case .publishView(let number, _, _): .viewSeen(number)
         case .updateService(let service, _), .setOthers(let service, _),
             .setElsewhere(let service, _):
             .services([ServiceReport(service)])

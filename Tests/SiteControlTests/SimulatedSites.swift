@@ -2,6 +2,7 @@ import NetworkModel
 import ProxyContract
 import Routing
 import TestSupport
+import Testing
 import Wire
 
 @testable import SiteControl
@@ -19,6 +20,8 @@ struct SimulatedSites {
         var changed: Set<ServicePort> = []
         var lanes: [LaneID: (lane: Int, side: Int)] = [:]
         var ports: [LanePort] = []
+        /// What loops know of.
+        var viewed: Set<ServicePort> = []
         var clients: [ClientListener] = []
         var snapshot: ProxySnapshot?
         var isReady = false
@@ -188,7 +191,7 @@ struct SimulatedSites {
                     later(.lanePort(port, loop: loop, failure: nil), at: node)
                 }
             }
-        case .listenForClients(let listeners): nodes[node].clients = listeners
+        case .listenForClients(let listeners): listen(listeners, at: node)
         case .resolve(let question): later(.resolved(question, answer(question.host)), at: node)
         case .sign(let lsa):
             let body = LSACodec.encodeBody(lsa)
@@ -211,12 +214,22 @@ struct SimulatedSites {
             nodes[node].services[key]?.setElsewhere(counts)
             nodes[node].changed.insert(key)
         case .forgetService(let key): nodes[node].services[key] = nil
-        case .publishView(let number, _): later(.viewSeen(number), at: node)
+        case .publishView(let number, _, let listeners):
+            nodes[node].viewed = Set(nodes[node].services.keys)
+            if let listeners { listen(listeners, at: node) }
+            later(.viewSeen(number), at: node)
         case .snapshot(let snapshot): nodes[node].snapshot = snapshot
         case .ready(let isReady): nodes[node].isReady = isReady
         case .log(let text): nodes[node].log.append(text)
         case .agree, .reset, .ended, .revoked, .grants, .health, .account, .note: break
         }
+    }
+
+    /// Whoever comes to a loop that does not know the service yet is refused.
+    private mutating func listen(_ listeners: [ClientListener], at node: Int) {
+        let unknown = listeners.map(\.service).filter { !nodes[node].viewed.contains($0) }
+        #expect(unknown.isEmpty, "loops listen for services that they do not know")
+        nodes[node].clients = listeners
     }
 
     private static let signature = Array("signed".utf8)

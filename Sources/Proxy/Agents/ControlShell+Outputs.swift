@@ -21,12 +21,12 @@ extension ControlShell {
         case .setOthers(let key, let counts): services.setOthers(key, counts)
         case .setElsewhere(let key, let counts): services.setElsewhere(key, counts)
         case .forgetService(let key): services.forget(key)
-        case .publishView(let number, let refusesStreams):
+        case .publishView(let number, let refusesStreams, let listeners):
             self.refusesStreams = refusesStreams
-            publishView { $0.feed(.viewSeen(number)) }
+            publishView(with: listeners) { $0.feed(.viewSeen(number)) }
         case .agree(let gateways):
             guard keys.update(gateways, pause: { [loop] in loop.breathe() }) else { return }
-            publishView { _ in }
+            publishView(with: nil) { _ in }
         case .reset(let ports):
             let ended = Set(ports)
             core.tellAgents { $0.engine.reset(ended) }
@@ -87,8 +87,12 @@ extension ControlShell {
         }
     }
 
-    /// Gives every loop all that it needs for streams; `seen` is called once every loop has it.
-    private func publishView(_ seen: @escaping @Sendable (ControlShell) -> Void) {
+    /// Gives every loop all that it needs for streams, and with it other listeners if there are any; `seen` is called once every loop
+    /// has it.
+    private func publishView(
+        with listeners: [ClientListener]?,
+        _ seen: @escaping @Sendable (ControlShell) -> Void
+    ) {
         let view = DataPlaneView(
             proxy: core.id,
             isSidecar: core.isSidecar,
@@ -100,6 +104,8 @@ extension ControlShell {
         let rest = Atomic(core.loops)
         let core = core
         core.tellAgents { agent in
+            // Clients that wait where a listener ends are for services of the view before.
+            if let listeners { agent.setClientListeners(listeners) }
             agent.engine.update(view)
             guard rest.wrappingSubtract(1, ordering: .relaxed).newValue == 0 else { return }
             core.tellControl(seen)
