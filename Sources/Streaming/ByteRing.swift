@@ -61,28 +61,24 @@ package struct ByteRing: ~Copyable {
         }
     }
 
-    /// Adds as many bytes as `read` says it has put into the region that it is lent, of at most `limit`; gives their number.
-    package mutating func fill(
-        atMost limit: Int,
-        _ read: (UnsafeMutableRawBufferPointer) -> Int
-    ) -> Int {
+    /// Adds as many bytes as `read` says it has put into the space that it is lent, of at most `limit`; gives their number.
+    package mutating func fill(atMost limit: Int, _ read: (RingSpace) -> Int) -> Int {
         if limit <= BufferPool.scratchSize, limit > capacity - count {
-            return unsafe fillByCopy(atMost: limit, read)
+            return fillByCopy(atMost: limit, read)
         }
         reserve(limit)
-        let count = unsafe read(freeRegion(atMost: limit))
+        let first = unsafe region(at: end, atMost: limit)
+        let second = unsafe region(at: end + UInt64(first.count), atMost: limit - first.count)
+        let count = unsafe read(RingSpace(first: first, second: second))
         length += UInt32(count)
         releaseIfEmpty()
         return count
     }
 
     /// What is read at once is little mostly: memory is taken for what came only.
-    private mutating func fillByCopy(
-        atMost limit: Int,
-        _ read: (UnsafeMutableRawBufferPointer) -> Int
-    ) -> Int {
+    private mutating func fillByCopy(atMost limit: Int, _ read: (RingSpace) -> Int) -> Int {
         let pool = pool
-        let count = unsafe read(.init(rebasing: pool.scratch[..<limit]))
+        let count = unsafe read(RingSpace(first: .init(rebasing: pool.scratch[..<limit])))
         unsafe append(UnsafeRawBufferPointer(rebasing: pool.scratch[..<count]).bytes)
         return count
     }

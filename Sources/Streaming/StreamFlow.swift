@@ -177,8 +177,8 @@ extension StreamFlow {
     package mutating func allowEarly() { sender.allowEarly() }
 
     /// Takes what one read of these gives; gives their number.
-    package mutating func fillEarly(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
-        unsafe sender.fill(atMost: WireLimit.early, read)
+    package mutating func fillEarly(_ read: (RingSpace) -> Int) -> Int {
+        sender.fill(atMost: WireLimit.early, read)
     }
 
     /// Gives the first bytes to travel with OPEN: then the stream is not untouched any more.
@@ -226,9 +226,9 @@ extension StreamFlow {
     package mutating func fill(
         atMost count: Int,
         at now: Instant,
-        _ read: (UnsafeMutableRawBufferPointer) -> Int
+        _ read: (RingSpace) -> Int
     ) -> Int {
-        let count = unsafe sender.fill(atMost: count, read)
+        let count = sender.fill(atMost: count, read)
         if count > 0 {
             lastMoved = now
             touch()

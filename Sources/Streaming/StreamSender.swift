@@ -60,9 +60,9 @@ package struct StreamSender: ~Copyable {
     /// Takes what one read from the socket gives, at most `count` bytes of `room`; gives their number.
     package mutating func fill(
         atMost count: Int,
-        _ read: (UnsafeMutableRawBufferPointer) -> Int
+        _ read: (RingSpace) -> Int
     ) -> Int {
-        unsafe ring.fill(atMost: min(count, room), read)
+        ring.fill(atMost: min(count, room), read)
     }
 
     /// The socket has ended: there are no bytes but those that were read.

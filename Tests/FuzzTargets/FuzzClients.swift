@@ -65,9 +65,9 @@ private struct FuzzedClient: ~Copyable {
         guard decisions.byte() % 4 == 0 else { return feed(.start, &decisions) }
         feed(.listen(for: .milliseconds(20)), &decisions)
         stream.flow.allowEarly()
-        _ = unsafe stream.flow.fillEarly { region in
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 7)
-            return min(region.count, 100)
+        _ = stream.flow.fillEarly { space in
+            unsafe space.first.initializeMemory(as: UInt8.self, repeating: 7)
+            return unsafe min(space.first.count, 100)
         }
         feed(.spoke, &decisions)
     }
@@ -186,9 +186,9 @@ private struct FuzzedClient: ~Copyable {
         guard stream.flow.isOpen else { return }
         if decisions.byte() % 8 == 0 { return finish() }
         let count = Int(decisions.byte())
-        _ = unsafe stream.flow.fill(atMost: count, at: now) { region in
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 7)
-            return region.count
+        _ = stream.flow.fill(atMost: count, at: now) { space in
+            unsafe space.first.initializeMemory(as: UInt8.self, repeating: 7)
+            return unsafe space.first.count
         }
         var frames = FrameBuffer()
         _ = stream.flow.appendData(atMost: count, label: 1, to: &frames)

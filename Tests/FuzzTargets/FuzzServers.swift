@@ -119,9 +119,9 @@ private struct FuzzedServer: ~Copyable {
             return feed(.violated)
         }
         guard stream.flow.hasSocket, stream.flow.sender.finOffset == nil else { return }
-        _ = unsafe stream.flow.fill(atMost: count, at: now) { region in
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 7)
-            return region.count
+        _ = stream.flow.fill(atMost: count, at: now) { space in
+            unsafe space.first.initializeMemory(as: UInt8.self, repeating: 7)
+            return unsafe space.first.count
         }
         var frames = FrameBuffer()
         _ = stream.flow.appendData(atMost: count, label: 1, to: &frames)

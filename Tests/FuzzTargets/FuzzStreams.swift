@@ -98,9 +98,9 @@ private struct FuzzedEnd: ~Copyable {
 
     private mutating func read(_ count: Int) {
         guard count > 0, sender.room > 0 else { return }
-        _ = unsafe sender.fill(atMost: count) { region in
-            unsafe region.initializeMemory(as: UInt8.self, repeating: 7)
-            return region.count
+        _ = sender.fill(atMost: count) { space in
+            unsafe space.first.initializeMemory(as: UInt8.self, repeating: 7)
+            return unsafe space.first.count
         }
     }
 

@@ -22,10 +22,9 @@ struct ByteRingTests {
                     written += count
                 case 1:
                     let limit = Int.random(in: 1..<9_000, using: &random)
-                    let count = unsafe ring.fill(atMost: limit) { region in
-                        let count = Int.random(in: 1...max(1, region.count), using: &random)
-                        let bytes = Pattern.bytes(written..<written + UInt64(count))
-                        unsafe region.copyBytes(from: bytes)
+                    let count = ring.fill(atMost: limit) { space in
+                        let count = Int.random(in: 1...space.count, using: &random)
+                        space.copyBytes(from: Pattern.bytes(written..<written + UInt64(count)))
                         return count
                     }
                     written += UInt64(count)
@@ -67,8 +66,8 @@ struct ByteRingTests {
         for count in [1, 300, 100, 200, 4_096] {
             let end = UInt64(expected.count + count)
             let bytes = Pattern.bytes(UInt64(expected.count)..<end)
-            let filled = unsafe ring.fill(atMost: 4_096) { region in
-                unsafe region.copyBytes(from: bytes)
+            let filled = ring.fill(atMost: 4_096) { space in
+                space.copyBytes(from: bytes)
                 return count
             }
             #expect(filled == count)
@@ -84,7 +83,7 @@ struct ByteRingTests {
     func failedRead() {
         let pool = BufferPool()
         var ring = ByteRing(pool)
-        #expect(unsafe ring.fill(atMost: 100) { _ in 0 } == 0)
+        #expect(ring.fill(atMost: 100) { _ in 0 } == 0)
         #expect(ring.capacity == 0)
         #expect(pool.used == 0)
     }

@@ -48,7 +48,7 @@ struct LongStreamTests {
         for index in 0..<Self.pieces {
             let offset = index * UInt64(Self.piece)
             #expect(sender.sent == offset && sender.limit == offset + UInt64(Self.piece))
-            let count = unsafe sender.fill(atMost: Self.piece) { $0.count }
+            let count = sender.fill(atMost: Self.piece) { $0.count }
             #expect(count == Self.piece && sender.ready == count && sender.room == 0)
             sender.didSend(count)
             let end = offset + UInt64(count)

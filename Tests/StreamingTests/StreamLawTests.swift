@@ -36,10 +36,10 @@ private struct Direction: ~Copyable {
             isEnded = true
             return sender.end()
         }
-        _ = unsafe sender.fill(atMost: limit) { region in
+        _ = sender.fill(atMost: limit) { space in
             let start = total - UInt64(rest)
-            let count = min(rest, region.count)
-            unsafe region.copyBytes(from: Pattern.bytes(start..<start + UInt64(count)))
+            let count = min(rest, space.count)
+            space.copyBytes(from: Pattern.bytes(start..<start + UInt64(count)))
             return count
         }
     }
@@ -207,7 +207,7 @@ struct StreamLawTests {
         let pool = BufferPool()
         var sender = StreamSender(pool)
         sender.open(window: 100)
-        #expect(unsafe sender.fill(atMost: 1_000) { $0.count } == 100)
+        #expect(sender.fill(atMost: 1_000) { $0.count } == 100)
         #expect(sender.room == 0)
         sender.didSend(60)
         expect(.acknowledgment(offset: 61, sent: 60)) {
@@ -237,7 +237,7 @@ struct StreamLawTests {
         sender.open(window: window)
         func fill() -> Int {
             var count = 0
-            while sender.room > 0 { count += unsafe sender.fill(atMost: 65_536) { $0.count } }
+            while sender.room > 0 { count += sender.fill(atMost: 65_536) { $0.count } }
             return count
         }
         #expect(fill() == Int(window))

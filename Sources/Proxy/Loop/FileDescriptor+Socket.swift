@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import NetworkModel
+import Streaming
 
 /// TCP sockets: made non-blocking and close-on-exec, with the options that all of ours have.
 extension FileDescriptor {
@@ -202,6 +203,24 @@ extension FileDescriptor {
             count = unsafe send(number, buffer.baseAddress, buffer.count, flags)
         } while count < 0 && errno == EINTR
         return count >= 0 ? .bytes(count) : failure("write")
+    }
+
+    /// Reads once, into both pieces.
+    func read(into space: RingSpace) -> IOResult {
+        let (first, second) = unsafe (space.first, space.second)
+        guard unsafe !second.isEmpty else { return unsafe read(into: first) }
+        let pieces: InlineArray<2, iovec> = unsafe [
+            iovec(iov_base: first.baseAddress, iov_len: first.count),
+            iovec(iov_base: second.baseAddress, iov_len: second.count),
+        ]
+        var count: Int
+        repeat {
+            count = unsafe pieces.span.withUnsafeBufferPointer {
+                unsafe readv(number, $0.baseAddress, Int32($0.count))
+            }
+        } while count < 0 && errno == EINTR
+        if count > 0 { return .bytes(count) }
+        return count == 0 ? .endOfFile : failure("readv")
     }
 
     /// Reads once.

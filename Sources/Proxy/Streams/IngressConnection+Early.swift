@@ -23,9 +23,9 @@ extension IngressConnection {
     private func readEarly() -> Bool {
         var asked = 0
         var result = IOResult.wouldBlock
-        _ = unsafe stream.flow.fillEarly { region in
-            asked = region.count
-            result = unsafe part.socket?.read(into: region) ?? .wouldBlock
+        _ = stream.flow.fillEarly { space in
+            asked = space.count
+            result = part.socket?.read(into: space) ?? .wouldBlock
             return result.count
         }
         switch result {

@@ -275,9 +275,9 @@ extension SocketStream {
         let wanted = min(most, part.readSize, readRoom)
         var asked = 0
         var result = IOResult.wouldBlock
-        _ = unsafe flow.fill(atMost: wanted, at: engine.loop.now) { region in
-            asked = region.count
-            result = unsafe part.socket?.read(into: region) ?? .wouldBlock
+        _ = flow.fill(atMost: wanted, at: engine.loop.now) { space in
+            asked = space.count
+            result = part.socket?.read(into: space) ?? .wouldBlock
             return result.count
         }
         part.noteRead(result, of: asked)

@@ -6,11 +6,11 @@ import Wire
 ///
 /// Deficit round robin, as in fq_codel: streams that have become ready go first, once, then take turns with the busy ones;
 /// one that has nothing more after its first turn waits for its place among the busy ones before it can be fresh again,
-/// so that streams which are ever fresh leave the others theirs. A turn is at most one frame of 64 KiB when a stream is
-/// alone and 32 KiB when others wait.
+/// so that streams which are ever fresh leave the others theirs. A turn is at most one frame of 64 KiB, since each
+/// costs the far end a system call, and half of that while fresh ones wait.
 final class StreamCarrier {
-    private static let loneQuantum = FrameHeader.maximumData + 64
-    private static let sharedQuantum = 32 * 1024
+    private static let longQuantum = FrameHeader.maximumData + 64
+    private static let shortQuantum = 32 * 1024
     /// What is sent at once where several share the conduit; one that is alone fills what it is lent, for fewer turns.
     private static let sharedBatch = 128 * 1024
     /// Less room than this is not given to a stream.
@@ -246,8 +246,8 @@ final class StreamCarrier {
             end.line = .none
             guard end.carrier === self else { continue }
             let isAlone = fresh.isEmpty && busy.isEmpty
-            let quantum = isAlone ? Self.loneQuantum : Self.sharedQuantum
-            let credit = min(Int(end.deficit) + quantum, Self.loneQuantum)
+            let quantum = fresh.isEmpty ? Self.longQuantum : Self.shortQuantum
+            let credit = min(Int(end.deficit) + quantum, Self.longQuantum)
             let before = buffer.count
             let hasMore = end.owner.produce(into: &buffer, limit: min(room, credit), at: end)
             let used = buffer.count - before

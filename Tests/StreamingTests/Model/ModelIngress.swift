@@ -52,7 +52,7 @@ final class ModelIngress: ModelSocketOwner {
         handle(.listen(for: .milliseconds(20)))
         stream.flow.allowEarly()
         if client.given < client.words.count {
-            _ = unsafe stream.flow.fillEarly { unsafe client.give(into: $0) }
+            _ = stream.flow.fillEarly { client.give(into: $0) }
         }
         if stream.flow.sender.hasRead { handle(.spoke) }
     }

@@ -151,9 +151,9 @@ final class ModelSocket {
 
     var canGive: Bool { !hasGivenEnd && closedInOrder == nil && !hasFailed }
 
-    func give(into region: UnsafeMutableRawBufferPointer) -> Int {
-        let count = min(region.count, words.count - given)
-        unsafe region.copyBytes(from: words[given..<given + count])
+    func give(into space: RingSpace) -> Int {
+        let count = min(space.count, words.count - given)
+        space.copyBytes(from: Array(words[given..<given + count]))
         given += count
         return count
     }

@@ -101,7 +101,7 @@ extension ModelSocketOwner {
                 socket.giveEnd()
                 if endOfSocket() { return socketFailed() }
             } else {
-                _ = unsafe flow.fill(atMost: limit, at: now) { unsafe socket.give(into: $0) }
+                _ = flow.fill(atMost: limit, at: now) { socket.give(into: $0) }
             }
         }
         end.sendFrames { buffer, label in
