@@ -6,6 +6,7 @@
 Needs root and what hack/build.sh has built (TIELINE_BIN or .build/release); the workload is python3.
 """
 import ast
+import datetime
 import json
 import os
 import pathlib
@@ -95,20 +96,20 @@ def check_services(node):
     check(len(expected) == 2 * FAMILIES[node.families], f"each pod has an address of each family: {expected}")
     for pod in (None, inside):
         for host in ["web.check.svc", *hosts(node.get("service", "check", "web")["spec"]["clusterIPs"])]:
-            wait(f"the Service answers at {host}", lambda: node.get_url(f"http://{host}/a", pod) == "one", 5)
+            wait(f"the Service answers at {host}", lambda: node.get_url(f"http://{host}/a", pod) == "one")
     check(node.get_url("http://web/a", inside) == "one", "the short name, from a pod")
     check(node.get_url("http://web.check.svc.cluster.local/a", inside) == "one", "the full name")
     seen = wait("an ingress address", lambda: node.get("service", "check", "open")["status"]["loadBalancer"]["ingress"])
     check(len(seen) == FAMILIES[node.families], f"the load balancer has an address of each family: {seen}")
     for host in hosts(entry["ip"] for entry in seen):
-        wait(f"the load balancer answers at {host}", lambda: node.get_url(f"http://{host}/a") == "one", 5)
+        wait(f"the load balancer answers at {host}", lambda: node.get_url(f"http://{host}/a") == "one")
     port = node.get("service", "check", "open")["spec"]["ports"][0]["nodePort"]
     nodes = hosts(entry["ip"] for entry in pods[0]["status"]["hostIPs"])
     check(len(nodes) == FAMILIES[node.families], f"the node has an address of each family: {nodes}")
     for pod in (None, inside):
         for host in nodes:
-            check(node.get_url(f"http://{host}:{port}/a", pod) == "one", f"the node port at {host}")
-    check(resolved(node, "peers.check.svc") == expected, "headless: the ready pods")
+            wait(f"the node port answers at {host}", lambda: node.get_url(f"http://{host}:{port}/a", pod) == "one")
+    wait("headless: the ready pods", lambda: resolved(node, "peers.check.svc") == expected)
     check(node.ask("getent", "hosts", "none.check.svc") == "", "an unknown name does not resolve")
     for pod in pods:
         for host in hosts(entry["ip"] for entry in pod["status"]["podIPs"]):
@@ -119,20 +120,20 @@ def check_services(node):
 
     node.kubectl("patch", "secret", "-n", "check", "pages", "--type", "json", "-p",
                  '[{"op": "remove", "path": "/data/a"}, {"op": "add", "path": "/data/b", "value": "eA=="}]')
-    wait("nobody is ready", lambda: not node.ready_pods("check", "app=web"), 10)
+    wait("nobody is ready", lambda: not node.ready_pods("check", "app=web"))
     for pod in (None, inside):
-        wait("refused", lambda: "onnect" in node.get_url("http://web.check.svc/a", pod), 5)
-        began = time.monotonic()
-        refusal = node.get_url("http://web.check.svc/a", pod)
-        check("onnect" in refusal and time.monotonic() - began < 1, f"refused at once: {refusal}")
+        wait("refused", lambda: "onnect" in node.get_url("http://web.check.svc/a", pod))
+        # By the clock of curl, whose own start is none of it.
+        refusal = node.ask("curl", "-s", "-S", "-m", "5", "-w", "\n%{time_total}\n", "http://web.check.svc/a", pod=pod)
+        seconds = float(next(line for line in refusal.splitlines() if line.replace(".", "").isdigit()))
+        check("onnect" in refusal and seconds < 1, f"refused at once: {refusal}")
         for host in [f"{host}:{port}" for host in nodes] + hosts(entry["ip"] for entry in seen):
-            refusal = node.get_url(f"http://{host}/a", pod)
-            check("onnect" in refusal, f"the node port and the load balancer, too: {refusal}")
-    check(not resolved(node, "peers.check.svc"), "headless: nobody is ready")
+            wait("the node port and the load balancer refuse, too", lambda: "onnect" in node.get_url(f"http://{host}/a", pod))
+    wait("headless: nobody is ready", lambda: not resolved(node, "peers.check.svc"))
     check(resolved(node, "all.check.svc") == expected, "publishNotReadyAddresses: all")
     node.apply(secret("pages", a="two"))
     node.wait_ready("check", "app=web", 2)
-    wait("back", lambda: node.get_url("http://web.check.svc/a") == "two", 5)
+    wait("back", lambda: node.get_url("http://web.check.svc/a") == "two")
 
 
 def check_families(node):
@@ -141,7 +142,7 @@ def check_families(node):
         with Node(f"{NAME}-{families}", families) as other:
             other.kubectl("create", "namespace", "check")
             check_services(other)
-        wait("nothing is left", lambda: leftovers(f"{NAME}-{families}") == [], 5)
+        wait("nothing is left", lambda: leftovers(f"{NAME}-{families}") == [])
 
 
 def check_manual_slices(node):
@@ -152,15 +153,15 @@ def check_manual_slices(node):
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
         "metadata": {"name": "manual-1", "namespace": "check", "labels": {"kubernetes.io/service-name": "manual"}},
         "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}], "endpoints": [{"addresses": [address]}]})
-    wait("the slice is used", lambda: node.get_url("http://manual.check.svc/a") == "two", 5)
+    wait("the slice is used", lambda: node.get_url("http://manual.check.svc/a") == "two")
 
 
 def check_secret_update(node):
-    """A mounted Secret changes as one, within a second."""
+    """A mounted Secret changes as one, within seconds: a kubelet may take two minutes."""
     node.apply(secret("values", a="1", b="1"), workload("reader", files="values"))
     pod = f"check/{node.wait_ready('check', 'app=reader', 1)[0]['metadata']['name']}"
     node.apply(secret("values", a="2", b="2"))
-    wait("the new values", lambda: node.ask("cat", "/files/a", "/files/b", pod=pod, container="main") == "22", 1.5)
+    wait("the new values", lambda: node.ask("cat", "/files/a", "/files/b", pod=pod, container="main") == "22", 10)
 
 
 SIDECAR = """
@@ -204,7 +205,7 @@ def check_sidecars(node):
     check(lines() == ["init ran", "sidecar begins", "main begins"], f"order of the start: {lines()}")
     node.kubectl("patch", "deployment", "-n", "check", "ordered", "--type", "merge", "-p",
                  '{"spec": {"replicas": 0}}')
-    wait("the pod is gone", lambda: not node.exists("pod", "check", pod["metadata"]["name"]), 10)
+    wait("the pod is gone", lambda: not node.exists("pod", "check", pod["metadata"]["name"]))
     check(lines()[3:] == ["main ends", "sidecar ends"], f"order of the end: {lines()}")
 
 
@@ -272,7 +273,7 @@ def check_limits(node):
     limit = {"resources": {"limits": {"memory": "48Mi", "cpu": "250m"}}}
     node.apply(workload("hungry", script="b = bytearray(200 << 20)", main=limit), workload("modest", script=MODEST, main=limit))
     state = lambda: node.get("pods", "check", selector="app=hungry")["items"][0]["status"]["containerStatuses"][0]["lastState"]["terminated"]
-    ended = wait("it has been killed", state, 15)
+    ended = wait("it has been killed", state)
     check((ended["reason"], ended["exitCode"]) == ("OOMKilled", 137), f"{ended}")
     pod = node.wait_ready("check", "app=modest", 1)[0]
     check(pod["status"]["containerStatuses"][0]["restartCount"] == 0, "the other one runs")
@@ -286,7 +287,7 @@ def check_refused_start(node):
     """A program that is not in the image is told in the words of the runtime."""
     node.apply(workload("absent", main={"command": ["/no/such/program"]}))
     waiting = lambda: node.get("pods", "check", selector="app=absent")["items"][0]["status"]["containerStatuses"][0]["state"]["waiting"]
-    wait("the reason", lambda: "no such file" in waiting()["message"] and waiting()["reason"] == "RunContainerError", 10)
+    wait("the reason", lambda: "no such file" in waiting()["message"] and waiting()["reason"] == "RunContainerError")
     node.kubectl("delete", "deployment", "-n", "check", "absent")
 
 
@@ -294,10 +295,10 @@ def check_many_starts(node):
     """Thirty containers start beside each other, not one after the other."""
     began = time.monotonic()
     node.apply(workload("many", 30, main={"command": ["sleep"], "args": ["1000"]}))
-    node.wait_ready("check", "app=many", 30, 20)
+    node.wait_ready("check", "app=many", 30, 60)
     print(f"   30 pods are ready after {time.monotonic() - began:.1f} s")
     node.kubectl("delete", "deployment", "-n", "check", "many")
-    wait("they are gone", lambda: not node.get("pods", "check", selector="app=many")["items"], 20)
+    wait("they are gone", lambda: not node.get("pods", "check", selector="app=many")["items"], 60)
 
 
 def cgroups(name):
@@ -314,17 +315,23 @@ def check_restarts(node):
         volumes=[{"name": "kept", "emptyDir": {"medium": "Memory"}}]))
     pod = node.wait_ready("check", "app=fragile", 1)[0]
     name = pod["metadata"]["name"]
-    count = lambda: node.get("pod", "check", name)["status"]["containerStatuses"][0]["restartCount"]
+    status = lambda: node.get("pod", "check", name)["status"]["containerStatuses"][0]
+    count = lambda: status()["restartCount"]
     node.ask("touch", "/kept/mark", "/lost", pod=f"check/{name}", container="main")
-    began = time.monotonic()
     node.kill(pod)
-    wait("restarted", lambda: count() == 1, 5)
+    back = wait("restarted", lambda: (found := status())["restartCount"] >= 1 and "running" in found["state"] and found)
+    away = moment(back["state"]["running"]["startedAt"]) - moment(back["lastState"]["terminated"]["finishedAt"])
+    check(away < 5, f"back long before the longest back-off, 10 s: {back}")
     node.wait_ready("check", "app=fragile", 1)
-    check(time.monotonic() - began < 5, "back long before the longest back-off, 10 s")
     found = node.ask("ls", "/kept/mark", "/lost", pod=f"check/{name}", container="main")
     check("/kept/mark" in found and "cannot access '/lost'" in found, f"the volume is kept, the rest is new: {found}")
+    before = count()
     node.kubectl("patch", "secret", "-n", "check", "pages2", "--type", "merge", "-p", '{"data": {"a": null}}')
-    wait("restarted by the probe", lambda: count() >= 2, 15)
+    wait("restarted by the probe", lambda: count() > before)
+
+
+def moment(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def check_exit_zero(node):
@@ -335,7 +342,7 @@ def check_exit_zero(node):
         pods = node.get("pods", "check", selector="app=ends")["items"]
         return len(pods) == 2 and all(pod["status"]["containerStatuses"][0]["restartCount"] >= 3 for pod in pods) and pods
 
-    pods = wait("two pods that restart", often, 15)
+    pods = wait("two pods that restart", often)
     check({pod["status"]["phase"] for pod in pods} == {"Running"}, "the phase")
     node.kubectl("delete", "deployment", "-n", "check", "ends")
 
@@ -344,16 +351,16 @@ def check_rollout(node):
     """A rolling update keeps the Service answering; rollout status, undo by template, scaling and deletion work."""
     node.apply(secret("pages3", a="v"), workload("roll", 2, files="pages3", main=READY_A), service("roll", "roll"))
     node.wait_ready("check", "app=roll", 2)
-    wait("answers", lambda: node.get_url("http://roll.check.svc/a") == "v", 5)
+    wait("answers", lambda: node.get_url("http://roll.check.svc/a") == "v")
     before = {pod["metadata"]["name"] for pod in node.pods("check", "app=roll")}
     node.kubectl("rollout", "restart", "-n", "check", "deployment/roll")
-    node.kubectl("rollout", "status", "-n", "check", "deployment/roll", "--timeout=30s")
+    node.kubectl("rollout", "status", "-n", "check", "deployment/roll", "--timeout=50s")
     after = {pod["metadata"]["name"] for pod in node.pods("check", "app=roll")}
     check(not before & after and len(after) == 2, f"all pods are new: {before} {after}")
     node.kubectl("scale", "-n", "check", "deployment/roll", "--replicas=1")
     wait("scaled", lambda: len(node.pods("check", "app=roll")) == 1)
     node.kubectl("delete", "deployment", "-n", "check", "roll")
-    wait("collected", lambda: not node.get("pods,rs", "check", selector="app=roll")["items"], 15)
+    wait("collected", lambda: not node.get("pods,rs", "check", selector="app=roll")["items"])
 
 
 def check_garbage(node):
@@ -366,21 +373,21 @@ def check_garbage(node):
     orphan["metadata"]["ownerReferences"] = [
         {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "00000000-0000-0000-0000-000000000000"}]
     node.apply(owned, orphan)
-    wait("an owner that never was", lambda: not node.exists("secret", "check", "orphan"), 5)
+    wait("an owner that never was", lambda: not node.exists("secret", "check", "orphan"))
     check(node.exists("secret", "check", "owned"), "the owner is there")
     node.kubectl("delete", "configmap", "-n", "check", "owner")
-    wait("collected", lambda: not node.exists("secret", "check", "owned"), 5)
+    wait("collected", lambda: not node.exists("secret", "check", "owned"))
 
     node.apply(workload("tree", 2, script="import time; time.sleep(1000)"))
     node.wait_ready("check", "app=tree", 2)
-    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=foreground", "--timeout=20s")
+    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=foreground", "--timeout=50s")
     check(not node.get("pods,rs", "check", selector="app=tree")["items"], "foreground: dependents went first")
     node.apply(workload("tree", 1, script="import time; time.sleep(1000)"))
     node.wait_ready("check", "app=tree", 1)
-    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=orphan", "--timeout=20s")
+    node.kubectl("delete", "deployment", "-n", "check", "tree", "--cascade=orphan", "--timeout=50s")
     check(len(node.get("pods,rs", "check", selector="app=tree")["items"]) == 2, "orphan: they stay")
     node.kubectl("delete", "rs", "-n", "check", "-l", "app=tree")
-    wait("collected", lambda: not node.get("pods", "check", selector="app=tree")["items"], 10)
+    wait("collected", lambda: not node.get("pods", "check", selector="app=tree")["items"])
 
 
 def check_api_outage(node):
@@ -388,7 +395,7 @@ def check_api_outage(node):
     node.apply(secret("pages4", a="on"), workload("steady", files="pages4", main=READY_A), service("steady", "steady"))
     pod = node.wait_ready("check", "app=steady", 1)[0]
     name = f"check/{pod['metadata']['name']}"
-    wait("answers", lambda: node.get_url("http://steady.check.svc/a") == "on", 5)
+    wait("answers", lambda: node.get_url("http://steady.check.svc/a") == "on")
     ask = ["sh", "-c", 'cd /run/secrets/kubernetes.io/serviceaccount; curl -s -m 5 --cacert ca.crt -o /dev/null '
            '-w "%{http_code}" -H "Authorization: Bearer $(cat token)" https://kubernetes.default.svc/api/v1']
     check(node.ask(*ask, pod=name, container="main") == "200", "the API server, from a pod")
@@ -397,12 +404,12 @@ def check_api_outage(node):
     check(node.get_url("http://steady.check.svc/a") == "on", "the Service answers")
     old = node.pid(pod)
     node.kill(pod)
-    wait("restarted", lambda: node.pid(pod) != old, 5)
-    wait("serves again", lambda: node.get_url("http://steady.check.svc/a") == "on", 5)
+    wait("restarted", lambda: node.pid(pod) != old)
+    wait("serves again", lambda: node.get_url("http://steady.check.svc/a") == "on")
     node.script("apiserver", "start")
     wait("the restart is reported",
-         lambda: node.get("pod", "check", pod["metadata"]["name"])["status"]["containerStatuses"][0]["restartCount"] == 1, 15)
-    wait("the token is still good", lambda: node.ask(*ask, pod=name, container="main") == "200", 5)
+         lambda: node.get("pod", "check", pod["metadata"]["name"])["status"]["containerStatuses"][0]["restartCount"] == 1)
+    wait("the token is still good", lambda: node.ask(*ask, pod=name, container="main") == "200")
 
 
 def check_namespace_deletion(node):
@@ -413,7 +420,7 @@ def check_namespace_deletion(node):
     spec["metadata"]["namespace"] = "brief"
     node.apply(spec)
     node.wait_ready("brief", "app=one", 1)
-    node.kubectl("delete", "namespace", "brief", "--timeout=30s")
+    node.kubectl("delete", "namespace", "brief", "--timeout=50s")
 
 
 def check_jobs(node):
@@ -488,20 +495,20 @@ def check_crash(node):
         pods = second.wait_ready("check", "app=one", 3)
         pids = [second.pid(pod) for pod in pods]
         os.kill(int((second.state / "devnode.process").read_text().split()[0]), signal.SIGKILL)
-        wait("the containers are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 5)
+        wait("the containers are gone", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
         second.script("down")
-        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [] or print(leftovers(f"{NAME}-crash")), 5)
+        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [] or print(leftovers(f"{NAME}-crash")))
     for _ in range(3):  # while containers are being made; the next `up` clears what is left
         with Node(f"{NAME}-crash") as second:
             second.kubectl("create", "namespace", "check")
             second.apply(workload("many", 12, main={"command": ["sleep"], "args": ["1000"]}))
             several = moments.randrange(1, 12)
-            wait(f"{several} are made", lambda: len(cgroups(second.name)) >= several, 20, 0.001)
+            wait(f"{several} are made", lambda: len(cgroups(second.name)) >= several, every=0.001)
             os.kill(int((second.state / "devnode.process").read_text().split()[0]), signal.SIGKILL)
             left = cgroups(second.name)
             second.script("up", timeout=600)
             check(left and not cgroups(second.name), f"of {left} nothing is left: {cgroups(second.name)}")
-        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [], 5)
+        wait("nothing is left", lambda: leftovers(f"{NAME}-crash") == [])
     check(others() == before, f"the host's network is as it was: {before} {others()}")
     check(node.exists("node", "check", "node"), "the first cluster is not touched")
 
@@ -525,7 +532,7 @@ def main(words):
                 print(f"FAILED {title}: {error} {getattr(error, 'stderr', '') or ''}", flush=True)
         if failures:
             print((node.state / "devnode.log").read_text()[-3000:])
-    wait("nothing is left", lambda: leftovers(NAME) == [], 5)
+    wait("nothing is left", lambda: leftovers(NAME) == [])
     print(f"{passed} passed, {len(failures)} failed")
     return 1 if failures or not passed else 0
 

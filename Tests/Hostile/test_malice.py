@@ -184,8 +184,7 @@ def test_malice_by_numbers(scale):
             time.sleep(0.1)
         check(lane.count(OPENED) == 1, f"an honest OPEN is answered: {lane.refused} {lane.closed}")
         lane.send(frame(CANCEL, b"", number))
-        time.sleep(1)
-        right = vault.value
+        right = wait("the server has counted it", lambda: vault.value)
         honest, memory, losses = Honest(place), place.v.memory, place.losses()
         malice, done, opened, refused, own, kinds, lanes = Malice(m, victim, number, choice), 0, 1, 0, lane.own, {}, 1
         peak = memory

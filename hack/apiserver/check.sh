@@ -90,7 +90,8 @@ until_true kubectl auth can-i bind clusterroles/powerful $as
 create "$(binding c powerful)" "with bind on that role it is accepted" "created" $as
 kubectl create clusterrole part --verb=get --resource=leases.coordination.k8s.io >/dev/null
 kubectl label clusterrole part rbac.authorization.k8s.io/aggregate-to-view=true >/dev/null
-expect "roles are aggregated" "met" kubectl wait --for 'jsonpath={.rules[0].resources[0]}=leases' clusterrole/view --timeout=10s
+until_true sh -c "kubectl get clusterrole view -o 'jsonpath={.rules[*].resources[*]}' | grep -qw leases" # some time after it is made
+expect "roles are aggregated" "leases" kubectl get clusterrole view -o 'jsonpath={.rules[*].resources[*]}'
 
 # Admission policies, for built-in kinds and custom resources; they take effect a second after they are written
 policy() { # policy NAME GROUP VERSION RESOURCE MORE EXPRESSION
@@ -141,9 +142,9 @@ until_true accepted "$(widget w 9)"
 python3 "$hack/apiserver/webhook.py" "$state/pki/server.crt" "$state/pki/server.key" "$state/webhook.port" &
 webhook=$!
 at_exit+=("kill $webhook 2>/dev/null")
-until_true test -f "$state/webhook.port"
+until_true test -s "$state/webhook.port"
 hook() { # hook KIND NAME PATH PORT FAILURE-POLICY: for ConfigMaps and Widgets whose name begins with NAME's letter
-  printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: %sWebhookConfiguration, metadata: {name: %s}, webhooks: [{name: %s.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: %s, timeoutSeconds: 2, matchConditions: [{name: name, expression: "object.metadata.name.startsWith(\x27%s\x27)"}], clientConfig: {url: "https://127.0.0.1:%s/%s", caBundle: %s}, rules: [{apiGroups: ["", check.example.com], apiVersions: [v1], operations: [CREATE], resources: [configmaps, widgets]}]}]}\n' \
+  printf -- '---\n{apiVersion: admissionregistration.k8s.io/v1, kind: %sWebhookConfiguration, metadata: {name: %s}, webhooks: [{name: %s.example.com, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: %s, timeoutSeconds: 10, matchConditions: [{name: name, expression: "object.metadata.name.startsWith(\x27%s\x27)"}], clientConfig: {url: "https://127.0.0.1:%s/%s", caBundle: %s}, rules: [{apiGroups: ["", check.example.com], apiVersions: [v1], operations: [CREATE], resources: [configmaps, widgets]}]}]}\n' \
     "$1" "$2" "$2" "$5" "$2" "$4" "$3" "$(base64 -w0 "$state/pki/ca.crt")"
 }
 map() { echo "{apiVersion: v1, kind: ConfigMap, metadata: {name: $1}}"; }
@@ -197,7 +198,8 @@ watch=$!
 until_true test -s "$state/watch"
 began=$(date +%s)
 "$hack/apiserver/stop.sh" "$state"
-[ $(($(date +%s) - began)) -le 5 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo "FAILED: stopping took more than 5 s" >&2; }
+# Who does not end by itself is killed after 20 s.
+[ $(($(date +%s) - began)) -lt 20 ] && passed=$((passed + 1)) || { failed=$((failed + 1)); echo "FAILED: stopping took 20 s or more" >&2; }
 kill $watch 2>/dev/null || true
 "$hack/apiserver/run.sh" "$state" >/dev/null
 expect "the port is kept" "^$port$" cat "$state/port"

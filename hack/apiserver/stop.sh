@@ -10,8 +10,8 @@ for name in pid etcd.pid; do
 done
 [ ${#running[@]} -gt 0 ] || exit 0
 
-gone() { # gone PID: at most 5 s
-  for _ in $(seq 250); do
+gone() { # gone PID: at most 20 s, and a little more on a busy machine
+  for _ in $(seq 1000); do
     grep -qs '^State:[[:space:]]*[^Z]' "/proc/$1/status" || return 0
     sleep 0.02
   done
