@@ -1,7 +1,7 @@
 """Follows gateways as the controller does, by long polls, and prints what each tells with the time at which it was heard.
 
 Runs in the network of the node; each line of the standard input names a gateway: {"uid", "namespace", "address", "key"},
-without an address when it is gone.
+without an address when it is gone. Where this process was late itself, on a busy machine, it prints {"time", "late"}: by how much.
 """
 import json
 import sys
@@ -49,6 +49,19 @@ def follow(uid):
             print(json.dumps(line), flush=True)
 
 
+def notice_lateness(every=0.02):
+    due = time.monotonic()
+    while True:
+        due += every
+        time.sleep(max(0, due - time.monotonic()))
+        late = time.monotonic() - due
+        if late > every:
+            with output:
+                print(json.dumps({"time": due + late, "late": late}), flush=True)
+            due += late
+
+
+threading.Thread(target=notice_lateness, daemon=True).start()
 for line in sys.stdin:
     gateway = json.loads(line)
     is_new = gateway["address"] and not gateways.get(gateway["uid"], {}).get("address")

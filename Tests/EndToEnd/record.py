@@ -98,6 +98,7 @@ class Recorder:
         self.samples = collections.defaultdict(list)  # namespace -> [Sample]
         self.told = {}
         self.reconnects = []  # when a watch had to begin again
+        self.late = []  # (when, by how much) the observer came late
         self.is_closed = False
 
     def __enter__(self):
@@ -168,6 +169,9 @@ class Recorder:
     def read_observer(self):
         for line in self.observer.stdout:
             sample = json.loads(line)
+            if "late" in sample:
+                self.late.append((sample["time"], sample["late"]))
+                continue
             with self.news:
                 self.samples[sample["namespace"]].append(sample)
                 self.news.notify_all()

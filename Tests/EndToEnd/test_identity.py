@@ -25,7 +25,7 @@ def rotate(net, old, new):
     before = {pod["metadata"]["name"] for pod in net.gateways("b", 1)}
     wish(net, "b", new)
     wait("the status names the other identity", lambda: status(net, "b").get("siteID") == new, 30)
-    net.cluster.kubectl("rollout", "status", "-n", "b", "deployment/tieline-proxy", "--timeout=90s")
+    net.cluster.kubectl("rollout", "status", "-n", "b", "deployment/tieline-proxy", "--timeout=90s", timeout=100)
     wait("the old gateways are gone", lambda: not before & {
         pod["metadata"]["name"] for pod in net.cluster.pods("b", GATEWAYS, terminating=True)}, 60)
     check(status(net, "b")["previousSiteID"] == old, f"the key of {old} is kept: {status(net, 'b')}")
@@ -52,18 +52,18 @@ def test_k3_a_planned_rotation_of_the_serving_site_fails_no_connection(net):
     old = net.ids["b"]
     events = lambda reason: net.cluster.kubectl_json("get", "events", "-n", "b", "--field-selector", f"reason={reason}")["items"]
     with Run(net.cluster, "load", address, rate=50, seconds=300, timeout=5, hold=50) as load:
-        wait("a second of load", lambda: load.ask("report")["seconds"] >= 1, 5)
+        wait("a second of load", lambda: load.ask("report")["seconds"] >= 1)
         # 1. Prepared.
         wish(net, "b", "prepare")
         new = wait("another identity is prepared", lambda: status(net, "b").get("nextSiteID"), 30)
-        wait("an Event says so", lambda: events("IdentityPrepared"), 15)
+        wait("an Event says so", lambda: events("IdentityPrepared"))
         check(status(net, "b")["siteID"] == old != new, "nothing else has changed")
         # 2. The others learn it, in turn.
         pin(net, "a", "b", old, new)
         allow(net, "c", next=new)
         # 3. It takes over.
         rotate(net, old, new)
-        wait("an Event says so", lambda: events("IdentityChanged"), 15)
+        wait("an Event says so", lambda: events("IdentityChanged"))
         wait("a's Link leads to the new one",
              lambda: net.cluster.get("tlink", "a", "b")["status"]["remoteSite"]["id"] == new, 30)
         # 4. The old one is forgotten, in turn.
@@ -73,7 +73,7 @@ def test_k3_a_planned_rotation_of_the_serving_site_fails_no_connection(net):
         wait("the former identity is gone", lambda: "previousSiteID" not in status(net, "b"), 30)
         net.ids["b"] = new
         net.wait_ready("tlink", "b", "c", 30)
-        wait("two seconds more", lambda seen=load.ask("report")["seconds"]: load.ask("report")["seconds"] >= seen + 2, 10)
+        wait("two seconds more", lambda seen=load.ask("report")["seconds"]: load.ask("report")["seconds"] >= seen + 2)
         result = load.stop()
     print(f"   a rotation from begin to end at 50/s: {result}")
     check(set(result["endings"]) == {"done"}, f"{result}")

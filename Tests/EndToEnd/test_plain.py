@@ -78,20 +78,20 @@ def test_a_plain_site_keeps_its_last_good_configuration(net):
                     "  ports: [{name: tcp, port: 8080}]\n")
 
         def serves():
-            with Hold(net.cluster, f"{BIND}:8080", timeout=2) as clients:
+            with Hold(net.cluster, f"{BIND}:8080") as clients:
                 return grouped(clients.attempt(1), "b")["b"] == 1
 
         wait("the plain site's clients reach b", serves, 30)
         plain.write("link.yaml", f"apiVersion: {API}\nkind: Link\nmetadata: {{name: b}}\nspec:\n"
                     f"  endpoints: [\n  cost: 5\n")
         told = lambda: [text for path in (plain.path / "status").glob("*.json") if "link.yaml" in (text := path.read_text())]
-        problem = wait("the status says what is wrong", told, 10)
+        problem = wait("the status says what is wrong", told)
         check(serves(), "the last good configuration stays")
         check(plain.readiness() == "200", f"/readyz stays ready, not {plain.readiness()}")
         print(f"   broken YAML: {problem[0][:300]}")
         plain.write("link.yaml", f"apiVersion: {API}\nkind: Link\nmetadata: {{name: b}}\nspec:\n"
                     f"  endpoints: [{{host: {host}, port: {port}}}]\n  remoteSiteID: {net.ids['b']}\n  cost: 7\n")
-        wait("the repaired one is applied", lambda: plain.status("Link", "b").get("appliedCost") == 7, 10)
+        wait("the repaired one is applied", lambda: plain.status("Link", "b").get("appliedCost") == 7)
         check(serves(), "and it still serves")
 
 
@@ -188,10 +188,10 @@ def test_p2_a_service_that_leads_to_itself_leaves_the_others_alone(net):
             check(most < 1000, f"one service held {most} of 3000 descriptors")
             check(unanswered == 0, f"{unanswered} requests to another service were not answered")
             check(left <= before + 10, f"{left} descriptors are left, {before} were open before")
-            status = json.loads(pathlib.Path(folder, "status", "service-own.json").read_text())["status"]
-            told = [c for c in status["conditions"] if c["type"] == "HasTargets"][0]
+            own = lambda: json.loads(pathlib.Path(folder, "status", "service-own.json").read_text())["status"]
+            told = wait("the remedy is told", lambda: next(
+                (c for c in own()["conditions"] if c["type"] == "HasTargets" and c["status"] == "False" and "targetPort" in c["message"]), None))
             print(f"   {told['reason']}: {told['message']}")
-            check(told["status"] == "False" and "targetPort" in told["message"], f"the remedy is told: {told}")
         finally:
             process.kill()
             process.wait()
@@ -222,7 +222,7 @@ def arrived(server):
 
 
 def test_streams_end_at_once_when_their_egress_has_started_again(_):
-    """Nobody waits out the grace of the link (10 s) for a proxy that is known to have ended."""
+    """Nobody waits out the grace of the link (a minute) for a proxy that is known to have ended."""
     with PlainSites("127.93.7", "near", "far") as sites, socket.create_server((sites.address("far"), 7301), backlog=100) as server:
         sites.service("near", "web", 7300, "")
         sites.write("far", "service-web", "kind: Service\nmetadata: {name: web}\nspec:\n"
@@ -244,6 +244,9 @@ def test_streams_end_at_once_when_their_egress_has_started_again(_):
             except OSError:
                 return None
 
+        sites.links["near", "far"] = 2
+        sites.link("near", "far", "  resumeGrace: 60s\n")
+        wait("the grace is a minute", lambda: sites.status("near", "link", "far").get("appliedCost") == 2)
         client, end = wait("clients are served", opened, 30)
         sites.stop("far")
         began = time.monotonic()
@@ -254,14 +257,14 @@ def test_streams_end_at_once_when_their_egress_has_started_again(_):
         except TimeoutError:
             pass
         sites.start("far")
-        client.settimeout(8 - (time.monotonic() - began))
+        client.settimeout(30)
         try:
             ended = client.recv(1) or "FIN"
         except (ConnectionResetError, TimeoutError) as error:
             ended = type(error).__name__
         print(f"   {ended} {time.monotonic() - began:.1f} s after the egress was killed")
         check(ended == "ConnectionResetError", f"the client is reset, not {ended}")
-        wait("new clients are served", opened, 20)
+        wait("new clients are served", opened)
 
 
 def test_a_plain_site_says_where_connections_go(_):
@@ -276,7 +279,9 @@ def test_a_plain_site_says_where_connections_go(_):
             return done.stdout or done.stderr
         wait("far is known", lambda: "The next connection goes to far" in ask("explain", "web"), 20)
         socket.create_connection((sites.address("near"), 7400), 5).close()
-        for words, seen in ((["explain", "web"], "middle > far"), (["explain", "web"], "LAST PICKS"), (["trace", "web"], "A stream to a server of far opened in"),
+        # The kernel has taken it; the proxy may come to it later.
+        wait("it was given a server", lambda: "LAST PICKS" in ask("explain", "web"))
+        for words, seen in ((["explain", "web"], "middle > far"), (["trace", "web"], "A stream to a server of far opened in"),
                             (["routes", "--to", "far"], "middle > far"), (["topology"], "far"), (["topology", "-o", "mermaid"], "flowchart LR"),
                             (["topology", "-o", "dot"], "graph tieline"), (["topology", "-o", "json"], '"gateways"'), (["topology", "-o", "yaml"], "gateways:"),
                             (["explain", "wed"], "it knows web/tcp"), (["trace", "web", "--site", "fare"], "it is served by far")):
@@ -354,13 +359,13 @@ def test_p5_a_file_that_is_written_slowly_or_emptied(_):
                 slow.write(text[:40])
                 slow.flush()
                 pathlib.Path(folder, "other.yaml").write_text(service("two", 7101, ports[0]))
-                wait("it waits for its writer", lambda: (states()["Accepted"], states()["Ready"]) == ("Unknown", "False"), 10)
+                wait("it waits for its writer", lambda: (states()["Accepted"], states()["Ready"]) == ("Unknown", "False"))
                 check(takes(7100), "what the file held works on")
                 check(not takes(7101), "and so does the rest of the folder, as it was")
                 slow.write(text[40:])
-            wait("all of it is applied", lambda: takes(7101) and states()["Ready"] == "True", 10)
+            wait("all of it is applied", lambda: takes(7101) and states()["Ready"] == "True")
             path.write_text("")
-            wait("an empty file is a problem", lambda: (states()["Accepted"], states()["Ready"]) == ("False", "False"), 10)
+            wait("an empty file is a problem", lambda: (states()["Accepted"], states()["Ready"]) == ("False", "False"))
             check(takes(7100), "and takes nothing away")
 
 

@@ -68,17 +68,18 @@ def test_a_site_that_comes_back_starts_slowly(net):
     wait("the first targets are known for longer than that", lambda: time.monotonic() - known > 21, 30, every=0.5)
     net.cluster.kubectl("delete", "tsvc", "-n", "b", "slow")
     net.wait_targets("a", "slow", {"d": 1})
+    began = time.monotonic()
     net.cluster.apply(service("b", "slow", selector="s", listen=False))
     net.wait_targets("a", "slow", {"b": 1, "d": 1})
-    came = time.monotonic()
     counts = held(net, address, 20)
     told = {one["site"]["name"]: one for one in explained(net, "slow")["candidates"]}
-    print(f"   of 20 just after it came back: {counts}; its weight by then: {told['b'].get('weightThousandths')} thousandths")
-    # It begins with a tenth of a share of half; on a busy machine some of the time is gone by now.
-    check(counts["b"] <= 6, f"b gets few at first: {counts}")
-    check(told["b"]["weightThousandths"] < 1000 and told["d"].get("weightThousandths") is None, f"explain says so: {told}")
+    weight = told["b"].get("weightThousandths", 1000) / 1000
+    print(f"   of 20 just after it came back: {counts}; its weight by then: {weight}")
+    check(weight < 1 and told["d"].get("weightThousandths") is None, f"explain says so: {told}")
+    # It begins with a tenth. How much it has by now is for the machine to say; it had no more when the 20 came.
+    check(counts["b"] <= 20 * weight / (1 + weight) + 1, f"b gets no more than its share: {counts}")
     wait("it gets its half in the end", lambda: held(net, address, 20)["b"] == 10, 40, every=1)
-    check(time.monotonic() - came > 15, "not before its time")
+    check(time.monotonic() - began > 15, "not before its time")
 
 
 def test_a_site_trusts_the_servers_of_some(net):
@@ -227,8 +228,8 @@ def test_who_may_use_a_service(net):
         def ended():
             report = clients.report()
             return not sum(report["open"].values()) and report["ended"]
-        fates = wait("connections that are not allowed any more end", ended, 15)
-        took = time.monotonic() - began
+        fates = wait("connections that are not allowed any more end", ended)
+        took = clients.last["lastEnd"] - began
         check(took < 5, f"that took {took:.1f} s")
         check(set(fates) == {"reset"}, f"they are reset: {fates}")
         # A client has to ask before this site can know.
@@ -242,7 +243,7 @@ def test_who_may_use_a_service(net):
     net.cluster.patch("tsvc", "b", "mine", {"spec": {"allowedSites": None}})
     net.cluster.patch("tsite", "b", "b", {"spec": {"exports": {"default": "Deny"}}})
     try:
-        wait("a site that exports nothing lets nobody in", lambda: not sum(held_or_none(net, address).values()), 15)
+        wait("a site that exports nothing lets nobody in", lambda: not sum(held_or_none(net, address).values()))
     finally:
         net.cluster.patch("tsite", "b", "b", {"spec": {"exports": None}})
     wait("and everybody without it", lambda: sum(held_or_none(net, address).values()), 30)

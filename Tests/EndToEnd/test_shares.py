@@ -41,7 +41,7 @@ def test_shares_through_a_gateway_and_a_sidecar(net):
                     ("sidecar", sidecar, lambda name: Hold(net.cluster, f"127.0.0.1:{ports[name]}", pod=pod))):
                 seen = {}
                 for share in SHARES:
-                    wait(f"the {label} counts none for {share.name}", lambda: is_idle(net, names[share.name], proxy), 10)
+                    wait(f"the {label} counts none for {share.name}", lambda: is_idle(net, names[share.name], proxy))
                     with place(share.name) as clients:
                         seen[share.name] = grouped(clients.open(sum(share.counts.values()), by=10), "abd")
                 print(f"   through a {label}:")

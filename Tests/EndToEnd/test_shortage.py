@@ -77,18 +77,19 @@ def test_p14_short_of_descriptors_is_told(_):
             check(metric('tieline_short{resource="descriptors"}') == 0, "nothing is short yet")
             # Silent clients: each service takes its share of them, all together take what there is.
             clients = [socket.create_connection((ADDRESS, 7100 + index % 8)) for index in range(160)]
-            wait("the metric says it", lambda: metric('tieline_short{resource="descriptors"}') == 1, 10)
+            wait("the metric says it", lambda: metric('tieline_short{resource="descriptors"}') == 1, 20)
             check(metric('tieline_shortages_total{resource="descriptors"}') > 0, "and counts")
-            wait("the status says it, with the remedy", lambda: "LimitNOFILE" in status("--site-dir", folder)[0], 10)
+            wait("the status says it, with the remedy", lambda: "LimitNOFILE" in status("--site-dir", folder)[0], 20)
             print("   " + [line for line in status("--site-dir", folder)[0].splitlines() if "LimitNOFILE" in line][0])
             check(status("--site-dir", folder)[1] == 0, "the site is Ready all the same")
             for client in clients:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 client.close()
-            wait("it is over", lambda: metric('tieline_short{resource="descriptors"}') == 0, 15)
-            wait("the status has forgotten it", lambda: "LimitNOFILE" not in status("--site-dir", folder)[0], 10)
-            lines = [line for line in log.read_text().splitlines() if "descriptors are short" in line]
-            check(len(lines) == 2 and "no longer" in lines[1], f"one line, and one for its end: {lines}")
+            wait("it is over", lambda: metric('tieline_short{resource="descriptors"}') == 0, 20)
+            wait("the status has forgotten it", lambda: "LimitNOFILE" not in status("--site-dir", folder)[0], 20)
+            lines = lambda: [line for line in log.read_text().splitlines() if "descriptors are short" in line]
+            wait("the log says that it is over", lambda: "no longer" in lines()[-1])
+            check(len(lines()) == 2, f"one line, and one for its end: {lines()}")
             process.terminate()
             process.wait(20)
         shown, code = status("--site-dir", folder)
@@ -161,6 +162,7 @@ def test_p13_a_disk_that_fills_up(_):
             wait("statuses are written again", lambda: (look() / "status" / "service-t19.json").exists(), 20)
             kept = lambda: "t19" in json.dumps(json.loads((look() / ".last-good.json").read_text()))
             wait("and the files are kept, without another change", kept, 25)
+            # Both are told after they were written.
+            wait("the end is told", lambda: lines("can be written again") and lines("can be kept again"), 20)
             check(len(lines("can be written again")) == 1 and len(lines("can be kept again")) == 1, f"one line for the end: {log.read_text()}")
-            left = [path.name for path in look().rglob("*") if ".tmp-" in path.name]
-            check(not left, f"nothing half written is left: {left}")
+            wait("nothing half written is left", lambda: not any(".tmp-" in path.name for path in look().rglob("*")), 20)

@@ -49,7 +49,7 @@ def takes_new_credentials(net, pod):
     net.cluster.kubectl("delete", "secret", "-n", "a", "tieline-sidecar")
     # A controller looks at Secrets once a minute, a new one at once.
     net.cluster.kubectl("delete", "pods", "-n", "tieline-system", "--all", "--wait=false")
-    wait("the sidecar has the new certificate", lambda: end() != before)
+    wait("the sidecar has the new certificate", lambda: end() != before, 60)
 
 
 def survives_a_gateway(net, clients):

@@ -1,4 +1,5 @@
 """The clients of the tests: thin handles on the `traffic` tool, run in a pod's network or the node's."""
+import contextlib
 import json
 import subprocess
 
@@ -13,12 +14,16 @@ class Hold:
     def __init__(self, cluster, to, pod=None, timeout=5, http=False):
         language = ["--http"] if http else []
         self.process = cluster.exec([TOOL, "hold", "--to", to, "--timeout", str(timeout), *language], pod)
-        self.last = {"open": {}, "ended": {}}
+        self.last = {"open": {}, "ended": {}, "lastEnd": 0}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        """Ends them in order: when this returns nobody between counts them any more."""
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self.process.stdin.close()
+            self.process.wait(10)
         finish(self.process)
 
     def tell(self, command):

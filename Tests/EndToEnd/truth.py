@@ -1,8 +1,8 @@
 """What was true when a status was stored, judged without it: by what was stored of other kinds, and what gateways told.
 
 The judge hears of a fact and of the status that rests on it over different ways, so a fact counts that was heard of up to
-SLACK after the status. What changes by itself (a pod that is lost, a link) may stand in a status for LAG longer than it
-holds.
+SLACK after the status; on a busy machine that much later by which the one who hears of facts was late himself. What changes
+by itself (a pod that is lost, a link) may stand in a status for LAG longer than it holds.
 """
 from cluster import condition
 from verdict import CURRENT, kstatus
@@ -23,7 +23,11 @@ class Truth:
 
     def slack(self, state):
         """After a gap the watches are back one by one."""
-        return LAG if self.is_after_gap(state) else SLACK
+        return LAG if self.is_after_gap(state) else min(LAG, SLACK + self.lateness(state.time))
+
+    def lateness(self, time):
+        """By how much the observer was late in the second after that, all together: it wakes more than once for one fact."""
+        return sum(late for at, late in list(self.recorder.late) if time <= at <= time + 1)
 
     def during(self, kind, namespace, name, since, until):
         """The states that held at some time in between."""

@@ -8,6 +8,9 @@ final class HoldingClient {
     /// Held connections in the order in which they were answered.
     private var held: [Int32] = []
     private var endings: [String: Int] = [:]
+    /// When the last of those ended.
+    private var lastEnd = 0.0
+    private var finishing: Set<Int32> = []
     private let commands = CommandLines()
 
     init(poller: Poller, target: SocketAddress, language: Language, timeout: Double) {
@@ -22,11 +25,11 @@ final class HoldingClient {
         while true {
             turn(seconds: nil)
             while let line = commands.next() {
-                if line == "quit" { return }
+                if line == "quit" { return finish(held) }
                 try obey(line.split(separator: " ").map(String.init))
                 report()
             }
-            if commands.ended { return }
+            if commands.ended { return finish(held) }
         }
     }
 
@@ -42,10 +45,9 @@ final class HoldingClient {
             }
         case "close":
             if words.count > 2, let count = Int(words[1]), let seed = UInt64(words[2]) {
-                closeRandom(count, seed: seed)
+                finish(some(count, seed: seed))
             } else {
-                for descriptor in held { drop(descriptor) }
-                held.removeAll()
+                finish(held)
             }
         default: break
         }
@@ -115,7 +117,9 @@ final class HoldingClient {
             outstanding -= 1
             held.append(question.socket.descriptor)
         case .ended:
-            if case .answered = before {
+            if before == .finishing {
+                drop(question.socket.descriptor)
+            } else if case .answered = before {
                 ended(question, wasOutstanding: false)
             } else {
                 ended(question, wasOutstanding: true)
@@ -127,21 +131,31 @@ final class HoldingClient {
         guard case .ended(let ending) = question.state else { return }
         if wasOutstanding { outstanding -= 1 }
         endings[ending.rawValue, default: 0] += 1
+        lastEnd = now()
         held.removeAll { $0 == question.socket.descriptor }
         drop(question.socket.descriptor)
     }
 
     private func drop(_ descriptor: Int32) {
         guard let question = questions.removeValue(forKey: descriptor) else { return }
+        finishing.remove(descriptor)
         poller.remove(descriptor)
         question.socket.close()
     }
 
-    private func closeRandom(_ count: Int, seed: UInt64) {
+    private func some(_ count: Int, seed: UInt64) -> [Int32] {
         var random = SplitMix(state: seed)
-        for _ in 0..<min(count, held.count) {
-            drop(held.remove(at: Int.random(in: 0..<held.count, using: &random)))
-        }
+        return Array(held.shuffled(using: &random).prefix(count))
+    }
+
+    /// Ends these in order and waits for the servers' FINs: no proxy between counts them after that.
+    private func finish(_ descriptors: [Int32]) {
+        finishing = Set(descriptors)
+        held.removeAll { finishing.contains($0) }
+        for descriptor in descriptors { questions[descriptor]?.finish() }
+        let limit = now() + timeout
+        while !finishing.isEmpty, now() < limit { turn(seconds: 0.1) }
+        for descriptor in finishing { drop(descriptor) }
     }
 
     /// `report` is answered at once, also while connections are being opened.
@@ -156,7 +170,7 @@ final class HoldingClient {
                 open[name, default: 0] += 1
             }
         }
-        emit("{\"open\":\(json(open)),\"ended\":\(json(endings))}")
+        emit("{\"open\":\(json(open)),\"ended\":\(json(endings)),\"lastEnd\":\(lastEnd)}")
     }
 }
 

@@ -75,18 +75,12 @@ final class LoadClient {
                 // Together with the count: what is open now is what the signal can hit.
                 if words.count > 2, let process = Int32(words[1]), let number = Int32(words[2]) {
                     kill(process, number)
-                    if number == SIGKILL { awaitDeath(of: process) }
+                    awaitEffect(of: number, on: process)
                 }
                 report()
             default: report()
             }
         }
-    }
-
-    /// A killed process dies when it next runs; until then it takes connections, which count as open at the fault.
-    private func awaitDeath(of process: pid_t) {
-        let limit = now() + 1
-        while kill(process, 0) == 0, now() < limit { usleep(200) }
     }
 
     private var counts: String {

@@ -36,8 +36,9 @@ struct Hold: ParsableCommand {
         discussion: """
             Reads commands from standard input: `open N` (one by one), `open N at R` (per second), `open N by P` (P at a time),
             `close N SEED` (a random N of those open), `close all`, `report`, `quit`. Every command answers one line with the
-            connections now open by the server that holds them, and how those that ended by themselves did; `report` also while
-            others are being opened.
+            connections now open by the server that holds them, how those that ended by themselves did, and when the last of them
+            did (monotonic clock); `report` also while others are being opened. What is closed, also at the end, has seen the
+            server's end before the answer, or has waited for it as long as for an answer.
             """
     )
 
