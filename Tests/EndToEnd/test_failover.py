@@ -135,16 +135,16 @@ def test_the_preferred_server_is_killed(net):
     address = prepare(net, "over1")
     pod = net.cluster.ready_pods("b", "app=s")[0]
 
-    def after():
-        net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 0}})
-
     def repair():
         net.cluster.patch("deployment", "b", "s", {"spec": {"replicas": 1}})
         ready_again(net, "over1")
 
     back = events(net, "FailedBack", "over1")
     # A gateway of `a` may hear that `b` has no endpoint left before a connect of its own is refused.
-    under_load(net, "over1", address, net.cluster.pid(pod), signal.SIGKILL, {"ConnectRefused", "NoEndpoints"}, repair, after, closed=True)
+    with net.cluster.patch_at_once("deployment", "b", "s") as patch:
+        # Before its container has started again and is ready, which would be a failback already.
+        under_load(net, "over1", address, net.cluster.pid(pod), signal.SIGKILL, {"ConnectRefused", "NoEndpoints"}, repair,
+                   lambda: patch({"spec": {"replicas": 0}}), closed=True)
     failback(net, "over1", address, back)
 
 
