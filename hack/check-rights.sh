@@ -64,7 +64,7 @@ no="denied request: the controller of Tieline"
 
 # --- What the controller does
 # In force, the policies refuse this for want of a Site; accepting what follows alone would also be what no policy does.
-wants_a_site() { stolen apply --server-side --dry-run=server --field-manager=tieline-controller -f <(printf -- '---\n%s\n' "$1") 2>&1 | grep -q "no params found"; }
+wants_a_site() { [[ "$(stolen apply --server-side --dry-run=server --field-manager=tieline-controller -f <(printf -- '---\n%s\n' "$1") 2>&1 || true)" == *"no params found"* ]]; }
 until_true wants_a_site "$(service bare web "$ours, $web")"
 until_true wants_a_site "$(binding bare tieline-proxy bare tieline-proxy)"
 until_true put "$(controller_binding sample)"
