@@ -4,7 +4,7 @@
 /// stream owns none. What is given back is kept for reuse up to a limit.
 @safe
 package final class BufferPool {
-    package static let minimumShift = 9
+    package static let minimumShift = 7
     package static let maximumShift = 24
     package static let scratchSize = 4_096
     /// Bytes kept for reuse at most.
@@ -58,7 +58,7 @@ package final class BufferPool {
         }
     }
 
-    /// A buffer that holds `count` bytes, of the least power of two from 512 bytes to 16 MiB; its bytes are arbitrary.
+    /// A buffer that holds `count` bytes, of the least power of two from 128 bytes to 16 MiB; its bytes are arbitrary.
     package func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         let index = Self.index(count)
         let size = 1 << (index + Self.minimumShift)

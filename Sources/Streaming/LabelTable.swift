@@ -25,8 +25,9 @@ package struct LabelTable<End: AnyObject> {
     private static var pageSize: Int { 64 }
 
     private func known(_ end: AnyObject?) -> End? {
+        guard let end else { return nil }
         // Nothing else is put in.
-        end.map { unsafe unsafeDowncast($0, to: End.self) }
+        return unsafe unsafeDowncast(end, to: End.self)
     }
 
     private func accepted(at place: Int) -> LabelSlot? {

@@ -61,8 +61,8 @@ final class LaneSession: LaneDelegate {
             proveToken()
             greet(hello)
         }
-        helloTimer = agent.loop.schedule(after: Self.helloLimit) { [weak self] _ in
-            self?.end(LaneClosing(.protocolError, "no HELLO within 5 s"))
+        helloTimer = agent.loop.schedule(after: Self.helloLimit) { [self] _ in
+            end(LaneClosing(.protocolError, "no HELLO within 5 s"))
         }
     }
 

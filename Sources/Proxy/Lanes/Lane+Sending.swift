@@ -224,8 +224,7 @@ extension Lane {
     /// Goes on to send once the path has taken some of what waits.
     private func waitForRoom() {
         guard paceTimer == nil else { return }
-        paceTimer = loop.schedule(after: pace.pause) { [weak self] _ in
-            guard let self else { return }
+        paceTimer = loop.schedule(after: pace.pause) { [self] _ in
             paceTimer = nil
             look()
             flush()

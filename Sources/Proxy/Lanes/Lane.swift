@@ -247,9 +247,9 @@ extension Lane {
         } catch {
             preconditionFailure("no other error is thrown here: \(error)")
         }
-        timer = loop.schedule(after: Self.handshakeTimeout) { [weak self] _ in
-            self?.timer = nil
-            self?.end(.handshakeTimeout)
+        timer = loop.schedule(after: Self.handshakeTimeout) { [self] _ in
+            timer = nil
+            end(.handshakeTimeout)
         }
         // The client speaks first.
         if role == .client { requestFlush() }
@@ -292,9 +292,9 @@ extension Lane {
             )
             state = .closing(reason)
             cancelTimers()
-            timer = loop.schedule(after: Self.closeTimeout) { [weak self] _ in
-                self?.timer = nil
-                self?.end(reason)
+            timer = loop.schedule(after: Self.closeTimeout) { [self] _ in
+                timer = nil
+                end(reason)
             }
             requestFlush()
         case .closing, .lingering, .ended:
@@ -316,9 +316,9 @@ extension Lane {
     func linger(_ reason: LaneCloseReason) {
         state = .lingering
         cancelTimers()
-        timer = loop.schedule(after: Self.closeTimeout) { [weak self] _ in
-            self?.timer = nil
-            self?.end(reason)
+        timer = loop.schedule(after: Self.closeTimeout) { [self] _ in
+            timer = nil
+            end(reason)
         }
         tell(reason)
     }

@@ -191,8 +191,7 @@ extension Lane {
 
     /// A turn of a loop that is flooded may last longer than the neighbor waits: the heartbeat leaves in the midst of it.
     private func beat() {
-        heartbeat = loop.pulse(after: health.heartbeat) { [weak self] _ in
-            guard let self else { return }
+        heartbeat = loop.pulse(after: health.heartbeat) { [self] _ in
             beat()
             look()
             liveness.owesHeartbeat = true
@@ -204,8 +203,8 @@ extension Lane {
     private func watch() {
         // Never at once: a deadline that has passed while the loop was late is judged in a later turn.
         let next = max(liveness.deadline(health), loop.now + .milliseconds(10))
-        deadline = loop.schedule(at: next) { [weak self] loop in
-            guard let self, isEstablished else { return }
+        deadline = loop.schedule(at: next) { [self] loop in
+            guard isEstablished else { return }
             // What is not read says nothing.
             guard !isPaused, !isPutOff else {
                 liveness.resumed(at: loop.now)

@@ -49,7 +49,7 @@ struct TurnShares<Work> {
 
     /// True when nothing of this account waits and it has time left; else `putOff` what there is to do.
     func mayWork(on account: AccountNumber, at now: Instant) -> Bool {
-        hasTime(account, at: now) && waiting[account] == nil
+        hasTime(account, at: now) && (turns.isEmpty || waiting[account] == nil)
     }
 
     mutating func putOff(_ work: Work, on account: AccountNumber) {

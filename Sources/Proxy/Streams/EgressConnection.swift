@@ -5,7 +5,7 @@ import Wire
 
 /// A stream's connection to a server: carries out what `EgressStream` decides, on sockets, the carrier and the balancer.
 final class EgressConnection: StreamEnd, SocketStream {
-    unowned let engine: StreamEngine
+    let engine: StreamEngine
     private let service: SharedService
     // In an order without gaps.
     private var stream: EgressStream

@@ -5,7 +5,7 @@ import Wire
 
 /// A client's connection: carries out what `IngressStream` decides, on sockets, carriers, balancers and a timer.
 final class IngressConnection: StreamEnd, SocketStream {
-    unowned let engine: StreamEngine
+    let engine: StreamEngine
     let service: SharedService
     // In an order without gaps.
     var stream: IngressStream

@@ -203,8 +203,8 @@ final class PlainRelay {
     /// To be set anew when it fires, a direction ends, or somebody looks at the relay: bytes only note the time.
     private func arm() {
         let timeout = limit.timeout
-        timer.follow(timeout > .zero ? lastMoved + timeout : nil, on: loop) { [weak self] _ in
-            self?.expire()
+        timer.follow(timeout > .zero ? lastMoved + timeout : nil, on: loop) { [self] _ in
+            expire()
         }
     }
 

@@ -53,7 +53,7 @@ extension SocketStream {
             if part.isReadable { tell(.readable) }
             return
         }
-        if part.isWritable { drain() }
+        if part.isWritable, !flow.receiver.pending.isEmpty { drain() }
         if part.isReadable { requestDataIfPossible() }
     }
 
@@ -206,7 +206,7 @@ extension SocketStream {
 
 extension SocketStream {
     func requestDataIfPossible() {
-        if flow.isReadyToSend || (part.isReadable && readRoom > 0) { end.requestData() }
+        if flow.isReadyToSend || (part.isReadable && flow.sender.room > 0) { end.requestData() }
     }
 
     func receive(_ acknowledgment: Acknowledgment, on end: StreamEnd) throws(StreamViolation) {
@@ -221,7 +221,7 @@ extension SocketStream {
     func produce(into buffer: inout FrameBuffer, limit: Int, at end: StreamEnd) -> Bool {
         guard flow.isOpen else { return false }
         var room = limit
-        if flow.receiver.owesAcknowledgment {
+        if acknowledges(at: end) {
             let frame = takeAcknowledgment()
             buffer.append(type: .acknowledgment, label: end.label) {
                 frame.encode(into: &$0)
@@ -233,6 +233,15 @@ extension SocketStream {
         return isFull && (flow.isReadyToSend || (part.isReadable && readRoom > 0))
     }
 
+    /// Whether an acknowledgment goes along with data.
+    ///
+    /// One that is not due takes a frame of its own: while others wait for their turn it is left to `acknowledgeLazily`, which
+    /// has one for all that comes until then.
+    private func acknowledges(at end: StreamEnd) -> Bool {
+        flow.receiver.isAcknowledgmentDue
+            || (flow.receiver.owesAcknowledgment && end.carrier?.isCrowded == false)
+    }
+
     /// Appends what there is; false when it ends before `room` does.
     private func fill(_ buffer: inout FrameBuffer, _ room: inout Int) -> Bool {
         while room > 512 {
@@ -242,8 +251,9 @@ extension SocketStream {
                 room -= count + FrameHeader.size + DataFrame.headerSize
             } else if flow.appendFin(label: end.label, to: &buffer) {
                 return false
-            } else if !part.isReadable || readRoom == 0 || !read(atMost: most) {
-                return false
+            } else {
+                let allowed = part.isReadable ? min(most, readRoom) : 0
+                guard allowed > 0, read(atMost: allowed) else { return false }
             }
         }
         return true
@@ -272,7 +282,7 @@ extension SocketStream {
 
     /// Reads once; false when there was nothing, or the stream has ended.
     private func read(atMost most: Int) -> Bool {
-        let wanted = min(most, part.readSize, readRoom)
+        let wanted = min(most, part.readSize)
         var asked = 0
         var result = IOResult.wouldBlock
         _ = flow.fill(atMost: wanted, at: engine.loop.now) { space in

@@ -188,6 +188,7 @@ final class StreamCarrier {
     }
 
     /// What breaks the rules of a stream ends that stream, not the lane: a hop passes on what it gets.
+    @inline(__always)
     private func attempt(
         _ end: StreamEnd,
         _ body: (StreamEnd) throws(StreamViolation) -> Void
@@ -201,8 +202,12 @@ final class StreamCarrier {
 
     // MARK: Sending
 
+    /// Others wait for their turn to send, or keep their places in line.
+    var isCrowded: Bool { !fresh.isEmpty || !busy.isEmpty }
+
     /// Puts `end` in line to be asked for data.
     func enqueue(_ end: StreamEnd) {
+        end.holdsPlace = false
         guard !end.isQueued, !isClosed else { return }
         end.line = .fresh
         fresh.append(end)
@@ -241,11 +246,11 @@ final class StreamCarrier {
         let stop = EventLoop.clock() + engine.loop.stepTime
         var asked = 0
         while room >= Self.minimumRoom, let end = fresh.popFirst() ?? busy.popFirst() {
-            asked += 1
             let wasFresh = end.line == .fresh
             end.line = .none
-            guard end.carrier === self else { continue }
-            let isAlone = fresh.isEmpty && busy.isEmpty
+            guard end.carrier === self, !end.holdsPlace else { continue }
+            asked += 1
+            let isAlone = !isCrowded
             let quantum = fresh.isEmpty ? Self.longQuantum : Self.shortQuantum
             let credit = min(Int(end.deficit) + quantum, Self.longQuantum)
             let before = buffer.count
@@ -257,11 +262,12 @@ final class StreamCarrier {
             // One that was fresh keeps a place among the busy ones, with or without more.
             if hasMore || (wasFresh && used > 0 && !isAlone), !end.isQueued, end.carrier === self {
                 end.line = .busy
+                end.holdsPlace = !hasMore
                 busy.append(end)
             }
             if asked % Self.endsPerLook == 0, EventLoop.clock() >= stop { break }
         }
-        return !owing.isEmpty || !fresh.isEmpty || !busy.isEmpty
+        return !owing.isEmpty || isCrowded
     }
 
     // MARK: Bulk

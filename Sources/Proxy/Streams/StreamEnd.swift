@@ -33,6 +33,7 @@ class StreamEnd {
 
         static let waitsForBulk = Marks(rawValue: 1)
         static let owesAcknowledgment = Marks(rawValue: 2)
+        static let holdsPlace = Marks(rawValue: 4)
     }
 
     /// Whether the carrier will ask it for data.
@@ -54,6 +55,12 @@ class StreamEnd {
                 marks.remove(.owesAcknowledgment)
             }
         }
+    }
+
+    /// It waits among the busy ones and has not asked for data since it had its turn.
+    final var holdsPlace: Bool {
+        get { marks.contains(.holdsPlace) }
+        set { if newValue { marks.insert(.holdsPlace) } else { marks.remove(.holdsPlace) } }
     }
 
     /// Whether frames go over a carrier under this label.
