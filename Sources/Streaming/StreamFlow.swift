@@ -105,6 +105,9 @@ package struct StreamFlow: ~Copyable {
 // MARK: - The life of the stream
 
 extension StreamFlow {
+    /// The other end will be told of this window first.
+    package mutating func begin(window: Int) { receiver.begin(window: window) }
+
     /// The other end takes `window` bytes before it acknowledges any; `askedAt`: when it was asked, where that was here.
     mutating func open(window: UInt32, askedAt: Instant? = nil, at now: Instant) {
         isOpen = true

@@ -8,6 +8,8 @@ package import Wire
 package struct StreamReceiver: ~Copyable {
     package static let minimumWindow = 16 << 10
     package static let standardWindow = 64 << 10
+    /// Where all of the path is one short hop: what several streams have under way there fits a processor's caches.
+    package static let nearWindow = 128 << 10
     package static let generousWindow = 256 << 10
     package static let maximumWindow = Int(WireLimit.window)
 
@@ -37,6 +39,13 @@ package struct StreamReceiver: ~Copyable {
         pending = ByteRing(pool)
         windowSize = UInt32(window)
         measuredAt = Self.microseconds(now)
+        granted = UInt64(window)
+    }
+
+    /// Begins with another window; only while nobody has heard of one.
+    package mutating func begin(window: Int) {
+        precondition(isUntouched, "another window after \(next) bytes")
+        self.window = window
         granted = UInt64(window)
     }
 

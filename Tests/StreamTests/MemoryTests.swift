@@ -2,6 +2,7 @@ import CertificateFixtures
 import Glibc
 import NetworkModel
 import ProxyContract
+import Streaming
 import Synchronization
 import Testing
 
@@ -98,6 +99,37 @@ struct MemoryTests {
         #expect(served.read(limit: 1).bytes == [1])
         clients[0].finishWriting()
         #expect(clients[0].read().end == .endOfFile, "the oldest were not touched")
+    }
+
+    @Test(
+        "streams begin with smaller windows where all of the path is one short hop",
+        arguments: [(Duration.seconds(1), false), (.seconds(1), true), (.zero, false)]
+    )
+    func nearWindows(distance: Duration, hasTransit: Bool) throws {
+        let (near, middle, far) = (
+            try TestProxy(FixtureSite("near"), bulkDistance: distance),
+            try TestProxy(FixtureSite("middle")),
+            try TestProxy(FixtureSite("far"), bulkDistance: distance)
+        )
+        defer { for proxy in [near, middle, far] { proxy.stop() } }
+        let hops = hasTransit ? [near, middle, far] : [near, far]
+        for (one, next) in zip(hops, hops.dropFirst()) { try one.link(to: next) }
+        try near.knows([far])
+        try far.knows([near])
+        let route = hops.dropFirst().map(\.id)
+        try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: route)])
+        let server = TestServer.named("far")
+        far.servers([server.port])
+        let client = try #require(TestSocket.connected(to: try near.listen()))
+        #expect(client.read(limit: 4).bytes == Array("far\n".utf8))
+        let windows = try [near, far].map { proxy in
+            try proxy.withEngine { engine in
+                engine.owners.compactMap { ($0 as? any SocketStream)?.holdings.window }
+            }
+        }
+        let isNear = distance > .zero && !hasTransit
+        let window = isNear ? StreamReceiver.nearWindow : StreamReceiver.generousWindow
+        #expect(windows == [[Int32(window)], [Int32(window)]])
     }
 
     @Test("an egress without memory refuses, and its servers are not held against it")

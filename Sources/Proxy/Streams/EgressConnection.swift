@@ -35,8 +35,14 @@ final class EgressConnection: StreamEnd, SocketStream {
         _modify { yield &stream.flow }
     }
 
-    /// `charge` is what it draws from the account of the neighbor that sent the OPEN.
-    init(_ open: Open, _ entry: ServiceEntry, charge: StreamCharge, engine: StreamEngine) {
+    /// `charge` is what it draws from the account of the neighbor that sent the OPEN over `carrier`.
+    init(
+        _ open: Open,
+        over carrier: StreamCarrier,
+        _ entry: ServiceEntry,
+        charge: StreamCharge,
+        engine: StreamEngine
+    ) {
         self.engine = engine
         self.charge = charge
         service = entry.shared
@@ -44,7 +50,7 @@ final class EgressConnection: StreamEnd, SocketStream {
         graceNanoseconds = engine.resumeGrace.wholeNanoseconds
         let flow = StreamFlow(
             engine.pool(of: charge.account),
-            window: engine.initialWindow,
+            window: engine.initialWindow(over: carrier, isAll: open.route.count == 1),
             hasSocket: false,
             at: engine.loop.now
         )

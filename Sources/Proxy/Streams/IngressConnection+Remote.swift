@@ -14,8 +14,11 @@ extension IngressConnection {
         }
         guard let way = next else { return handle(.noWay) }
         guard let hop = way.route.first,
-            let carrier = engine.carrier(to: hop, mayBridge: true),
-            let open = open(pick, way, carrier), part.watch(for: self, on: engine.loop),
+            let carrier = engine.carrier(to: hop, mayBridge: true)
+        else { return handle(.unreachable(way)) }
+        let isAll = way.route.count == 1
+        stream.flow.begin(window: engine.initialWindow(over: carrier, isAll: isAll))
+        guard let open = open(pick, way, carrier), part.watch(for: self, on: engine.loop),
             carrier.open(end)
         else { return handle(.unreachable(way)) }
         asks(open)

@@ -90,6 +90,16 @@ extension StreamEngine {
         return StreamReceiver.minimumWindow
     }
 
+    /// Likewise, over `carrier`, which `isAll` of the path to the other end.
+    ///
+    /// A near neighbor answers within microseconds, and needs no more.
+    func initialWindow(over carrier: StreamCarrier, isAll: Bool) -> Int {
+        guard isAll, let trip = carrier.conduit.leastRoundTrip, trip < bulkDistance else {
+            return initialWindow
+        }
+        return min(initialWindow, StreamReceiver.nearWindow)
+    }
+
     func windowGranted(_ count: Int) { grantedWindows += count }
     func windowReturned(_ count: Int) { grantedWindows -= count }
 

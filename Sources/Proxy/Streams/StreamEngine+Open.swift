@@ -61,7 +61,7 @@ extension StreamEngine {
             charge.end()
             return refuse(open, .replay, label: label, carrier)
         }
-        let stream = EgressConnection(open, entry, charge: charge, engine: self)
+        let stream = EgressConnection(open, over: carrier, entry, charge: charge, engine: self)
         add(stream)
         carrier.accept(stream.end, label: label)
         stream.start(open.early)

@@ -32,8 +32,10 @@ final class StreamEngine: EventHandler {
     private var watchesSilence = false
     /// For how long streams may be without a path, unless their carrier says otherwise.
     let resumeGrace: Duration
-    /// Nearer neighbors get no lane for bulk: there, bulk is as fast as the processors, and lanes of its own would take turns with
-    /// those of requests that one lane leaves to them.
+    /// Nearer neighbors get no lane for bulk, and streams to them begin with smaller windows.
+    ///
+    /// There, bulk is as fast as the processors, and lanes of its own would take turns with those of requests that one lane
+    /// leaves to them.
     let bulkDistance: Duration
     /// Streams without a path, numbered in the order in which they lost it.
     private var detached: [ObjectIdentifier: (loss: UInt64, stream: any StreamOwner)] = [:]
