@@ -214,7 +214,7 @@ let package = Package(
             ]
         ),
         module("NetworkTestSupport", path: "Tests/NetworkTestSupport", ["HTTPTransport"]),
-        tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport"]),
+        tests("HTTPTransportTests", ["HTTPTransport", "NetworkTestSupport", "COpenSSL"]),
         tests("KubernetesAPITests", ["KubernetesAPI", "NetworkModel", "TestSupport"]),
         tests(
             "KubernetesClientTests",

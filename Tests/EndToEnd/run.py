@@ -66,13 +66,22 @@ def last_words(cluster):
     """Of the API server, where it has ended: without it no later test of the lane can pass, and its log goes with the cluster."""
     folder = pathlib.Path(os.environ.get("TMPDIR", "/tmp"), f"tieline-cluster-{cluster.name}", "apiserver")
     try:
-        if os.path.exists(f"/proc/{(folder / 'pid').read_text().strip()}"):
-            return []
         lines = (folder / "apiserver.log").read_text(errors="replace").splitlines()
+        crash = next((place for place, line in enumerate(lines) if line.startswith(("panic: ", "fatal error: "))), None)
+        if crash is None and runs((folder / "pid").read_text().strip()):
+            return []
     except OSError as error:
         return [f"the API server: {error}"]
-    crash = next((place for place, line in enumerate(lines) if line.startswith(("panic: ", "fatal error: "))), len(lines) - 30)
-    return ["the API server has ended:", *lines[max(crash, 0):][:30]]
+    return ["the API server has ended:", *(lines[-30:] if crash is None else lines[crash:][:30])]
+
+
+def runs(pid):
+    """Whether that process lives, and is not one that waits for its parent, or for the ends of its threads on a busy machine."""
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
 
 
 def main(words):
