@@ -12,7 +12,7 @@ struct FairnessTests {
         var sent = 0
         var isBacklogged = false
         var roundTrip: Duration? { nil }
-        var leastRoundTrip: Duration? { nil }
+        var leastRoundTrip: Duration?
         func send(_ type: UInt8, label: UInt32, _ payload: [UInt8]) { sent += 1 }
         func send(_ type: UInt8, label: UInt32, _ payload: RawSpan) { sent += 1 }
         func requestData() { requests += 1 }
@@ -103,6 +103,25 @@ struct FairnessTests {
         }
         #expect(bulk * 101 >= bulk + loops, "\(bulk) bytes of \(bulk + loops), of 101 streams")
         #expect(loops > bulk, "100 streams had \(loops) bytes, one had \(bulk)")
+    }
+
+    @Test("beside others a near neighbor's windows grow to what a fast hop carries, and no further")
+    func enoughForNear() throws {
+        let trips: [Duration?] = [.microseconds(50), .microseconds(500), .milliseconds(2), nil]
+        let answers = try withCarrier { carrier in
+            let owner = TestOwner()
+            let ends = (0..<2).map { _ in LooseEnd(of: owner) }
+            return ends.map { end in
+                _ = carrier.open(end)
+                return trips.map { trip in
+                    (carrier.conduit as? Conduit)?.leastRoundTrip = trip
+                    return [64, 128, 1024].map { carrier.needsNoMore(than: $0 << 10) }
+                }
+            }
+        }
+        let never = Array(repeating: [false, false, false], count: 4)
+        #expect(answers[0] == never, "alone")
+        #expect(answers[1] == [[false, true, true], [false, false, true]] + never[2...])
     }
 
     @Test("D4: acknowledgments of a stream in transit leave one at a time, however fast they come")

@@ -132,6 +132,36 @@ struct MemoryTests {
         #expect(windows == [[Int32(window)], [Int32(window)]])
     }
 
+    @Test("windows of several streams stay small where all of the path is one short hop")
+    func windowsStayNear() throws {
+        let (near, far) = (
+            try TestProxy(FixtureSite("near"), bulkDistance: .seconds(1)),
+            try TestProxy(FixtureSite("far"), bulkDistance: .seconds(1))
+        )
+        defer { for proxy in [near, far] { proxy.stop() } }
+        try near.link(to: far)
+        try near.knows([far])
+        try far.knows([near])
+        try near.targets([TestProxy.Way(site: far.site.id, cost: 1, route: [far.id])])
+        let server = TestServer { client in
+            _ = client.writePattern(32 << 20)
+            _ = client.read()
+        }
+        far.servers([server.port])
+        let port = try near.listen()
+        let clients = try (0..<4).map { _ in try #require(TestSocket.connected(to: port)) }
+        let reads = clients.map { client in
+            TestThread { client.readPattern(limit: 32 << 20).isRight }
+        }
+        for read in reads { #expect(read.value == true) }
+        let trip = try near.withEngine { $0.carriers[far.id]?.first?.conduit.leastRoundTrip }
+        let most = StreamReceiver.nearWindow + 2 * Int(try #require(trip).wholeNanoseconds)
+        let windows = try near.withEngine { engine in
+            engine.owners.compactMap { ($0 as? any SocketStream)?.holdings.window }
+        }
+        #expect(windows.count == 4 && windows.allSatisfy { Int($0) <= most }, "\(windows)")
+    }
+
     @Test("an egress without memory refuses, and its servers are not held against it")
     func egress() throws {
         let (near, far, server) = try pair()

@@ -21,6 +21,7 @@ extension IngressConnection {
         guard let open = open(pick, way, carrier), part.watch(for: self, on: engine.loop),
             carrier.open(end)
         else { return handle(.unreachable(way)) }
+        isWholePath = isAll
         asks(open)
         var request = open
         let patience = way.patience(roundTrip: carrier.conduit.roundTrip)

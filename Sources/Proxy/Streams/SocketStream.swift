@@ -194,7 +194,8 @@ extension SocketStream {
         let frame = flow.takeAcknowledgment(
             at: engine.loop.now,
             roundTrip: end.carrier?.conduit.roundTrip ?? .milliseconds(1),
-            mayGrow: engine.mayGrow(receiver.0, in: receiver.1),
+            mayGrow: engine.mayGrow(receiver.0, in: receiver.1)
+                && !end.needsNoMore(than: receiver.0),
             shrinks: engine.shrinksWindows
         )
         countWindow()

@@ -202,6 +202,16 @@ final class StreamCarrier {
 
     // MARK: Sending
 
+    /// Whether twice this window would be more than a stream needs whose path this hop is, beside others on it.
+    ///
+    /// No hop carries more than two gigabytes a second: what is beyond that waits in front of others, however long answers
+    /// take on a busy machine.
+    func needsNoMore(than window: Int) -> Bool {
+        guard labels.count > 1, let trip = conduit.leastRoundTrip, trip < engine.bulkDistance
+        else { return false }
+        return 2 * window > StreamReceiver.nearWindow + 2 * Int(trip.wholeNanoseconds)
+    }
+
     /// Others wait for their turn to send, or keep their places in line.
     var isCrowded: Bool { !fresh.isEmpty || !busy.isEmpty }
 

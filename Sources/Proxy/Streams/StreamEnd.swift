@@ -34,6 +34,7 @@ class StreamEnd {
         static let waitsForBulk = Marks(rawValue: 1)
         static let owesAcknowledgment = Marks(rawValue: 2)
         static let holdsPlace = Marks(rawValue: 4)
+        static let isWholePath = Marks(rawValue: 8)
     }
 
     /// Whether the carrier will ask it for data.
@@ -63,6 +64,17 @@ class StreamEnd {
         set { if newValue { marks.insert(.holdsPlace) } else { marks.remove(.holdsPlace) } }
     }
 
+    /// The other end of the stream is the neighbor; false as well where that is not known.
+    final var isWholePath: Bool {
+        get { marks.contains(.isWholePath) }
+        set { if newValue { marks.insert(.isWholePath) } else { marks.remove(.isWholePath) } }
+    }
+
+    /// Whether a window of this size is as much as the path needs beside others.
+    final func needsNoMore(than window: Int) -> Bool {
+        isWholePath && carrier?.needsNoMore(than: window) == true
+    }
+
     /// Whether frames go over a carrier under this label.
     final var isAttached: Bool { carrier != nil }
 
@@ -71,6 +83,7 @@ class StreamEnd {
         self.carrier = carrier
         self.label = label
         waitsForBulk = false
+        isWholePath = false
         deficit = 0
         longBytes = 0
         countedSince = carrier.bulkTime

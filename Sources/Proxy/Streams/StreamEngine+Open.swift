@@ -64,6 +64,7 @@ extension StreamEngine {
         let stream = EgressConnection(open, over: carrier, entry, charge: charge, engine: self)
         add(stream)
         carrier.accept(stream.end, label: label)
+        stream.isWholePath = open.route.count == 1
         stream.start(open.early)
     }
 
