@@ -65,6 +65,10 @@ extension IngressConnection {
         asksNothing()
         if let carrier = end.carrier { stream.flow.draw(on: engine.pool(of: carrier.account)) }
         requestDataIfPossible()
+        // Retired while the answer was under way, when nothing else moves the stream.
+        if end.carrier?.isRetired == true {
+            engine.loop.schedule(after: .zero) { [self] _ in move(isLeaving: true) }
+        }
     }
 
     /// Nobody waits for an answer to the RESUME.
