@@ -204,8 +204,8 @@ final class StreamCarrier {
 
     /// Whether twice this window would be more than a stream needs whose path this hop is, beside others on it.
     ///
-    /// No hop carries more than two gigabytes a second: what is beyond that waits in front of others, however long answers
-    /// take on a busy machine.
+    /// A lane, which one loop encrypts, carries no more than two gigabytes a second: what is beyond that waits in front of
+    /// others, however long answers take on a busy machine.
     func needsNoMore(than window: Int) -> Bool {
         guard labels.count > 1, let trip = conduit.leastRoundTrip, trip < engine.bulkDistance
         else { return false }
