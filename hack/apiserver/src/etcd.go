@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -51,11 +52,21 @@ func launchEtcd() *etcdProcess {
 		"--force-new-cluster="+fmt.Sprint(exists(inState("etcd/member"))))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
-	check(cmd.Start())
+	etcd := &etcdProcess{url: client, cmd: cmd, exited: make(chan error, 1)}
+	started := make(chan error)
+	go func() {
+		// The signal comes when the thread that started etcd ends, not the process. So one is kept that waits for etcd: others
+		// end with each call into another network (dialInside).
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			etcd.exited <- cmd.Wait()
+		}
+	}()
+	check(<-started)
 	check(os.WriteFile(inState("etcd.pid"), fmt.Append(nil, cmd.Process.Pid), 0o644))
 	check(os.WriteFile(inState("etcd.url"), []byte(client), 0o644))
-	etcd := &etcdProcess{url: client, cmd: cmd, exited: make(chan error, 1)}
-	go func() { etcd.exited <- cmd.Wait() }()
 	return etcd
 }
 
