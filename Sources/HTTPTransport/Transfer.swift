@@ -72,8 +72,17 @@ import FoundationEssentials
         }
         let detail = unsafe String(cString: errorBuffer)
         let message = unsafe detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
-        let kind = TransportError.Kind(curlCode: code.rawValue)
+        var kind = TransportError.Kind(curlCode: code.rawValue)
+        if !hasSent, kind == .broken || Self.isLost(code, message) { kind = .notConnected }
         exchange.finish(.failure(TransportError(kind, message)))
+    }
+
+    /// Whether the connection ended within the handshake, as one does that a load balancer took with nobody behind it.
+    ///
+    /// libcurl has one code for that and for a handshake that failed; of the latter OpenSSL gives a numbered error.
+    private static func isLost(_ code: CURLcode, _ message: String) -> Bool {
+        code == CURLE_SSL_CONNECT_ERROR
+            && (!message.contains("error:") || message.contains("unexpected eof"))
     }
 }
 

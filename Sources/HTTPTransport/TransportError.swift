@@ -4,7 +4,7 @@ package struct TransportError: Error, Sendable, Equatable {
         /// The request cannot be sent: a malformed URL, a key that does not fit.
         case invalidRequest
         case nameNotResolved
-        /// Nobody took the connection: refused, unreachable, timed out.
+        /// Nobody took the connection, or kept it until the request was sent: refused, unreachable, timed out, ended before.
         case notConnected
         /// The handshake failed or the peer is not trusted.
         case tls

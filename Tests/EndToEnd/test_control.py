@@ -75,6 +75,11 @@ def test_the_api_server_is_away_for_a_minute(net):
         finally:
             net.cluster.script("apiserver", "start")
         wait("kubectl works again", lambda: net.cluster.kubectl("get", "nodes"), 30)
+        # All kinds are read again soon, though what forwards Pods to the API server takes connections while that is away.
+        back = time.monotonic()
+        net.cluster.apply(service("c", "later", selector="s"))
+        net.wait_targets("c", "later", {"c": 1}, 20)
+        print(f"   a Service that was made then has its server {time.monotonic() - back:.1f} s later")
         new = {replace(net, where) for where in "bd"}
         wait("the new servers serve", lambda: new <= serving(load))
         wait("the old ones are gone", lambda: not old & {

@@ -229,6 +229,28 @@ struct TransportFailureTests {
         #expect(await kind(request) == .notConnected)
     }
 
+    @Test(
+        "a peer that ends the connection within the handshake is not connected, as behind a load balancer; one without TLS is at fault",
+        arguments: HandshakeEnd.allCases
+    )
+    func lostHandshake(_ end: HandshakeEnd) async throws {
+        let listener = try TestSocket.listening()
+        defer { listener.end() }
+        Thread.detachNewThread {
+            while let client = listener.accept() {
+                if end != .resetAtOnce { _ = client.read() }
+                if end == .noTLS { _ = client.write("who is there?\r\n") }
+                if end == .resetAtOnce || end == .reset { client.resetOnClose() }
+            }
+        }
+        let failure = await kind(HTTPRequest(url: "https://127.0.0.1:\(listener.port)"))
+        #expect(failure == (end == .noTLS ? .tls : .notConnected))
+    }
+
+    enum HandshakeEnd: CaseIterable {
+        case resetAtOnce, reset, finish, noTLS
+    }
+
     @Test("a request that waits for a connection ends in time")
     func pending() async throws {
         let server = try CannedServer { _, _ in }
