@@ -75,11 +75,6 @@ def test_the_api_server_is_away_for_a_minute(net):
         finally:
             net.cluster.script("apiserver", "start")
         wait("kubectl works again", lambda: net.cluster.kubectl("get", "nodes"), 30)
-        # All kinds are read again soon, though what forwards Pods to the API server takes connections while that is away.
-        back = time.monotonic()
-        net.cluster.apply(service("c", "later", selector="s"))
-        net.wait_targets("c", "later", {"c": 1}, 20)
-        print(f"   a Service that was made then has its server {time.monotonic() - back:.1f} s later")
         new = {replace(net, where) for where in "bd"}
         wait("the new servers serve", lambda: new <= serving(load))
         wait("the old ones are gone", lambda: not old & {
@@ -89,6 +84,10 @@ def test_the_api_server_is_away_for_a_minute(net):
         result = load.stop()
     print(f"   API server away for 60 s, then two workload pods replaced: {result}")
     check(set(result["endings"]) == {"done"}, f"{result}")
+    # For 30 s an API server that was started may deny writes, as its policies know no custom resource yet; the controller asks
+    # again after 30 s at most. No test that comes next should have to wait for that.
+    net.cluster.apply(service("c", "later", selector="s"))
+    net.wait_targets("c", "later", {"c": 1}, 90)
 
 
 def serving(load):
